@@ -1,0 +1,3 @@
+"""Tokenweir: the gateway and meter for Azure OpenAI."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,176 @@
+"""The one error tree. Every error that can end a call says who caused it, what to answer, and what to do next.
+
+    TokenweirError
+    ├── ConfigError              a file, a variable or a flag is wrong; nothing was started
+    ├── Refusal                  the call ends here, with an answer of our own
+    │   ├── caller   MalformedRequest, InvalidBody, HeadTooLarge, BodyTooLarge, InvalidApiKey,
+    │   │            UnknownRoute, UnknownDeployment, RequestTimeout
+    │   ├── upstream UpstreamUnreachable, UpstreamTimeout, UpstreamBroken
+    │   └── gateway  JournalUnavailable, ShuttingDown, CredentialUnavailable
+    ├── JournalError             a record could not be made durable
+    └── QueryError               a query was refused or failed; the text is for the person who typed it
+
+The body of an answer has OpenAI's error shape, so the official SDKs raise their usual exceptions.
+"""
+
+from typing import ClassVar, Literal
+
+import msgspec
+
+__all__ = [
+    "BodyTooLarge",
+    "ConfigError",
+    "CredentialUnavailable",
+    "HeadTooLarge",
+    "InvalidApiKey",
+    "InvalidBody",
+    "JournalError",
+    "JournalUnavailable",
+    "MalformedRequest",
+    "QueryError",
+    "Refusal",
+    "RequestTimeout",
+    "ShuttingDown",
+    "TokenweirError",
+    "UnknownDeployment",
+    "UnknownRoute",
+    "UpstreamBroken",
+    "UpstreamTimeout",
+    "UpstreamUnreachable",
+]
+
+Source = Literal["caller", "upstream", "gateway"]
+
+
+class TokenweirError(Exception):
+    """Anything this project raises on purpose."""
+
+
+class ConfigError(TokenweirError):
+    """The configuration cannot be used. The message names the place and the mend."""
+
+
+class JournalError(TokenweirError):
+    """The journal cannot be written or read; the cause is kept."""
+
+
+class QueryError(TokenweirError):
+    """A query was refused, or the engine could not run it."""
+
+
+class Refusal(TokenweirError):
+    """A call that ends with an answer of our own instead of the upstream's."""
+
+    source: ClassVar[Source] = "gateway"
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: ClassVar[str] = "internal_error"
+    param: ClassVar[str | None] = None
+    closes: ClassVar[bool] = False
+    """Whether the client's connection cannot be used after this answer."""
+
+    def body(self) -> bytes:
+        """The answer in OpenAI's error shape: ``{"error": {"message", "type", "param", "code"}}``."""
+        return msgspec.json.encode(
+            {"error": {"message": str(self), "type": self.type, "param": self.param, "code": self.code}}
+        )
+
+
+class CallerRefusal(Refusal):
+    source = "caller"
+    status = 400
+    type = "invalid_request_error"
+
+
+class MalformedRequest(CallerRefusal):
+    """Not HTTP/1.1 as we accept it. The connection closes: where the next request starts is unknown."""
+
+    code = "malformed_request"
+    closes = True
+
+
+class HeadTooLarge(CallerRefusal):
+    status = 431
+    code = "request_head_too_large"
+    closes = True
+
+
+class BodyTooLarge(CallerRefusal):
+    status = 413
+    code = "request_body_too_large"
+    closes = True
+
+
+class RequestTimeout(CallerRefusal):
+    """The client took too long to send its request."""
+
+    status = 408
+    code = "request_timeout"
+    closes = True
+
+
+class InvalidBody(CallerRefusal):
+    """The body of a metered call is not a JSON object."""
+
+    code = "invalid_json"
+
+
+class InvalidApiKey(CallerRefusal):
+    status = 401
+    type = "authentication_error"
+    code = "invalid_api_key"
+
+
+class UnknownRoute(CallerRefusal):
+    status = 404
+    code = "unknown_route"
+
+
+class UnknownDeployment(CallerRefusal):
+    status = 404
+    code = "DeploymentNotFound"
+    param = "deployment"
+
+
+class UpstreamRefusal(Refusal):
+    source = "upstream"
+    type = "upstream_error"
+
+
+class UpstreamUnreachable(UpstreamRefusal):
+    """No connection to any target could be made."""
+
+    status = 502
+    code = "upstream_unreachable"
+
+
+class UpstreamBroken(UpstreamRefusal):
+    """The upstream went away, or sent something that is not HTTP, before its answer began."""
+
+    status = 502
+    code = "upstream_broken"
+
+
+class UpstreamTimeout(UpstreamRefusal):
+    status = 504
+    code = "upstream_timeout"
+
+
+class CredentialUnavailable(Refusal):
+    """The gateway could not obtain its own credential for the upstream."""
+
+    status = 502
+    code = "credential_unavailable"
+
+
+class JournalUnavailable(Refusal):
+    """Nothing can be written down, so nothing new is let through."""
+
+    status = 503
+    code = "journal_unavailable"
+
+
+class ShuttingDown(Refusal):
+    status = 503
+    code = "shutting_down"
+    closes = True

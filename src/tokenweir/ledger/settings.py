@@ -1,0 +1,11 @@
+"""What the ledger is told: where it is."""
+
+import msgspec
+
+__all__ = ["LedgerSettings"]
+
+
+class LedgerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ``[ledger]`` table."""
+
+    url: str = "duckdb:tokenweir-data/ledger.duckdb"

@@ -1,0 +1,20 @@
+"""The frozen nouns that rooms hand to each other. Imports nothing of ours but errors."""
+
+from .call import CallRecord, Outcome
+from .clock import Clock, SystemClock
+from .ids import new_call_id, time_of
+from .units import Duration, Size
+from .usage import Usage, UsageSource
+
+__all__ = [
+    "CallRecord",
+    "Clock",
+    "Duration",
+    "Outcome",
+    "Size",
+    "SystemClock",
+    "Usage",
+    "UsageSource",
+    "new_call_id",
+    "time_of",
+]

@@ -1,0 +1,115 @@
+"""The record of a call: the one noun that leaves the gateway, and what everything behind it is about.
+
+Names follow OpenTelemetry's GenAI conventions and Azure where they have one. Fields are only ever
+added, with a default: a journal written by an older version stays readable.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+from .usage import UsageSource
+
+__all__ = ["CallRecord", "Outcome"]
+
+Outcome = Literal[
+    "completed",
+    "refused",
+    "upstream_error",
+    "upstream_broken",
+    "client_gone",
+    "timed_out",
+    "aborted",
+]
+"""How a call ended.
+
+completed        the upstream's whole answer was passed on (whatever its usage says)
+refused          answered by us: bad key, bad request, unknown deployment, journal unavailable
+upstream_error   the upstream answered with an error status, could not be reached, or sent an error frame
+upstream_broken  the upstream went away in the middle of its answer
+client_gone      the client went away before the end
+timed_out        the upstream was silent for too long
+aborted          we ended it: shutdown, or the record could not be made durable
+"""
+
+
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One call. Tokens are ``int``, money is ``Decimal``, times are aware UTC, durations milliseconds."""
+
+    # identity: unique for ever, and gap-free within one run of one relay
+    call_id: str
+    replica: str = ""
+    seq: int = 0
+    started_at: datetime
+
+    # what was asked for
+    api: str = "other"
+    operation: str = ""
+    method: str = ""
+    path: str = ""
+    api_version: str | None = None
+    deployment: str | None = None
+    requested_model: str | None = None
+    stream: bool = False
+
+    # who asked
+    caller: str | None = None
+    key_id: str | None = None
+    subject: str | None = None
+    tags: dict[str, str] = {}
+    client_address: str | None = None
+    user_agent: str | None = None
+
+    # who answered
+    backend: str | None = None
+    region: str | None = None
+    sku: str | None = None
+    spillover_from: str | None = None
+    response_model: str | None = None
+    upstream_request_id: str | None = None
+    response_id: str | None = None
+    attempts: int = 0
+
+    # how it ended
+    status: int | None = None
+    outcome: Outcome = "completed"
+    error_code: str | None = None
+    finish_reasons: list[str] = []
+    content_filter: str | None = None
+
+    # what it used
+    usage_source: UsageSource = "none"
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
+    total_tokens: int = 0
+    usage: dict[str, Any] | None = None
+
+    # what it cost; None until a price is known
+    cost: Decimal | None = None
+    currency: str | None = None
+    price_id: str | None = None
+
+    # how long it took
+    first_byte_ms: float | None = None
+    first_token_ms: float | None = None
+    stream_ms: float | None = None
+    latency_ms: float = 0.0
+    gateway_ms: float = 0.0
+    chunks: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+    # how to find it elsewhere
+    traceparent: str | None = None
+
+    # bodies, only where ``journal.content = "full"``
+    request_body: str | None = None
+    response_body: str | None = None

@@ -1,0 +1,44 @@
+"""Durations and sizes as people write them: ``30s``, ``1m30s``, ``200ms``, ``64KB``, ``1.5GB``."""
+
+import re
+from typing import Self
+
+__all__ = ["Duration", "Size"]
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {"": 1, "B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?B)?", re.IGNORECASE)
+
+
+class Duration(float):
+    """Seconds. A bare number in a file means seconds too."""
+
+    @classmethod
+    def parse(cls, value: str | int | float) -> Self:
+        if isinstance(value, (int, float)):
+            seconds = float(value)
+        else:
+            text = value.strip().replace(" ", "")
+            parts = _DURATION_PART.findall(text)
+            if not parts or "".join(number + unit for number, unit in parts) != text:
+                raise ValueError(f"{value!r} is not a duration; write it like 500ms, 30s, 1m30s or 7d")
+            seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+        if not 0 <= seconds < float("inf"):
+            raise ValueError(f"{value!r} is not a duration: it must be finite and not negative")
+        return cls(seconds)
+
+
+class Size(int):
+    """Bytes; 1 KB is 1024."""
+
+    @classmethod
+    def parse(cls, value: str | int) -> Self:
+        if isinstance(value, int):
+            if value < 0:
+                raise ValueError(f"{value!r} is not a size: it must not be negative")
+            return cls(value)
+        match = _SIZE.fullmatch(value.strip())
+        if match is None:
+            raise ValueError(f"{value!r} is not a size; write it like 65536, 64KB, 10MB or 1.5GB")
+        return cls(float(match[1]) * _BYTES[(match[2] or "").upper()])
