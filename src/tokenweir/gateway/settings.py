@@ -16,26 +16,39 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ``[server]`` table."""
 
     data: str = "127.0.0.1:8080"
+    """Where callers come in. Beyond loopback somebody must have a key."""
     admin: str = "127.0.0.1:8081"
+    """Where the dashboard, the API and the metrics are."""
     admin_token: str | None = None
     """Asked for as ``Authorization: Bearer`` on the admin port; required when it is not on loopback."""
     relays: int = 1
+    """Relay processes that share the data port."""
     keys: str = "tokenweir-data/keys.json"
     """Where ``tokenweir keys`` keeps what it creates (hashes only)."""
 
     certificate: str | None = None
+    """A PEM file with the data port's certificate and chain; TLS needs it and ``private_key``."""
     private_key: str | None = None
+    """The PEM file with the certificate's key."""
 
     # A head holds a key, a token and tracing; nginx allows 4 × 8 KB, Envoy 60 KB, Azure's front end 32 KB.
     max_head: Size = Size(64 * 1024)
+    """The largest request line and headers."""
     # Images travel as base64 inside JSON; Azure OpenAI refuses requests beyond 50 MB or so.
     max_body: Size = Size(64 * 1024 * 1024)
+    """The largest request body."""
 
     # A client that has begun a request must finish its head, and then keep its body coming.
     request_timeout: Duration = Duration(30)
+    """How long a client may take for its head, and how long it may be silent inside its body."""
     keep_alive: Duration = Duration(75)
+    """How long a client's idle connection is kept."""
     shutdown_grace: Duration = Duration(30)
+    """How long open answers may take to finish when the gateway is told to stop."""
 
     on_client_gone: ClientGonePolicy = "cancel"
+    """When a client leaves before the end: close the upstream, or read on for the usage."""
     drain_time: Duration = Duration(60)
+    """How long ``drain`` reads on at most."""
     drain_size: Size = Size(8 * 1024 * 1024)
+    """How much ``drain`` reads on at most."""

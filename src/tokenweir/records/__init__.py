@@ -3,14 +3,17 @@
 from .call import CallRecord, Outcome
 from .clock import Clock, SystemClock
 from .ids import new_call_id, time_of
+from .route import Api, Route
 from .units import Duration, Size
 from .usage import Usage, UsageSource
 
 __all__ = [
+    "Api",
     "CallRecord",
     "Clock",
     "Duration",
     "Outcome",
+    "Route",
     "Size",
     "SystemClock",
     "Usage",

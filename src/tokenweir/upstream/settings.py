@@ -10,23 +10,32 @@ __all__ = ["CredentialSettings", "UpstreamSettings"]
 
 
 class CredentialSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the gateway signs in. Exactly one of ``key_env``, ``key``, ``managed_identity``, ``pass_through``."""
+    """How the gateway signs in: one of ``key_env``, ``key``, ``managed_identity`` and ``pass_through``."""
 
     key_env: str | None = None
+    """The environment variable that holds the key."""
     key: str | None = None
+    """The key itself; ``key_env`` keeps it out of the file."""
     managed_identity: bool = False
+    """Sign in with this machine's Entra identity; needs ``tokenweir[azure]``."""
     client_id: str | None = None
+    """Which of several managed identities."""
     pass_through: bool = False
+    """Send the caller's own key on."""
 
 
 class UpstreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One ``[[upstreams]]`` table."""
 
     name: str
+    """What targets, records and reports call it."""
     endpoint: str
+    """``https://my-resource.openai.azure.com``, without ``/openai``."""
     credential: CredentialSettings
+    """How to sign in; see below."""
     kind: Literal["azure", "openai"] = "azure"
-    """``azure``: ``/openai/deployments/…`` and ``/openai/v1/…``. ``openai``: only ``/v1/…``, the model in the body."""
+    """What it understands. ``azure``: ``/openai/deployments/…`` and ``/openai/v1/…``. ``openai``: only
+    ``/v1/…``, with the model in the body."""
     region: str | None = None
     """Used where the answer carries no ``x-ms-region``."""
     api_version: str | None = None
@@ -36,7 +45,9 @@ class UpstreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     proxy: str | None = None
     """``http://host:port`` for CONNECT; default: ``HTTPS_PROXY`` and ``NO_PROXY``. ``""`` means none."""
     max_connections: int = 16384
+    """Open connections at most; a call beyond them is answered with an error."""
     connect_timeout: Duration = Duration(10)
+    """How long a new connection may take, TLS included."""
     first_byte_timeout: Duration = Duration(300)
     """Reasoning models think for minutes before they say a word; the SDKs wait 600 s."""
     idle_timeout: Duration = Duration(120)

@@ -1,0 +1,69 @@
+"""What callers may ask for, and the places it can be served from, best first. Pure decisions."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import msgspec
+
+from ..errors import UnknownDeployment
+from .settings import DeploymentSettings, TargetSettings
+
+__all__ = ["Catalogue", "Target"]
+
+
+class Target(msgspec.Struct, frozen=True):
+    """One place a call can go. ``deployment`` is its name there; ``None`` where the path has none."""
+
+    upstream: str
+    deployment: str | None
+    model: str | None = None
+    sku: str | None = None
+    on_client_gone: str | None = None
+
+
+class Catalogue:
+    """Deployment names → targets in the order to try them.
+
+    Without any ``[[deployments]]`` every name is passed on as it is, to the upstreams in the order of the file.
+    """
+
+    def __init__(self, deployments: Sequence[DeploymentSettings], upstreams: Sequence[str]) -> None:
+        self._upstreams = upstreams
+        self._targets = {
+            deployment.name: tuple(
+                _target(deployment, target)
+                for target in sorted(deployment.targets, key=lambda target: target.priority)
+            )
+            for deployment in deployments
+        }
+
+    def __repr__(self) -> str:
+        return f"<Catalogue {len(self._targets) or 'any'} deployments on {', '.join(self._upstreams)}>"
+
+    def targets(self, deployment: str | None) -> tuple[Target, ...]:
+        """Where a call can go, best first. Raises ``UnknownDeployment`` naming what there is.
+
+        A path without a deployment (files, models) belongs to the first upstream alone: what it
+        addresses lives there.
+        """
+        if deployment is None:
+            return (Target(self._upstreams[0], None),)
+        if not self._targets:
+            return tuple(Target(name, deployment) for name in self._upstreams)
+        found = self._targets.get(deployment)
+        if found is None:
+            raise UnknownDeployment(self._explain(deployment))
+        return found
+
+    def _explain(self, deployment: str) -> str:
+        nearest = get_close_matches(deployment, self._targets, n=1)
+        hint = f" Did you mean `{nearest[0]}`?" if nearest else ""
+        return (
+            f"The deployment `{deployment[:80]}` does not exist on this gateway.{hint} "
+            "Ask for one of its deployments, or have it added as [[deployments]]."
+        )
+
+
+def _target(deployment: DeploymentSettings, target: TargetSettings) -> Target:
+    name = target.deployment or deployment.name
+    return Target(target.upstream, name, target.model, target.sku, deployment.on_client_gone)

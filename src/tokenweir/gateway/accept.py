@@ -1,0 +1,353 @@
+"""Step 1, accept: a client's connection, and the requests read from it.
+
+One request at a time: what a client pipelines waits, and when too much waits the connection is not read.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Literal, Protocol, cast
+
+import msgspec
+
+from ..errors import (
+    BodyTooLarge,
+    InvalidBody,
+    Refusal,
+    RequestTimeout,
+)
+from ..records import Clock
+from ..wire import END, RequestHead, RequestReader, chunk, head_bytes
+from .request import Request
+from .routes import route_of, split_query
+from .settings import ServerSettings
+
+__all__ = ["ClientConnection", "RequestWalk", "accept", "read_body", "unreadable_head"]
+
+# What may wait behind the request under way: a pipelined request or two. More stays in the kernel.
+_MAX_WAITING = 64 * 1024
+# After an answer that closes, the client may still be sending. Closing at once could reset the
+# connection before it has read the answer (RFC 9112, 9.6).
+_LINGER_SECONDS = 2.0
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class RequestWalk(Protocol):
+    """What the connection tells the walk of the request it is reading."""
+
+    def begin(self, head: RequestHead) -> None: ...
+
+    def refuse(self, refusal: Refusal) -> None: ...
+
+    def request_data(self, data: bytes) -> None: ...
+
+    def request_end(self) -> None: ...
+
+    def client_gone(self) -> None: ...
+
+    def client_paused(self, paused: bool) -> None: ...
+
+
+class _Members(msgspec.Struct):
+    """What is read of a JSON body. Types are the upstream's to judge, so any is let through."""
+
+    model: Any = None
+    stream: Any = None
+    stream_options: Any = None
+
+
+_decode_members = msgspec.json.Decoder(_Members).decode
+
+
+def accept(head: RequestHead, call_id: str, clock: Clock, settings: ServerSettings) -> Request:
+    """A request as its head tells. Raises ``UnknownRoute``, ``MalformedRequest`` or ``BodyTooLarge``."""
+    path, _, raw_query = head.target.partition(b"?")
+    query, key, version = split_query(raw_query)
+    route = route_of(head.method, path)
+    content_type = head.fields.get(b"content-type", b"").lower()
+    is_buffered = route.is_metered or not head.has_body or content_type.startswith(b"application/json")
+    length = head.content_length
+    if is_buffered and length is not None and length > settings.max_body:
+        raise BodyTooLarge(_too_large(settings))
+    return Request(
+        call_id,
+        head,
+        path.decode("ascii"),
+        route,
+        query,
+        key,
+        version,
+        is_buffered,
+        clock.now(),
+        clock.monotonic(),
+    )
+
+
+def read_body(request: Request, body: bytes) -> None:
+    """Fills in what a whole JSON body tells. Raises ``InvalidBody`` where a metered call's is not a JSON object."""
+    request.body = body
+    if not body and not request.route.is_metered:
+        return
+    try:
+        members = _decode_members(body)
+    except (msgspec.DecodeError, ValueError) as error:
+        if not request.route.is_metered:
+            return  # whatever it is, it is between the client and the upstream
+        raise InvalidBody(f"The body must be a JSON object, and is not: {error}.") from error
+    if isinstance(members.model, str):
+        request.model = members.model
+    request.stream = members.stream is True
+    options = request.stream_options = members.stream_options
+    request.asks_for_usage = isinstance(options, dict) and options.get("include_usage") is True
+
+
+def _too_large(settings: ServerSettings) -> str:
+    return f"The request's body is larger than this gateway accepts: {settings.max_body} bytes (server.max_body)."
+
+
+class ClientConnection(asyncio.Protocol):
+    """One client. Implements ``request.Client`` for the walk that is under way."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        clock: Clock,
+        new_walk: Callable[["ClientConnection"], RequestWalk],
+        opened: Callable[["ClientConnection"], None],
+        closed: Callable[["ClientConnection"], None],
+    ) -> None:
+        # for the process
+        self._settings = settings
+        self._clock = clock
+        self._new_walk = new_walk
+        self._opened = opened
+        self._closed = closed
+        # for the connection
+        self._transport: asyncio.Transport | None = None
+        self._reader = RequestReader(settings.max_head)
+        self._advancing = False
+        self._is_reading_paused = False
+        self._lingers_until = 0.0
+        self._bytes_seen = 0
+        self._requests = 0
+        self._mark: tuple[str, int, int] = ("idle", 0, 0)
+        self._quiet_since = 0.0
+        self.address: str | None = None
+        self.is_stopping = False
+        # for the request
+        self._walk: RequestWalk | None = None
+        self._is_receiving = False
+        self._http_1_0 = False
+        self._closes = False
+        self._chunked = False
+        self._body_paused = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._transport is None else "busy" if self._walk else "idle"
+        return f"<ClientConnection {self.address} {state}>"
+
+    @property
+    def is_idle(self) -> bool:
+        return self._walk is None
+
+    # --- request.Client ---
+
+    def continue_body(self) -> None:
+        self._send(_CONTINUE)
+
+    def respond(self, line: bytes, fields: list[bytes], *, length: int | None, has_body: bool) -> None:
+        self._chunked = False
+        if length is not None:
+            fields.append(b"content-length: %d" % length)
+        elif has_body and self._http_1_0:
+            self._closes = True  # HTTP/1.0 knows no chunks; the close is the end
+        elif has_body:
+            fields.append(b"transfer-encoding: chunked")
+            self._chunked = True
+        if self._closes or self._is_receiving or self.is_stopping:
+            self._closes = True
+            fields.append(b"connection: close")
+        elif self._http_1_0:
+            fields.append(b"connection: keep-alive")
+        self._send(head_bytes(line, fields))
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(chunk(data) if self._chunked else data)
+
+    def finish(self) -> None:
+        if self._chunked:
+            self._send(b"0\r\n\r\n")
+        self._walk = None
+        if self._closes or self.is_stopping:
+            self._close_gently()
+        elif not self._advancing:
+            self._advance()
+
+    def break_off(self) -> None:
+        """What was passed on still reaches the client; the missing end is what it sees."""
+        self._walk = None
+        if self._transport is not None:
+            if self._http_1_0:
+                self._transport.abort()  # a plain close would look like the end
+            else:
+                self._transport.close()
+
+    def close_after(self) -> None:
+        self._closes = True
+
+    def pause_body(self, paused: bool) -> None:
+        self._body_paused = paused
+        self._regulate()
+
+    # --- asyncio.Protocol ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self.address = peer[0] if isinstance(peer, tuple) else None
+        self._quiet_since = self._clock.monotonic()
+        self._opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._bytes_seen += len(data)
+        if self._lingers_until:
+            return
+        self._reader.feed(data)
+        if not self._advancing:
+            self._advance()
+
+    def eof_received(self) -> None:
+        """A client that stops sending has left (as nginx sees it); the transport closes itself."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        walk, self._walk = self._walk, None
+        self._closed(self)
+        if walk is not None:
+            walk.client_gone()
+
+    def pause_writing(self) -> None:
+        if self._walk is not None:
+            self._walk.client_paused(True)
+
+    def resume_writing(self) -> None:
+        if self._walk is not None:
+            self._walk.client_paused(False)
+
+    # --- called by the sweeper ---
+
+    def tick(self, now: float) -> None:
+        """Ends what lasts too long: a head that never comes whole, a body that stalls, an idle connection."""
+        if self._lingers_until:
+            if now >= self._lingers_until and self._transport is not None:
+                self._transport.abort()
+            return
+        phase = self._phase
+        mark = (phase, self._requests, self._bytes_seen if phase == "body" else 0)
+        if mark != self._mark:  # a head's time runs from its first byte, a body's from its latest
+            self._mark, self._quiet_since = mark, now
+        quiet = now - self._quiet_since
+        limit = self._settings.request_timeout
+        if phase == "body" and quiet > limit and not self._body_paused:
+            self._malformed(RequestTimeout(f"The request's body stopped arriving for {limit:g} s."))
+        elif phase == "head" and quiet > limit:
+            self._malformed(RequestTimeout(f"The request's head did not arrive whole within {limit:g} s."))
+        elif phase == "idle" and quiet > self._settings.keep_alive:
+            self.close()
+
+    def stop(self) -> None:
+        """Takes no further request: closes at once when idle, else after the answer under way."""
+        self.is_stopping = True
+        if self._walk is None:
+            self.close()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    # --- inside ---
+
+    @property
+    def _phase(self) -> Literal["idle", "head", "body", "answer"]:
+        if self._walk is None:
+            return "head" if self._reader.waiting else "idle"
+        return "body" if self._is_receiving else "answer"
+
+    def _advance(self) -> None:
+        """Takes events for as long as the request under way wants them."""
+        self._advancing = True
+        try:
+            while self._transport is not None and not self._lingers_until:
+                if self._walk is not None and not self._is_receiving:
+                    break  # its answer comes first
+                event = self._reader.next()
+                if event is None:
+                    break
+                if isinstance(event, bytes):
+                    if self._walk is not None:
+                        self._walk.request_data(event)
+                elif event is END:
+                    self._is_receiving = False
+                    if self._walk is not None:
+                        self._walk.request_end()
+                else:
+                    self._begin(cast(RequestHead, event))
+        except Refusal as refusal:
+            self._malformed(refusal)
+        finally:
+            self._advancing = False
+        self._regulate()
+
+    def _begin(self, head: RequestHead) -> None:
+        self._http_1_0 = head.http_1_0
+        self._closes = not head.keep_alive
+        self._is_receiving = True
+        self._body_paused = False
+        self._requests += 1
+        walk = self._walk = self._new_walk(self)
+        walk.begin(head)
+
+    def _malformed(self, refusal: Refusal) -> None:
+        """The bytes make no sense: answered, recorded, and the connection closes."""
+        self._closes = True
+        if self._walk is None:
+            self._http_1_0 = False
+            self._walk = self._new_walk(self)
+        self._walk.refuse(refusal)
+
+    def _regulate(self) -> None:
+        """Reads on, or lets the kernel hold the client back."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        too_much = self._body_paused or (not self._is_receiving and self._reader.waiting > _MAX_WAITING)
+        if too_much and not self._is_reading_paused:
+            transport.pause_reading()
+        elif not too_much and self._is_reading_paused:
+            transport.resume_reading()
+        self._is_reading_paused = too_much
+
+    def _close_gently(self) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        if not self._is_receiving and not self._reader.waiting:
+            transport.close()
+            return
+        self._lingers_until = self._clock.monotonic() + _LINGER_SECONDS
+        self._body_paused = False
+        self._is_receiving = True
+        self._regulate()
+        if transport.can_write_eof():
+            transport.write_eof()
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+
+def unreadable_head() -> RequestHead:
+    """Stands for a head that could not be read, so that even such a request has its record."""
+    return RequestHead(b"", b"/", {}, [], 0, False, False, False)
+

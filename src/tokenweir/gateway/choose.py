@@ -1,0 +1,20 @@
+"""Step 3, choose: where a call may go, best first."""
+
+from ..deployments import Catalogue
+from ..errors import InvalidBody
+from .request import Candidates, Request
+
+__all__ = ["choose"]
+
+
+def choose(request: Request, catalogue: Catalogue) -> Candidates:
+    """The targets for what was asked. Raises ``UnknownDeployment``, or ``InvalidBody`` where a model must be named."""
+    route = request.route
+    name = route.deployment
+    if name is None and route.family == "v1":
+        name = request.model
+        if name is None and route.is_metered:
+            raise InvalidBody("The body must name a `model`: on this path it says which deployment is meant.")
+    elif name is None and route.api == "responses":
+        name = request.model
+    return Candidates(catalogue.targets(name))

@@ -1,0 +1,173 @@
+"""What all calls of one relay process share: configuration, connections, journal, and who is under way."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+from ..deployments import Catalogue, Target
+from ..metering import estimate
+from ..policy import Keyring
+from ..records import CallRecord, Clock, Usage
+from ..upstream import Upstream
+from .accept import ClientConnection
+from .request import Ending, Request
+from .settings import ServerSettings
+from .walk import Walk
+
+__all__ = ["Log", "Relay"]
+
+_log = logging.getLogger(__name__)
+
+# Half a second is fine enough for limits of many seconds, and its cost is not seen at 10,000 streams.
+SWEEP_SECONDS = 0.5
+
+
+class Log(Protocol):
+    """Where records go: the journal, as the gateway needs it."""
+
+    replica: str
+
+    @property
+    def accepts_calls(self) -> bool: ...
+
+    def next_seq(self) -> int: ...
+
+    def append(self, record: CallRecord, on_durable: Callable[[], None] | None = None) -> None: ...
+
+
+class Relay:
+    """One process's data port. Configuration can be exchanged while calls are under way: each keeps its own."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        journal: Log,
+        clock: Clock,
+        *,
+        is_strict: bool,
+        keeps_content: bool,
+    ) -> None:
+        # for the process
+        self.settings = settings
+        self.journal = journal
+        self.clock = clock
+        self.is_strict = is_strict
+        self.keeps_content = keeps_content
+        self.is_stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._estimator = ThreadPoolExecutor(1, thread_name_prefix="estimator")
+        self._estimates = 0
+        self._nothing_pending = asyncio.Event()
+        # for one configuration
+        self.keyring: Keyring
+        self.catalogue: Catalogue
+        self.upstreams: dict[str, Upstream] = {}
+        # under way
+        self.walks: set[Walk] = set()
+        self.clients: set[ClientConnection] = set()
+
+    def __repr__(self) -> str:
+        return f"<Relay {len(self.walks)} calls on {len(self.clients)} connections, {self._estimates} estimates>"
+
+    def configure(self, keyring: Keyring, catalogue: Catalogue, upstreams: dict[str, Upstream]) -> None:
+        """Takes a configuration. Calls under way finish with the one they began with."""
+        before, self.upstreams = self.upstreams, upstreams
+        self.keyring, self.catalogue = keyring, catalogue
+        for upstream in before.values():
+            upstream.pool.close()
+
+    def new_connection(self) -> ClientConnection:
+        """The protocol factory for the data port."""
+        return ClientConnection(
+            self.settings, self.clock, self._new_walk, self.clients.add, self.clients.discard
+        )
+
+    def _new_walk(self, client: ClientConnection) -> Walk:
+        return Walk(self, client)
+
+    def start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Starts something that has to be waited for. The relay keeps it, and says if it fails."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("a task of the relay failed", exc_info=task.exception())
+
+    # --- estimates: counting is heavy, so it happens in a thread, and its result comes back into the loop ---
+
+    def estimate(
+        self,
+        request: Request,
+        ending: Ending,
+        target: Target | None,
+        upstream: Upstream | None,
+        then: Callable[[Usage], None],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        reading = ending.reading
+        model = (reading.response_model if reading else None) or (target.model if target else None) or request.model
+        self._estimates += 1
+        future = self._estimator.submit(
+            estimate,
+            request.route.api,
+            request.body,
+            reading,
+            model,
+            ended_normally=ending.outcome == "completed",
+            azure=upstream is not None and upstream.is_azure,
+        )
+
+        def counted(done: Future[Usage]) -> None:
+            loop.call_soon_threadsafe(self._estimated, done, then)
+
+        future.add_done_callback(counted)
+
+    def _estimated(self, done: Future[Usage], then: Callable[[Usage], None]) -> None:
+        self._estimates -= 1
+        error = done.exception()
+        if error is not None:
+            _log.error("the usage of a call could not be estimated", exc_info=error)
+        then(Usage() if error is not None else done.result())
+        if not self._estimates:
+            self._nothing_pending.set()
+
+    # --- the sweeper ---
+
+    def sweep(self) -> None:
+        """Looks after time limits: once for all calls, so that no call needs a timer of its own."""
+        now = self.clock.monotonic()
+        for walk in list(self.walks):
+            walk.tick(now)
+        for client in list(self.clients):
+            client.tick(now)
+        for upstream in self.upstreams.values():
+            upstream.pool.close_aged()
+
+    # --- the end ---
+
+    async def drain(self, grace: float) -> None:
+        """Takes nothing new, lets calls finish for ``grace`` seconds, then ends the rest as ``aborted``."""
+        self.is_stopping = True
+        for client in list(self.clients):
+            client.stop()
+        deadline = self.clock.monotonic() + grace
+        while self.walks and self.clock.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        for walk in list(self.walks):
+            walk.abort()
+        while self._estimates:
+            self._nothing_pending.clear()
+            await self._nothing_pending.wait()
+        for task in list(self._tasks):
+            task.cancel()
+        for upstream in self.upstreams.values():
+            upstream.pool.close()
+        for client in list(self.clients):
+            client.close()
+        self._estimator.shutdown()

@@ -1,0 +1,126 @@
+"""What the steps hand to each other: a request, what was decided about it, and how it ended."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from ..deployments import Target
+from ..metering import Reading
+from ..policy import Identity
+from ..records import Outcome, Route, Usage
+from ..wire import RequestHead
+
+__all__ = ["Admission", "Candidates", "Client", "Ending", "Nobody", "Request"]
+
+
+class Request(msgspec.Struct, gc=False):
+    """A client's request, as ``accept`` read it. The body-derived fields are filled when the body is whole."""
+
+    call_id: str
+    head: RequestHead
+    path: str
+    route: Route
+    query: bytes
+    """Without the caller's key."""
+    query_key: bytes | None
+    api_version: str | None
+    is_buffered: bool
+    """Whether the body is held until whole: it has to be read, and can be sent again."""
+    started_at: datetime
+    received_at: float
+
+    body: bytes = b""
+    model: str | None = None
+    stream: bool = False
+    stream_options: object = None
+    asks_for_usage: bool = False
+
+
+class Admission(msgspec.Struct, frozen=True, gc=False):
+    """Who calls, and whose key it was."""
+
+    identity: Identity
+    key: bytes | None
+
+
+class Candidates(msgspec.Struct, gc=False):
+    """Where a call may go, best first; ``tried`` have been."""
+
+    targets: Sequence[Target]
+    tried: int = 0
+
+    def next(self) -> Target | None:
+        if self.tried >= len(self.targets):
+            return None
+        self.tried += 1
+        return self.targets[self.tried - 1]
+
+    @property
+    def has_more(self) -> bool:
+        return self.tried < len(self.targets)
+
+
+class Ending(msgspec.Struct, gc=False):
+    """How a call ended, and what the meter read."""
+
+    outcome: Outcome
+    status: int | None
+    error_code: str | None = None
+    reading: Reading | None = None
+    usage: Usage = Usage()
+
+
+class Client(Protocol):
+    """The client's side of a call. One ``respond``, any number of ``write``, then ``finish`` or ``break_off``."""
+
+    @property
+    def address(self) -> str | None: ...
+
+    def continue_body(self) -> None:
+        """Tells a client that waits for it (``Expect: 100-continue``) to send its body."""
+        ...
+
+    def respond(self, line: bytes, fields: list[bytes], *, length: int | None, has_body: bool) -> None:
+        """Writes the head. ``length`` is ``None`` where the body's end is not known beforehand."""
+        ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def finish(self) -> None:
+        """The answer is whole; the connection may carry the next request."""
+        ...
+
+    def break_off(self) -> None:
+        """The answer will not become whole, and the client must be able to see that."""
+        ...
+
+    def close_after(self) -> None:
+        """The connection must not carry another request after this answer."""
+        ...
+
+    def pause_body(self, paused: bool) -> None:
+        """Stops or resumes taking the request's body."""
+        ...
+
+
+class Nobody:
+    """Stands where a client was: an answer that is drained for its usage is written to nobody."""
+
+    def __init__(self, address: str | None) -> None:
+        self.address = address
+
+    def continue_body(self) -> None: ...
+
+    def respond(self, line: bytes, fields: list[bytes], *, length: int | None, has_body: bool) -> None: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def break_off(self) -> None: ...
+
+    def close_after(self) -> None: ...
+
+    def pause_body(self, paused: bool) -> None: ...

@@ -1,0 +1,152 @@
+"""Step 6, settle: what happened becomes one record, and the record becomes durable."""
+
+import msgspec
+
+from ..deployments import Target
+from ..records import CallRecord, Usage
+from ..upstream import Upstream
+from ..wire import ResponseHead
+from .request import Admission, Ending, Request
+
+__all__ = ["Timings", "needs_estimate", "record_of"]
+
+
+class Timings(msgspec.Struct, gc=False):
+    """Moments of one call on the monotonic clock, seconds; 0.0 where a moment never came."""
+
+    received: float
+    complete: float = 0.0
+    connecting: float = 0.0
+    """Seconds spent waiting for connections and credentials: not the gateway's own time."""
+    sent: float = 0.0
+    first_byte: float = 0.0
+    first_token: float = 0.0
+    ended: float = 0.0
+
+    def since_start(self, moment: float) -> float | None:
+        return round((moment - self.received) * 1000, 3) if moment else None
+
+
+def needs_estimate(request: Request, ending: Ending, *, reached_upstream: bool) -> bool:
+    """Whether tokens were used that nobody reported.
+
+    1. A metered 200 whose usage never came, however it ended.
+    2. A call given up while the model was at work: client gone, or silence for too long.
+    3. A prompt that the content filter refused: Microsoft bills it.
+    """
+    if not request.route.is_metered or not reached_upstream:
+        return False
+    if ending.reading is not None and ending.reading.usage is not None:
+        return False
+    if ending.status == 400:
+        return ending.error_code == "content_filter"
+    if ending.reading is None:
+        return ending.outcome in ("client_gone", "timed_out", "aborted")
+    return ending.status is not None and ending.status < 300
+
+
+def record_of(
+    request: Request,
+    admission: Admission | None,
+    target: Target | None,
+    upstream: Upstream | None,
+    answer: ResponseHead | None,
+    ending: Ending,
+    usage: Usage,
+    timings: Timings,
+    *,
+    replica: str,
+    seq: int,
+    client_address: str | None,
+    attempts: int,
+    bytes_in: int,
+    bytes_out: int,
+    keeps_content: bool,
+) -> CallRecord:
+    """The record of one call, complete."""
+    fields = request.head.fields
+    answered = answer.fields if answer is not None else {}
+    identity = admission.identity if admission is not None else None
+    reading = ending.reading
+    region = answered.get(b"x-ms-region")
+    spilled = answered.get(b"x-ms-is-spilled-over", b"").lower() == b"true"
+    served = _text(answered.get(b"x-ms-deployment-name"))
+    stream_ms = timings.ended - timings.first_byte if timings.first_byte and request.stream else None
+    return CallRecord(
+        call_id=request.call_id,
+        replica=replica,
+        seq=seq,
+        started_at=request.started_at,
+        api=request.route.api,
+        operation=request.route.operation,
+        method=request.head.method.decode("ascii"),
+        path=request.path,
+        api_version=request.api_version,
+        deployment=_deployment(request, target),
+        requested_model=request.model,
+        stream=request.stream,
+        caller=identity.caller if identity else None,
+        key_id=identity.key_id if identity else None,
+        tags=identity.tags if identity else {},
+        client_address=client_address,
+        user_agent=_text(fields.get(b"user-agent")),
+        backend=upstream.name if upstream else None,
+        region=_text(region) if region else upstream.settings.region if upstream else None,
+        sku=target.sku if target else None,
+        spillover_from=(target.deployment if target else None) if spilled and served else None,
+        response_model=(reading.response_model if reading else None) or _text(answered.get(b"x-ms-served-model")),
+        upstream_request_id=_text(answered.get(b"apim-request-id") or answered.get(b"x-request-id")),
+        response_id=reading.response_id if reading else None,
+        attempts=attempts,
+        status=ending.status,
+        outcome=ending.outcome,
+        error_code=ending.error_code,
+        finish_reasons=reading.finish_reasons if reading else [],
+        content_filter=reading.content_filter if reading else None,
+        usage_source=usage.source,
+        input_tokens=usage.input_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        input_audio_tokens=usage.input_audio_tokens,
+        output_audio_tokens=usage.output_audio_tokens,
+        accepted_prediction_tokens=usage.accepted_prediction_tokens,
+        rejected_prediction_tokens=usage.rejected_prediction_tokens,
+        total_tokens=usage.total_tokens,
+        usage=usage.raw,
+        first_byte_ms=timings.since_start(timings.first_byte),
+        first_token_ms=timings.since_start(timings.first_token),
+        stream_ms=round(stream_ms * 1000, 3) if stream_ms is not None else None,
+        latency_ms=timings.since_start(timings.ended) or 0.0,
+        gateway_ms=_gateway_ms(timings),
+        chunks=reading.chunks if reading else 0,
+        bytes_in=bytes_in,
+        bytes_out=bytes_out,
+        traceparent=_text(fields.get(b"traceparent")),
+        request_body=_content(request.body) if keeps_content else None,
+        response_body=reading.content if keeps_content and reading else None,
+    )
+
+
+def _gateway_ms(timings: Timings) -> float:
+    """The gateway's own time before the upstream was at work: request whole → request sent, waiting aside."""
+    if not timings.sent or not timings.complete:
+        return 0.0
+    return round(max(0.0, timings.sent - timings.complete - timings.connecting) * 1000, 3)
+
+
+def _deployment(request: Request, target: Target | None) -> str | None:
+    """What the caller asked for: a deployment by path, or by ``model`` where that names one."""
+    if request.route.deployment is not None:
+        return request.route.deployment
+    return request.model if target is not None and target.deployment is not None else None
+
+
+def _text(value: bytes | None) -> str | None:
+    return value.decode("latin-1") if value else None
+
+
+def _content(body: bytes) -> str | None:
+    return body.decode("utf-8", "replace") if body else None
+
+

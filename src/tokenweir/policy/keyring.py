@@ -1,0 +1,70 @@
+"""Who is calling: a key becomes an identity, or the call ends. Pure; keys are known by their hash only."""
+
+from collections.abc import Iterable
+from hashlib import sha256
+
+import msgspec
+
+from ..errors import InvalidApiKey
+from .keys_file import StoredKey
+from .settings import CallerSettings
+
+__all__ = ["ANONYMOUS", "Identity", "Keyring"]
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """A caller as the rest of the house knows it."""
+
+    caller: str
+    key_id: str | None = None
+    tags: dict[str, str] = {}
+    on_client_gone: str | None = None
+
+
+ANONYMOUS = Identity("anonymous")
+
+
+class Keyring:
+    """All keys that open the data port. With none at all, every key does and the caller is ``anonymous``."""
+
+    def __init__(self, callers: Iterable[CallerSettings], stored: Iterable[StoredKey]) -> None:
+        by_name = {caller.name: caller for caller in callers}
+        self._identities: dict[bytes, Identity] = {}
+        self._has_stored = False
+        for caller in by_name.values():
+            if caller.key_sha256:
+                digest = bytes.fromhex(caller.key_sha256)
+                key_id = "sha256-" + caller.key_sha256[:12].lower()
+                self._identities[digest] = Identity(caller.name, key_id, caller.tags, caller.on_client_gone)
+        for key in stored:
+            self._has_stored = True  # A revoked key still ends anonymous access: revoking must never open the port.
+            if key.revoked_at is None:
+                known = by_name.get(key.caller)
+                tags = {**(known.tags if known else {}), **key.tags}
+                gone = known.on_client_gone if known else None
+                self._identities[bytes.fromhex(key.sha256)] = Identity(key.caller, key.key_id, tags, gone)
+        self._is_open = not by_name and not self._has_stored
+
+    def __repr__(self) -> str:
+        return "<Keyring open to all>" if self._is_open else f"<Keyring {len(self._identities)} keys>"
+
+    @property
+    def is_open(self) -> bool:
+        return self._is_open
+
+    def identify(self, key: bytes | None) -> Identity:
+        """Whose key this is. Raises ``InvalidApiKey`` saying which headers are looked at."""
+        if self._is_open:
+            return ANONYMOUS
+        if not key:
+            raise InvalidApiKey(
+                "No API key was given. Send yours as `api-key`, `Ocp-Apim-Subscription-Key` or "
+                "`Authorization: Bearer`, or as `subscription-key` in the query."
+            )
+        identity = self._identities.get(sha256(key).digest())
+        if identity is None:
+            raise InvalidApiKey(
+                "This API key is not known here, or was revoked. Use the key your platform team gave you for "
+                "this gateway, not the key of the Azure OpenAI resource behind it."
+            )
+        return identity

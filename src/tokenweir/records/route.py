@@ -1,0 +1,28 @@
+"""Where a request wants to go, as its path says."""
+
+from typing import Literal
+
+import msgspec
+
+__all__ = ["Api", "Route"]
+
+Api = Literal["chat_completions", "completions", "embeddings", "responses", "other"]
+
+
+class Route(msgspec.Struct, frozen=True, gc=False):
+    """A data-port path, taken apart.
+
+    ``family`` is the address style: ``deployments`` (``/openai/deployments/{deployment}/{tail}``),
+    ``v1`` (``/openai/v1/{tail}`` or ``/v1/{tail}``) or ``openai`` (``/openai/{tail}``, dated, no deployment).
+    """
+
+    api: Api
+    operation: str
+    """OpenTelemetry's ``gen_ai.operation.name`` where it has one, else the head of the tail (``files``)."""
+    family: Literal["deployments", "v1", "openai"]
+    deployment: str | None
+    tail: str
+
+    @property
+    def is_metered(self) -> bool:
+        return self.api in ("chat_completions", "completions", "embeddings")

@@ -1,0 +1,133 @@
+"""The books process: reads the journals, fills the ledger, serves the admin port.
+
+It may crash, lag or be upgraded; the relay does not notice. What a batch of records brought and how far
+it was read are committed together, so that after any crash every record is posted exactly once.
+"""
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+import uvloop
+
+from ..admin import RelayStatus, create_app, observe
+from ..config import Config
+from ..errors import TokenweirError
+from ..journal import JournalReader, JournalStatus, journal_directories, read_status, remove_passed_segments, save_cursor
+from ..ledger import Ledger, open_ledger
+from ..records import CallRecord, Clock, SystemClock
+from .logs import configure_logging
+from .relay import stop_with_parent
+
+__all__ = ["Books", "books_main", "catch_up"]
+
+_log = logging.getLogger(__name__)
+
+# One transaction a batch: large enough to be quick, small enough not to hold much in memory.
+_BATCH = 5_000
+# How long a finished call may wait before it is posted; who asks the admin port does not wait at all.
+_POLL_SECONDS = 0.2
+# A relay says every second that it is well.
+_STALE_SECONDS = 5.0
+
+_CURSOR = "ledger"
+
+
+class Books:
+    """Journals on one side, ledger on the other. ``catch_up`` may be called from any thread."""
+
+    def __init__(self, root: Path, ledger: Ledger, clock: Clock, posted: Callable[[CallRecord], None]) -> None:
+        self._root = root
+        self._ledger = ledger
+        self._clock = clock
+        self._posted = posted
+        self._one_at_a_time = threading.Lock()
+        self._readers: dict[str, JournalReader] = {}
+
+    def catch_up(self) -> int:
+        """Posts everything the journals hold. Returns how many records were new."""
+        with self._one_at_a_time:
+            return sum(self._post_all(directory) for directory in journal_directories(self._root))
+
+    def _post_all(self, directory: Path) -> int:
+        source = directory.name
+        reader = self._readers.get(source)
+        if reader is None:
+            reader = self._readers[source] = JournalReader(directory, self._ledger.position(source))
+        new = 0
+        try:
+            while (batch := reader.read(_BATCH)).records:
+                new += self._ledger.post(batch.records, source, batch.position)
+                save_cursor(directory, _CURSOR, batch.position)
+                remove_passed_segments(directory)
+                for record in batch.records:
+                    self._posted(record)
+        except BaseException:
+            # The reader may be ahead of the ledger now. The next one begins where the ledger really is.
+            del self._readers[source]
+            raise
+        return new
+
+    def relays(self) -> list[RelayStatus]:
+        """How each relay is, as its journal directory tells."""
+        return [self._relay(directory) for directory in journal_directories(self._root)]
+
+    def _relay(self, directory: Path) -> RelayStatus:
+        status = read_status(directory)
+        age = (self._clock.now() - status.written_at).total_seconds() if status is not None else None
+        return RelayStatus(
+            name=directory.name,
+            fresh=age is not None and age < _STALE_SECONDS,
+            age=age,
+            gauges=status.gauges if status is not None else {},
+            journal=status,
+        )
+
+
+def catch_up(config: Config, ledger: Ledger) -> int:
+    """Posts what the journals still hold, for the commands that read the books while no gateway runs."""
+    return Books(Path(config.journal.directory), ledger, SystemClock(), lambda record: None).catch_up()
+
+
+def books_main(config: Config, listener: socket.socket) -> None:
+    """The books process's whole life; called in a process of its own."""
+    configure_logging("books")
+    uvloop.run(_serve(config, listener))
+
+
+async def _serve(config: Config, listener: socket.socket) -> None:
+    clock = SystemClock()
+    ledger = open_ledger(config.ledger.url)
+    books = Books(Path(config.journal.directory), ledger, clock, observe)
+    app = create_app(
+        ledger, catch_up=books.catch_up, token=config.server.admin_token, relays=books.relays, clock=clock
+    )
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    stop = asyncio.Event()
+    stop_with_parent(stop.set)
+    serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
+    try:
+        while not stop.is_set():
+            await asyncio.to_thread(_try_to_catch_up, books)
+            try:
+                await asyncio.wait_for(stop.wait(), _POLL_SECONDS)
+            except TimeoutError:
+                pass
+    finally:
+        server.should_exit = True
+        await serving
+        _try_to_catch_up(books)
+        ledger.close()
+
+
+def _try_to_catch_up(books: Books) -> None:
+    """The ledger may fail for a while (a full disk, a lost database); the journal waits for it."""
+    try:
+        books.catch_up()
+    except TokenweirError as error:
+        _log.error("the ledger did not take the journal's records and will be tried again: %s", error)

@@ -1,0 +1,174 @@
+"""The relay process: the data port and its journal. It holds no database and serves no admin route."""
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import socket
+import ssl
+from collections.abc import Callable
+from multiprocessing import parent_process
+from pathlib import Path
+
+import uvloop
+
+from ..config import Config, load
+from ..deployments import Catalogue
+from ..errors import ConfigError, TokenweirError
+from ..gateway import SWEEP_SECONDS, Relay
+from ..journal import Journal
+from ..policy import Keyring, read_keys
+from ..records import Clock, SystemClock
+from ..upstream import open_upstreams
+from ..vocabulary import verify
+from .logs import configure_logging
+
+__all__ = ["RelayProcess", "relay_main"]
+
+_log = logging.getLogger(__name__)
+
+# Connections that the kernel may queue while a relay restarts or the loop is busy.
+_BACKLOG = 4096
+
+
+class RelayProcess:
+    """Puts one relay together, runs it, and takes it apart: stop accepting, let calls finish, flush the journal."""
+
+    def __init__(self, config: Config, config_path: Path | None, name: str, clock: Clock) -> None:
+        self._config = config
+        self._config_path = config_path
+        self._keys_path = Path(config.server.keys)
+        self._keys_seen = _modified(self._keys_path)
+        self._clock = clock
+        self._stop = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self.journal = Journal.open(Path(config.journal.directory) / name, config.journal, clock)
+        self.relay = Relay(
+            config.server,
+            self.journal,
+            clock,
+            is_strict=config.journal.durability == "strict",
+            keeps_content=config.journal.content == "full",
+        )
+        self._configure(config)
+
+    def _configure(self, config: Config) -> None:
+        keyring = Keyring(config.callers, read_keys(self._keys_path))
+        catalogue = Catalogue(config.deployments, [upstream.name for upstream in config.upstreams])
+        upstreams = open_upstreams(config.upstreams, os.environ, self._clock)
+        self.relay.configure(keyring, catalogue, upstreams)
+        self._config = config
+
+    def reload(self) -> None:
+        """Takes callers, deployments and upstreams anew; no stream notices. What is wrong changes nothing."""
+        try:
+            config = load(self._config_path, os.environ).config
+            self._configure(config)
+        except TokenweirError as error:
+            _log.error("the configuration was not reloaded, the old one stays: %s", error)
+            return
+        _log.info("configuration reloaded: %r, %r", self.relay.keyring, self.relay.catalogue)
+
+    def _reload_keys(self) -> None:
+        """``tokenweir keys`` takes effect within a second, without a signal."""
+        seen = _modified(self._keys_path)
+        if seen == self._keys_seen:
+            return
+        self._keys_seen = seen
+        try:
+            self.relay.keyring = Keyring(self._config.callers, read_keys(self._keys_path))
+        except TokenweirError as error:
+            _log.error("the keys file was not reloaded, the old keys stay: %s", error)
+            return
+        _log.info("keys reloaded: %r", self.relay.keyring)
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def run(self, listener: socket.socket) -> None:
+        """Serves until ``stop``; returns when the journal is flushed."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            self.relay.new_connection, sock=listener, ssl=_tls_context(self._config), backlog=_BACKLOG
+        )
+        self._sweep()
+        try:
+            await self._stop.wait()
+        finally:
+            server.close()
+            await self.relay.drain(self._config.server.shutdown_grace)
+            if self._timer is not None:
+                self._timer.cancel()
+            unwritten = self.journal.close()
+            if unwritten:
+                _log.error("%d records could not be written before the end", unwritten)
+
+    def _sweep(self) -> None:
+        self.relay.sweep()
+        self._reload_keys()
+        self.journal.gauges.update(
+            active_calls=len(self.relay.walks),
+            open_connections=len(self.relay.clients),
+        )
+        self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+
+def relay_main(config: Config, config_path: Path | None, index: int, listener: socket.socket) -> None:
+    """A relay process's whole life; called in a process of its own."""
+    configure_logging(f"relay-{index}")
+    raise_file_limit()
+    verify()
+    uvloop.run(_serve(config, config_path, f"relay-{index}", listener))
+
+
+async def _serve(config: Config, config_path: Path | None, name: str, listener: socket.socket) -> None:
+    process = RelayProcess(config, config_path, name, SystemClock())
+    stop_with_parent(process.stop)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, process.reload)
+    _log.info("%s: %r, %r", name, process.relay.keyring, process.relay.catalogue)
+    await process.run(listener)
+
+
+def stop_with_parent(stop: Callable[[], None]) -> None:
+    """Stops on SIGTERM, and when the supervisor is gone. Ctrl-C reaches every process of the terminal: the
+    supervisor alone answers it."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    parent = parent_process()
+    if parent is not None:
+        loop.add_reader(parent.sentinel, _parent_gone, parent.sentinel, stop)
+
+
+def _parent_gone(sentinel: int, stop: Callable[[], None]) -> None:
+    asyncio.get_running_loop().remove_reader(sentinel)
+    _log.warning("the supervisor is gone; stopping")
+    stop()
+
+
+def raise_file_limit() -> None:
+    """A stream takes two descriptors; the usual soft limit of 1,024 would end at 500 of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _modified(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _tls_context(config: Config) -> ssl.SSLContext | None:
+    server = config.server
+    if server.certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(server.certificate, server.private_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"[server] certificate or private_key cannot be used: {error}") from error
+    return context

@@ -1,0 +1,162 @@
+"""The parent process: owns the listening sockets, starts relays and books, restarts what dies.
+
+A relay that crashes leaves its listening socket open here, so that clients who connect meanwhile wait
+in the kernel's queue instead of being refused. Shutdown is a list: relays first, then the books, which
+post what the relays wrote last.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+
+from ..config import Config
+from ..errors import ConfigError
+from .books import books_main
+from .logs import configure_logging
+from .relay import raise_file_limit, relay_main
+
+__all__ = ["run"]
+
+_log = logging.getLogger(__name__)
+_spawn = multiprocessing.get_context("spawn")
+
+# A process that dies right after its start would otherwise be restarted as fast as it can fail.
+_RESTART_SECONDS = 1.0
+# What a process may take beyond its own grace before it is killed.
+_PATIENCE_SECONDS = 10.0
+
+
+class _Child(msgspec.Struct):
+    name: str
+    target: Callable[..., None]
+    arguments: tuple[Any, ...]
+    process: SpawnProcess | None = None
+    started_at: float = 0.0
+
+    def start(self) -> None:
+        self.process = _spawn.Process(target=self.target, args=self.arguments, name=self.name)
+        self.process.start()
+        self.started_at = time.monotonic()
+
+    def end(self, patience: float) -> None:
+        process = self.process
+        if process is None or not process.is_alive():
+            return
+        process.terminate()
+        process.join(patience)
+        if process.is_alive():
+            _log.error("%s did not end within %g s and is killed", self.name, patience)
+            process.kill()
+            process.join()
+
+
+def run(config: Config, *, config_path: Path | None) -> int:
+    """Serves until SIGTERM or Ctrl-C. Returns the exit code. Raises ``ConfigError`` where a port is taken."""
+    configure_logging("serve")
+    raise_file_limit()
+    data = _listen(config.server.data, "data")
+    admin = _listen(config.server.admin, "admin")
+    relays = [
+        _Child(f"relay-{index}", relay_main, (config, config_path, index, data))
+        for index in range(config.server.relays)
+    ]
+    books = _Child("books", books_main, (config, admin))
+    supervisor = _Supervisor(relays, books, config.server.shutdown_grace)
+    supervisor.start()
+    scheme = "https" if config.server.certificate else "http"
+    _log.info(
+        "data port %s://%s, admin port http://%s", scheme, _shown(data), _shown(admin)
+    )
+    return supervisor.wait()
+
+
+class _Supervisor:
+    def __init__(self, relays: list[_Child], books: _Child, grace: float) -> None:
+        self._relays = relays
+        self._books = books
+        self._grace = grace
+        self._stopping = False
+        self._wake_reader, self._wake_writer = socket.socketpair()
+
+    def start(self) -> None:
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, self._on_stop)
+        signal.signal(signal.SIGHUP, self._on_reload)
+        for child in [*self._relays, self._books]:
+            child.start()
+
+    def wait(self) -> int:
+        """Restarts what dies, until told to stop."""
+        while not self._stopping:
+            children = {child.process.sentinel: child for child in self._children if child.process is not None}
+            for ready in wait([self._wake_reader, *children]):
+                if ready is self._wake_reader:
+                    self._wake_reader.recv(64)
+                elif not self._stopping:
+                    self._revive(children[ready])  # type: ignore[index]
+        _log.info("stopping: calls under way have %g s to finish", self._grace)
+        for relay in self._relays:
+            if relay.process is not None and relay.process.is_alive():
+                relay.process.terminate()
+        for relay in self._relays:
+            relay.end(self._grace + _PATIENCE_SECONDS)
+        self._books.end(_PATIENCE_SECONDS)
+        _log.info("stopped")
+        return 0
+
+    @property
+    def _children(self) -> list[_Child]:
+        return [*self._relays, self._books]
+
+    def _revive(self, child: _Child) -> None:
+        code = child.process.exitcode if child.process is not None else None
+        _log.error("%s ended unexpectedly (exit code %s); it is started again", child.name, code)
+        pause = _RESTART_SECONDS - (time.monotonic() - child.started_at)
+        if pause > 0:
+            wait([self._wake_reader], pause)
+        if not self._stopping:
+            child.start()
+
+    def _on_stop(self, signum: int, frame: FrameType | None) -> None:
+        self._stopping = True
+        self._wake_writer.send(b"x")
+
+    def _on_reload(self, signum: int, frame: FrameType | None) -> None:
+        for relay in self._relays:
+            if relay.process is not None and relay.process.pid is not None and relay.process.is_alive():
+                os.kill(relay.process.pid, signal.SIGHUP)
+
+
+def _listen(address: str, which: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, int(port)))
+        listener.listen(4096)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"[server] {which} = {address!r}: cannot listen there: {error.strerror}. "
+            "Another Tokenweir may be running; `tokenweir doctor` shows what holds the port."
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+def _shown(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,25 @@
+"""How to talk to an upstream: its dialect, its credential, its connections."""
+
+from .connection import Receiver, UpstreamConnection
+from .credentials import Credential, credential_for
+from .dialect import request_target, with_included_usage, with_model
+from .endpoint import Endpoint
+from .pool import Pool
+from .settings import CredentialSettings, UpstreamSettings
+from .upstreams import Upstream, open_upstreams
+
+__all__ = [
+    "Credential",
+    "CredentialSettings",
+    "Endpoint",
+    "Pool",
+    "Receiver",
+    "Upstream",
+    "UpstreamConnection",
+    "UpstreamSettings",
+    "credential_for",
+    "open_upstreams",
+    "request_target",
+    "with_included_usage",
+    "with_model",
+]

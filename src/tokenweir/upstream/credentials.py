@@ -1,0 +1,133 @@
+"""How the gateway signs in at an upstream: a key, a managed identity, or the caller's own key passed through."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ..errors import ConfigError, CredentialUnavailable
+from ..records import Clock
+from .settings import UpstreamSettings
+
+__all__ = ["Credential", "KeyCredential", "ManagedIdentity", "PassThrough", "credential_for"]
+
+_log = logging.getLogger(__name__)
+
+_SCOPE = "https://cognitiveservices.azure.com/.default"
+# Entra tokens live for about an hour and managed identities' for up to a day; renew well before the end.
+_RENEW_BEFORE_SECONDS = 300.0
+
+
+class Credential(Protocol):
+    """Gives the header line that signs a request."""
+
+    @property
+    def line(self) -> bytes | None:
+        """The line, or ``None``: none is needed, or ``obtain`` has to be awaited first."""
+        ...
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether ``line`` can be used as it is."""
+        ...
+
+    async def obtain(self) -> None:
+        """Makes ready. Raises ``CredentialUnavailable`` with the mend."""
+        ...
+
+
+class KeyCredential:
+    """A key of the resource."""
+
+    is_ready = True
+
+    def __init__(self, key: str, kind: str) -> None:
+        self.line: bytes | None = (b"authorization: Bearer " if kind == "openai" else b"api-key: ") + key.encode()
+
+    def __repr__(self) -> str:
+        return "<KeyCredential ****>"
+
+    async def obtain(self) -> None:
+        return None
+
+
+class PassThrough:
+    """The caller's own ``api-key`` or ``Authorization`` goes to the upstream as it came."""
+
+    is_ready = True
+    line: bytes | None = None
+
+    async def obtain(self) -> None:
+        return None
+
+
+class ManagedIdentity:
+    """A token of the machine's identity, through azure-identity, kept until shortly before it ends.
+
+    The blocking credential runs in a thread: it is asked about once an hour, and brings no HTTP client
+    of its own into the relay's event loop.
+    """
+
+    def __init__(self, client_id: str | None, clock: Clock) -> None:
+        try:
+            from azure.identity import DefaultAzureCredential
+        except ImportError as error:
+            raise ConfigError(
+                "managed_identity needs the azure extra; install it with: pip install 'tokenweir[azure]'"
+            ) from error
+        options: dict[str, Any] = {"managed_identity_client_id": client_id} if client_id else {}
+        self._credential = DefaultAzureCredential(**options)
+        self._clock = clock
+        self._renew_at = 0.0
+        self._obtaining: asyncio.Future[None] | None = None
+        self.line: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"<ManagedIdentity {'ready' if self.is_ready else 'without a token'}>"
+
+    @property
+    def is_ready(self) -> bool:
+        return self.line is not None and self._clock.now().timestamp() < self._renew_at
+
+    async def obtain(self) -> None:
+        """One request for a token at a time; everyone else waits for its answer."""
+        if self._obtaining is None:
+            self._obtaining = asyncio.ensure_future(self._renew())
+            self._obtaining.add_done_callback(self._forget)
+        await asyncio.shield(self._obtaining)
+
+    def _forget(self, done: asyncio.Future[None]) -> None:
+        self._obtaining = None
+        if not done.cancelled():
+            done.exception()  # seen here, so that a renewal nobody waits for any more is not reported twice
+
+    async def _renew(self) -> None:
+        try:
+            token = await asyncio.to_thread(self._credential.get_token, _SCOPE)
+        except Exception as error:  # azure-identity raises many kinds; all mean the same here
+            _log.warning("no token from the managed identity: %s", type(error).__name__)
+            raise CredentialUnavailable(
+                "The gateway could not obtain a token from its managed identity. "
+                "See `tokenweir doctor`; the identity needs the role Cognitive Services OpenAI User."
+            ) from error
+        lifetime = token.expires_on - self._clock.now().timestamp()
+        self._renew_at = token.expires_on - min(_RENEW_BEFORE_SECONDS, lifetime / 2)
+        self.line = b"authorization: Bearer " + token.token.encode()
+
+
+def credential_for(settings: UpstreamSettings, environ: Mapping[str, str], clock: Clock) -> Credential:
+    """The credential an upstream's settings describe. Raises ``ConfigError`` naming what is missing."""
+    chosen = settings.credential
+    if chosen.pass_through:
+        return PassThrough()
+    if chosen.managed_identity:
+        return ManagedIdentity(chosen.client_id, clock)
+    key = chosen.key or environ.get(chosen.key_env or "")
+    if not key:
+        raise ConfigError(
+            f"upstream {settings.name!r}: the environment variable {chosen.key_env} is not set; "
+            "set it to a key of the resource"
+        )
+    return KeyCredential(key.strip(), settings.kind)
+
+

@@ -1,0 +1,39 @@
+"""An upstream's address, taken apart once."""
+
+from typing import Self
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ..errors import ConfigError
+
+__all__ = ["Endpoint"]
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """``https://host[:port][/base]``; ``base`` has no slash at its end."""
+
+    host: str
+    port: int
+    tls: bool
+    base: bytes
+    authority: bytes
+    """What goes into ``Host``."""
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        try:
+            parts = urlsplit(url.strip())
+            port = parts.port
+        except ValueError as error:
+            raise ConfigError(f"the endpoint {url!r} is not a URL: {error}") from error
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"the endpoint {url!r} must be like https://my-resource.openai.azure.com")
+        if parts.query or parts.fragment or parts.username:
+            raise ConfigError(f"the endpoint of {parts.hostname} must have no query, fragment or user name")
+        tls = parts.scheme == "https"
+        authority = parts.hostname if ":" not in parts.hostname else f"[{parts.hostname}]"
+        if port is not None and port != (443 if tls else 80):
+            authority += f":{port}"
+        base = parts.path.rstrip("/").encode("ascii", "strict")
+        return cls(parts.hostname, port or (443 if tls else 80), tls, base, authority.encode())

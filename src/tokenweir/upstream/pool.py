@@ -1,0 +1,162 @@
+"""The connections to one upstream: who is idle, who may be opened, how to open one.
+
+The decision is synchronous: ``take`` gives an idle connection or ``None``; only then is ``connect`` awaited.
+The one used last goes first, so that a quiet hour lets the others age and close.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+
+from ..errors import UpstreamUnreachable
+from ..records import Clock
+from ..wire import ResponseHead
+from .connection import UpstreamConnection
+from .endpoint import Endpoint
+from .settings import UpstreamSettings
+from .tunnel import connect_through, proxy_for
+
+__all__ = ["Pool"]
+
+# Azure's front ends close an idle connection after a few minutes, many load balancers after 60 s;
+# being first spares a call that meets a closing connection.
+_MAX_IDLE_SECONDS = 50.0
+# An error answer has a few hundred bytes and comes at once; reading it costs less than a TLS handshake.
+_MAX_DRAIN_BYTES = 64 * 1024
+_MAX_DRAIN_SECONDS = 10.0
+
+
+class Pool:
+    """Connections to one endpoint."""
+
+    def __init__(self, settings: UpstreamSettings, endpoint: Endpoint, clock: Clock) -> None:
+        self._settings = settings
+        self._endpoint = endpoint
+        self._clock = clock
+        self._context = _tls_context(settings) if endpoint.tls else None
+        self._proxy = proxy_for(endpoint, settings.proxy)
+        self._idle: deque[UpstreamConnection] = deque()
+        self._open: set[UpstreamConnection] = set()
+        self._opening = 0
+        self._draining: dict[UpstreamConnection, float] = {}
+
+    def __repr__(self) -> str:
+        busy = len(self._open) - len(self._idle)
+        return f"<Pool {self._settings.name} [{busy} active, {len(self._idle)} idle, {self._opening} opening]>"
+
+    def take(self) -> UpstreamConnection | None:
+        """An idle connection that is still open, or ``None``."""
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            if not connection.is_closed:
+                return connection
+        return None
+
+    async def connect(self) -> UpstreamConnection:
+        """A new connection. Raises ``UpstreamUnreachable`` in words for a person, the cause kept."""
+        name, limit = self._settings.name, self._settings.max_connections
+        if len(self._open) + self._opening >= limit:
+            raise UpstreamUnreachable(
+                f"All {limit} connections to upstream `{name}` are in use; raise max_connections or try again."
+            )
+        connection = UpstreamConnection(self)
+        self._opening += 1
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout):
+                await self._open_one(connection)
+        except TimeoutError as error:
+            raise UpstreamUnreachable(
+                f"No connection to upstream `{name}` ({self._address}) within "
+                f"{self._settings.connect_timeout:g} s. Check the network path; `tokenweir doctor` shows each step."
+            ) from error
+        except ssl.SSLError as error:
+            raise UpstreamUnreachable(
+                f"The TLS handshake with upstream `{name}` ({self._address}) failed: {error.reason or error}. "
+                "If its certificate comes from your own authority, set ca_bundle."
+            ) from error
+        except OSError as error:
+            raise UpstreamUnreachable(
+                f"Upstream `{name}` ({self._address}) cannot be reached: {error.strerror or error}. "
+                "Check its endpoint and the network path; `tokenweir doctor` shows each step."
+            ) from error
+        finally:
+            self._opening -= 1
+        self._open.add(connection)
+        return connection
+
+    async def _open_one(self, connection: UpstreamConnection) -> None:
+        endpoint = self._endpoint
+        if self._proxy is not None and self._context is not None:
+            await connect_through(self._proxy, endpoint, self._context, connection)
+            return
+        await asyncio.get_running_loop().create_connection(
+            lambda: connection,
+            endpoint.host,
+            endpoint.port,
+            ssl=self._context,
+            server_hostname=endpoint.host if self._context else None,
+        )
+
+    def drain(self, connection: UpstreamConnection) -> None:
+        """Reads the rest of an answer nobody wants, within limits, so that the connection can serve again."""
+        connection.receiver = _Drain(connection)
+        self._draining[connection] = self._clock.monotonic() + _MAX_DRAIN_SECONDS
+
+    @property
+    def _address(self) -> str:
+        return f"{self._endpoint.host}:{self._endpoint.port}"
+
+    def idle(self, connection: UpstreamConnection) -> None:
+        connection.idle_since = self._clock.monotonic()
+        self._draining.pop(connection, None)
+        self._idle.append(connection)
+
+    def closed(self, connection: UpstreamConnection) -> None:
+        self._open.discard(connection)
+        self._draining.pop(connection, None)
+
+    def close_aged(self) -> None:
+        """Closes what nobody used for a while; called about once a second."""
+        now = self._clock.monotonic()
+        for connection in [one for one, deadline in self._draining.items() if deadline < now]:
+            connection.abandon()
+        limit = now - _MAX_IDLE_SECONDS
+        while self._idle and (self._idle[0].is_closed or self._idle[0].idle_since < limit):
+            self._idle.popleft().close()
+
+    def close(self) -> None:
+        """Closes what is idle; calls under way keep theirs."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+class _Drain:
+    """A receiver that forgets what it is told."""
+
+    def __init__(self, connection: UpstreamConnection) -> None:
+        self._connection = connection
+        self._size = 0
+
+    def head_received(self, head: ResponseHead) -> None:
+        """The head came before this receiver did."""
+
+    def body_received(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > _MAX_DRAIN_BYTES:
+            self._connection.abandon()
+
+    def end_received(self) -> None:
+        """The connection is idle again."""
+
+    def connection_broken(self, reason: str) -> None:
+        """Nobody waits for it."""
+
+    def upload_paused(self, paused: bool) -> None:
+        """The request was sent whole."""
+
+
+def _tls_context(settings: UpstreamSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.ca_bundle)
+    context.set_alpn_protocols(["http/1.1"])
+    return context

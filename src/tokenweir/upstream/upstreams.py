@@ -1,0 +1,41 @@
+"""Every upstream, ready to be called: its settings, address, credential and connections in one place."""
+
+from collections.abc import Iterable, Mapping
+
+from ..records import Clock
+from .credentials import Credential, credential_for
+from .endpoint import Endpoint
+from .pool import Pool
+from .settings import UpstreamSettings
+
+__all__ = ["Upstream", "open_upstreams"]
+
+
+class Upstream:
+    """One upstream for the life of a configuration.
+
+    ``refuses_stream_options`` are the targets' deployments that answered 400 to ``stream_options``: they
+    are not asked again, and their streams' usage is estimated.
+    """
+
+    def __init__(self, settings: UpstreamSettings, credential: Credential, clock: Clock) -> None:
+        self.name = settings.name
+        self.settings = settings
+        self.endpoint = Endpoint.parse(settings.endpoint)
+        self.credential = credential
+        self.pool = Pool(settings, self.endpoint, clock)
+        self.refuses_stream_options: set[str | None] = set()
+
+    def __repr__(self) -> str:
+        return f"<Upstream {self.name} at {self.endpoint.host} {self.pool!r}>"
+
+    @property
+    def is_azure(self) -> bool:
+        return self.settings.kind == "azure"
+
+
+def open_upstreams(
+    settings: Iterable[UpstreamSettings], environ: Mapping[str, str], clock: Clock
+) -> dict[str, Upstream]:
+    """Upstreams by name. Opens no connection. Raises ``ConfigError``."""
+    return {one.name: Upstream(one, credential_for(one, environ, clock), clock) for one in settings}

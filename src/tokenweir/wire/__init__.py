@@ -1,0 +1,24 @@
+"""Bytes ⇄ events: HTTP/1.1 and server-sent events as pure machines. No sockets, no clock."""
+
+from .chunked import ChunkedReader, chunk
+from .fields import Fields
+from .http1 import END, RequestHead, RequestReader, read_request_head
+from .responses import ResponseHead, head_bytes, read_response_head, status_line
+from .sse import UsageStripper, data_of, split_events
+
+__all__ = [
+    "END",
+    "ChunkedReader",
+    "Fields",
+    "RequestHead",
+    "RequestReader",
+    "ResponseHead",
+    "UsageStripper",
+    "chunk",
+    "data_of",
+    "head_bytes",
+    "read_request_head",
+    "read_response_head",
+    "split_events",
+    "status_line",
+]

@@ -1,0 +1,118 @@
+"""Header lines, read once and remembered (RFC 9110, section 5; RFC 9112, section 5).
+
+Strategy: a gateway hands most header lines on as they came, and most lines recur from call to call
+(``Accept: application/json``). So a line is judged against the grammar the first time it is seen and
+remembered with its verdict; afterwards one dictionary lookup tells what to do with it. This is what
+HPACK's dynamic table does for HTTP/2. Lines that carry secrets, that are long, or that differ by
+nature are judged each time and never remembered.
+"""
+
+import re
+from typing import NamedTuple
+
+__all__ = ["TOKEN", "FieldLine", "Fields", "LineReader", "without_options"]
+
+TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+
+Fields = dict[bytes, bytes]
+"""Lower-case name → value, only of the fields that somebody reads."""
+
+# Enough for the lines of some hundred client programs; then the memory starts afresh.
+_REMEMBERED_LINES = 4096
+_REMEMBERED_LENGTH = 160
+
+
+class FieldLine(NamedTuple):
+    """What to do with one line: ``name`` is empty where nobody reads it."""
+
+    name: bytes
+    value: bytes
+    travels: bool
+
+
+class LineReader:
+    """Judges the header lines of one direction.
+
+    ``read`` names the fields whose values are wanted, ``stays`` those that end at this hop, and
+    ``forget`` those never to be remembered. ``strict`` admits visible ASCII only.
+    """
+
+    def __init__(
+        self, *, read: frozenset[bytes], stays: frozenset[bytes], forget: frozenset[bytes], strict: bool
+    ) -> None:
+        self._read = read
+        self._stays = stays
+        self._forget = forget
+        value = rb"[\t -~]*+" if strict else rb"[\t -~\x80-\xff]*+"
+        self._line = re.compile(rb"(" + TOKEN + rb"):(" + value + rb")")
+        self._remembered: dict[bytes, FieldLine] = {}
+
+    def read_lines(self, lines: list[bytes]) -> tuple[Fields, list[bytes]]:
+        """The fields somebody reads, and the lines that travel on.
+
+        Raises ``ValueError`` with words for a person when a line breaks the grammar or a
+        field that must be single comes twice with two meanings.
+        """
+        fields: Fields = {}
+        kept: list[bytes] = []
+        remembered = self._remembered
+        for line in lines:
+            known = remembered.get(line)
+            name, value, travels = known if known is not None else self._judge(line)
+            if travels:
+                kept.append(line)
+            if name:
+                if name in fields and fields[name] != value:
+                    value = _joined(name, fields[name], value)
+                elif name in fields and name in _FRAMING:
+                    raise ValueError(f"the header {name.decode()} comes twice")
+                fields[name] = value
+        return fields, kept
+
+    def _judge(self, line: bytes) -> FieldLine:
+        match = self._line.fullmatch(line)
+        if match is None:
+            raise ValueError(explain(line))
+        name, value = match[1].lower(), match[2].strip(b" \t")
+        wanted, travels = name in self._read, name not in self._stays
+        verdict = FieldLine(name if wanted else b"", value if wanted else b"", travels)
+        if name not in self._forget and len(line) <= _REMEMBERED_LENGTH:
+            if len(self._remembered) >= _REMEMBERED_LINES:
+                self._remembered.clear()
+            self._remembered[line] = verdict
+        return verdict
+
+
+_FRAMING = frozenset([b"host", b"content-length", b"transfer-encoding"])
+_LISTS = frozenset([b"connection", b"accept-encoding", b"expect", b"content-encoding", b"te"])
+
+
+def _joined(name: bytes, first: bytes, second: bytes) -> bytes:
+    if name not in _LISTS:
+        raise ValueError(f"the header {name.decode()} comes twice with different values")
+    return first + b", " + second
+
+
+def explain(line: bytes) -> str:
+    """Why a header line is refused, without repeating what it says (it may hold a key)."""
+    name, colon, value = line.partition(b":")
+    if line[:1] in b" \t":
+        return "a header is folded over two lines (obs-fold); put it on one"
+    if not colon:
+        return "a header line has no colon"
+    if re.fullmatch(TOKEN, name) is None:
+        return "a header name holds a space or another character that is not allowed there"
+    shown = name.decode("ascii")
+    if b"\n" in value or b"\r" in value:
+        return f"the header {shown} holds a bare line feed or carriage return; lines end with CR LF"
+    if b"\0" in value:
+        return f"the header {shown} holds a NUL byte"
+    return f"the header {shown} holds a control character or a character that is not ASCII"
+
+
+def without_options(kept: list[bytes], connection: bytes) -> list[bytes]:
+    """The travelling lines less those that ``Connection`` names as meant for this hop only (RFC 9110, 7.6.1)."""
+    options = {option.strip().lower() for option in connection.split(b",")} - {b"close", b"keep-alive", b""}
+    if not options:
+        return kept
+    return [line for line in kept if line.partition(b":")[0].lower() not in options]

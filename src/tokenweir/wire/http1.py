@@ -1,0 +1,224 @@
+"""HTTP/1.1 as a server reads it: bytes in, request heads and body pieces out (RFC 9112). A pure machine.
+
+Operations: ``feed`` adds bytes, ``next`` takes the next event.
+Goals: nothing that two parties could read in two ways is ever accepted; a request that arrives in one
+piece costs one split and a lookup a line; the lines that travel on are kept as they came.
+Plan: the head is admitted by a grammar, not searched for known attacks. What the grammar does not name
+(bare LF, folded lines, NUL, a space before the colon, both length and chunked) cannot pass. A test holds
+everything admitted here against llhttp's reading of it.
+"""
+
+import re
+from typing import Final, Literal
+
+import msgspec
+
+from ..errors import HeadTooLarge, MalformedRequest
+from .chunked import ChunkedReader
+from .fields import TOKEN, Fields, LineReader, without_options
+
+__all__ = ["END", "RequestHead", "RequestReader", "read_request_head"]
+
+_REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!-~]++) HTTP/1\.([01])")
+_LENGTH = re.compile(rb"[0-9]{1,15}")
+
+_HOP_BY_HOP = [
+    b"connection",
+    b"content-length",
+    b"expect",
+    b"host",
+    b"keep-alive",
+    b"proxy-authorization",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+]
+_CALLER_KEYS = [b"api-key", b"authorization", b"ocp-apim-subscription-key"]
+
+_LINES = LineReader(
+    read=frozenset(
+        [*_HOP_BY_HOP, *_CALLER_KEYS, b"accept-encoding", b"content-type", b"traceparent", b"user-agent"]
+    ),
+    stays=frozenset([*_HOP_BY_HOP, *_CALLER_KEYS, b"accept-encoding"]),
+    forget=frozenset([*_CALLER_KEYS, b"proxy-authorization", b"cookie", b"traceparent", b"content-length"]),
+    strict=True,
+)
+
+
+class RequestHead(msgspec.Struct, gc=False):
+    """A request's head. ``kept`` are the lines that travel on; ``fields`` what this hop reads."""
+
+    method: bytes
+    target: bytes
+    fields: Fields
+    kept: list[bytes]
+    content_length: int | None
+    """Bytes of body to come; ``None`` when chunked."""
+    keep_alive: bool
+    http_1_0: bool
+    expects_continue: bool
+
+    @property
+    def has_body(self) -> bool:
+        return self.content_length != 0
+
+
+class _End:
+    """The body is complete; the next event is the next request's head."""
+
+    def __repr__(self) -> str:
+        return "END"
+
+
+END: Final = _End()
+
+Event = RequestHead | bytes | _End
+
+
+class RequestReader:
+    """Reads one connection's requests, one after the other; what lies beyond one waits until asked for."""
+
+    def __init__(self, max_head: int) -> None:
+        self._max_head = max_head
+        self._data = b""
+        self._scanned = 0
+        self._state: Literal["head", "body", "chunked", "end"] = "head"
+        self._left = 0
+        self._chunks: ChunkedReader | None = None
+
+    def feed(self, data: bytes) -> None:
+        self._data = self._data + data if self._data else data
+
+    @property
+    def waiting(self) -> int:
+        """Bytes held back for a later event."""
+        return len(self._data)
+
+    @property
+    def is_between_requests(self) -> bool:
+        return self._state == "head" and not self._data
+
+    def next(self) -> Event | None:
+        """The next event, or ``None`` when more bytes are needed. Raises ``MalformedRequest`` or ``HeadTooLarge``."""
+        if self._state == "head":
+            return self._next_head()
+        if self._state == "end":
+            self._state = "head"
+            return END
+        if not self._data:
+            return None
+        return self._next_of_length() if self._state == "body" else self._next_chunked()
+
+    def _next_head(self) -> RequestHead | None:
+        data = self._data
+        if data[:2] == b"\r\n":  # An empty line before a request is to be passed over (RFC 9112, 2.2).
+            data = self._data = data[2:]
+        end = data.find(b"\r\n\r\n", self._scanned)
+        if end < 0:
+            self._scanned = max(0, len(data) - 3)
+            if len(data) > self._max_head:
+                raise HeadTooLarge(f"the request's head is larger than {self._max_head} bytes (server.max_head)")
+            if b"\n\n" in data or data[:1] == b"\n":
+                raise MalformedRequest("lines must end with CR LF, not with a bare line feed")
+            return None
+        if end + 4 > self._max_head:
+            raise HeadTooLarge(f"the request's head is larger than {self._max_head} bytes (server.max_head)")
+        head = read_request_head(data[:end])
+        self._data = data[end + 4 :]
+        self._scanned = 0
+        if head.content_length is None:
+            self._state, self._chunks = "chunked", ChunkedReader()
+        elif head.content_length:
+            self._state, self._left = "body", head.content_length
+        else:
+            self._state = "end"
+        return head
+
+    def _next_of_length(self) -> bytes:
+        data = self._data
+        piece, self._data = (data, b"") if len(data) <= self._left else (data[: self._left], data[self._left :])
+        self._left -= len(piece)
+        if not self._left:
+            self._state = "end"
+        return piece
+
+    def _next_chunked(self) -> Event | None:
+        chunks = self._chunks
+        if chunks is None:
+            raise AssertionError("chunked without a reader")
+        data, self._data = self._data, b""
+        try:
+            pieces = chunks.feed(data)
+        except ValueError as error:
+            raise MalformedRequest(f"the chunked body is broken: {error}") from error
+        if chunks.rest is not None:
+            self._data, self._chunks, self._state = chunks.rest, None, "end"
+        if pieces:
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return self.next() if chunks.rest is not None else None
+
+
+def read_request_head(head: bytes) -> RequestHead:
+    """Judges a whole head (without its final empty line). Raises ``MalformedRequest`` saying what is wrong."""
+    lines = head.split(b"\r\n")
+    line = _REQUEST_LINE.fullmatch(lines[0])
+    if line is None:
+        raise MalformedRequest(_explain_request_line(lines[0]))
+    method, target, minor = line.groups()
+    if target[:1] != b"/":
+        raise MalformedRequest("the request's target must be a path beginning with /, not a full URL or an authority")
+    try:
+        fields, kept = _LINES.read_lines(lines[1:])
+    except ValueError as error:
+        raise MalformedRequest(f"{error}") from error
+    http_1_0 = minor == b"0"
+    if not http_1_0 and b"host" not in fields:
+        raise MalformedRequest("an HTTP/1.1 request needs a Host header")
+    keep_alive = not http_1_0
+    connection = fields.get(b"connection")
+    if connection is not None:
+        lowered = connection.lower()
+        keep_alive = b"close" not in lowered and (keep_alive or b"keep-alive" in lowered)
+        kept = without_options(kept, lowered)
+    return RequestHead(
+        method,
+        target,
+        fields,
+        kept,
+        _content_length(fields, http_1_0=http_1_0),
+        keep_alive,
+        http_1_0,
+        not http_1_0 and fields.get(b"expect", b"").lower() == b"100-continue",
+    )
+
+
+def _content_length(fields: Fields, *, http_1_0: bool) -> int | None:
+    length, coding = fields.get(b"content-length"), fields.get(b"transfer-encoding")
+    if coding is not None:
+        if length is not None:
+            raise MalformedRequest("Content-Length and Transfer-Encoding must not come together")
+        if http_1_0:
+            raise MalformedRequest("Transfer-Encoding is not part of HTTP/1.0")
+        if coding.lower() != b"chunked":
+            raise MalformedRequest("the only Transfer-Encoding accepted is chunked")
+        return None
+    if length is None:
+        return 0
+    if _LENGTH.fullmatch(length) is None:
+        raise MalformedRequest("Content-Length is not a number")
+    return int(length)
+
+
+def _explain_request_line(line: bytes) -> str:
+    parts = line.split(b" ")
+    if b"\n" in line or b"\r" in line:
+        return "lines must end with CR LF, not with a bare line feed or carriage return"
+    if line[:3] == b"\x16\x03\x01":
+        return "this port speaks plain HTTP, and the client began a TLS handshake; use http:// or configure TLS"
+    if len(parts) != 3:
+        return "the first line must be: METHOD SP PATH SP HTTP/1.1"
+    if parts[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
+        return "only HTTP/1.1 and HTTP/1.0 are spoken here"
+    return "the first line holds a character that is not allowed there; percent-encode it"

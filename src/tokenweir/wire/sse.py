@@ -1,0 +1,90 @@
+"""Server-sent events: where one ends, what data it carries, and how to take one out of a stream.
+
+The stream format is the HTML standard's (section 9.2); its grammar allows CR, LF and CR LF as line
+ends. Upstreams send LF, some CR LF; a lone CR has not been seen and is treated as part of a line.
+"""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+__all__ = ["UsageStripper", "data_of", "split_events"]
+
+_EVENT_END = re.compile(rb"\r?\n\r?\n")
+_USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
+_FIRST_CHOICE = re.compile(rb'"choices"\s*:\s*\[\s*\{')
+
+# A usage event has some hundred bytes. What is longer is something else and need not wait for its end.
+_LONGEST_USAGE_EVENT = 64 * 1024
+
+
+class _UsageFrame(msgspec.Struct):
+    choices: list[msgspec.Raw] | None = None
+    usage: dict[str, msgspec.Raw] | None = None
+
+
+_decode_frame = msgspec.json.Decoder(_UsageFrame).decode
+
+
+def split_events(data: bytes) -> Iterator[bytes]:
+    """The events of ``data``, each with its closing empty line; the last one may lack it."""
+    start = 0
+    for end in _EVENT_END.finditer(data):
+        yield data[start : end.end()]
+        start = end.end()
+    if start < len(data):
+        yield data[start:]
+
+
+def data_of(event: bytes) -> bytes:
+    """An event's data: its ``data:`` lines without the field name, joined by line feeds."""
+    if event.startswith(b"data: ") and event.count(b"\n") <= 2:  # the usual case: one line
+        return event[6:].rstrip(b"\r\n")
+    lines = (line for line in event.splitlines() if line.startswith(b"data:"))
+    return b"\n".join(line[6:] if line[5:6] == b" " else line[5:] for line in lines)
+
+
+class UsageStripper:
+    """Takes the extra usage event out of a stream whose client did not ask for it.
+
+    ``feed`` returns what may be passed on now. Bytes are held back only while they could be the
+    beginning of that event, which upstreams send whole; everything else passes as it arrives.
+    """
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, piece: bytes) -> bytes:
+        if not self._held and piece.endswith(b"\n\n") and _USAGE_OBJECT.search(piece) is None:
+            return piece
+        return self._sift(piece)
+
+    def finish(self) -> bytes:
+        """What was still held when the stream ended."""
+        held, self._held = self._held, b""
+        return held
+
+    def _sift(self, piece: bytes) -> bytes:
+        data = self._held + piece
+        end = 0
+        for match in _EVENT_END.finditer(data):
+            end = match.end()
+        complete, rest = data[:end], data[end:]
+        if _USAGE_OBJECT.search(complete) is not None:
+            complete = b"".join(event for event in split_events(complete) if not _is_extra(event))
+        if rest and (len(rest) > _LONGEST_USAGE_EVENT or _FIRST_CHOICE.search(rest) is not None):
+            complete, rest = complete + rest, b""
+        self._held = rest
+        return complete
+
+
+def _is_extra(event: bytes) -> bool:
+    """Whether an event is the one that ``include_usage`` adds: usage, and no choices."""
+    if _USAGE_OBJECT.search(event) is None:
+        return False
+    try:
+        frame = _decode_frame(data_of(event))
+    except msgspec.DecodeError:
+        return False
+    return frame.usage is not None and frame.choices == []
