@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 
 import msgspec
 
@@ -29,6 +30,7 @@ class Catalogue:
 
     def __init__(self, deployments: Sequence[DeploymentSettings], upstreams: Sequence[str]) -> None:
         self._upstreams = upstreams
+        self._first = (Target(upstreams[0], None),)
         self._targets = {
             deployment.name: tuple(
                 _target(deployment, target)
@@ -47,21 +49,26 @@ class Catalogue:
         addresses lives there.
         """
         if deployment is None:
-            return (Target(self._upstreams[0], None),)
+            return self._first
         if not self._targets:
-            return tuple(Target(name, deployment) for name in self._upstreams)
+            return _everywhere(deployment, *self._upstreams)
         found = self._targets.get(deployment)
         if found is None:
             raise UnknownDeployment(self._explain(deployment))
         return found
 
     def _explain(self, deployment: str) -> str:
-        nearest = get_close_matches(deployment, self._targets, n=1)
+        nearest = get_close_matches(deployment[:80], self._targets, n=1)
         hint = f" Did you mean `{nearest[0]}`?" if nearest else ""
         return (
             f"The deployment `{deployment[:80]}` does not exist on this gateway.{hint} "
             "Ask for one of its deployments, or have it added as [[deployments]]."
         )
+
+
+@lru_cache(maxsize=4096)
+def _everywhere(deployment: str, *upstreams: str) -> tuple[Target, ...]:
+    return tuple(Target(name, deployment) for name in upstreams)
 
 
 def _target(deployment: DeploymentSettings, target: TargetSettings) -> Target:

@@ -5,23 +5,21 @@ One request at a time: what a client pipelines waits, and when too much waits th
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import msgspec
 
-from ..errors import (
-    BodyTooLarge,
-    InvalidBody,
-    Refusal,
-    RequestTimeout,
-)
+from ..errors import InvalidBody, Refusal, RequestTimeout
 from ..records import Clock
 from ..wire import END, RequestHead, RequestReader, chunk, head_bytes
-from .request import Request
+from .request import Address, Request
 from .routes import route_of, split_query
 from .settings import ServerSettings
 
-__all__ = ["ClientConnection", "RequestWalk", "accept", "read_body", "unreadable_head"]
+if TYPE_CHECKING:
+    from .familiar import Familiar
+
+__all__ = ["ClientConnection", "RequestWalk", "address_of", "read_body", "unreadable_head"]
 
 # What may wait behind the request under way: a pipelined request or two. More stays in the kernel.
 _MAX_WAITING = 64 * 1024
@@ -59,39 +57,26 @@ class _Members(msgspec.Struct):
 _decode_members = msgspec.json.Decoder(_Members).decode
 
 
-def accept(head: RequestHead, call_id: str, clock: Clock, settings: ServerSettings) -> Request:
-    """A request as its head tells. Raises ``UnknownRoute``, ``MalformedRequest`` or ``BodyTooLarge``."""
+def address_of(head: RequestHead) -> Address:
+    """Where a head wants to go. Raises ``UnknownRoute`` or ``MalformedRequest``."""
     path, _, raw_query = head.target.partition(b"?")
     query, key, version = split_query(raw_query)
     route = route_of(head.method, path)
     content_type = head.fields.get(b"content-type", b"").lower()
     is_buffered = route.is_metered or not head.has_body or content_type.startswith(b"application/json")
-    length = head.content_length
-    if is_buffered and length is not None and length > settings.max_body:
-        raise BodyTooLarge(_too_large(settings))
-    return Request(
-        call_id,
-        head,
-        path.decode("ascii"),
-        route,
-        query,
-        key,
-        version,
-        is_buffered,
-        clock.now(),
-        clock.monotonic(),
-    )
+    return Address(path.decode("ascii"), route, query, key, version, is_buffered)
 
 
 def read_body(request: Request, body: bytes) -> None:
     """Fills in what a whole JSON body tells. Raises ``InvalidBody`` where a metered call's is not a JSON object."""
     request.body = body
-    if not body and not request.route.is_metered:
+    is_metered = request.address.route.is_metered
+    if not body and not is_metered:
         return
     try:
         members = _decode_members(body)
     except (msgspec.DecodeError, ValueError) as error:
-        if not request.route.is_metered:
+        if not is_metered:
             return  # whatever it is, it is between the client and the upstream
         raise InvalidBody(f"The body must be a JSON object, and is not: {error}.") from error
     if isinstance(members.model, str):
@@ -99,10 +84,6 @@ def read_body(request: Request, body: bytes) -> None:
     request.stream = members.stream is True
     options = request.stream_options = members.stream_options
     request.asks_for_usage = isinstance(options, dict) and options.get("include_usage") is True
-
-
-def _too_large(settings: ServerSettings) -> str:
-    return f"The request's body is larger than this gateway accepts: {settings.max_body} bytes (server.max_body)."
 
 
 class ClientConnection(asyncio.Protocol):
@@ -133,6 +114,7 @@ class ClientConnection(asyncio.Protocol):
         self._mark: tuple[str, int, int] = ("idle", 0, 0)
         self._quiet_since = 0.0
         self.address: str | None = None
+        self.familiar: "Familiar | None" = None
         self.is_stopping = False
         # for the request
         self._walk: RequestWalk | None = None

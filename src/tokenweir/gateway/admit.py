@@ -1,14 +1,20 @@
 """Step 2, admit: whose call this is, and whether it may go on."""
 
 from ..errors import JournalUnavailable, ShuttingDown
-from ..policy import Identity, Keyring
+from ..policy import Keyring
 from .request import Admission, Request
 
-__all__ = ["admit"]
+__all__ = ["admit", "identify"]
 
 
-def admit(request: Request, keyring: Keyring, *, journal_accepts: bool, stopping: bool) -> Admission:
-    """Identifies the caller. Raises ``InvalidApiKey``, ``JournalUnavailable`` or ``ShuttingDown``."""
+def identify(request: Request, keyring: Keyring) -> Admission:
+    """Whose call this is. Raises ``InvalidApiKey``."""
+    key = _key_of(request)
+    return Admission(keyring.identify(key), key)
+
+
+def admit(*, journal_accepts: bool, stopping: bool) -> None:
+    """Whether anything is let through at present. Raises ``JournalUnavailable`` or ``ShuttingDown``."""
     if stopping:
         raise ShuttingDown("This gateway is shutting down; send the request again.")
     if not journal_accepts:
@@ -16,9 +22,6 @@ def admit(request: Request, keyring: Keyring, *, journal_accepts: bool, stopping
             "This gateway cannot write its journal (see its log; often a full disk), "
             "and lets nothing through that it could not account for. Try again shortly."
         )
-    key = _key_of(request)
-    identity: Identity = keyring.identify(key)
-    return Admission(identity, key)
 
 
 def _key_of(request: Request) -> bytes | None:
@@ -29,4 +32,4 @@ def _key_of(request: Request) -> bytes | None:
     bearer = fields.get(b"authorization")
     if bearer and bearer[:7].lower() == b"bearer ":
         return bearer[7:].strip()
-    return request.query_key
+    return request.address.query_key

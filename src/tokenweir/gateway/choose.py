@@ -9,7 +9,7 @@ __all__ = ["choose"]
 
 def choose(request: Request, catalogue: Catalogue) -> Candidates:
     """The targets for what was asked. Raises ``UnknownDeployment``, or ``InvalidBody`` where a model must be named."""
-    route = request.route
+    route = request.address.route
     name = route.deployment
     if name is None and route.family == "v1":
         name = request.model

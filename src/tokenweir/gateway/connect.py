@@ -3,12 +3,19 @@
 from typing import Literal
 
 from ..deployments import Target
-from ..errors import InvalidBody
 from ..upstream import Upstream, request_target, with_included_usage, with_model
 from ..wire import ResponseHead
-from .request import Admission, Request
+from .request import Request
 
-__all__ = ["Verdict", "injects_usage", "refuses_stream_options", "upstream_request", "verdict_on"]
+__all__ = [
+    "Verdict",
+    "framing",
+    "injects_usage",
+    "refuses_stream_options",
+    "upstream_body",
+    "upstream_head",
+    "verdict_on",
+]
 
 Verdict = Literal["pass on", "try the next", "read first"]
 """What to do with an answer's head. ``read first``: only its body tells."""
@@ -19,62 +26,55 @@ def injects_usage(request: Request, target: Target, upstream: Upstream) -> bool:
     return (
         request.stream
         and not request.asks_for_usage
-        and request.route.api in ("chat_completions", "completions")
+        and request.address.route.api in ("chat_completions", "completions")
         and target.deployment not in upstream.refuses_stream_options
     )
 
 
-def upstream_request(
-    request: Request, admission: Admission, target: Target, upstream: Upstream, *, inject: bool
-) -> bytes:
-    """The bytes to send: head and, where it is buffered, body.
+def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes:
+    """The head for one target, up to its length.
 
     Header lines travel as they came. Replaced are the address, the key and the framing. A metered call
     asks for ``identity``: what is compressed cannot be metered as it passes.
     """
-    head, settings = request.head, upstream.settings
-    target_path = request_target(settings, upstream.endpoint.base, request.route, target.deployment, request.query)
-    lines = [
-        b"%b %b HTTP/1.1" % (head.method, target_path),
-        b"host: " + upstream.endpoint.authority,
-        *head.kept,
-    ]
+    head, address, settings = request.head, request.address, upstream.settings
+    target_path = request_target(settings, upstream.endpoint.base, address.route, target.deployment, address.query)
+    lines = [b"%b %b HTTP/1.1" % (head.method, target_path), b"host: " + upstream.endpoint.authority, *head.kept]
     signature = upstream.credential.line
     if signature is not None:
         lines.append(signature)
     elif settings.credential.pass_through:
-        lines.extend(
-            name + b": " + head.fields[name]
-            for name in (b"api-key", b"authorization", b"ocp-apim-subscription-key")
-            if name in head.fields
-        )
-    if request.route.is_metered:
+        lines.extend(name + b": " + head.fields[name] for name in _CALLER_KEYS if name in head.fields)
+    if address.route.is_metered:
         lines.append(b"accept-encoding: identity")
     elif b"accept-encoding" in head.fields:
         lines.append(b"accept-encoding: " + head.fields[b"accept-encoding"])
-    body = _body_for(request, target, upstream, inject=inject) if request.is_buffered else b""
-    if request.is_buffered:
-        if body or head.content_length != 0 or head.method in (b"POST", b"PUT", b"PATCH"):
-            lines.append(b"content-length: %d" % len(body))
-    elif head.content_length is None:
-        lines.append(b"transfer-encoding: chunked")
-    else:
-        lines.append(b"content-length: %d" % head.content_length)
-    lines.append(b"\r\n" + body)
     return b"\r\n".join(lines)
 
 
-def _body_for(request: Request, target: Target, upstream: Upstream, *, inject: bool) -> bytes:
-    body = request.body
-    names_model = request.route.family == "v1" or not upstream.is_azure
-    if names_model and target.deployment is not None and request.model != target.deployment:
-        body = with_model(body, target.deployment)
-    if inject:
-        try:
-            body = with_included_usage(body, request.stream_options)
-        except ValueError as error:
-            raise InvalidBody("The body could not be read as a JSON object.") from error
-    return body
+_CALLER_KEYS = (b"api-key", b"authorization", b"ocp-apim-subscription-key")
+
+
+def upstream_body(request: Request, target: Target, upstream: Upstream, *, inject: bool) -> bytes:
+    """The body for one target: as it came, but for a model's name or a usage to be asked for."""
+    body, route = request.body, request.address.route
+    names_model = route.family == "v1" or not upstream.is_azure
+    if names_model and request.model != target.deployment and target.deployment is not None:
+        if request.model is not None or route.is_metered:
+            body = with_model(body, target.deployment)
+    return with_included_usage(body, request.stream_options) if inject else body
+
+
+def framing(request: Request, body: bytes) -> bytes:
+    """The end of the head: how long the body is. A body that is passed through keeps the client's framing."""
+    head = request.head
+    if request.address.is_buffered:
+        if body or head.method in (b"POST", b"PUT", b"PATCH"):
+            return b"\r\ncontent-length: %d\r\n\r\n" % len(body)
+        return b"\r\n\r\n"
+    if head.content_length is None:
+        return b"\r\ntransfer-encoding: chunked\r\n\r\n"
+    return b"\r\ncontent-length: %d\r\n\r\n" % head.content_length
 
 
 def verdict_on(head: ResponseHead, *, injected: bool, has_more: bool, can_repeat: bool) -> Verdict:

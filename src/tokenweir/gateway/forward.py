@@ -55,6 +55,8 @@ class Forwarder:
         self.first_byte_at = 0.0
         self.received = 0
         self.ended = False
+        self.ended_in_order = False
+        """Whether the upstream's connection brought the answer's end, whatever the answer was worth."""
         self.client_is_paused = False
 
     def start(self, head: ResponseHead, fields: list[bytes], *, is_head_request: bool) -> None:
@@ -81,6 +83,7 @@ class Forwarder:
         return bool(self._held) or data.endswith(_DONE) or self.received == self._length
 
     def end_received(self) -> None:
+        self.ended_in_order = True
         self._end("completed", None)
 
     def connection_broken(self, reason: str) -> None:

@@ -12,6 +12,7 @@ from ..policy import Keyring
 from ..records import CallRecord, Clock, Usage
 from ..upstream import Upstream
 from .accept import ClientConnection
+from .familiar import Familiar
 from .request import Ending, Request
 from .settings import ServerSettings
 from .walk import Walk
@@ -85,7 +86,9 @@ class Relay:
         )
 
     def _new_walk(self, client: ClientConnection) -> Walk:
-        return Walk(self, client)
+        if client.familiar is None:
+            client.familiar = Familiar()
+        return Walk(self, client, client.familiar)
 
     def start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Starts something that has to be waited for. The relay keeps it, and says if it fails."""
@@ -115,7 +118,7 @@ class Relay:
         self._estimates += 1
         future = self._estimator.submit(
             estimate,
-            request.route.api,
+            request.address.route.api,
             request.body,
             reading,
             model,

@@ -9,17 +9,15 @@ import msgspec
 from ..deployments import Target
 from ..metering import Reading
 from ..policy import Identity
-from ..records import Outcome, Route, Usage
+from ..records import Outcome, Route
 from ..wire import RequestHead
 
-__all__ = ["Admission", "Candidates", "Client", "Ending", "Nobody", "Request"]
+__all__ = ["Address", "Admission", "Candidates", "Client", "Ending", "Nobody", "Request"]
 
 
-class Request(msgspec.Struct, gc=False):
-    """A client's request, as ``accept`` read it. The body-derived fields are filled when the body is whole."""
+class Address(msgspec.Struct, frozen=True, gc=False):
+    """Where a head wants to go, worked out once for all requests that share it."""
 
-    call_id: str
-    head: RequestHead
     path: str
     route: Route
     query: bytes
@@ -28,6 +26,14 @@ class Request(msgspec.Struct, gc=False):
     api_version: str | None
     is_buffered: bool
     """Whether the body is held until whole: it has to be read, and can be sent again."""
+
+
+class Request(msgspec.Struct, gc=False):
+    """A client's request. The fields after ``received_at`` are filled in when its body is whole."""
+
+    call_id: str
+    head: RequestHead
+    address: Address
     started_at: datetime
     received_at: float
 
@@ -69,7 +75,6 @@ class Ending(msgspec.Struct, gc=False):
     status: int | None
     error_code: str | None = None
     reading: Reading | None = None
-    usage: Usage = Usage()
 
 
 class Client(Protocol):

@@ -33,16 +33,22 @@ _SEGMENTS = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
 _DEPLOYMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
+# The longest known has some 250 characters. Paths are remembered, also those of strangers.
+_MAX_PATH = 2048
+
+
 @lru_cache(maxsize=4096)
 def route_of(method: bytes, path: bytes) -> Route:
     """Where a path wants to go. Raises ``UnknownRoute`` or ``MalformedRequest``."""
+    if len(path) > _MAX_PATH:
+        raise MalformedRequest(f"the path is longer than {_MAX_PATH} characters")
     text = path.decode("ascii")
     if _SEGMENTS.fullmatch(text) is None:
         raise MalformedRequest("the path holds an empty segment or a character that does not belong in a path")
     segments = text.split("/")[1:]
     for segment in segments:
         plain = unquote_to_bytes(segment)
-        if plain in (b".", b"..") or re.search(rb"[/\\\x00-\x1f\x7f-\xff]|\.\./|%", plain):
+        if plain.partition(b";")[0] in (b".", b"..") or re.search(rb"[/\\\x00-\x1f\x7f-\xff]|\.\./|%", plain):
             raise MalformedRequest("the path climbs (`..`) or hides a separator; write it out plainly")
     if segments[0] == "api" and segments[1:2] == ["openai"]:
         segments = segments[1:]

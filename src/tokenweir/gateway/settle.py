@@ -34,7 +34,7 @@ def needs_estimate(request: Request, ending: Ending, *, reached_upstream: bool) 
     2. A call given up while the model was at work: client gone, or silence for too long.
     3. A prompt that the content filter refused: Microsoft bills it.
     """
-    if not request.route.is_metered or not reached_upstream:
+    if not request.address.route.is_metered or not reached_upstream:
         return False
     if ending.reading is not None and ending.reading.usage is not None:
         return False
@@ -64,7 +64,7 @@ def record_of(
     keeps_content: bool,
 ) -> CallRecord:
     """The record of one call, complete."""
-    fields = request.head.fields
+    fields, address = request.head.fields, request.address
     answered = answer.fields if answer is not None else {}
     identity = admission.identity if admission is not None else None
     reading = ending.reading
@@ -77,11 +77,11 @@ def record_of(
         replica=replica,
         seq=seq,
         started_at=request.started_at,
-        api=request.route.api,
-        operation=request.route.operation,
+        api=address.route.api,
+        operation=address.route.operation,
         method=request.head.method.decode("ascii"),
-        path=request.path,
-        api_version=request.api_version,
+        path=address.path,
+        api_version=address.api_version,
         deployment=_deployment(request, target),
         requested_model=request.model,
         stream=request.stream,
@@ -137,8 +137,8 @@ def _gateway_ms(timings: Timings) -> float:
 
 def _deployment(request: Request, target: Target | None) -> str | None:
     """What the caller asked for: a deployment by path, or by ``model`` where that names one."""
-    if request.route.deployment is not None:
-        return request.route.deployment
+    if request.address.route.deployment is not None:
+        return request.address.route.deployment
     return request.model if target is not None and target.deployment is not None else None
 
 

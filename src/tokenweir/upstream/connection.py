@@ -54,8 +54,14 @@ class UpstreamConnection(asyncio.Protocol):
         self._in_body = False
         self._ended = False
         self._whole = 0
+        self._has_extra = False
+        self._keeps_alive = False
         self._until_close = False
         self._is_head_request = False
+        self._is_paused = False
+        self.is_uploading = False
+        """Whether more of the request's body is to be written. Set by whoever writes it; an answer that ends
+        sooner leaves a connection that can carry no further call."""
         self.answered = False
         """Whether any byte of the present call's answer has arrived."""
 
@@ -73,7 +79,8 @@ class UpstreamConnection(asyncio.Protocol):
         """Sends a request (or its head) and gives its answer to ``receiver``."""
         self.receiver = receiver
         self.carried += 1
-        self.answered = self._in_body = self._ended = self._until_close = False
+        self.answered = self.is_uploading = False
+        self._in_body = self._ended = self._until_close = self._has_extra = False
         self._is_head_request = is_head_request
         self.write(data)
 
@@ -83,10 +90,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         if not self.is_closed:
+            self._is_paused = True
             cast(asyncio.Transport, self._transport).pause_reading()
 
     def resume_reading(self) -> None:
         if not self.is_closed:
+            self._is_paused = False
             cast(asyncio.Transport, self._transport).resume_reading()
 
     def abandon(self) -> None:
@@ -117,8 +126,10 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._break(f"its answer is not HTTP/1.1 ({error})")
-            return
+            if not self._ended:
+                self._break(f"its answer is not HTTP/1.1 ({error})")
+                return
+            self._has_extra = True
         self._hand_on(receiver)
 
     def eof_received(self) -> None:
@@ -128,7 +139,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._finish(self.receiver)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.eof_received()
+        if error is None:
+            self.eof_received()
         if self.receiver is not None:
             self._break("it closed the connection" if error is None else f"the connection broke ({error})")
         self._transport = None
@@ -144,33 +156,42 @@ class UpstreamConnection(asyncio.Protocol):
 
     # --- llhttp ---
 
+    def on_message_begin(self) -> None:
+        if self._ended:  # bytes beyond the end: the two sides disagree about where calls end
+            self._has_extra = True
+
     def on_message_complete(self) -> None:
         if not self._ended:
             self._ended = True
             self._whole = len(self._pieces)
+            # Asked here, because llhttp forgets it when it begins to look for the next message.
+            self._keeps_alive = self._parser.should_keep_alive()
 
     # --- inside ---
 
     def _read_head(self, data: bytes) -> None:
-        if self._head:
-            data = self._head + data
-        end = data.find(b"\r\n\r\n")
-        if end < 0:
-            self._head = data
-            if len(data) > _MAX_HEAD:
-                self._break("the head of its answer is too large")
-            return
-        self._head = b""
-        rest = data[end + 4 :]
-        try:
-            self._parser.feed_data(data[: end + 4])
-            head = read_response_head(data[:end])
-        except (httptools.HttpParserError, ValueError) as error:
-            self._break(f"its answer is not HTTP/1.1 ({error})")
-            return
-        if head.status < 200:
-            self._interim(head, rest)
-            return
+        rest, self._head = self._head + data, b""
+        while True:
+            data = rest
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                self._head = data
+                if len(data) > _MAX_HEAD:
+                    self._break("the head of its answer is too large")
+                return
+            rest = data[end + 4 :]
+            try:
+                self._parser.feed_data(data[: end + 4])
+                head = read_response_head(data[:end])
+            except httptools.HttpParserUpgrade:
+                self._break("it switched protocols")
+                return
+            except (httptools.HttpParserError, ValueError) as error:
+                self._break(f"its answer is not HTTP/1.1 ({error})")
+                return
+            if head.status >= 200:
+                break
+            self._ended = False  # 100 and 103 say nothing final
         self._in_body = True
         self._until_close = (
             head.has_body and head.content_length is None and b"transfer-encoding" not in head.fields
@@ -188,25 +209,15 @@ class UpstreamConnection(asyncio.Protocol):
         elif rest:
             self.data_received(rest)
 
-    def _interim(self, head: ResponseHead, rest: bytes) -> None:
-        """100 and 103 say nothing final; 101 would make this another protocol."""
-        if head.status == 101:
-            self._break("it switched protocols")
-            return
-        self._ended = False
-        if rest:
-            self._read_head(rest)
-
     def _hand_on(self, receiver: Receiver) -> None:
         pieces = self._pieces
         if self._ended:
-            extra = len(pieces) > self._whole
             body = b"".join(pieces[: self._whole])
             pieces.clear()
             if body:
                 receiver.body_received(body)
             if self.receiver is not None:
-                self._finish(self.receiver, reusable=not extra)
+                self._finish(self.receiver, reusable=not self._has_extra)
         elif pieces:
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             pieces.clear()
@@ -214,7 +225,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _finish(self, receiver: Receiver, *, reusable: bool = True) -> None:
         self.receiver = None
-        if reusable and not self._is_head_request and not self._until_close and self._parser.should_keep_alive():
+        if self._is_paused:
+            self.resume_reading()
+        is_whole = reusable and not self._is_head_request and not self._until_close and not self.is_uploading
+        if is_whole and self._keeps_alive:
             self._owner.idle(self)
         elif self._transport is not None:
             self._transport.close()

@@ -1,5 +1,6 @@
 """An upstream's address, taken apart once."""
 
+import re
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -25,15 +26,18 @@ class Endpoint(msgspec.Struct, frozen=True):
         try:
             parts = urlsplit(url.strip())
             port = parts.port
+            authority = (parts.hostname or "").encode("idna")
+            base = parts.path.rstrip("/").encode("ascii")
         except ValueError as error:
             raise ConfigError(f"the endpoint {url!r} is not a URL: {error}") from error
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        is_plain = re.search(rb"[^!-~]", authority + base) is None
+        if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain:
             raise ConfigError(f"the endpoint {url!r} must be like https://my-resource.openai.azure.com")
         if parts.query or parts.fragment or parts.username:
             raise ConfigError(f"the endpoint of {parts.hostname} must have no query, fragment or user name")
         tls = parts.scheme == "https"
-        authority = parts.hostname if ":" not in parts.hostname else f"[{parts.hostname}]"
+        if b":" in authority:
+            authority = b"[" + authority + b"]"
         if port is not None and port != (443 if tls else 80):
-            authority += f":{port}"
-        base = parts.path.rstrip("/").encode("ascii", "strict")
-        return cls(parts.hostname, port or (443 if tls else 80), tls, base, authority.encode())
+            authority += b":%d" % port
+        return cls(parts.hostname, port or (443 if tls else 80), tls, base, authority)

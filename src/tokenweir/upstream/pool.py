@@ -38,11 +38,13 @@ class Pool:
         self._idle: deque[UpstreamConnection] = deque()
         self._open: set[UpstreamConnection] = set()
         self._opening = 0
+        self._is_closed = False
         self._draining: dict[UpstreamConnection, float] = {}
 
     def __repr__(self) -> str:
-        busy = len(self._open) - len(self._idle)
-        return f"<Pool {self._settings.name} [{busy} active, {len(self._idle)} idle, {self._opening} opening]>"
+        idle = sum(not connection.is_closed for connection in self._idle)
+        busy = len(self._open) - idle
+        return f"<Pool {self._settings.name} [{busy} active, {idle} idle, {self._opening} opening]>"
 
     def take(self) -> UpstreamConnection | None:
         """An idle connection that is still open, or ``None``."""
@@ -82,6 +84,11 @@ class Pool:
             ) from error
         finally:
             self._opening -= 1
+        if connection.is_closed:  # so early that nobody would be told of its end
+            raise UpstreamUnreachable(
+                f"Upstream `{name}` ({self._address}) closed a new connection at once. "
+                "Check its endpoint and its limits; `tokenweir doctor` shows each step."
+            )
         self._open.add(connection)
         return connection
 
@@ -110,7 +117,10 @@ class Pool:
     def idle(self, connection: UpstreamConnection) -> None:
         connection.idle_since = self._clock.monotonic()
         self._draining.pop(connection, None)
-        self._idle.append(connection)
+        if self._is_closed:
+            connection.close()
+        else:
+            self._idle.append(connection)
 
     def closed(self, connection: UpstreamConnection) -> None:
         self._open.discard(connection)
@@ -126,7 +136,8 @@ class Pool:
             self._idle.popleft().close()
 
     def close(self) -> None:
-        """Closes what is idle; calls under way keep theirs."""
+        """Closes what is idle; calls under way keep theirs, which close when they end."""
+        self._is_closed = True
         while self._idle:
             self._idle.pop().close()
 

@@ -55,7 +55,8 @@ async def connect_through(
     answer: asyncio.Future[bytes] = loop.create_future()
     transport, _ = await loop.create_connection(lambda: _Connect(answer), parts.hostname or "", parts.port or 8080)
     try:
-        target = f"{endpoint.host}:{endpoint.port}"
+        host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+        target = f"{host}:{endpoint.port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
         if parts.username:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -55,9 +55,10 @@ class ChunkedReader:
             else:
                 line_end = buffer.find(b"\r\n", position)
                 if line_end < 0:
-                    if len(buffer) - position > _MAX_SIZE_LINE and not self._in_trailers:
+                    waiting = len(buffer) - position - 1  # the last byte may be the CR of its end
+                    if waiting > _MAX_SIZE_LINE and not self._in_trailers:
                         raise ValueError("a chunk's size line is too long")
-                    if self._in_trailers and self._trailer_bytes + len(buffer) - position > _MAX_TRAILERS:
+                    if self._in_trailers and self._trailer_bytes + waiting > _MAX_TRAILERS:
                         raise ValueError("the trailers are too long")
                     break
                 line = buffer[position:line_end]

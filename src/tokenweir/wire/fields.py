@@ -34,7 +34,8 @@ class LineReader:
     """Judges the header lines of one direction.
 
     ``read`` names the fields whose values are wanted, ``stays`` those that end at this hop, and
-    ``forget`` those never to be remembered. ``strict`` admits visible ASCII only.
+    ``forget`` those never to be remembered. ``strict`` admits visible ASCII only, and refuses a field
+    that is read, is no list, and comes twice with two meanings.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class LineReader:
         self._read = read
         self._stays = stays
         self._forget = forget
+        self._strict = strict
         value = rb"[\t -~]*+" if strict else rb"[\t -~\x80-\xff]*+"
         self._line = re.compile(rb"(" + TOKEN + rb"):(" + value + rb")")
         self._remembered: dict[bytes, FieldLine] = {}
@@ -51,7 +53,7 @@ class LineReader:
         """The fields somebody reads, and the lines that travel on.
 
         Raises ``ValueError`` with words for a person when a line breaks the grammar or a
-        field that must be single comes twice with two meanings.
+        field that must be single comes twice.
         """
         fields: Fields = {}
         kept: list[bytes] = []
@@ -62,12 +64,21 @@ class LineReader:
             if travels:
                 kept.append(line)
             if name:
-                if name in fields and fields[name] != value:
-                    value = _joined(name, fields[name], value)
-                elif name in fields and name in _FRAMING:
-                    raise ValueError(f"the header {name.decode()} comes twice")
+                if name in fields:
+                    value = self._joined(name, fields[name], value)
                 fields[name] = value
         return fields, kept
+
+    def _joined(self, name: bytes, first: bytes, second: bytes) -> bytes:
+        if name in _FRAMING:
+            raise ValueError(f"the header {name.decode()} comes twice")
+        if first == second:
+            return first
+        if name in _LISTS:
+            return first + b", " + second
+        if self._strict:
+            raise ValueError(f"the header {name.decode()} comes twice with different values")
+        return first  # an answer is handed on whatever its lines say of each other
 
     def _judge(self, line: bytes) -> FieldLine:
         match = self._line.fullmatch(line)
@@ -84,13 +95,17 @@ class LineReader:
 
 
 _FRAMING = frozenset([b"host", b"content-length", b"transfer-encoding"])
-_LISTS = frozenset([b"connection", b"accept-encoding", b"expect", b"content-encoding", b"te"])
-
-
-def _joined(name: bytes, first: bytes, second: bytes) -> bytes:
-    if name not in _LISTS:
-        raise ValueError(f"the header {name.decode()} comes twice with different values")
-    return first + b", " + second
+_LISTS = frozenset(
+    [
+        b"accept-encoding",
+        b"connection",
+        b"content-encoding",
+        b"expect",
+        b"te",
+        b"trailer",
+        b"upgrade",
+    ]
+)
 
 
 def explain(line: bytes) -> str:
@@ -102,7 +117,7 @@ def explain(line: bytes) -> str:
         return "a header line has no colon"
     if re.fullmatch(TOKEN, name) is None:
         return "a header name holds a space or another character that is not allowed there"
-    shown = name.decode("ascii")
+    shown = name[:64].decode("ascii")
     if b"\n" in value or b"\r" in value:
         return f"the header {shown} holds a bare line feed or carriage return; lines end with CR LF"
     if b"\0" in value:

@@ -19,8 +19,13 @@ from .fields import TOKEN, Fields, LineReader, without_options
 
 __all__ = ["END", "RequestHead", "RequestReader", "read_request_head"]
 
+# The longest registered method has 17 letters.
+_MAX_METHOD = 32
 _REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!-~]++) HTTP/1\.([01])")
 _LENGTH = re.compile(rb"[0-9]{1,15}")
+# The record type with which every TLS client begins (RFC 8446, 5.1).
+_TLS_HANDSHAKE = b"\x16"
+_LENGTH_LINE = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})(?=[ \t]*(?:\r\n|$))", re.IGNORECASE)
 
 _HOP_BY_HOP = [
     b"connection",
@@ -84,9 +89,13 @@ class RequestReader:
         self._max_head = max_head
         self._data = b""
         self._scanned = 0
+        self._passed_empty_line = False
         self._state: Literal["head", "body", "chunked", "end"] = "head"
         self._left = 0
         self._chunks: ChunkedReader | None = None
+        # The head read last, cut at the digits of its length: a client's heads mostly differ in nothing else.
+        self._last_head: RequestHead | None = None
+        self._before_length = self._after_length = b""
 
     def feed(self, data: bytes) -> None:
         self._data = self._data + data if self._data else data
@@ -113,8 +122,10 @@ class RequestReader:
 
     def _next_head(self) -> RequestHead | None:
         data = self._data
-        if data[:2] == b"\r\n":  # An empty line before a request is to be passed over (RFC 9112, 2.2).
+        # One empty line before a request is to be passed over (RFC 9112, 2.2).
+        if data[:2] == b"\r\n" and not self._passed_empty_line:
             data = self._data = data[2:]
+            self._passed_empty_line = True
         end = data.find(b"\r\n\r\n", self._scanned)
         if end < 0:
             self._scanned = max(0, len(data) - 3)
@@ -122,18 +133,49 @@ class RequestReader:
                 raise HeadTooLarge(f"the request's head is larger than {self._max_head} bytes (server.max_head)")
             if b"\n\n" in data or data[:1] == b"\n":
                 raise MalformedRequest("lines must end with CR LF, not with a bare line feed")
+            if data[:1] == _TLS_HANDSHAKE:  # nothing in it would ever look like the end of a head
+                raise MalformedRequest(_explain_request_line(data))
             return None
         if end + 4 > self._max_head:
             raise HeadTooLarge(f"the request's head is larger than {self._max_head} bytes (server.max_head)")
-        head = read_request_head(data[:end])
+        head = self._same_head(data[:end]) or self._new_head(data[:end])
         self._data = data[end + 4 :]
         self._scanned = 0
+        self._passed_empty_line = False
         if head.content_length is None:
             self._state, self._chunks = "chunked", ChunkedReader()
         elif head.content_length:
             self._state, self._left = "body", head.content_length
         else:
             self._state = "end"
+        return head
+
+    def _same_head(self, raw: bytes) -> RequestHead | None:
+        """The last head with another length, if that is all that differs. Its ``fields`` and ``kept`` are the
+        same objects, so that whoever worked something out from them can tell."""
+        last, before, after = self._last_head, self._before_length, self._after_length
+        if last is None or not raw.startswith(before) or not raw.endswith(after):
+            return None
+        length = raw[len(before) : len(raw) - len(after)]
+        if not length.isdigit() or len(length) > 15 or len(raw) < len(before) + len(after):
+            return None
+        return RequestHead(
+            last.method,
+            last.target,
+            last.fields,
+            last.kept,
+            int(length),
+            last.keep_alive,
+            last.http_1_0,
+            last.expects_continue,
+        )
+
+    def _new_head(self, raw: bytes) -> RequestHead:
+        head = read_request_head(raw)
+        length = _LENGTH_LINE.search(raw)
+        self._last_head = head if length is not None else None
+        if length is not None:
+            self._before_length, self._after_length = raw[: length.start(1)], raw[length.end(1) :]
         return head
 
     def _next_of_length(self) -> bytes:
@@ -167,8 +209,10 @@ def read_request_head(head: bytes) -> RequestHead:
     if line is None:
         raise MalformedRequest(_explain_request_line(lines[0]))
     method, target, minor = line.groups()
-    if target[:1] != b"/":
+    if target[:1] != b"/" or method == b"CONNECT":
         raise MalformedRequest("the request's target must be a path beginning with /, not a full URL or an authority")
+    if len(method) > _MAX_METHOD:
+        raise MalformedRequest(f"the request's method is longer than {_MAX_METHOD} letters")
     try:
         fields, kept = _LINES.read_lines(lines[1:])
     except ValueError as error:
@@ -213,10 +257,10 @@ def _content_length(fields: Fields, *, http_1_0: bool) -> int | None:
 
 def _explain_request_line(line: bytes) -> str:
     parts = line.split(b" ")
+    if line[:1] == _TLS_HANDSHAKE:
+        return "this port speaks plain HTTP, and the client began a TLS handshake; use http:// or configure TLS"
     if b"\n" in line or b"\r" in line:
         return "lines must end with CR LF, not with a bare line feed or carriage return"
-    if line[:3] == b"\x16\x03\x01":
-        return "this port speaks plain HTTP, and the client began a TLS handshake; use http:// or configure TLS"
     if len(parts) != 3:
         return "the first line must be: METHOD SP PATH SP HTTP/1.1"
     if parts[2] not in (b"HTTP/1.1", b"HTTP/1.0"):

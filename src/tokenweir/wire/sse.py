@@ -12,6 +12,7 @@ import msgspec
 __all__ = ["UsageStripper", "data_of", "split_events"]
 
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
+_LONGEST_END = 4
 _USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
 _FIRST_CHOICE = re.compile(rb'"choices"\s*:\s*\[\s*\{')
 
@@ -39,9 +40,11 @@ def split_events(data: bytes) -> Iterator[bytes]:
 
 def data_of(event: bytes) -> bytes:
     """An event's data: its ``data:`` lines without the field name, joined by line feeds."""
-    if event.startswith(b"data: ") and event.count(b"\n") <= 2:  # the usual case: one line
-        return event[6:].rstrip(b"\r\n")
-    lines = (line for line in event.splitlines() if line.startswith(b"data:"))
+    if event.startswith(b"data: "):
+        data = event[6:].rstrip(b"\r\n")
+        if b"\n" not in data:  # the usual case: one line
+            return data
+    lines = (line.removesuffix(b"\r") for line in event.split(b"\n") if line.startswith(b"data:"))
     return b"\n".join(line[6:] if line[5:6] == b" " else line[5:] for line in lines)
 
 
@@ -53,17 +56,32 @@ class UsageStripper:
     """
 
     def __init__(self) -> None:
-        self._held = b""
+        self._held = b""  # the beginning of an event that may be the one
+        self._passed = b""  # or the last bytes of one that is not, and whose beginning was passed on
+        self._is_inside = False  # whether there is either
 
     def feed(self, piece: bytes) -> bytes:
-        if not self._held and piece.endswith(b"\n\n") and _USAGE_OBJECT.search(piece) is None:
+        if not self._is_inside and piece.endswith(b"\n\n") and _USAGE_OBJECT.search(piece) is None:
             return piece
-        return self._sift(piece)
+        passing = self._rest_of_passed(piece) if self._passed else 0
+        passed = piece[:passing] + self._sift(piece[passing:])
+        self._is_inside = bool(self._held or self._passed)
+        return passed
 
     def finish(self) -> bytes:
         """What was still held when the stream ended."""
         held, self._held = self._held, b""
         return held
+
+    def _rest_of_passed(self, piece: bytes) -> int:
+        """How much of ``piece`` belongs to the event whose beginning was passed on. Its end may lie across."""
+        known = self._passed
+        end = _EVENT_END.search(known + piece)
+        if end is None:
+            self._passed = (known + piece)[-_LONGEST_END:]
+            return len(piece)
+        self._passed = b""
+        return end.end() - len(known)
 
     def _sift(self, piece: bytes) -> bytes:
         data = self._held + piece
@@ -74,7 +92,7 @@ class UsageStripper:
         if _USAGE_OBJECT.search(complete) is not None:
             complete = b"".join(event for event in split_events(complete) if not _is_extra(event))
         if rest and (len(rest) > _LONGEST_USAGE_EVENT or _FIRST_CHOICE.search(rest) is not None):
-            complete, rest = complete + rest, b""
+            complete, rest, self._passed = complete + rest, b"", rest[-_LONGEST_END:]
         self._held = rest
         return complete
 

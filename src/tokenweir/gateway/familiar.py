@@ -1,0 +1,54 @@
+"""What the requests of one connection have in common, worked out once.
+
+A client program sends the same head again and again, all but its length. Then its address, its caller
+and the head that goes upstream are the same again too, until the configuration changes.
+"""
+
+from ..deployments import Target
+from ..policy import Keyring
+from ..upstream import Upstream
+from ..wire import Fields, RequestHead
+from .accept import address_of
+from .admit import identify
+from .connect import upstream_head
+from .request import Address, Admission, Request
+
+__all__ = ["Familiar"]
+
+
+class Familiar:
+    """One connection's memory of its latest head. Holds nothing that the connection does not hold anyway."""
+
+    def __init__(self) -> None:
+        self._fields: Fields | None = None
+        self._address: Address | None = None
+        self._keyring: Keyring | None = None
+        self._admission: Admission | None = None
+        self._target: Target | None = None
+        self._upstream: Upstream | None = None
+        self._signature: bytes | None = None
+        self._upstream_head = b""
+
+    def address(self, head: RequestHead) -> Address:
+        """Raises as ``address_of`` does."""
+        if head.fields is not self._fields or self._address is None:
+            self._keyring = self._target = None
+            self._address = address_of(head)
+            self._fields = head.fields
+        return self._address
+
+    def admission(self, request: Request, keyring: Keyring) -> Admission:
+        """Raises as ``identify`` does."""
+        if keyring is not self._keyring or self._admission is None:
+            self._target = None
+            self._admission = identify(request, keyring)
+            self._keyring = keyring
+        return self._admission
+
+    def upstream_head(self, request: Request, target: Target, upstream: Upstream) -> bytes:
+        """The head that goes to a target, up to its length."""
+        signature = upstream.credential.line
+        if target is not self._target or upstream is not self._upstream or signature is not self._signature:
+            self._upstream_head = upstream_head(request, target, upstream)
+            self._target, self._upstream, self._signature = target, upstream, signature
+        return self._upstream_head
