@@ -1,0 +1,77 @@
+"""Asks a running gateway's admin port, as the commands do while that gateway holds the ledger."""
+
+import http.client
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from ..config import Config, parse_address
+from ..errors import ConfigError, QueryError, TokenweirError
+
+__all__ = ["AdminClient", "NoAnswer"]
+
+# A query over months of calls may think for a while; a gateway that is not there says so at once.
+_TIMEOUT_SECONDS = 120.0
+
+# What an address means to someone who wants to listen is not where someone else can call.
+_REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+class NoAnswer(TokenweirError):
+    """Nothing of ours answers on the admin port."""
+
+
+class AdminClient:
+    """The admin port of the gateway that this configuration describes."""
+
+    def __init__(self, config: Config) -> None:
+        host, self._port = parse_address(config.server.admin)
+        self._host = _REACHED_AT.get(host, host)
+        self._address = config.server.admin
+        self._token = config.server.admin_token
+
+    def get(self, path: str, parameters: Mapping[str, str | int | None] | None = None) -> Any:
+        """The JSON at a path. ``None`` parameters are left out."""
+        given = {name: value for name, value in (parameters or {}).items() if value is not None}
+        return self._ask("GET", f"{path}?{urlencode(given)}" if given else path, None)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        return self._ask("POST", path, msgspec.json.encode(body))
+
+    def _ask(self, method: str, target: str, body: bytes | None) -> Any:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_SECONDS)
+        try:
+            connection.request(method, target, body, headers)
+            response = connection.getresponse()
+            content = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise NoAnswer(f"no gateway answers on the admin port {self._address} ({error})") from error
+        finally:
+            connection.close()
+        return self._understand(response.status, content)
+
+    def _understand(self, status: int, content: bytes) -> Any:
+        try:
+            answer = msgspec.json.decode(content)
+        except msgspec.DecodeError as error:
+            raise NoAnswer(f"what answers on the admin port {self._address} is no Tokenweir") from error
+        if status == 401:
+            raise ConfigError(
+                f"the gateway on {self._address} asks for its admin token; "
+                "give the same configuration, or set TOKENWEIR_SERVER__ADMIN_TOKEN"
+            )
+        if status >= 400 and status != 404:
+            raise QueryError(_message(answer) or f"the gateway on {self._address} answered {status}")
+        return None if status == 404 else answer
+
+
+def _message(answer: Any) -> str | None:
+    try:
+        return str(answer["error"]["message"])
+    except (KeyError, TypeError):
+        return None

@@ -1,0 +1,121 @@
+"""The books, whether or not a gateway is running: the ledger itself, or the admin port of who holds it.
+
+Either way the answers are the same plain JSON values: times as ISO 8601, money as text.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import msgspec
+
+from ..config import Config
+from ..errors import ConfigError, TokenweirError
+from ..journal import journal_directories
+from ..ledger import Ledger, LedgerLocked, Table, open_ledger
+from .admin_client import AdminClient, NoAnswer
+
+__all__ = ["Books", "Row", "open_books"]
+
+Row = dict[str, Any]
+
+
+class Books(Protocol):
+    """What can be asked. QueryError says what was wrong with a question."""
+
+    def usage(self, by: Sequence[str], since: datetime | None, until: datetime | None) -> list[Row]: ...
+
+    def calls(self, limit: int, caller: str | None, since: datetime | None) -> list[Row]: ...
+
+    def call(self, call_id: str) -> Row | None: ...
+
+    def query(self, language: str, text: str) -> Table: ...
+
+
+@contextmanager
+def open_books(config: Config) -> Iterator[Books]:
+    """The books with every call that is in the journals now. Raises ConfigError where there are none."""
+    _refuse_the_wrong_place(config)
+    try:
+        ledger = open_ledger(config.ledger.url)
+    except LedgerLocked as locked:
+        try:
+            yield _Gateway(AdminClient(config))
+        except NoAnswer as error:
+            raise TokenweirError(f"{locked}, but {error}") from error
+        return
+    try:
+        from ..serve.books import catch_up
+
+        catch_up(config, ledger)
+        yield _Offline(ledger)
+    finally:
+        ledger.close()
+
+
+def _refuse_the_wrong_place(config: Config) -> None:
+    """Opening a ledger makes it; an empty one in the wrong directory would only mislead."""
+    ledger, journal = Path(config.ledger.url.partition(":")[2]), Path(config.journal.directory)
+    if not ledger.exists() and not journal_directories(journal):
+        raise ConfigError(
+            f"there are no books here: neither the ledger {ledger} nor a journal in {journal}; "
+            "run this where the gateway runs, or give its --config"
+        )
+
+
+class _Offline:
+    """The ledger, opened by us."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def usage(self, by: Sequence[str], since: datetime | None, until: datetime | None) -> list[Row]:
+        return [_plain(row) for row in self._ledger.usage(by, since, until)]
+
+    def calls(self, limit: int, caller: str | None, since: datetime | None) -> list[Row]:
+        return [_plain(row) for row in self._ledger.calls(limit, caller=caller, since=since)]
+
+    def call(self, call_id: str) -> Row | None:
+        record = self._ledger.call(call_id)
+        return None if record is None else _plain(record)
+
+    def query(self, language: str, text: str) -> Table:
+        return self._ledger.query_sql(text) if language == "sql" else self._ledger.query_kql(text)
+
+
+class _Gateway:
+    """A running gateway's admin port."""
+
+    def __init__(self, client: AdminClient) -> None:
+        self._client = client
+
+    def usage(self, by: Sequence[str], since: datetime | None, until: datetime | None) -> list[Row]:
+        asked = {"by": ",".join(by), "since": _moment(since), "until": _moment(until)}
+        return [_plain(row) for row in self._client.get("/api/usage", asked)]
+
+    def calls(self, limit: int, caller: str | None, since: datetime | None) -> list[Row]:
+        asked = {"limit": limit, "caller": caller, "since": _moment(since)}
+        return [_plain(row) for row in self._client.get("/api/calls", asked)]
+
+    def call(self, call_id: str) -> Row | None:
+        record = self._client.get(f"/api/calls/{quote(call_id, safe='')}")
+        return None if record is None else _plain(record)
+
+    def query(self, language: str, text: str) -> Table:
+        return msgspec.convert(self._client.post("/api/query", {language: text}), Table)
+
+
+def _plain(row: Row) -> Row:
+    """Plain JSON values. A thousandth of a cent is written out: spreadsheets read 1.2E-7 as they please."""
+    plain: Row = msgspec.to_builtins(row)
+    if plain.get("cost") is not None:
+        plain["cost"] = f"{Decimal(plain['cost']):f}"
+    return plain
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

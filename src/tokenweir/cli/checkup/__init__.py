@@ -1,0 +1,48 @@
+"""What the doctor looks at, one file per organ."""
+
+from collections.abc import Iterator, Mapping
+
+from ...config import Loaded
+from ...errors import TokenweirError
+from ..admin_client import AdminClient
+from .books import check_journals, check_ledger
+from .finding import Finding, bad, fine, warn
+from .machine import check_directories, check_file_limit, check_software, check_vocabularies
+from .ports import check_ports
+from .upstream import check_upstream
+
+__all__ = ["Finding", "check_all"]
+
+
+def check_all(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Everything, the cheap first. Each upstream gets one request; nothing is changed."""
+    config = loaded.config
+    gateway_runs = _gateway_runs(loaded)
+    yield from check_software()
+    yield from check_vocabularies()
+    yield from _check_config(loaded)
+    yield from check_file_limit()
+    yield from check_directories(config)
+    yield from check_ports(config, gateway_runs=gateway_runs)
+    yield from check_ledger(config, gateway_runs=gateway_runs)
+    yield from check_journals(config)
+    for upstream in config.upstreams:
+        yield from check_upstream(upstream, environ)
+
+
+def _check_config(loaded: Loaded) -> Iterator[Finding]:
+    source = loaded.source or "no file, only the environment"
+    for problem in loaded.problems:
+        yield bad(f"configuration: {problem}", "`tokenweir config check` shows what was read from where")
+    for note in loaded.notes:
+        yield warn(f"configuration: {note}", "nothing to mend, if that is meant so")
+    if not loaded.problems:
+        yield fine(f"configuration: {source} is good")
+
+
+def _gateway_runs(loaded: Loaded) -> bool:
+    """Whether a Tokenweir answers on the admin port."""
+    try:
+        return AdminClient(loaded.config).get("/healthz") is not None
+    except TokenweirError:
+        return False

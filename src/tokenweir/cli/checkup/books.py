@@ -1,0 +1,69 @@
+"""Whether the records can be kept and read: the ledger, and what the journals hold that is not in it yet."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...config import Config
+from ...errors import TokenweirError
+from ...journal import JournalReader, journal_directories, load_cursor, read_status
+from ...ledger import LedgerLocked, open_ledger
+from .finding import Finding, bad, fine, warn
+
+__all__ = ["check_journals", "check_ledger"]
+
+# Counting further than this takes long and says nothing new.
+_ENOUGH = 100_000
+
+
+def check_ledger(config: Config, *, gateway_runs: bool) -> Iterator[Finding]:
+    url = config.ledger.url
+    if not Path(url.partition(":")[2]).exists():
+        yield fine(f"ledger: {url} will be made at the first start")
+        return
+    try:
+        open_ledger(url).close()
+    except LedgerLocked as locked:
+        if gateway_runs:
+            yield fine(f"ledger: {url} is open in the gateway that is running ({locked.holder})")
+        else:
+            mend = f"stop {locked.holder}, or start this gateway with another [ledger] url"
+            yield bad(f"ledger: {url} is open in {locked.holder}, and no gateway answers on the admin port", mend)
+    except TokenweirError as error:
+        yield bad(
+            f"ledger: {error}",
+            "restore the file, or move it away: a new one is filled from what the journals hold",
+        )
+    else:
+        yield fine(f"ledger: {url} can be opened")
+
+
+def check_journals(config: Config) -> Iterator[Finding]:
+    """One finding for each relay that ever wrote here."""
+    try:
+        for directory in journal_directories(Path(config.journal.directory)):
+            yield _journal(directory)
+    except TokenweirError as error:
+        yield bad(f"journals: {error}", "change [journal] directory, or mend what is said")
+
+
+def _journal(directory: Path) -> Finding:
+    name = f"journal of {directory.name}"
+    status = read_status(directory)
+    if status is not None and status.failing_since is not None:
+        since = f"{status.failing_since:%Y-%m-%d %H:%M:%S} UTC"
+        what = f"{name}: nothing could be written since {since} ({status.last_error})"
+        return bad(what, "mend the disk; the relay goes on by itself")
+    waiting = _not_in_the_ledger(directory)
+    if not waiting:
+        return fine(f"{name}: every record is in the ledger")
+    shown = f"{waiting:,}" if waiting < _ENOUGH else f"more than {_ENOUGH:,}"
+    mend = "a gateway that runs, or `tokenweir usage`, brings them in"
+    return warn(f"{name}: {shown} records are not in the ledger yet", mend)
+
+
+def _not_in_the_ledger(directory: Path) -> int:
+    reader = JournalReader(directory, load_cursor(directory, "ledger"))
+    count = 0
+    while count < _ENOUGH and (records := reader.read(5_000).records):
+        count += len(records)
+    return count

@@ -1,0 +1,73 @@
+"""What this machine gives: interpreter, vocabularies, directories, file descriptors."""
+
+import os
+import platform
+import resource
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from ... import __version__
+from ...config import Config
+from ...errors import TokenweirError
+from ...vocabulary import verify
+from .finding import Finding, bad, fine, warn
+
+__all__ = ["check_directories", "check_file_limit", "check_software", "check_vocabularies"]
+
+# A stream takes two descriptors, the client's and the upstream's; idle connections and files some more.
+_STREAMS = 10_000
+_DESCRIPTORS = 2 * _STREAMS + 1_000
+
+_GB = 1024**3
+# Room for about a million records without bodies.
+_LOW_SPACE = 1 * _GB
+
+
+def check_software() -> Iterator[Finding]:
+    parts = ", ".join(f"{name} {version(name)}" for name in ("uvloop", "httptools", "msgspec", "duckdb"))
+    yield fine(f"tokenweir {__version__} on Python {platform.python_version()}, {parts}")
+
+
+def check_vocabularies() -> Iterator[Finding]:
+    try:
+        verify()
+    except TokenweirError as error:
+        yield bad(f"vocabularies: {error}", "install tokenweir again: its files were changed or are not whole")
+    else:
+        yield fine("vocabularies: both are whole (SHA-256)")
+
+
+def check_file_limit() -> Iterator[Finding]:
+    """The relay raises the soft limit to the hard one by itself."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard >= _DESCRIPTORS:
+        yield fine(f"open files: the limit is enough for {_STREAMS:,} streams")
+    else:
+        yield warn(
+            f"open files: the limit of {hard:,} is enough for about {max(0, hard - 1_000) // 2:,} streams",
+            f"raise it to {_DESCRIPTORS:,} for {_STREAMS:,}: LimitNOFILE= of systemd, ulimits of a container",
+        )
+
+
+def check_directories(config: Config) -> Iterator[Finding]:
+    yield _directory("journal", "[journal] directory", Path(config.journal.directory))
+    yield _directory("ledger", "[ledger] url", Path(config.ledger.url.partition(":")[2]).parent)
+    yield _directory("keys", "[server] keys", Path(config.server.keys).parent)
+
+
+def _directory(label: str, setting: str, directory: Path) -> Finding:
+    """Whether files can be made in it; one that is not there yet is made where its nearest parent allows."""
+    nearest = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        return bad(f"{label}: {nearest} is a file, not a directory", f"move it away, or change {setting}")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return bad(
+            f"{label}: {nearest} cannot be written by user {os.geteuid()}",
+            f"give this user write permission on it, or change {setting}",
+        )
+    free = shutil.disk_usage(nearest).free
+    if free < _LOW_SPACE:
+        return warn(f"{label}: {directory} has {free / _GB:.1f} GB free", f"free some space, or change {setting}")
+    return fine(f"{label}: {directory} can be written, {free / _GB:,.1f} GB free")

@@ -1,0 +1,190 @@
+"""Whether an upstream can be used: name, connection, certificate, and a cheap request with our credential.
+
+Only the standard library's blocking client is used, so that a fault in the relay's own cannot hide.
+"""
+
+import asyncio
+import http.client
+import ipaddress
+import socket
+import ssl
+import time
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import msgspec
+
+from ...errors import TokenweirError
+from ...records import SystemClock
+from ...upstream import Endpoint, UpstreamSettings, credential_for
+from ...upstream.tunnel import proxy_for
+from .finding import Broken, Finding, fine, warn
+
+__all__ = ["check_upstream"]
+
+# Listing models is free and asks for the same rights as a call; this version of it is available everywhere.
+_API_VERSION = "2024-10-21"
+
+_MOST_OF_AN_ANSWER = 1024 * 1024
+
+_ROLE = "a managed identity needs the role Cognitive Services OpenAI User"
+_MEANINGS = {
+    401: ("the credential is not accepted", f"use a key of this very resource; {_ROLE}"),
+    403: (
+        "we are not allowed in",
+        f"let this network in at the resource, or use its private endpoint; {_ROLE}",
+    ),
+    404: (
+        "there is no such API",
+        "correct `endpoint` (https://NAME.openai.azure.com), or `kind` if it is no Azure",
+    ),
+}
+
+_MEND_NAME = (
+    "check the spelling of `endpoint`; a private endpoint needs its DNS zone linked to this network; "
+    "behind a proxy, set HTTPS_PROXY or `proxy`"
+)
+_MEND_CONNECTION = "open the way in firewall and networking rules; behind a proxy, set HTTPS_PROXY or `proxy`"
+_MEND_PROXY = "let the upstream's host through at the proxy, correct `proxy` or HTTPS_PROXY, or set NO_PROXY"
+_MEND_TLS = (
+    "if a company's proxy or authority signed it, name that certificate as `ca_bundle`; "
+    "if the name does not match, correct `endpoint`"
+)
+
+
+def check_upstream(settings: UpstreamSettings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """One finding a step, up to the first that fails."""
+    try:
+        for finding in _Probe(settings, environ).steps():
+            yield _named(settings, finding)
+    except Broken as broken:
+        yield _named(settings, broken.finding)
+
+
+def _named(settings: UpstreamSettings, finding: Finding) -> Finding:
+    return msgspec.structs.replace(finding, what=f"upstream {settings.name}: {finding.what}")
+
+
+class _Probe:
+    """The way to one upstream, step by step. A step that fails raises Broken."""
+
+    def __init__(self, settings: UpstreamSettings, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._environ = environ
+        try:
+            self._endpoint = Endpoint.parse(settings.endpoint)
+        except TokenweirError as error:
+            raise Broken("`endpoint` cannot be used", "see the configuration's problems above") from error
+        proxy = proxy_for(self._endpoint, settings.proxy)
+        self._proxy = urlsplit(proxy if "//" in proxy else f"http://{proxy}") if proxy else None
+
+    def steps(self) -> Iterator[Finding]:
+        header = self._credential()
+        host, port = self._first_stop()
+        yield fine(f"{host} is {self._resolve(host, port)}")
+        connection = self._connect(host, port)
+        try:
+            yield fine(f"connected to {'the proxy ' if self._proxy else ''}{host}:{port}")
+            if self._endpoint.tls:
+                yield fine(self._secure(connection))
+            yield self._ask(connection, header)
+        finally:
+            connection.close()
+
+    def _credential(self) -> dict[str, str]:
+        try:
+            credential = credential_for(self._settings, self._environ, SystemClock())
+            if not credential.is_ready:
+                asyncio.run(credential.obtain())
+        except TokenweirError as error:
+            raise Broken(f"there is no credential: {error}", "correct `credential`") from error
+        if credential.line is None:
+            return {}
+        name, _, value = credential.line.decode().partition(": ")
+        return {name: value}
+
+    def _first_stop(self) -> tuple[str, int]:
+        if self._proxy is None:
+            return self._endpoint.host, self._endpoint.port
+        return self._proxy.hostname or "", self._proxy.port or 8080
+
+    def _resolve(self, host: str, port: int) -> str:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise Broken(f"the name {host} has no address here ({error.strerror})", _MEND_NAME) from error
+        addresses = list(dict.fromkeys(str(address[4][0]) for address in found))
+        is_private = all(ipaddress.ip_address(address.partition("%")[0]).is_private for address in addresses)
+        return ", ".join(addresses) + (" (private)" if is_private else "")
+
+    def _connect(self, host: str, port: int) -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection(host, port, timeout=self._settings.connect_timeout)
+        if self._proxy is not None:
+            connection.set_tunnel(self._endpoint.host, self._endpoint.port, _proxy_headers(self._proxy))
+        try:
+            connection.connect()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            if self._proxy is not None:
+                raise Broken(f"no way through the proxy {host}:{port} ({_said(error)})", _MEND_PROXY) from error
+            raise Broken(f"no connection to {host}:{port} ({_said(error)})", _MEND_CONNECTION) from error
+        return connection
+
+    def _secure(self, connection: http.client.HTTPConnection) -> str:
+        try:
+            context = ssl.create_default_context(cafile=self._settings.ca_bundle)
+            secured = context.wrap_socket(connection.sock, server_hostname=self._endpoint.host)
+        except OSError as error:
+            raise Broken(f"its certificate or the handshake is refused ({_said(error)})", _MEND_TLS) from error
+        connection.sock = secured
+        return f"{secured.version()} with a certificate that is trusted"
+
+    def _ask(self, connection: http.client.HTTPConnection, header: dict[str, str]) -> Finding:
+        began = time.monotonic()
+        path = self._path()
+        try:
+            connection.request("GET", path, headers={"Host": self._endpoint.authority.decode(), **header})
+            response = connection.getresponse()
+            response.read(_MOST_OF_AN_ANSWER)
+        except (OSError, http.client.HTTPException) as error:
+            mend = "check that what listens at `endpoint` speaks HTTP"
+            raise Broken(f"no answer to GET {path} ({_said(error)})", mend) from error
+        return self._judge(response, path, f"{(time.monotonic() - began) * 1000:.0f} ms")
+
+    def _path(self) -> str:
+        base = self._endpoint.base.decode()
+        if self._settings.kind == "openai":
+            return (base if base.endswith("/v1") else base + "/v1") + "/models"
+        return f"{base}/openai/models?api-version={self._settings.api_version or _API_VERSION}"
+
+    def _judge(self, response: http.client.HTTPResponse, path: str, took: str) -> Finding:
+        """What a status means in words."""
+        status = response.status
+        if status == 401 and self._settings.credential.pass_through:
+            return fine(f"answers in {took}; callers sign in with their own keys")
+        if status < 300:
+            return fine(f"signed in; answers in {took}")
+        if status < 400:
+            target = urlsplit(response.getheader("location") or "").hostname or "elsewhere"
+            raise Broken(f"it redirects to {target} ({status})", "name that address as `endpoint`")
+        if status in _MEANINGS:
+            what, mend = _MEANINGS[status]
+            raise Broken(f"{what} ({status} to GET {path})", mend)
+        return warn(f"answers {status} to GET {path} in {took}", "try again; if it stays, ask who runs the upstream")
+
+
+def _proxy_headers(proxy: SplitResult) -> dict[str, str]:
+    if not proxy.username:
+        return {}
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": "Basic " + b64encode(pair.encode()).decode()}
+
+
+def _said(error: Exception) -> str:
+    """The reason, without the noise of its type and number."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

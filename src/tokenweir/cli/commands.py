@@ -1,0 +1,34 @@
+"""All commands, in the order in which help shows them."""
+
+from .app import new_app
+from .calls import call, calls
+from .config import config
+from .demo import demo
+from .doctor import doctor
+from .keys import keys
+from .query import query
+from .serve import serve
+from .simulate import simulate
+from .usage import usage
+from .version import version
+
+__all__ = ["app", "main"]
+
+app = new_app("The gateway and meter for Azure OpenAI.")
+
+app.command()(demo)
+app.command()(serve)
+app.command()(usage)
+app.command()(query)
+app.command()(calls)
+app.command()(call)
+app.add_typer(keys, name="keys")
+app.add_typer(config, name="config")
+app.command()(doctor)
+app.command()(simulate)
+app.command()(version)
+
+
+def main() -> None:
+    """The ``tokenweir`` command."""
+    app(prog_name="tokenweir")

@@ -1,0 +1,23 @@
+"""``tokenweir serve``: the gateway."""
+
+import sys
+
+import typer
+
+from .params import ConfigOption, load_config
+
+__all__ = ["serve"]
+
+
+def serve(file: ConfigOption = None) -> None:
+    """Run the gateway until it is told to stop.
+
+    Without a file, AZURE_OPENAI_BASE_URL, AZURE_OPENAI_KEY and AZURE_OPENAI_API_VERSION are enough.
+    SIGHUP reloads callers, deployments and upstreams; SIGTERM lets open answers finish first.
+    """
+    loaded = load_config(file)
+    for note in loaded.notes:
+        print(f"tokenweir: note: {note}", file=sys.stderr)
+    from ..serve.supervisor import run
+
+    raise typer.Exit(run(loaded.config, config_path=loaded.source))

@@ -1,0 +1,131 @@
+"""A real relay in a thread: real sockets, real journal, real configuration; only the clock can jump."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import msgspec
+import uvloop
+
+from tokenweir.config import Config
+from tokenweir.deployments import DeploymentSettings
+from tokenweir.gateway import ServerSettings
+from tokenweir.journal import JournalReader, JournalSettings
+from tokenweir.policy import CallerSettings, hash_key
+from tokenweir.records import CallRecord
+from tokenweir.serve.relay import RelayProcess
+from tokenweir.upstream import CredentialSettings, UpstreamSettings
+
+__all__ = ["KEY", "JumpingClock", "RelayThread", "running_relay"]
+
+KEY = "tw-test-key-of-team-a"
+
+_PATIENCE = 20.0
+
+
+class JumpingClock:
+    """Runs like any clock, and jumps when told to."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def jump(self, seconds: float) -> None:
+        self._ahead += seconds
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self._ahead)
+
+    def monotonic(self) -> float:
+        return monotonic() + self._ahead
+
+
+class RelayThread:
+    """A running relay and what it has written down."""
+
+    def __init__(self, folder: Path, clock: JumpingClock) -> None:
+        self.clock = clock
+        self.url = ""
+        self.address = ("", 0)
+        self._reader = JournalReader(folder / "journal" / "relay-0", None)
+        self._records: list[CallRecord] = []
+        self.process: RelayProcess
+        self.loop: asyncio.AbstractEventLoop
+
+    def jump(self, seconds: float) -> None:
+        """Lets time pass, and the sweeper see it."""
+        self.clock.jump(seconds)
+        self.loop.call_soon_threadsafe(self.process.relay.sweep)
+
+    def records(self, count: int) -> list[CallRecord]:
+        """All records so far, in order, once at least ``count`` are on disk. Raises TimeoutError."""
+        deadline = monotonic() + _PATIENCE
+        pause = threading.Event()
+        while len(self._records) < count:
+            self._records.extend(self._reader.read(1000).records)
+            if len(self._records) < count:
+                if monotonic() > deadline:
+                    raise TimeoutError(f"{len(self._records)} records, {count} wanted")
+                pause.wait(0.005)
+        self._records.extend(self._reader.read(1000).records)
+        return self._records
+
+    def record(self) -> CallRecord:
+        """The one record there is."""
+        (only,) = self.records(1)
+        return only
+
+
+@contextmanager
+def running_relay(
+    folder: Path,
+    upstream: str | list[UpstreamSettings],
+    *,
+    server: dict[str, Any] | None = None,
+    journal: dict[str, Any] | None = None,
+    upstream_settings: dict[str, Any] | None = None,
+    deployments: list[DeploymentSettings] | None = None,
+    callers: list[CallerSettings] | None = None,
+) -> Iterator[RelayThread]:
+    """A relay in front of ``upstream``; its one caller is ``team-a`` with ``KEY``."""
+    if isinstance(upstream, str):
+        credential = CredentialSettings(key="upstream-key")
+        upstream = [UpstreamSettings("sim", upstream, credential, **(upstream_settings or {}))]
+    config = Config(
+        server=msgspec.structs.replace(
+            ServerSettings(keys=str(folder / "keys.json")), **{"shutdown_grace": 5.0, **(server or {})}
+        ),
+        journal=msgspec.structs.replace(JournalSettings(directory=str(folder / "journal")), **(journal or {})),
+        upstreams=upstream,
+        deployments=deployments or [],
+        callers=callers if callers is not None else [CallerSettings("team-a", hash_key(KEY), {"cost_centre": "4711"})],
+    )
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    ready = threading.Event()
+    relay = RelayThread(folder, JumpingClock())
+
+    async def serve() -> None:
+        relay.loop = asyncio.get_running_loop()
+        relay.process = RelayProcess(config, None, "relay-0", relay.clock)
+        relay.loop.call_soon(ready.set)
+        await relay.process.run(listener)
+
+    thread = threading.Thread(target=lambda: uvloop.run(serve()), name="relay")
+    thread.start()
+    try:
+        if not ready.wait(_PATIENCE):
+            raise TimeoutError("the relay did not start")
+        relay.address = listener.getsockname()[:2]
+        relay.url = f"{'https' if config.server.certificate else 'http'}://127.0.0.1:{relay.address[1]}"
+        yield relay
+    finally:
+        if ready.is_set():
+            relay.loop.call_soon_threadsafe(relay.process.stop)
+        thread.join(_PATIENCE)
+        listener.close()
