@@ -1,0 +1,55 @@
+"""Embeddings: unit vectors that follow from the input alone, as numbers or as base64 of float32."""
+
+import base64
+import hashlib
+import math
+from array import array
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from .answers import Answer
+from .failures import Refused
+
+__all__ = ["embeddings"]
+
+_SIZES = {"text-embedding-3-large": 3072}
+_USUAL_SIZE = 1536
+
+
+def embeddings(body: dict[str, Any], answer: Answer, *, usage: bool) -> dict[str, Any]:
+    """The body of the answer. Raises Refused (400) where there is no input or no such size."""
+    given = body.get("input")
+    inputs = given if isinstance(given, list) and given and not isinstance(given[0], int) else [given]
+    if not given:
+        raise Refused.bad_request("Missing required parameter: 'input'.", "input", "missing_required_parameter")
+    largest = _SIZES.get(answer.model, _USUAL_SIZE)
+    size = body.get("dimensions") or largest
+    if not isinstance(size, int) or not 0 < size <= largest:
+        raise Refused.bad_request(f"'dimensions' must be from 1 to {largest}.", "dimensions")
+    as_base64 = body.get("encoding_format") == "base64"
+    made: dict[str, Any] = {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": index, "embedding": _embedding(item, size, as_base64)}
+            for index, item in enumerate(inputs)
+        ],
+        "model": answer.model,
+    }
+    if usage:
+        made["usage"] = {"prompt_tokens": answer.prompt_tokens, "total_tokens": answer.prompt_tokens}
+    return made
+
+
+def _embedding(item: Any, size: int, as_base64: bool) -> list[float] | str:
+    vector = _vector(msgspec.json.encode(item), size)
+    return base64.b64encode(vector.tobytes()).decode() if as_base64 else vector.tolist()
+
+
+@lru_cache(maxsize=256)
+def _vector(item: bytes, size: int) -> "array[float]":
+    """The first ``size`` members of the item's vector, brought to length 1 as the API does."""
+    raw = array("h", hashlib.shake_128(item).digest(2 * size))
+    length = math.sqrt(sum(value * value for value in raw)) or 1.0
+    return array("f", [value / length for value in raw])

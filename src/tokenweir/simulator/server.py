@@ -1,0 +1,126 @@
+"""The desk: looks at each request, decides what to answer, and keeps the book about it."""
+
+import re
+from collections import Counter
+from datetime import datetime
+
+import msgspec
+
+from ..records import Clock, SystemClock, new_call_id
+from .connection import Exchange
+from .failures import Refused
+from .headers import Moment
+from .replies import Reply, refusal, reply
+from .request import Request
+from .routes import Call, route
+from .script import Script, read_script
+from .sent import SentCall, SentCalls
+from .settings import SimulatorSettings
+
+__all__ = ["SimulatorDesk"]
+
+_CALLS = "/simulator/calls"
+_HELLO = b"A simulated Azure OpenAI. GET /simulator/calls lists what it was asked and what it said.\n"
+
+_CLIENT_IDS = ("x-tokenweir-call-id", "x-client-request-id", "x-ms-client-request-id")
+
+# "old" as people put it into a name: old-gpt, gpt-4-old, gpt4old; not gold, not threshold.
+_OLD = re.compile(r"(?<![a-z])old", re.IGNORECASE)
+
+
+class _Told(Exchange, kw_only=True):
+    """An exchange with what the book will want to know of it."""
+
+    id: str
+    started: datetime
+    call: Call | None = None
+
+
+class SimulatorDesk:
+    """Answers requests; writes each into the book when it has ended. One per simulator."""
+
+    def __init__(self, settings: SimulatorSettings, calls: SentCalls, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._calls = calls
+        self._clock = clock or SystemClock()
+        self._gone_wrong: Counter[str] = Counter()
+
+    def answer(self, request: Request) -> Exchange:
+        if request.path == _CALLS or request.path == "/":
+            return Exchange(request=request, reply=self._about_itself(request), script=Script())
+        started = self._clock.now()
+        moment = Moment(new_call_id(), int(started.timestamp()), self._settings.region)
+        call: Call | None = None
+        script = Script()
+        try:
+            self._check_key(request)
+            call = route(request)
+            script = self._script(call)
+            made = reply(call, script, moment)
+        except Refused as error:
+            azure = call.azure if call else not request.path.startswith("/v1/")
+            made = refusal(error, moment, azure=azure)
+            script = Script()
+        return _Told(request=request, reply=made, script=script, id=moment.id, started=started, call=call)
+
+    def ended(self, exchange: Exchange) -> None:
+        if isinstance(exchange, _Told):
+            self._calls.add(_entry(exchange, self._clock.now()))
+
+    def _check_key(self, request: Request) -> None:
+        key = self._settings.key
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if key is not None and key not in (request.headers.get("api-key"), bearer):
+            raise Refused.wrong_key()
+
+    def _script(self, call: Call) -> Script:
+        """The request's script, after the server's own wishes and the times it may still go wrong."""
+        script = read_script(call.request.headers, call.body)
+        if script.fail_times is not None:
+            key = script.id or script.text()
+            if self._gone_wrong[key] >= script.fail_times:
+                return script.without_faults()
+            self._gone_wrong[key] += 1
+            if script.without_faults() == msgspec.structs.replace(script, fail_times=None):
+                script = msgspec.structs.replace(script, status=500)
+        if self._settings.refuse_stream_options or _OLD.search(call.deployment or ""):
+            script = msgspec.structs.replace(script, refuse_stream_options=True)
+        return script
+
+    def _about_itself(self, request: Request) -> Reply:
+        body, kind = _HELLO, "text/plain"
+        if request.path == _CALLS:
+            body, kind = self._calls.lines(), "application/x-ndjson"
+            if request.method == "DELETE":
+                self._calls.clear()
+        return Reply(status=200, headers=[("content-type", kind)], body=body)
+
+
+def _entry(told: _Told, now: datetime) -> SentCall:
+    call, said = told.call, told.reply.answer
+    headers = told.request.headers
+    completion = reasoning = 0
+    if said is not None:
+        broken_off = told.reply.pieces is not None and told.visible < said.visible_tokens
+        reasoning = said.reasoning_tokens
+        completion = reasoning + told.visible if broken_off else said.completion_tokens
+    return SentCall(
+        id=told.id,
+        client_request_id=next((headers[name] for name in _CLIENT_IDS if name in headers), None),
+        method=told.request.method,
+        path=told.request.path,
+        api=call.api if call else "other",
+        deployment=call.deployment if call else None,
+        model=said.model if said else None,
+        stream=call.stream if call else False,
+        status=told.reply.status,
+        prompt_tokens=said.prompt_tokens if said else 0,
+        cached_tokens=said.cached_tokens if said else 0,
+        completion_tokens=completion,
+        reasoning_tokens=reasoning,
+        visible_tokens=told.visible,
+        usage_sent=told.usage_sent,
+        finished=told.finished,
+        started=told.started,
+        ended=now,
+    )
