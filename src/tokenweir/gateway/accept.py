@@ -35,6 +35,10 @@ class RequestWalk(Protocol):
 
     def begin(self, head: RequestHead) -> None: ...
 
+    def serve(self, head: RequestHead, body: bytes) -> None:
+        """A whole request at once."""
+        ...
+
     def refuse(self, refusal: Refusal) -> None: ...
 
     def request_data(self, data: bytes) -> None: ...
@@ -62,9 +66,19 @@ def address_of(head: RequestHead) -> Address:
     path, _, raw_query = head.target.partition(b"?")
     query, key, version = split_query(raw_query)
     route = route_of(head.method, path)
-    content_type = head.fields.get(b"content-type", b"").lower()
-    is_buffered = route.is_metered or not head.has_body or content_type.startswith(b"application/json")
-    return Address(path.decode("ascii"), route, query, key, version, is_buffered)
+    fields = head.fields
+    content_type = fields.get(b"content-type", b"").lower()
+    return Address(
+        head.method.decode("ascii"),
+        path.decode("ascii"),
+        route,
+        query,
+        key,
+        version,
+        route.is_metered or not head.has_body or content_type.startswith(b"application/json"),
+        fields[b"user-agent"].decode("ascii") if b"user-agent" in fields else None,
+        fields[b"traceparent"].decode("ascii") if b"traceparent" in fields else None,
+    )
 
 
 def read_body(request: Request, body: bytes) -> None:
@@ -163,7 +177,7 @@ class ClientConnection(asyncio.Protocol):
         self._walk = None
         if self._closes or self.is_stopping:
             self._close_gently()
-        elif not self._advancing:
+        elif not self._advancing and (self._reader.waiting or self._is_reading_paused):
             self._advance()
 
     def break_off(self) -> None:
@@ -195,6 +209,13 @@ class ClientConnection(asyncio.Protocol):
         self._bytes_seen += len(data)
         if self._lingers_until:
             return
+        if self._walk is None:
+            whole = self._reader.whole(data)
+            if whole is not None:
+                walk = self._begin(whole[0])
+                self._is_receiving = False
+                walk.serve(*whole)
+                return
         self._reader.feed(data)
         if not self._advancing:
             self._advance()
@@ -274,21 +295,22 @@ class ClientConnection(asyncio.Protocol):
                     if self._walk is not None:
                         self._walk.request_end()
                 else:
-                    self._begin(cast(RequestHead, event))
+                    head = cast(RequestHead, event)
+                    self._begin(head).begin(head)
         except Refusal as refusal:
             self._malformed(refusal)
         finally:
             self._advancing = False
         self._regulate()
 
-    def _begin(self, head: RequestHead) -> None:
+    def _begin(self, head: RequestHead) -> RequestWalk:
         self._http_1_0 = head.http_1_0
         self._closes = not head.keep_alive
         self._is_receiving = True
         self._body_paused = False
         self._requests += 1
         walk = self._walk = self._new_walk(self)
-        walk.begin(head)
+        return walk
 
     def _malformed(self, refusal: Refusal) -> None:
         """The bytes make no sense: answered, recorded, and the connection closes."""

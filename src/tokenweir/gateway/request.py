@@ -16,8 +16,9 @@ __all__ = ["Address", "Admission", "Candidates", "Client", "Ending", "Nobody", "
 
 
 class Address(msgspec.Struct, frozen=True, gc=False):
-    """Where a head wants to go, worked out once for all requests that share it."""
+    """What a head says, worked out once for all requests that share it."""
 
+    method: str
     path: str
     route: Route
     query: bytes
@@ -26,6 +27,8 @@ class Address(msgspec.Struct, frozen=True, gc=False):
     api_version: str | None
     is_buffered: bool
     """Whether the body is held until whole: it has to be read, and can be sent again."""
+    user_agent: str | None = None
+    traceparent: str | None = None
 
 
 class Request(msgspec.Struct, gc=False):

@@ -3,9 +3,10 @@
 import msgspec
 
 from ..deployments import Target
+from ..policy import Identity
 from ..records import CallRecord, Usage
 from ..upstream import Upstream
-from ..wire import ResponseHead
+from ..wire import Fields, ResponseHead
 from .request import Admission, Ending, Request
 
 __all__ = ["Timings", "needs_estimate", "record_of"]
@@ -22,9 +23,6 @@ class Timings(msgspec.Struct, gc=False):
     first_byte: float = 0.0
     first_token: float = 0.0
     ended: float = 0.0
-
-    def since_start(self, moment: float) -> float | None:
-        return round((moment - self.received) * 1000, 3) if moment else None
 
 
 def needs_estimate(request: Request, ending: Ending, *, reached_upstream: bool) -> bool:
@@ -63,39 +61,39 @@ def record_of(
     bytes_out: int,
     keeps_content: bool,
 ) -> CallRecord:
-    """The record of one call, complete."""
-    fields, address = request.head.fields, request.address
-    answered = answer.fields if answer is not None else {}
-    identity = admission.identity if admission is not None else None
-    reading = ending.reading
+    """The record of one call, complete. Durations are whole microseconds, written in milliseconds."""
+    address, route, reading = request.address, request.address.route, ending.reading
+    answered = answer.fields if answer is not None else _NOTHING
+    identity = admission.identity if admission is not None else _NO_ONE
+    started, ended, first_byte = timings.received, timings.ended, timings.first_byte
     region = answered.get(b"x-ms-region")
-    spilled = answered.get(b"x-ms-is-spilled-over", b"").lower() == b"true"
-    served = _text(answered.get(b"x-ms-deployment-name"))
-    stream_ms = timings.ended - timings.first_byte if timings.first_byte and request.stream else None
+    request_id = answered.get(b"apim-request-id") or answered.get(b"x-request-id")
+    served_model = answered.get(b"x-ms-served-model")
     return CallRecord(
         call_id=request.call_id,
         replica=replica,
         seq=seq,
         started_at=request.started_at,
-        api=address.route.api,
-        operation=address.route.operation,
-        method=request.head.method.decode("ascii"),
+        api=route.api,
+        operation=route.operation,
+        method=address.method,
         path=address.path,
         api_version=address.api_version,
         deployment=_deployment(request, target),
         requested_model=request.model,
         stream=request.stream,
-        caller=identity.caller if identity else None,
-        key_id=identity.key_id if identity else None,
-        tags=identity.tags if identity else {},
+        caller=identity.caller or None,
+        key_id=identity.key_id,
+        tags=identity.tags,
         client_address=client_address,
-        user_agent=_text(fields.get(b"user-agent")),
+        user_agent=address.user_agent,
         backend=upstream.name if upstream else None,
-        region=_text(region) if region else upstream.settings.region if upstream else None,
+        region=region.decode("latin-1") if region else upstream.settings.region if upstream else None,
         sku=target.sku if target else None,
-        spillover_from=(target.deployment if target else None) if spilled and served else None,
-        response_model=(reading.response_model if reading else None) or _text(answered.get(b"x-ms-served-model")),
-        upstream_request_id=_text(answered.get(b"apim-request-id") or answered.get(b"x-request-id")),
+        spillover_from=target.deployment if target and _is_spillover(answered) else None,
+        response_model=(reading.response_model if reading else None)
+        or (served_model.decode("latin-1") if served_model else None),
+        upstream_request_id=request_id.decode("latin-1") if request_id else None,
         response_id=reading.response_id if reading else None,
         attempts=attempts,
         status=ending.status,
@@ -114,25 +112,33 @@ def record_of(
         rejected_prediction_tokens=usage.rejected_prediction_tokens,
         total_tokens=usage.total_tokens,
         usage=usage.raw,
-        first_byte_ms=timings.since_start(timings.first_byte),
-        first_token_ms=timings.since_start(timings.first_token),
-        stream_ms=round(stream_ms * 1000, 3) if stream_ms is not None else None,
-        latency_ms=timings.since_start(timings.ended) or 0.0,
+        first_byte_ms=int((first_byte - started) * 1e6) / 1000 if first_byte else None,
+        first_token_ms=int((timings.first_token - started) * 1e6) / 1000 if timings.first_token else None,
+        stream_ms=int((ended - first_byte) * 1e6) / 1000 if first_byte and request.stream else None,
+        latency_ms=int((ended - started) * 1e6) / 1000,
         gateway_ms=_gateway_ms(timings),
         chunks=reading.chunks if reading else 0,
         bytes_in=bytes_in,
         bytes_out=bytes_out,
-        traceparent=_text(fields.get(b"traceparent")),
+        traceparent=address.traceparent,
         request_body=_content(request.body) if keeps_content else None,
         response_body=reading.content if keeps_content and reading else None,
     )
+
+
+_NOTHING: Fields = {}
+_NO_ONE = Identity("")
+
+
+def _is_spillover(answered: Fields) -> bool:
+    return answered.get(b"x-ms-is-spilled-over", b"").lower() == b"true"
 
 
 def _gateway_ms(timings: Timings) -> float:
     """The gateway's own time before the upstream was at work: request whole → request sent, waiting aside."""
     if not timings.sent or not timings.complete:
         return 0.0
-    return round(max(0.0, timings.sent - timings.complete - timings.connecting) * 1000, 3)
+    return int(max(0.0, timings.sent - timings.complete - timings.connecting) * 1e6) / 1000
 
 
 def _deployment(request: Request, target: Target | None) -> str | None:
@@ -140,10 +146,6 @@ def _deployment(request: Request, target: Target | None) -> str | None:
     if request.address.route.deployment is not None:
         return request.address.route.deployment
     return request.model if target is not None and target.deployment is not None else None
-
-
-def _text(value: bytes | None) -> str | None:
-    return value.decode("latin-1") if value else None
 
 
 def _content(body: bytes) -> str | None:

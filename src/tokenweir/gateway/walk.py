@@ -28,7 +28,7 @@ from ..records import Outcome, Route, Usage, new_call_id
 from ..upstream import Upstream, UpstreamConnection
 from ..wire import RequestHead, ResponseHead, UsageStripper, status_line
 from .accept import read_body, unreadable_head
-from .admit import admit
+from .admit import not_now
 from .choose import choose
 from .connect import framing, injects_usage, refuses_stream_options, upstream_body, verdict_on
 from .familiar import Familiar
@@ -92,15 +92,28 @@ class Walk:
 
     # --- what the client's connection tells ---
 
+    def serve(self, head: RequestHead, body: bytes) -> None:
+        """A request that arrived whole."""
+        self._begin(head)
+        if self._ending is None:
+            self.request_data(body)
+            self.request_end()
+
     def begin(self, head: RequestHead) -> None:
+        """A request whose body is still to come."""
+        self._begin(head)
+        if head.expects_continue and head.content_length != 0 and self._ending is None:
+            self._client.continue_body()
+
+    def _begin(self, head: RequestHead) -> None:
         relay, familiar = self._relay, self._familiar
         relay.walks.add(self)
-        now = relay.clock.now()
         try:
             address = familiar.address(head)
-            request = self._request = Request(new_call_id(), head, address, now, self._timings.received)
+            request = self._request = Request(new_call_id(), head, address, relay.clock.now(), self._timings.received)
             self._admission = familiar.admission(request, relay.keyring)
-            admit(journal_accepts=relay.journal.accepts_calls, stopping=relay.is_stopping)
+            if relay.is_stopping or not relay.journal.accepts_calls:
+                raise not_now(stopping=relay.is_stopping)
             if not address.is_buffered:
                 self._upload = Upload(self._client, chunked=head.content_length is None)
                 self._choose()
@@ -108,9 +121,6 @@ class Walk:
                 raise self._too_large()
         except Refusal as refusal:
             self.refuse(refusal, head)
-            return
-        if head.expects_continue and head.content_length != 0:
-            self._client.continue_body()
 
     def request_data(self, data: bytes) -> None:
         self._bytes_in += len(data)
@@ -170,7 +180,8 @@ class Walk:
         if not hasattr(self, "_request"):
             relay.walks.add(self)
             head = head or unreadable_head()
-            address = Address(_path_of(head), Route("other", "", "openai", None, ""), b"", None, None, True)
+            route = Route("other", "", "openai", None, "")
+            address = Address(head.method.decode("ascii"), _path_of(head), route, b"", None, None, True)
             self._request = Request(new_call_id(), head, address, relay.clock.now(), self._timings.received)
         request = self._request
         head, length = request.head, request.head.content_length or 0

@@ -89,7 +89,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.write(data)
 
     def pause_reading(self) -> None:
-        if not self.is_closed:
+        if self.receiver is not None and not self.is_closed:
             self._is_paused = True
             cast(asyncio.Transport, self._transport).pause_reading()
 
@@ -193,9 +193,7 @@ class UpstreamConnection(asyncio.Protocol):
                 break
             self._ended = False  # 100 and 103 say nothing final
         self._in_body = True
-        self._until_close = (
-            head.has_body and head.content_length is None and b"transfer-encoding" not in head.fields
-        )
+        self._until_close = head.has_body and head.content_length is None and b"transfer-encoding" not in head.fields
         receiver = self.receiver
         if receiver is None:
             return

@@ -129,5 +129,3 @@ def credential_for(settings: UpstreamSettings, environ: Mapping[str, str], clock
             "set it to a key of the resource"
         )
     return KeyCredential(key.strip(), settings.kind)
-
-

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from ..errors import InvalidBody
 from ..records import Route
 from .settings import UpstreamSettings
 
@@ -45,8 +46,8 @@ def request_target(
 
 
 def with_model(body: bytes, model: str) -> bytes:
-    """A JSON body with another ``model``; every other member keeps its bytes."""
-    members = _decode_members(body)
+    """A JSON body with another ``model``; every other member keeps its bytes. Raises ``InvalidBody``."""
+    members = _members(body)
     members["model"] = msgspec.Raw(_encode(model))
     return _encode(members)
 
@@ -55,12 +56,19 @@ def with_included_usage(body: bytes, stream_options: Any) -> bytes:
     """A JSON body that asks for usage: ``stream_options.include_usage = true``.
 
     Where the client sent no ``stream_options`` the member is put before the closing brace and every
-    byte before it stays; else its other options stay.
+    byte before it stays; else its other options stay. Raises ``InvalidBody``.
     """
     if stream_options is None and b'"stream_options"' not in body:
         end = body.rstrip(b" \t\r\n")
         return end[:-1] + b',"stream_options":{"include_usage":true}}'
-    members = _decode_members(body)
+    members = _members(body)
     options = {**stream_options, "include_usage": True} if isinstance(stream_options, dict) else {"include_usage": True}
     members["stream_options"] = msgspec.Raw(_encode(options))
     return _encode(members)
+
+
+def _members(body: bytes) -> _Members:
+    try:
+        return _decode_members(body)
+    except ValueError as error:  # names are read here that nobody had looked at before
+        raise InvalidBody("The body could not be read as a JSON object.") from error

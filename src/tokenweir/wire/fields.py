@@ -8,7 +8,6 @@ nature are judged each time and never remembered.
 """
 
 import re
-from typing import NamedTuple
 
 __all__ = ["TOKEN", "FieldLine", "Fields", "LineReader", "without_options"]
 
@@ -22,12 +21,8 @@ _REMEMBERED_LINES = 4096
 _REMEMBERED_LENGTH = 160
 
 
-class FieldLine(NamedTuple):
-    """What to do with one line: ``name`` is empty where nobody reads it."""
-
-    name: bytes
-    value: bytes
-    travels: bool
+FieldLine = tuple[bytes, bytes, bool]
+"""What to do with one line: its name and value (empty where nobody reads it), and whether it travels on."""
 
 
 class LineReader:
@@ -84,9 +79,11 @@ class LineReader:
         match = self._line.fullmatch(line)
         if match is None:
             raise ValueError(explain(line))
-        name, value = match[1].lower(), match[2].strip(b" \t")
+        name, value = match.groups()
+        name = name.lower()
+        value = value.strip(_AROUND.get(name, b" \t"))
         wanted, travels = name in self._read, name not in self._stays
-        verdict = FieldLine(name if wanted else b"", value if wanted else b"", travels)
+        verdict: FieldLine = (name, value, travels) if wanted else (b"", b"", travels)
         if name not in self._forget and len(line) <= _REMEMBERED_LENGTH:
             if len(self._remembered) >= _REMEMBERED_LINES:
                 self._remembered.clear()
@@ -94,6 +91,8 @@ class LineReader:
         return verdict
 
 
+# The standard allows tabs around a value; around those that say where a body ends, not every reader does.
+_AROUND = {b"content-length": b" ", b"transfer-encoding": b" "}
 _FRAMING = frozenset([b"host", b"content-length", b"transfer-encoding"])
 _LISTS = frozenset(
     [

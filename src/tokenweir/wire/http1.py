@@ -43,9 +43,7 @@ _HOP_BY_HOP = [
 _CALLER_KEYS = [b"api-key", b"authorization", b"ocp-apim-subscription-key"]
 
 _LINES = LineReader(
-    read=frozenset(
-        [*_HOP_BY_HOP, *_CALLER_KEYS, b"accept-encoding", b"content-type", b"traceparent", b"user-agent"]
-    ),
+    read=frozenset([*_HOP_BY_HOP, *_CALLER_KEYS, b"accept-encoding", b"content-type", b"traceparent", b"user-agent"]),
     stays=frozenset([*_HOP_BY_HOP, *_CALLER_KEYS, b"accept-encoding"]),
     forget=frozenset([*_CALLER_KEYS, b"proxy-authorization", b"cookie", b"traceparent", b"content-length"]),
     strict=True,
@@ -131,14 +129,14 @@ class RequestReader:
             self._scanned = max(0, len(data) - 3)
             if len(data) > self._max_head:
                 raise HeadTooLarge(f"the request's head is larger than {self._max_head} bytes (server.max_head)")
-            if b"\n\n" in data or data[:1] == b"\n":
-                raise MalformedRequest("lines must end with CR LF, not with a bare line feed")
             if data[:1] == _TLS_HANDSHAKE:  # nothing in it would ever look like the end of a head
                 raise MalformedRequest(_explain_request_line(data))
+            if b"\n\n" in data or data[:1] == b"\n":
+                raise MalformedRequest("lines must end with CR LF, not with a bare line feed")
             return None
         if end + 4 > self._max_head:
             raise HeadTooLarge(f"the request's head is larger than {self._max_head} bytes (server.max_head)")
-        head = self._same_head(data[:end]) or self._new_head(data[:end])
+        head = self._same_head(data, end) or self._new_head(data[:end])
         self._data = data[end + 4 :]
         self._scanned = 0
         self._passed_empty_line = False
@@ -150,21 +148,37 @@ class RequestReader:
             self._state = "end"
         return head
 
-    def _same_head(self, raw: bytes) -> RequestHead | None:
+    def whole(self, data: bytes) -> tuple[RequestHead, bytes] | None:
+        """``data`` as a whole request whose head differs from the last one's in its length at most; else ``None``,
+        and ``data`` is still to be fed. This is how most requests of a client program arrive."""
+        if self._data or self._state != "head":
+            return None
+        end = data.find(b"\r\n\r\n")
+        head = self._same_head(data, end)
+        if head is None or head.content_length != len(data) - end - 4:
+            return None
+        return head, data[end + 4 :]
+
+    def _same_head(self, data: bytes, end: int) -> RequestHead | None:
         """The last head with another length, if that is all that differs. Its ``fields`` and ``kept`` are the
         same objects, so that whoever worked something out from them can tell."""
         last, before, after = self._last_head, self._before_length, self._after_length
-        if last is None or not raw.startswith(before) or not raw.endswith(after):
+        if last is None or not data.startswith(before):
             return None
-        length = raw[len(before) : len(raw) - len(after)]
-        if not length.isdigit() or len(length) > 15 or len(raw) < len(before) + len(after):
+        length = data[len(before) : end - len(after)]
+        if not length.isdigit() or len(length) > 15 or data[end - len(after) : end] != after:
             return None
+        size = int(length)
+        if size == last.content_length:
+            return last
+        if not size or not last.content_length:
+            return None  # whether there is a body at all is more than a length
         return RequestHead(
             last.method,
             last.target,
             last.fields,
             last.kept,
-            int(length),
+            size,
             last.keep_alive,
             last.http_1_0,
             last.expects_continue,

@@ -37,9 +37,7 @@ _LINES = LineReader(
         ]
     ),
     stays=frozenset(_HOP_BY_HOP),
-    forget=frozenset(
-        [b"apim-request-id", b"content-length", b"date", b"set-cookie", b"x-request-id", b"retry-after"]
-    ),
+    forget=frozenset([b"apim-request-id", b"content-length", b"date", b"set-cookie", b"x-request-id", b"retry-after"]),
     strict=False,
 )
 
@@ -72,7 +70,7 @@ def read_response_head(head: bytes) -> ResponseHead:
     match = _STATUS_LINE.fullmatch(lines[0])
     if match is None:
         raise ValueError("the status line is not HTTP/1.1's")
-    fields, kept = _LINES.read_lines([line for line in lines[1:] if line])
+    fields, kept = _LINES.read_lines(lines[1:])
     connection = fields.get(b"connection")
     if connection is not None:
         kept = without_options(kept, connection.lower())
