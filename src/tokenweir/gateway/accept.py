@@ -11,7 +11,7 @@ import msgspec
 
 from ..errors import InvalidBody, Refusal, RequestTimeout
 from ..records import Clock
-from ..wire import END, RequestHead, RequestReader, chunk, head_bytes
+from ..wire import END, RequestHead, RequestReader, head_bytes
 from .request import Address, Request
 from .routes import route_of, split_query
 from .settings import ServerSettings
@@ -136,6 +136,7 @@ class ClientConnection(asyncio.Protocol):
         self._http_1_0 = False
         self._closes = False
         self._chunked = False
+        self._head = b""
         self._body_paused = False
 
     def __repr__(self) -> str:
@@ -151,7 +152,9 @@ class ClientConnection(asyncio.Protocol):
     def continue_body(self) -> None:
         self._send(_CONTINUE)
 
-    def respond(self, line: bytes, fields: list[bytes], *, length: int | None, has_body: bool) -> None:
+    def respond(
+        self, line: bytes, fields: list[bytes], *, length: int | None, has_body: bool, is_followed: bool
+    ) -> None:
         self._chunked = False
         if length is not None:
             fields.append(b"content-length: %d" % length)
@@ -165,15 +168,25 @@ class ClientConnection(asyncio.Protocol):
             fields.append(b"connection: close")
         elif self._http_1_0:
             fields.append(b"connection: keep-alive")
-        self._send(head_bytes(line, fields))
+        if is_followed:
+            self._head = head_bytes(line, fields)  # every write is a system call
+        else:
+            self._send(head_bytes(line, fields))
 
     def write(self, data: bytes) -> None:
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if self._head:
+            data, self._head = self._head + data, b""
         if self._transport is not None:
-            self._transport.write(chunk(data) if self._chunked else data)
+            self._transport.write(data)
 
     def finish(self) -> None:
         if self._chunked:
-            self._send(b"0\r\n\r\n")
+            self._send(self._head + b"0\r\n\r\n")
+        elif self._head:
+            self._send(self._head)
+        self._head = b""
         self._walk = None
         if self._closes or self.is_stopping:
             self._close_gently()
@@ -182,7 +195,7 @@ class ClientConnection(asyncio.Protocol):
 
     def break_off(self) -> None:
         """What was passed on still reaches the client; the missing end is what it sees."""
-        self._walk = None
+        self._walk, self._head = None, b""
         if self._transport is not None:
             if self._http_1_0:
                 self._transport.abort()  # a plain close would look like the end

@@ -63,7 +63,9 @@ class Forwarder:
         """Writes the client's copy of the head. A stripped body has another length, so it goes chunked."""
         self._length = head.content_length if self._stripper is None else None
         has_body = head.has_body and not is_head_request
-        self._client.respond(head.line, fields, length=self._length, has_body=has_body)
+        self._client.respond(
+            head.line, fields, length=self._length, has_body=has_body, is_followed=has_body and head.is_followed
+        )
 
     def body_received(self, data: bytes) -> None:
         if not self.received:

@@ -90,8 +90,11 @@ class Client(Protocol):
         """Tells a client that waits for it (``Expect: 100-continue``) to send its body."""
         ...
 
-    def respond(self, line: bytes, fields: list[bytes], *, length: int | None, has_body: bool) -> None:
-        """Writes the head. ``length`` is ``None`` where the body's end is not known beforehand."""
+    def respond(
+        self, line: bytes, fields: list[bytes], *, length: int | None, has_body: bool, is_followed: bool
+    ) -> None:
+        """Writes the head; if ``is_followed``, together with what is written next. ``length`` is ``None``
+        where the body's end is not known beforehand."""
         ...
 
     def write(self, data: bytes) -> None: ...
@@ -121,7 +124,9 @@ class Nobody:
 
     def continue_body(self) -> None: ...
 
-    def respond(self, line: bytes, fields: list[bytes], *, length: int | None, has_body: bool) -> None: ...
+    def respond(
+        self, line: bytes, fields: list[bytes], *, length: int | None, has_body: bool, is_followed: bool
+    ) -> None: ...
 
     def write(self, data: bytes) -> None: ...
 

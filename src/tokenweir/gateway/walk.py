@@ -504,8 +504,11 @@ class Walk:
         ]
         if refusal.status == 503:
             fields.append(b"retry-after: 1")
-        self._client.respond(status_line(refusal.status), fields, length=len(body), has_body=True)
-        if request.head.method != b"HEAD":
+        has_body = request.head.method != b"HEAD"
+        self._client.respond(
+            status_line(refusal.status), fields, length=len(body), has_body=has_body, is_followed=has_body
+        )
+        if has_body:
             self._client.write(body)
         self._client.finish()
 

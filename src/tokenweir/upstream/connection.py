@@ -198,6 +198,7 @@ class UpstreamConnection(asyncio.Protocol):
         if receiver is None:
             return
         ended = self._ended = self._ended or self._is_head_request
+        head.is_followed = bool(rest) and not ended
         receiver.head_received(head)
         # The receiver may be another one now, or have let go of the connection.
         if self.receiver is None:

@@ -54,6 +54,8 @@ class ResponseHead(msgspec.Struct, gc=False):
     kept: list[bytes]
     content_length: int | None
     """``None``: chunked, or until the connection closes."""
+    is_followed: bool = False
+    """Whether bytes of the body came with the head, so that both can be written at once."""
 
     @property
     def has_body(self) -> bool:

@@ -1,0 +1,268 @@
+"""How the gateway signs in, against the endpoints a managed identity really asks (served here on loopback)."""
+
+import asyncio
+import gc
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+import pytest
+
+from support.receivers import JumpingClock
+from support.servers import until
+from tokenweir.errors import ConfigError, CredentialUnavailable
+from tokenweir.upstream import Credential, CredentialSettings, UpstreamSettings, credential_for
+from tokenweir.upstream.credentials import ManagedIdentity
+
+
+def credential(
+    settings: CredentialSettings,
+    environ: dict[str, str] | None = None,
+    *,
+    kind: str = "azure",
+    clock: JumpingClock | None = None,
+) -> Credential:
+    upstream = UpstreamSettings("sweden", "https://x.example", settings, kind="openai" if kind == "openai" else "azure")
+    return credential_for(upstream, environ or {}, clock or JumpingClock())
+
+
+# --- a key, or the caller's ---
+
+
+@pytest.mark.parametrize(("kind", "line"), [("azure", b"api-key: sk-1"), ("openai", b"authorization: Bearer sk-1")])
+def test_a_key_signs_as_its_upstream_expects(kind: str, line: bytes) -> None:
+    for settings, environ in (
+        (CredentialSettings(key="sk-1"), {}),
+        (CredentialSettings(key_env="MY_KEY"), {"MY_KEY": " sk-1\n"}),
+    ):
+        chosen = credential(settings, environ, kind=kind)
+        assert chosen.is_ready
+        assert chosen.line == line
+        assert "sk-1" not in repr(chosen)
+
+
+@pytest.mark.parametrize("environ", [{}, {"MY_KEY": ""}])
+def test_a_key_that_is_not_set_is_told_with_its_variable(environ: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="'sweden': the environment variable MY_KEY is not set"):
+        credential(CredentialSettings(key_env="MY_KEY"), environ)
+
+
+@pytest.mark.anyio
+async def test_a_key_passed_through_needs_no_line_and_no_wait() -> None:
+    chosen = credential(CredentialSettings(pass_through=True))
+    assert chosen.is_ready and chosen.line is None
+    await chosen.obtain()
+    await credential(CredentialSettings(key="k")).obtain()
+
+
+# --- a managed identity ---
+
+
+@dataclass
+class Endpoint:
+    """What App Service and IMDS offer a machine: a token for the asking."""
+
+    clock: JumpingClock
+    lifetime: int = 3600
+    is_ill: bool = False
+    requests: list[tuple[str, dict[str, str], dict[str, list[str]]]] = field(default_factory=list)
+    arrived: threading.Event = field(default_factory=threading.Event)
+    may_answer: threading.Event = field(default_factory=threading.Event)
+    port: int = 0
+
+    def answer(self, path: str, headers: dict[str, str]) -> tuple[int, dict[str, object]]:
+        parts = urlsplit(path)
+        if parts.path.startswith("/metadata") and "Metadata" not in headers:
+            return 400, {"error": "the header Metadata is missing"}
+        self.requests.append((parts.path, headers, parse_qs(parts.query)))
+        self.arrived.set()
+        self.may_answer.wait()
+        if self.is_ill:
+            return 400, {"error": "invalid_request", "error_description": "Identity not found"}
+        expires_on = int(self.clock.now().timestamp()) + self.lifetime
+        answer = {"access_token": f"token-{len(self.requests)}", "expires_on": str(expires_on), "resource": "r"}
+        if parts.path.startswith("/metadata"):
+            answer["expires_in"] = str(self.lifetime)
+        return 200, {**answer, "token_type": "Bearer"}
+
+
+@pytest.fixture
+def clock() -> JumpingClock:
+    return JumpingClock()
+
+
+@pytest.fixture
+def endpoint(clock: JumpingClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    """An identity endpoint as App Service announces it."""
+    told = Endpoint(clock)
+    told.may_answer.set()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, answer = told.answer(self.path, dict(self.headers))
+            body = msgspec.json.encode(answer)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    told.port = server.server_address[1]
+    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    serving.start()
+    for name in ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET", "IMDS_ENDPOINT", "MSI_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{told.port}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "the-header")
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    yield told
+    told.may_answer.set()
+    server.shutdown()
+    serving.join()
+    server.server_close()
+
+
+MANAGED = CredentialSettings(managed_identity=True)
+
+
+@pytest.mark.anyio
+async def test_app_service_is_asked_for_a_token_of_azure_openai(endpoint: Endpoint, clock: JumpingClock) -> None:
+    chosen = credential(MANAGED, clock=clock)
+    assert not chosen.is_ready and chosen.line is None
+    assert repr(chosen) == "<ManagedIdentity without a token>"
+    await chosen.obtain()
+    assert chosen.is_ready and chosen.line == b"authorization: Bearer token-1"
+    assert repr(chosen) == "<ManagedIdentity ready>"
+    path, headers, query = endpoint.requests[0]
+    assert path == "/msi/token"
+    assert headers["X-IDENTITY-HEADER"] == "the-header"
+    assert query["resource"] == ["https://cognitiveservices.azure.com"]
+    assert "client_id" not in query
+
+
+@pytest.mark.anyio
+async def test_one_of_several_identities_is_asked_for_by_its_client_id(endpoint: Endpoint, clock: JumpingClock) -> None:
+    await credential(CredentialSettings(managed_identity=True, client_id="id-7"), clock=clock).obtain()
+    assert endpoint.requests[0][2]["client_id"] == ["id-7"]
+
+
+@pytest.mark.anyio
+async def test_a_virtual_machine_asks_its_metadata_service(
+    endpoint: Endpoint, clock: JumpingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("IDENTITY_ENDPOINT")
+    monkeypatch.delenv("IDENTITY_HEADER")
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://127.0.0.1:{endpoint.port}")
+    chosen = credential(MANAGED, clock=clock)
+    await chosen.obtain()
+    assert chosen.line == b"authorization: Bearer token-1"
+    assert endpoint.requests[0][0] == "/metadata/identity/oauth2/token"
+
+
+@pytest.mark.anyio
+async def test_a_token_is_renewed_some_minutes_before_it_ends(endpoint: Endpoint, clock: JumpingClock) -> None:
+    chosen = credential(MANAGED, clock=clock)
+    await chosen.obtain()
+    clock.jump(3600 - 301)
+    assert chosen.is_ready
+    clock.jump(2)
+    assert not chosen.is_ready
+    await chosen.obtain()
+    assert chosen.is_ready and chosen.line == b"authorization: Bearer token-2"
+    clock.jump(3600 - 301)
+    assert chosen.is_ready
+    assert len(endpoint.requests) == 2
+
+
+@pytest.mark.anyio
+async def test_a_token_that_lives_for_moments_serves_for_half_of_them(endpoint: Endpoint, clock: JumpingClock) -> None:
+    endpoint.lifetime = 100
+    chosen = credential(MANAGED, clock=clock)
+    await chosen.obtain()
+    clock.jump(49)
+    assert chosen.is_ready
+    clock.jump(2)
+    assert not chosen.is_ready
+
+
+@pytest.mark.anyio
+async def test_everyone_waits_for_one_request(endpoint: Endpoint, clock: JumpingClock) -> None:
+    endpoint.may_answer.clear()
+    chosen = credential(MANAGED, clock=clock)
+    waiting = [asyncio.ensure_future(chosen.obtain()) for _ in range(5)]
+    await asyncio.to_thread(endpoint.arrived.wait)
+    waiting.append(asyncio.ensure_future(chosen.obtain()))
+    waiting[0].cancel()  # whoever began it may go; the others still get their token
+    endpoint.may_answer.set()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert results[1:] == [None] * 5
+    assert chosen.line == b"authorization: Bearer token-1"
+    assert len(endpoint.requests) == 1
+
+
+@pytest.mark.anyio
+async def test_no_token_is_told_with_the_mend_and_asked_for_again(
+    endpoint: Endpoint, clock: JumpingClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint.is_ill = True
+    chosen = credential(MANAGED, clock=clock)
+    with caplog.at_level(logging.WARNING, "tokenweir"):
+        refusals = await asyncio.gather(*(chosen.obtain() for _ in range(3)), return_exceptions=True)
+    assert all(isinstance(refusal, CredentialUnavailable) for refusal in refusals)
+    assert "Cognitive Services OpenAI User" in str(refusals[0])
+    assert isinstance(refusals[0], CredentialUnavailable) and refusals[0].__cause__ is not None
+    assert [record.name for record in caplog.records if record.name.startswith("tokenweir")] == [
+        "tokenweir.upstream.credentials"
+    ]
+    assert not chosen.is_ready
+    endpoint.is_ill = False
+    await chosen.obtain()
+    assert chosen.is_ready
+
+
+@pytest.mark.anyio
+async def test_a_failure_is_told_to_whoever_still_waits(endpoint: Endpoint, clock: JumpingClock) -> None:
+    endpoint.is_ill = True
+    endpoint.may_answer.clear()
+    chosen = credential(MANAGED, clock=clock)
+    first = asyncio.ensure_future(chosen.obtain())
+    await asyncio.to_thread(endpoint.arrived.wait)
+    second = asyncio.ensure_future(chosen.obtain())
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    endpoint.may_answer.set()
+    with pytest.raises(CredentialUnavailable):
+        await second
+    assert first.cancelled() and len(endpoint.requests) == 1
+
+
+@pytest.mark.anyio
+async def test_a_failure_nobody_waits_for_any_more_is_quiet(endpoint: Endpoint, clock: JumpingClock) -> None:
+    endpoint.is_ill = True
+    endpoint.may_answer.clear()
+    chosen = credential(MANAGED, clock=clock)
+    assert isinstance(chosen, ManagedIdentity)
+    waiting = asyncio.ensure_future(chosen.obtain())
+    await asyncio.to_thread(endpoint.arrived.wait)
+    waiting.cancel()
+    endpoint.may_answer.set()
+    await until(lambda: chosen._obtaining is None)
+    gc.collect()  # a failure that nobody saw would be reported now, and fail the test
+    assert waiting.cancelled() and not chosen.is_ready
+
+
+def test_without_the_azure_extra_the_mend_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "azure.identity", None)
+    with pytest.raises(ConfigError, match=r"pip install 'tokenweir\[azure\]'"):
+        credential(MANAGED)
