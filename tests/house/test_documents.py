@@ -1,0 +1,55 @@
+"""Documents and code say the same."""
+
+import re
+from pathlib import Path
+
+import tokenweir
+from tokenweir import errors
+from tokenweir.config.reference import settings_reference
+from tokenweir.records import CallRecord
+
+ROOT = Path(__file__).resolve().parents[2]
+GATEWAY = ROOT / "src/tokenweir/gateway"
+STEPS = ("accept", "admit", "choose", "connect", "forward", "settle", "walk")
+
+
+def headings(path: Path) -> list[str]:
+    return re.findall(r"^#+ (.+)$", path.read_text("utf-8"), flags=re.MULTILINE)
+
+
+def test_the_reference_of_settings_is_current() -> None:
+    page = (ROOT / "docs/reference/settings.md").read_text("utf-8")
+    assert page == settings_reference(), "run scripts/docs"
+
+
+def test_the_life_of_a_request_has_a_heading_for_each_step() -> None:
+    told = headings(ROOT / "docs/life-of-a-request.md")
+    for step in STEPS:
+        assert (GATEWAY / f"{step}.py").is_file()
+        assert step in told
+
+
+def test_the_version_is_the_changelogs_newest_entry() -> None:
+    newest = next(heading for heading in headings(ROOT / "CHANGELOG.md") if heading[0].isdigit())
+    assert newest.split()[0] == tokenweir.__version__
+
+
+def test_the_readme_names_the_two_commands_to_start_with() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert "scripts/demo" in readme
+    assert "scripts/test" in readme
+
+
+def test_every_field_of_the_record_is_explained() -> None:
+    page = (ROOT / "docs/reference/record.md").read_text("utf-8")
+    missing = [field for field in CallRecord.__struct_fields__ if f"`{field}`" not in page]
+    assert missing == []
+
+
+def test_every_error_a_caller_can_get_is_explained_with_its_status() -> None:
+    page = (ROOT / "docs/reference/errors.md").read_text("utf-8")
+    refusals = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.Refusal)]
+    codes = {kind.code: kind.status for kind in refusals if kind.code != errors.Refusal.code}
+    assert len(codes) > 10
+    for code, status in codes.items():
+        assert f"| `{code}` | {status} |" in page
