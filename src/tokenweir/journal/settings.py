@@ -13,11 +13,14 @@ class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ``[journal]`` table."""
 
     directory: str = "tokenweir-data/journal"
+    """Where the relays write their records, each into a directory of its own below."""
     durability: Literal["batch", "strict"] = "batch"
-    """``batch``: on disk within ``commit_interval`` after the call. ``strict``: before the client sees its end."""
+    """A record is on disk ``commit_interval`` after the call's end (``batch``) or before it (``strict``)."""
     content: Literal["none", "full"] = "none"
     """Whether request and response bodies are kept in the record."""
     on_failure: Literal["refuse", "shed_content"] = "refuse"
-    """When the disk is full or gone: refuse new calls at once, or first write records without their bodies."""
+    """When the disk is full or gone: refuse new calls at once, or first leave bodies out of the records."""
     commit_interval: Duration = Duration(0.005)
+    """How often what has gathered is brought to disk."""
     segment_size: Size = Size(64 * 1024 * 1024)
+    """How large a file grows before the next one is begun."""

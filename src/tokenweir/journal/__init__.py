@@ -1,0 +1,21 @@
+"""Every record on disk before anything else is done with it, and read from there by all consumers."""
+
+from .cursors import load_cursor, remove_passed_segments, save_cursor
+from .directory import journal_directories
+from .log import Journal
+from .reader import Batch, JournalReader
+from .settings import JournalSettings
+from .status import JournalStatus, read_status
+
+__all__ = [
+    "Batch",
+    "Journal",
+    "JournalReader",
+    "JournalSettings",
+    "JournalStatus",
+    "journal_directories",
+    "load_cursor",
+    "read_status",
+    "remove_passed_segments",
+    "save_cursor",
+]

@@ -1,0 +1,247 @@
+"""The writer thread: group commit, rotation, and what happens while the disk takes nothing.
+
+The event loop appends to the end of one list; this thread takes from its front what has come to disk. Both
+are single operations on the list, so there is no lock to wait for, and nothing is ever between two hands.
+
+    resting ──appended──▶ commit ──▶ gather for commit_interval (batch) ──▶ commit … ──nothing──▶ resting
+                            └─error──▶ abandon the segment, wait RETRY_S ──▶ commit into a new one
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+
+from ..errors import JournalError
+from ..records import Clock
+from .directory import WriterLock, segment_numbers, unusable
+from .payload import bare_payload
+from .segment import frame, payload_of
+from .segment_file import FRAMES_PER_WRITE, SegmentFile
+from .settings import JournalSettings
+
+__all__ = ["Committer"]
+
+_log = logging.getLogger(__name__)
+
+RETRY_S = 0.5
+"""Between attempts on a disk that takes nothing: soon after space was made, without storming a dying disk."""
+
+SHED_S = 10.0
+"""How long after a failed write ``shed_content`` leaves bodies out, before it tries one with them again."""
+
+REPORT_S = 1.0
+"""How often the status file is renewed, and it is checked that the segment is still where readers look."""
+
+CLOSE_S = 10.0
+"""How long ``stop`` waits for a disk that does not answer: a third of Kubernetes' patience."""
+
+OnDurable = Callable[[], None]
+Waiting = tuple[bytes, OnDurable | None]
+
+
+class Committer:
+    """Owns the thread and the segment it writes. From the loop: append to ``waiting``, then ``wake`` if it
+    ``is_resting``; the counters may be read from anywhere."""
+
+    def __init__(
+        self,
+        lock: WriterLock,
+        marker: bytes,
+        settings: JournalSettings,
+        clock: Clock,
+        report: Callable[[], None],
+    ) -> None:
+        # for the process
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._lock = lock
+        self._marker = marker
+        self._settings = settings
+        self._gather_s = settings.commit_interval if settings.durability == "batch" else 0.0
+        self._clock = clock
+        self._report = report
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        # what waits
+        self.waiting: list[Waiting] = []
+        self.is_resting = False
+        self._stripped = 0
+        # counters
+        self.records_written = 0
+        self.bytes_written = 0
+        self.bytes_shed = 0
+        self.content_shed = 0
+        self.commits = 0
+        self.last_commit_ms = 0.0
+        # the state of the disk, and of the thread
+        self.failing_since: datetime | None = None
+        self.last_error: str | None = None
+        self.is_open = True
+        """Whether what is appended will be looked at: until the end, or until the thread has failed."""
+        self._shed_until = 0.0
+        self._segment: SegmentFile | None = None
+        self._last_number = max(segment_numbers(lock.directory), default=0)
+        self._report_due = clock.monotonic()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """To be called after something was appended while ``is_resting``. Never waits."""
+        self.is_resting = False
+        self._bell.put(None)
+
+    def stop(self) -> None:
+        """Commits what waits, unless the disk refuses, and ends the thread. Blocks for up to ``CLOSE_S``."""
+        self.is_open = False
+        self._bell.put(None)
+        self._thread.join(CLOSE_S)
+
+    def has_ended(self) -> bool:
+        return not self._thread.is_alive()
+
+    # the thread
+
+    def _run(self) -> None:
+        try:
+            while self.is_open:
+                self._rest()
+                started, pause = self._clock.monotonic(), 0.0
+                if self.waiting:
+                    pause = self._gather_s if self._commit() else RETRY_S
+                if started >= self._report_due:
+                    self._look_around()
+                self._pause(started + pause - self._clock.monotonic())
+            while self.waiting and self._commit():
+                pass
+        except Exception:
+            _log.exception("the journal's writer thread has failed; no more calls are accepted: restart the relay")
+        finally:
+            self.is_open = False
+            if self._segment is not None:
+                self._segment.close()
+                self._segment = None
+            self._report()
+
+    def _rest(self) -> None:
+        """Until something is appended, the next report is due, or the end."""
+        self.is_resting = True
+        if not self.waiting:
+            self._pause(self._report_due - self._clock.monotonic())
+        self.is_resting = False
+
+    def _pause(self, seconds: float) -> None:
+        if seconds > 0 and self.is_open:
+            with suppress(queue.Empty):
+                self._bell.get(timeout=seconds)
+
+    def _commit(self) -> bool:
+        """Brings what has gathered to disk; False if any of it was refused."""
+        started = self._clock.monotonic()
+        is_shedding = self._is_shedding()
+        if is_shedding:
+            self._strip()
+        batch = self.waiting[:FRAMES_PER_WRITE]
+        try:
+            written, error = self._open_segment().write([entry[0] for entry in batch])
+        except JournalError as refusal:
+            self._fail(refusal)
+            return False
+        if written:
+            self.last_commit_ms = (self._clock.monotonic() - started) * 1000
+            self._settle(batch[:written])
+        if error is not None:
+            self._fail(unusable(self._lock.directory, error))
+        elif self.failing_since is not None and not is_shedding:
+            self._recover()
+        return error is None
+
+    def _is_shedding(self) -> bool:
+        return self._clock.monotonic() < self._shed_until
+
+    def _open_segment(self) -> SegmentFile:
+        """The segment to write to, a new one if none is open or it is full. JournalError if there is none."""
+        if self._segment is not None and self._segment.end >= self._settings.segment_size:
+            self._segment.close()
+            self._segment = None
+        if self._segment is None:
+            # The time in microseconds, so that not even a directory that was emptied sees a number twice: a
+            # reader's position in a segment of the same name would point into the middle of other records.
+            number = max(self._last_number + 1, int(self._clock.now().timestamp() * 1_000_000))
+            self._last_number = number
+            try:
+                self._lock.hold()
+                self._segment = SegmentFile.create(self._lock.directory, number, self._marker)
+            except OSError as error:
+                raise unusable(self._lock.directory, error) from error
+        return self._segment
+
+    def _settle(self, entries: list[Waiting]) -> None:
+        del self.waiting[: len(entries)]
+        self._stripped = max(0, self._stripped - len(entries))
+        self.commits += 1
+        self.records_written += len(entries)
+        self.bytes_written += sum(len(whole) for whole, _ in entries)
+        callbacks = [on_durable for _, on_durable in entries if on_durable is not None]
+        if callbacks and self.loop is not None:
+            # A loop that has closed has nobody left to be told.
+            with suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(_call_all, callbacks)
+
+    def _fail(self, error: JournalError) -> None:
+        if self._segment is not None:
+            self._segment.abandon()
+            self._segment = None
+        self.last_error = str(error)
+        sheds = self._settings.on_failure == "shed_content"
+        if sheds:
+            self._shed_until = self._clock.monotonic() + SHED_S
+        if self.failing_since is None:
+            self.failing_since = self._clock.now()
+            consequence = "records go without their bodies" if sheds else "new calls are refused"
+            _log.error("%s; %s; %d records wait in memory", error, consequence, len(self.waiting))
+
+    def _recover(self) -> None:
+        _log.warning("the journal in %s is written again; it failed since %s", self._lock.directory, self.failing_since)
+        self.failing_since = None
+
+    def _strip(self) -> None:
+        """Takes the bodies out of what waits. Entries keep their places; the loop only adds behind them."""
+        for index in range(self._stripped, len(self.waiting)):
+            old, on_durable = self.waiting[index]
+            bare = bare_payload(payload_of(old))
+            if bare is not None:
+                new = frame(bare, self._marker)
+                self.waiting[index] = (new, on_durable)
+                self.bytes_shed += len(old) - len(new)
+                self.content_shed += 1
+        self._stripped = len(self.waiting)
+
+    def _look_around(self) -> None:
+        self._report_due = self._clock.monotonic() + REPORT_S
+        if self._segment is not None and not self._segment.is_in_place():
+            directory = self._lock.directory
+            self._fail(JournalError(f"the journal's newest segment was removed from {directory}, with its records"))
+        if self.failing_since is not None and not self.waiting and not self._is_shedding():
+            self._probe()
+        self._report()
+
+    def _probe(self) -> None:
+        """While calls are refused, nothing comes that a write could be tried with."""
+        try:
+            self._open_segment()
+        except JournalError as error:
+            self._fail(error)
+        else:
+            self._recover()
+
+
+def _call_all(callbacks: list[OnDurable]) -> None:
+    for on_durable in callbacks:
+        try:
+            on_durable()
+        except Exception:
+            _log.exception("what waited for a record to be durable has failed")

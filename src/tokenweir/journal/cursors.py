@@ -1,0 +1,83 @@
+"""Named cursors: how far each consumer has come, and with it which segments may go.
+
+A consumer that keeps its position elsewhere, beside its data, saves it here too, so that its segments stay.
+A consumer that is gone for good holds segments back until its file in ``cursors/`` is deleted.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from ..errors import JournalError
+from .directory import segment_numbers, segment_path, unusable
+from .position import parse_position
+
+__all__ = ["load_cursor", "remove_passed_segments", "save_cursor"]
+
+CURSORS_NAME = "cursors"
+_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
+
+
+def save_cursor(directory: Path, name: str, position: str) -> None:
+    """All records before the position have been taken care of, as far as this consumer is concerned."""
+    parse_position(position)
+    path = _path(directory, name)
+    new = path.with_name(f".{name}.new")
+    try:
+        if not directory.is_dir():
+            raise FileNotFoundError(2, os.strerror(2))
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        with open(new, "w") as file:
+            file.write(position)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError as error:
+        raise unusable(directory, error) from error
+
+
+def load_cursor(directory: Path, name: str) -> str | None:
+    """The position last saved under the name, None if there is none."""
+    try:
+        return _path(directory, name).read_text()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise unusable(directory, error) from error
+
+
+def remove_passed_segments(directory: Path) -> list[Path]:
+    """Removes the segments that every cursor has passed, and returns them. The newest always stays, and where
+    there is no cursor, everything does: nobody has said yet that they have read it."""
+    try:
+        numbers = segment_numbers(directory)
+        cursors = [_segment_of(path) for path in _cursor_files(directory)]
+        if not cursors:
+            return []
+        passed = [segment_path(directory, number) for number in numbers[:-1] if number < min(cursors)]
+        for path in passed:
+            path.unlink()
+        return passed
+    except OSError as error:
+        raise unusable(directory, error) from error
+
+
+def _path(directory: Path, name: str) -> Path:
+    if not _NAME.fullmatch(name):
+        raise JournalError(f"{name!r} cannot name a cursor: use letters, digits, '-', '_' and '.'")
+    return directory / CURSORS_NAME / name
+
+
+def _cursor_files(directory: Path) -> list[Path]:
+    folder = directory / CURSORS_NAME
+    return [path for path in folder.iterdir() if _NAME.fullmatch(path.name)] if folder.is_dir() else []
+
+
+def _segment_of(cursor: Path) -> int:
+    try:
+        return parse_position(cursor.read_text()).segment
+    except (JournalError, UnicodeDecodeError) as error:
+        raise JournalError(
+            f"the cursor {cursor} holds no position, so no segment is removed: delete the file, "
+            "its consumer will save it anew"
+        ) from error

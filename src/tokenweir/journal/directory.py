@@ -1,0 +1,100 @@
+"""A writer's directory: what its files are called, who holds it, and what to do when it cannot be used."""
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+from ..errors import JournalError
+
+__all__ = ["WriterLock", "journal_directories", "segment_numbers", "segment_path", "unusable"]
+
+SEGMENT_SUFFIX = ".twj"
+LOCK_NAME = "lock"
+
+_ADVICE = {
+    errno.EACCES: "give the user that runs Tokenweir read and write permission on it",
+    errno.EPERM: "give the user that runs Tokenweir read and write permission on it",
+    errno.EROFS: "mount the file system for writing, or set [journal] directory elsewhere",
+    errno.ENOSPC: "free space on its disk",
+    errno.EDQUOT: "raise the disk quota or free space within it",
+    errno.EFBIG: "raise the file size limit of the process (ulimit -f)",
+    errno.EIO: "check the disk and the kernel's log",
+    errno.ENOENT: "create it, or correct [journal] directory",
+    errno.EEXIST: "a file is in its place: move it away, or correct [journal] directory",
+    errno.ENOTDIR: "a part of the path is a file: correct [journal] directory",
+    errno.EMFILE: "raise the limit of open files of the process (ulimit -n)",
+}
+
+
+def unusable(directory: Path, error: OSError) -> JournalError:
+    """What a person needs to know about a failure of the file system."""
+    advice = _ADVICE.get(error.errno or 0, "check the disk and [journal] directory")
+    return JournalError(f"the journal in {directory} cannot be used ({error.strerror or error}): {advice}")
+
+
+def segment_path(directory: Path, number: int) -> Path:
+    return directory / f"{number:020d}{SEGMENT_SUFFIX}"
+
+
+def segment_numbers(directory: Path) -> list[int]:
+    """The numbers of all segments, oldest first. OSError if the directory cannot be read."""
+    stems = (name.removesuffix(SEGMENT_SUFFIX) for name in os.listdir(directory) if name.endswith(SEGMENT_SUFFIX))
+    return sorted(int(stem) for stem in stems if stem.isdecimal())
+
+
+def journal_directories(root: Path) -> list[Path]:
+    """The writers' directories under ``[journal] directory``, by name; none before a relay has started."""
+    try:
+        return sorted(path for path in root.iterdir() if (path / LOCK_NAME).is_file())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise unusable(root, error) from error
+
+
+class WriterLock:
+    """One writer per directory: an flock, which the kernel drops when the process dies, however it dies."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._fd: int | None = None
+
+    def hold(self) -> None:
+        """Makes the directory if need be and takes the lock; does nothing if that lock is held.
+
+        JournalError if another process holds it, OSError if the directory cannot be written.
+        """
+        if self._fd is not None and is_same_file(self._fd, self.directory / LOCK_NAME):
+            return
+        self.release()
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(self.directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A fixed width, written over the old one, needs no space on a full disk.
+            os.pwrite(fd, b"%-20d\n" % os.getpid(), 0)
+        except BlockingIOError:
+            holder = os.pread(fd, 20, 0).decode("ascii", "replace").strip()
+            os.close(fd)
+            raise JournalError(
+                f"the journal in {self.directory} is being written by process {holder or 'unknown'}: "
+                "stop that process, or give this one another [journal] directory"
+            ) from None
+        except OSError:
+            os.close(fd)
+            raise
+        self._fd = fd
+
+    def release(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def is_same_file(fd: int, path: Path) -> bool:
+    """Whether ``path`` still leads to the open file, that is: nobody has removed or replaced it."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except OSError:
+        return False

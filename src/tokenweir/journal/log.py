@@ -1,0 +1,182 @@
+"""The writer's side of a journal: one per relay process, used from its event loop."""
+
+import asyncio
+import logging
+import secrets
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from ..errors import JournalError, JournalUnavailable
+from ..records import CallRecord, Clock
+from .committer import Committer
+from .directory import WriterLock, unusable
+from .payload import encode, without_content
+from .segment import frame, new_marker
+from .segment_file import cut_torn_tail
+from .settings import JournalSettings
+from .status import JournalStatus, write_status
+
+__all__ = ["Journal"]
+
+_log = logging.getLogger(__name__)
+
+WAITING_LIMIT = 256 * 1024 * 1024
+"""Bytes of records that may wait in memory for a disk that takes nothing; beyond it, a record is lost.
+
+Half of it is for calls to go on: then no new ones are accepted and bodies are left out, and the other half is
+for the endings of those under way, some 250,000 without bodies. Kept well below what a relay's container has.
+"""
+
+CONTENT_LIMIT = WAITING_LIMIT // 2
+
+
+class Journal:
+    """Takes records and brings them to disk in the order in which they came.
+
+    ``append`` returns at once. A record is on disk when its ``on_durable`` is called: on a healthy disk after
+    ``commit_interval`` and one write at most. On one that is not, records wait in memory, attempts go on, and
+    ``accepts_calls`` says whether new calls should be let in.
+
+    ``replica`` names this run, not this place, and ``seq`` starts at 1 in each. A lasting name would have to
+    find its last number on disk; a power cut takes the newest records with it, so numbers would be given
+    twice, and a consumer that had seen the first would drop the second as a copy. This way (replica, seq) is
+    unique for ever, and a number missing below a replica's last is a lost record.
+    """
+
+    @classmethod
+    def open(cls, directory: Path, settings: JournalSettings, clock: Clock) -> Self:
+        """Makes and locks the directory, mends what a killed writer left, and starts the writer thread.
+
+        The first record begins a new segment. JournalError if another process writes here, or nobody can.
+        """
+        lock = WriterLock(directory)
+        try:
+            lock.hold()
+            cut = cut_torn_tail(directory)
+            if cut:
+                _log.warning("the journal in %s ended in half a record: %d bytes were cut off", directory, cut)
+            return cls(lock, settings, clock)
+        except JournalError:
+            lock.release()
+            raise
+        except OSError as error:
+            lock.release()
+            raise unusable(directory, error) from error
+
+    def __init__(self, lock: WriterLock, settings: JournalSettings, clock: Clock) -> None:
+        self.directory = lock.directory
+        self.replica = f"{socket.gethostname()}-{self.directory.name}-{secrets.token_hex(6)}"
+        self.gauges: dict[str, float | int] = {}
+        """Published in the status file with our own counters; the owner keeps them up to date."""
+        self._lock = lock
+        self._clock = clock
+        self._marker = new_marker()
+        self._seq = 0
+        self._bytes_taken = 0
+        self._content_shed = 0
+        self._records_lost = 0
+        self._committer = Committer(lock, self._marker, settings, clock, self._publish)
+        self._sheds_content = settings.on_failure == "shed_content"
+        self._committer.start()
+
+    def __repr__(self) -> str:
+        committer = self._committer
+        state = f"{committer.records_written} written, {len(committer.waiting)} waiting"
+        if committer.failing_since is not None:
+            state = f"failing since {committer.failing_since:%H:%M:%S}, {state}"
+        return f"<Journal {self.directory.name} [{'' if committer.is_open else 'closed, '}{state}]>"
+
+    @property
+    def accepts_calls(self) -> bool:
+        """Whether the record of a new call would find its place."""
+        committer = self._committer
+        if not committer.is_open or self._waiting_bytes > CONTENT_LIMIT:
+            return False
+        return committer.failing_since is None or self._sheds_content
+
+    def next_seq(self) -> int:
+        """The number of this run's next record."""
+        self._seq += 1
+        return self._seq
+
+    def append(self, record: CallRecord, on_durable: Callable[[], None] | None = None) -> None:
+        """Takes a record; ``on_durable`` is called in the running loop once it is on disk. Never blocks.
+
+        JournalError if the record is lost: memory is full of what the disk refuses, or this is closed.
+        """
+        whole = frame(encode(record), self._marker)
+        committer = self._committer
+        waiting = self._bytes_taken + len(whole) - committer.bytes_written - committer.bytes_shed
+        if waiting > CONTENT_LIMIT or not committer.is_open:
+            squeezed = self._squeeze(record, whole)
+            if squeezed is None:
+                return
+            whole = squeezed
+        if on_durable is not None and committer.loop is None:
+            committer.loop = asyncio.get_running_loop()
+        self._bytes_taken += len(whole)
+        committer.waiting.append((whole, on_durable))
+        if committer.is_resting:
+            committer.wake()
+
+    def status(self) -> JournalStatus:
+        """From memory, so it is right whatever the disk does."""
+        committer = self._committer
+        return JournalStatus(
+            replica=self.replica,
+            written_at=self._clock.now(),
+            running=committer.is_open,
+            records_written=committer.records_written,
+            bytes_written=committer.bytes_written,
+            commits=committer.commits,
+            last_commit_ms=committer.last_commit_ms,
+            waiting_records=len(committer.waiting),
+            waiting_bytes=self._waiting_bytes,
+            content_shed=committer.content_shed + self._content_shed,
+            records_lost=self._records_lost,
+            failing_since=committer.failing_since,
+            last_error=committer.last_error,
+            gauges=self.gauges.copy(),
+        )
+
+    def close(self) -> int:
+        """Brings everything to disk, ends the thread and gives the directory free; blocks meanwhile.
+
+        Returns how many records could not be written; 0 unless the disk refuses.
+        """
+        committer = self._committer
+        if committer.is_open:
+            committer.stop()
+            if committer.waiting:
+                _log.error("records are lost, the journal closes with them: %r: %s", self, committer.last_error)
+        if committer.has_ended():
+            self._lock.release()
+        return len(committer.waiting)
+
+    @property
+    def _waiting_bytes(self) -> int:
+        return self._bytes_taken - self._committer.bytes_written - self._committer.bytes_shed
+
+    def _publish(self) -> None:
+        write_status(self.directory, self.status())
+
+    def _squeeze(self, record: CallRecord, whole: bytes) -> bytes | None:
+        """What can still be kept of a record when memory fills up."""
+        committer = self._committer
+        if committer.is_open and record.error_code == JournalUnavailable.code:
+            # One of the calls that were refused for this very reason: they come without end, and would take
+            # the room of those that were let in. Counted, and seen as a gap in seq.
+            self._records_lost += 1
+            return None
+        bare = without_content(record)
+        if bare is not record:
+            whole = frame(encode(bare), self._marker)
+        if not committer.is_open or self._waiting_bytes + len(whole) > WAITING_LIMIT:
+            self._records_lost += 1
+            _log.error("the record of call %s (seq %d) is lost: %r", record.call_id, record.seq, self)
+            raise JournalError(f"the record of call {record.call_id} is lost: the journal takes no more")
+        if bare is not record:
+            self._content_shed += 1
+        return whole

@@ -1,0 +1,58 @@
+"""A record as bytes and back: msgpack by msgspec, made and read by one encoder and one decoder."""
+
+import logging
+from typing import Any
+
+import msgspec
+
+from ..records import CallRecord
+
+__all__ = ["bare_payload", "decode", "encode", "without_content"]
+
+logger = logging.getLogger(__name__)
+
+_BODIES = ("request_body", "response_body")
+
+_encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(CallRecord).decode
+"""msgspec.DecodeError (ValidationError is one) if the bytes are not a record. Unknown fields are skipped."""
+
+_UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
+"""What msgspec raises for half a surrogate pair, more than 64 bits, a foreign type, endless nesting."""
+
+
+def encode(record: CallRecord) -> bytes:
+    """The record, whatever is in it: what msgpack cannot carry is replaced or left out, and logged."""
+    try:
+        return _encode(record)
+    except _UNENCODABLE:
+        return _encode(_encodable(record))
+
+
+def without_content(record: CallRecord) -> CallRecord:
+    """The record without its bodies; the very same object if it has none."""
+    if record.request_body is None and record.response_body is None:
+        return record
+    return msgspec.structs.replace(record, request_body=None, response_body=None)
+
+
+def bare_payload(payload: bytes) -> bytes | None:
+    """The record without its bodies, None if it has none."""
+    fields: dict[str, Any] = msgspec.msgpack.decode(payload)
+    bare = {name: value for name, value in fields.items() if name not in _BODIES}
+    return _encode(bare) if len(bare) < len(fields) else None
+
+
+def _encodable(record: CallRecord) -> CallRecord:
+    """Text with its odd characters replaced; other fields that cannot be encoded go back to their default."""
+    kept = msgspec.structs.asdict(record)
+    for name, value in msgspec.structs.asdict(record).items():
+        try:
+            _encode(value)
+        except _UNENCODABLE as error:
+            logger.error("record %s: %s cannot be written as it is: %s", record.call_id, name, error)
+            if isinstance(value, str):
+                kept[name] = value.encode("utf-8", "replace").decode()
+            else:
+                del kept[name]
+    return CallRecord(**kept)

@@ -1,0 +1,129 @@
+"""The consumer's side: records in the order in which they were written, while they are being written.
+
+A frame that is not whole may be one under way, or damage. It is damage for certain once something good stands
+behind it, a frame or a newer segment, because a writer never starts the next before the last is whole.
+"""
+
+import logging
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from ..records import CallRecord
+from .directory import segment_numbers, segment_path, unusable
+from .payload import decode
+from .position import START, Position, parse_position
+from .segment import HEADER_AND_MARKER, HEADER_SIZE, Header, find_frame, parse_header, scan
+
+__all__ = ["Batch", "JournalReader"]
+
+_log = logging.getLogger(__name__)
+
+CHUNK = 1024 * 1024
+"""Bytes read at once: about a thousand records without bodies. Whatever is longer is read whole."""
+
+
+class Batch(NamedTuple):
+    """Records, and the position behind them. No records: there are none yet."""
+
+    records: list[CallRecord]
+    position: str
+
+
+class JournalReader:
+    """Reads one writer's directory from a position on; None is the oldest segment there is.
+
+    Each record comes exactly once per pass. What is damaged is skipped, logged as an error and counted in
+    ``damaged_stretches`` and ``damaged_bytes``; all that is whole behind it is read.
+    """
+
+    def __init__(self, directory: Path, position: str | None = None) -> None:
+        self.directory = directory
+        self.damaged_stretches = 0
+        self.damaged_bytes = 0
+        self._position = parse_position(position) if position is not None else START
+        self._header: Header | None = None
+        self._newer: list[int] = []
+
+    def __repr__(self) -> str:
+        return f"<JournalReader {self.directory.name} at {self._position.text()}>"
+
+    def read(self, limit: int = 1000) -> Batch:
+        """Up to ``limit`` of the next records, often fewer; only an empty batch says that there are none now.
+
+        JournalError if the directory cannot be read, or was written by a newer version.
+        """
+        try:
+            return self._read(limit)
+        except OSError as error:
+            raise unusable(self.directory, error) from error
+
+    def _read(self, limit: int) -> Batch:
+        while True:
+            # Asked before the segment is read: once there is a newer one, this one does not grow any more,
+            # and what is read then is all of it.
+            if not self._newer:
+                self._newer = [n for n in segment_numbers(self.directory) if n > self._position.segment]
+            before = self._position
+            payloads = self._read_segment(limit, may_grow=not self._newer)
+            records = [record for record in map(self._decode, payloads) if record is not None]
+            if records:
+                return Batch(records, self._position.text())
+            if self._position != before:
+                continue
+            if not self._newer:
+                return Batch([], self._position.text())
+            self._position, self._header = Position(self._newer.pop(0), HEADER_SIZE), None
+
+    def _read_segment(self, limit: int, *, may_grow: bool) -> list[bytes]:
+        segment, offset = self._position
+        try:
+            fd = os.open(segment_path(self.directory, segment), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return []
+        try:
+            header = self._header or self._read_header(fd)
+            if header is None:
+                return []
+            payloads, end = scan(os.pread(fd, CHUNK, offset), header.marker, limit)
+            if not payloads:
+                rest = os.pread(fd, max(0, os.fstat(fd).st_size - offset), offset)
+                payloads, end = scan(rest, header.marker, limit)
+                if rest and not payloads:
+                    end = self._skip(rest, header.marker, may_grow=may_grow)
+        finally:
+            os.close(fd)
+        self._position = Position(segment, offset + end)
+        return payloads
+
+    def _read_header(self, fd: int) -> Header | None:
+        self._header = parse_header(os.pread(fd, HEADER_AND_MARKER, 0))
+        if self._header is not None and self._header.is_damaged:
+            self._report_damage(0, HEADER_SIZE)
+        return self._header
+
+    def _skip(self, rest: bytes, marker: bytes, *, may_grow: bool) -> int:
+        """How many bytes to leave out to come to the next good frame, or to the end of a finished segment."""
+        found = find_frame(rest, 0, marker)
+        if found is None and may_grow:
+            return 0
+        size = len(rest) if found is None else found
+        self._report_damage(self._position.offset, size)
+        return size
+
+    def _report_damage(self, offset: int, size: int) -> None:
+        self.damaged_stretches += 1
+        self.damaged_bytes += size
+        path = segment_path(self.directory, self._position.segment)
+        _log.error("%s is damaged: %d bytes at %d cannot be read; a gap in seq shows the loss", path, size, offset)
+
+    def _decode(self, payload: bytes) -> CallRecord | None:
+        try:
+            return decode(payload)
+        except msgspec.DecodeError as error:
+            self.damaged_stretches += 1
+            self.damaged_bytes += len(payload)
+            _log.error("a record before %s cannot be understood: %s", self._position.text(), error)
+            return None
