@@ -104,10 +104,18 @@ def spoiled(draw: st.DrawFn, whole: bytes) -> bytes:
     return whole
 
 
-def read_all(reader: RequestReader, pieces: Iterable[bytes]) -> list[tuple[RequestHead, bytes, bool]]:
-    """Every request the reader finds: its head, its body joined, and whether its end was seen."""
+def read_all(
+    reader: RequestReader, pieces: Iterable[bytes], *, at_once: bool = False
+) -> list[tuple[RequestHead, bytes, bool]]:
+    """Every request the reader finds: its head, its body joined, and whether its end was seen.
+
+    With ``at_once`` each piece is first offered as a whole request, as a client's connection does.
+    """
     found: list[tuple[RequestHead, bytes, bool]] = []
     for piece in pieces:
+        if at_once and (whole := reader.whole(piece)) is not None:
+            found.append((*whole, True))
+            continue
         reader.feed(piece)
         while (event := reader.next()) is not None:
             if isinstance(event, RequestHead):

@@ -3,12 +3,12 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import uvloop
@@ -25,6 +25,8 @@ from tokenweir.upstream import CredentialSettings, UpstreamSettings
 __all__ = ["KEY", "JumpingClock", "RelayThread", "running_relay"]
 
 KEY = "tw-test-key-of-team-a"
+
+T = TypeVar("T")
 
 _PATIENCE = 20.0
 
@@ -62,6 +64,23 @@ class RelayThread:
         self.clock.jump(seconds)
         self.loop.call_soon_threadsafe(self.process.relay.sweep)
 
+    def inside(self, question: Callable[[], T]) -> T:
+        """What ``question`` answers in the relay's own thread, between two turns of its loop."""
+
+        async def asked() -> T:
+            return question()
+
+        return asyncio.run_coroutine_threadsafe(asked(), self.loop).result(_PATIENCE)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Waits until ``condition``, asked inside, holds. Raises TimeoutError."""
+        deadline = monotonic() + _PATIENCE
+        pause = threading.Event()
+        while not self.inside(condition):
+            if monotonic() > deadline:
+                raise TimeoutError(f"it never came: {self.process.relay!r}")
+            pause.wait(0.002)
+
     def records(self, count: int) -> list[CallRecord]:
         """All records so far, in order, once at least ``count`` are on disk. Raises TimeoutError."""
         deadline = monotonic() + _PATIENCE
@@ -91,8 +110,12 @@ def running_relay(
     upstream_settings: dict[str, Any] | None = None,
     deployments: list[DeploymentSettings] | None = None,
     callers: list[CallerSettings] | None = None,
+    config_path: Path | None = None,
 ) -> Iterator[RelayThread]:
-    """A relay in front of ``upstream``; its one caller is ``team-a`` with ``KEY``."""
+    """A relay in front of ``upstream``; its one caller is ``team-a`` with ``KEY``.
+
+    ``config_path`` is the file that a reload reads.
+    """
     if isinstance(upstream, str):
         credential = CredentialSettings(key="upstream-key")
         upstream = [UpstreamSettings("sim", upstream, credential, **(upstream_settings or {}))]
@@ -112,7 +135,7 @@ def running_relay(
 
     async def serve() -> None:
         relay.loop = asyncio.get_running_loop()
-        relay.process = RelayProcess(config, None, "relay-0", relay.clock)
+        relay.process = RelayProcess(config, config_path, "relay-0", relay.clock)
         relay.loop.call_soon(ready.set)
         await relay.process.run(listener)
 

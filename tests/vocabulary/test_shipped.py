@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tiktoken
 import tiktoken.load
-import tiktoken_ext.openai_public
+import tiktoken_ext.openai_public  # type: ignore[import-untyped]
 
 from tokenweir import vocabulary
 from tokenweir.errors import ConfigError

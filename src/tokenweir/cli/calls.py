@@ -27,7 +27,7 @@ _SHOWN = (
 
 
 def calls(
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 20,
     caller: Annotated[str | None, typer.Option(metavar="NAME", help="Only this caller's.")] = None,
     since: Annotated[str | None, typer.Option(metavar="WHEN", help="Only since: 7d ago, a date, or a time.")] = None,
     format: FormatOption = "table",

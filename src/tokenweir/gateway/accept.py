@@ -122,6 +122,7 @@ class ClientConnection(asyncio.Protocol):
         self._reader = RequestReader(settings.max_head)
         self._advancing = False
         self._is_reading_paused = False
+        self._is_full = False
         self._lingers_until = 0.0
         self._bytes_seen = 0
         self._requests = 0
@@ -222,7 +223,7 @@ class ClientConnection(asyncio.Protocol):
         self._bytes_seen += len(data)
         if self._lingers_until:
             return
-        if self._walk is None:
+        if self._walk is None and not self._is_full:
             whole = self._reader.whole(data)
             if whole is not None:
                 walk = self._begin(whole[0])
@@ -244,12 +245,16 @@ class ClientConnection(asyncio.Protocol):
             walk.client_gone()
 
     def pause_writing(self) -> None:
+        self._is_full = True
         if self._walk is not None:
             self._walk.client_paused(True)
 
     def resume_writing(self) -> None:
+        self._is_full = False
         if self._walk is not None:
             self._walk.client_paused(False)
+        elif not self._advancing:
+            self._advance()
 
     # --- called by the sweeper ---
 
@@ -260,7 +265,7 @@ class ClientConnection(asyncio.Protocol):
                 self._transport.abort()
             return
         phase = self._phase
-        mark = (phase, self._requests, self._bytes_seen if phase == "body" else 0)
+        mark = (phase, self._requests, self._progress(phase))
         if mark != self._mark:  # a head's time runs from its first byte, a body's from its latest
             self._mark, self._quiet_since = mark, now
         quiet = now - self._quiet_since
@@ -269,8 +274,11 @@ class ClientConnection(asyncio.Protocol):
             self._malformed(RequestTimeout(f"The request's body stopped arriving for {limit:g} s."))
         elif phase == "head" and quiet > limit:
             self._malformed(RequestTimeout(f"The request's head did not arrive whole within {limit:g} s."))
-        elif phase == "idle" and quiet > self._settings.keep_alive:
-            self.close()
+        elif phase == "idle" and quiet > self._settings.keep_alive and self._transport is not None:
+            if self._transport.is_closing():
+                self._transport.abort()  # it does not even take what was left for it
+            else:
+                self._transport.close()
 
     def stop(self) -> None:
         """Takes no further request: closes at once when idle, else after the answer under way."""
@@ -287,16 +295,22 @@ class ClientConnection(asyncio.Protocol):
     @property
     def _phase(self) -> Literal["idle", "head", "body", "answer"]:
         if self._walk is None:
-            return "head" if self._reader.waiting else "idle"
+            return "head" if self._reader.waiting and not self._is_full else "idle"
         return "body" if self._is_receiving else "answer"
+
+    def _progress(self, phase: str) -> int:
+        """What moves while a client does its part: its body comes, or what was written for it goes."""
+        if phase == "body":
+            return self._bytes_seen
+        return self._transport.get_write_buffer_size() if phase == "idle" and self._transport is not None else 0
 
     def _advance(self) -> None:
         """Takes events for as long as the request under way wants them."""
         self._advancing = True
         try:
-            while self._transport is not None and not self._lingers_until:
-                if self._walk is not None and not self._is_receiving:
-                    break  # its answer comes first
+            while self._transport is not None and not self._lingers_until and not self._transport.is_closing():
+                if (self._is_full if self._walk is None else not self._is_receiving):
+                    break  # its answer comes first, and goes out first
                 event = self._reader.next()
                 if event is None:
                     break

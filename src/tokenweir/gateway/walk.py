@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ..deployments import Target
 from ..errors import (
     BodyTooLarge,
+    JournalError,
     JournalUnavailable,
     Refusal,
     ShuttingDown,
@@ -74,6 +75,7 @@ class Walk:
     _forwarder: Forwarder | None = None
     _client_left = False
     _drains_until = 0.0
+    _drains_from = 0
     _mark = (0, 0.0)
     # for the end
     _ending: Ending | None = None
@@ -172,6 +174,7 @@ class Walk:
             return
         self._drains_until = self._relay.clock.monotonic() + self._relay.settings.drain_time
         if self._forwarder is not None:
+            self._drains_from = self._forwarder.received
             self._forwarder.continue_for(self._client)
 
     def refuse(self, refusal: Refusal, head: RequestHead | None = None) -> None:
@@ -372,10 +375,8 @@ class Walk:
     def tick(self, now: float) -> None:
         """Called by the sweeper about twice a second; ends what lasts too long."""
         if self._ending is not None:
-            if self._waits_for_disk and now - self._timings.ended > _MAX_SETTLE_SECONDS:
-                self._waits_for_disk = False
-                self._relay.walks.discard(self)
-                self._client.break_off()
+            if now - self._timings.ended > _MAX_SETTLE_SECONDS:
+                self._give_up_on_disk()
             return
         upstream, forwarder = self._upstream, self._forwarder
         if upstream is None:
@@ -391,7 +392,8 @@ class Walk:
             if now - self._timings.sent > upstream.settings.first_byte_timeout:
                 self._too_slow(upstream)
         if self._drains_until and self._ending is None:
-            too_much = forwarder is not None and forwarder.received > self._relay.settings.drain_size
+            drained = forwarder.received - self._drains_from if forwarder is not None else 0
+            too_much = drained > self._relay.settings.drain_size
             if now > self._drains_until or too_much:
                 self._give_up("client_gone", None)
 
@@ -534,12 +536,23 @@ class Walk:
             bytes_out=forwarder.received if forwarder is not None else 0,
             keeps_content=relay.keeps_content,
         )
-        relay.journal.append(record, self._durable if self._waits_for_disk else None)
+        try:
+            relay.journal.append(record, self._durable if self._waits_for_disk else None)
+        except JournalError:  # logged and counted where it was lost; nobody may take the answer for accounted
+            self._give_up_on_disk()
 
     def _durable(self) -> None:
         if self._waits_for_disk:
             self._waits_for_disk = False
             self._complete()
+
+
+    def _give_up_on_disk(self) -> None:
+        """In strict durability an answer whose record cannot be made durable has no end."""
+        if self._waits_for_disk:
+            self._waits_for_disk = False
+            self._relay.walks.discard(self)
+            self._client.break_off()
 
 
 def _path_of(head: RequestHead) -> str:

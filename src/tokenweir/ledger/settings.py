@@ -9,3 +9,4 @@ class LedgerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ``[ledger]`` table."""
 
     url: str = "duckdb:tokenweir-data/ledger.duckdb"
+    """``duckdb:`` and the path of the database file."""

@@ -6,20 +6,20 @@ it was read are committed together, so that after any crash every record is post
 
 import asyncio
 import logging
+import os
 import socket
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
 import uvloop
 
-from ..admin import RelayStatus, create_app, observe
+from ..admin import Metrics, RelayStatus, create_app
 from ..config import Config
 from ..errors import TokenweirError
-from ..journal import JournalReader, JournalStatus, journal_directories, read_status, remove_passed_segments, save_cursor
+from ..journal import JournalReader, journal_directories, read_status, remove_passed_segments, save_cursor
 from ..ledger import Ledger, open_ledger
-from ..records import CallRecord, Clock, SystemClock
+from ..records import Clock, SystemClock
 from .logs import configure_logging
 from .relay import stop_with_parent
 
@@ -30,9 +30,12 @@ _log = logging.getLogger(__name__)
 # One transaction a batch: large enough to be quick, small enough not to hold much in memory.
 _BATCH = 5_000
 # How long a finished call may wait before it is posted; who asks the admin port does not wait at all.
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.5
 # A relay says every second that it is well.
 _STALE_SECONDS = 5.0
+
+# Where the two share a core, the call under way comes before the book-keeping.
+_NICENESS = 5
 
 _CURSOR = "ledger"
 
@@ -40,11 +43,11 @@ _CURSOR = "ledger"
 class Books:
     """Journals on one side, ledger on the other. ``catch_up`` may be called from any thread."""
 
-    def __init__(self, root: Path, ledger: Ledger, clock: Clock, posted: Callable[[CallRecord], None]) -> None:
+    def __init__(self, root: Path, ledger: Ledger, clock: Clock) -> None:
         self._root = root
         self._ledger = ledger
         self._clock = clock
-        self._posted = posted
+        self.metrics = Metrics(self.relays)
         self._one_at_a_time = threading.Lock()
         self._readers: dict[str, JournalReader] = {}
 
@@ -65,7 +68,7 @@ class Books:
                 save_cursor(directory, _CURSOR, batch.position)
                 remove_passed_segments(directory)
                 for record in batch.records:
-                    self._posted(record)
+                    self.metrics.observe(record)
         except BaseException:
             # The reader may be ahead of the ledger now. The next one begins where the ledger really is.
             del self._readers[source]
@@ -90,24 +93,31 @@ class Books:
 
 def catch_up(config: Config, ledger: Ledger) -> int:
     """Posts what the journals still hold, for the commands that read the books while no gateway runs."""
-    return Books(Path(config.journal.directory), ledger, SystemClock(), lambda record: None).catch_up()
+    return Books(Path(config.journal.directory), ledger, SystemClock()).catch_up()
 
 
 def books_main(config: Config, listener: socket.socket) -> None:
     """The books process's whole life; called in a process of its own."""
     configure_logging("books")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    os.nice(_NICENESS)
     uvloop.run(_serve(config, listener))
 
 
 async def _serve(config: Config, listener: socket.socket) -> None:
     clock = SystemClock()
     ledger = open_ledger(config.ledger.url)
-    books = Books(Path(config.journal.directory), ledger, clock, observe)
+    books = Books(Path(config.journal.directory), ledger, clock)
     app = create_app(
-        ledger, catch_up=books.catch_up, token=config.server.admin_token, relays=books.relays, clock=clock
+        ledger,
+        catch_up=books.catch_up,
+        metrics=books.metrics,
+        token=config.server.admin_token,
+        relays=books.relays,
+        expected_relays=config.server.relays,
+        clock=clock,
     )
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     stop = asyncio.Event()
     stop_with_parent(stop.set)
     serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))

@@ -120,8 +120,9 @@ class _Supervisor:
         return [*self._relays, self._books]
 
     def _revive(self, child: _Child) -> None:
-        code = child.process.exitcode if child.process is not None else None
-        _log.error("%s ended unexpectedly (exit code %s); it is started again", child.name, code)
+        if child.process is not None:
+            child.process.join()
+            _log.error("%s ended unexpectedly (exit code %s); it is started again", child.name, child.process.exitcode)
         pause = _RESTART_SECONDS - (time.monotonic() - child.started_at)
         if pause > 0:
             wait([self._wake_reader], pause)

@@ -154,9 +154,10 @@ class RequestReader:
         if self._data or self._state != "head":
             return None
         end = data.find(b"\r\n\r\n")
-        head = self._same_head(data, end)
+        head = self._same_head(data, end) if end > 0 else None
         if head is None or head.content_length != len(data) - end - 4:
             return None
+        self._passed_empty_line = False
         return head, data[end + 4 :]
 
     def _same_head(self, data: bytes, end: int) -> RequestHead | None:

@@ -1,0 +1,7 @@
+"""Reads files and environment, once, and composes every room's settings. The only reader of both."""
+
+from .addresses import is_loopback, parse_address
+from .loading import InvalidConfig, examine, load
+from .model import Config, Loaded
+
+__all__ = ["Config", "InvalidConfig", "Loaded", "examine", "is_loopback", "load", "parse_address"]

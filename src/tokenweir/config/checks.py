@@ -1,0 +1,140 @@
+"""What the tables of a configuration must be to one another and to this machine. Each check names the mend.
+
+A check runs only where the tables it compares were read without a mistake: what is missing because of a
+mistake is not a second one. Tables with a mistake are not in the configuration at all, so checks that look
+at each of a list by itself need nothing.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path as FilePath
+
+from ..errors import ConfigError
+from ..policy.keys_file import read_keys
+from .addresses import is_loopback, parse_address
+from .found import Found, too_small, unreadable
+from .model import Config
+from .places import LISTS, Origins
+from .upstream_checks import any_upstream, credentials, endpoints, targets, upstream_amounts
+
+__all__ = ["check"]
+
+_HASH = re.compile(r"[0-9a-fA-F]{64}")
+
+
+def check(config: Config, environ: Mapping[str, str], origins: Origins, flawed: frozenset[str]) -> list[str]:
+    """Everything that keeps a configuration from being used, as lines for a person."""
+    return [
+        origins.say(path, text)
+        for run, needs in _CHECKS
+        if flawed.isdisjoint(needs)
+        for path, text in run(config, environ)
+    ]
+
+
+def _addresses(config: Config, environ: Mapping[str, str]) -> Found:
+    server = config.server
+    for name, address in (("data", server.data), ("admin", server.admin)):
+        try:
+            parse_address(address)
+        except ConfigError as error:
+            yield ("server", name), str(error)
+    if server.data == server.admin and not server.data.endswith(":0"):
+        yield ("server", "admin"), f"is {server.admin}, and so is `data`; give each its own port"
+
+
+def _data_port(config: Config, environ: Mapping[str, str]) -> Found:
+    """With no key at all, every key is accepted; that must not leave this machine."""
+    address = config.server.data
+    try:
+        has_keys = bool(config.callers or read_keys(FilePath(config.server.keys)))
+    except ConfigError as error:
+        yield ("server", "keys"), str(error)
+        return
+    if not has_keys and not _is_loopback(address):
+        text = (
+            f"{address} can be reached from other machines and no caller has a key, so anyone could call; "
+            "create a key with `tokenweir keys create NAME`, or listen on 127.0.0.1"
+        )
+        yield ("server", "data"), text
+
+
+def _admin_port(config: Config, environ: Mapping[str, str]) -> Found:
+    address, token = config.server.admin, config.server.admin_token
+    if token == "":
+        yield ("server", "admin_token"), "is empty; give a long random text, or leave it out"
+    elif token is None and not _is_loopback(address):
+        text = f"{address} can be reached from other machines; set `admin_token`, or listen on 127.0.0.1"
+        yield ("server", "admin"), text
+
+
+def _certificate(config: Config, environ: Mapping[str, str]) -> Found:
+    server = config.server
+    if (server.certificate is None) != (server.private_key is None):
+        missing = "private_key" if server.certificate else "certificate"
+        yield ("server", missing), "is missing; TLS needs both `certificate` and `private_key`"
+    yield from unreadable(("server", "certificate"), server.certificate)
+    yield from unreadable(("server", "private_key"), server.private_key)
+
+
+def _amounts(config: Config, environ: Mapping[str, str]) -> Found:
+    names = ("relays", "request_timeout", "keep_alive", "max_head", "max_body")
+    yield from too_small(("server",), config.server, *names)
+    yield from too_small(("journal",), config.journal, "segment_size")
+
+
+def _distinct_names(config: Config, environ: Mapping[str, str]) -> Found:
+    for table in LISTS:
+        for name, count in Counter(item.name for item in getattr(config, table)).items():
+            if not name.strip():
+                yield (table,), "a `name` is empty"
+            elif count > 1:
+                yield (table, f'"{name}"'), f"is there {count} times; give each its own name"
+
+
+def _caller_keys(config: Config, environ: Mapping[str, str]) -> Found:
+    owners: dict[str, str] = {}
+    for caller in config.callers:
+        path = ("callers", f'"{caller.name}"', "key_sha256")
+        if caller.key_sha256 is None:
+            continue
+        if not _HASH.fullmatch(caller.key_sha256):
+            yield path, 'is not 64 hex digits; make it with: printf %s "$KEY" | sha256sum'
+        elif (owner := owners.setdefault(caller.key_sha256.lower(), caller.name)) != caller.name:
+            yield path, f'is the key of "{owner}" too; a key belongs to one caller'
+
+
+def _ledger(config: Config, environ: Mapping[str, str]) -> Found:
+    scheme, _, path = config.ledger.url.partition(":")
+    if scheme != "duckdb" or not path:
+        yield (
+            ("ledger", "url"),
+            "is no ledger this version knows; write it like duckdb:tokenweir-data/ledger.duckdb",
+        )
+
+
+def _is_loopback(address: str) -> bool:
+    """Whether only this machine can reach it; an address that is none is another check's business."""
+    try:
+        return is_loopback(parse_address(address)[0])
+    except ConfigError:
+        return True
+
+
+_CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Found], tuple[str, ...]]] = [
+    (_addresses, ()),
+    (_data_port, ("server", "callers")),
+    (_admin_port, ("server",)),
+    (_certificate, ("server",)),
+    (_amounts, ()),
+    (any_upstream, ("upstreams",)),
+    (_distinct_names, ()),
+    (endpoints, ()),
+    (credentials, ()),
+    (targets, ("upstreams", "deployments")),
+    (upstream_amounts, ()),
+    (_caller_keys, ()),
+    (_ledger, ()),
+]
+"""Each check with the tables it compares."""

@@ -1,0 +1,109 @@
+"""What each setting's type is called in messages and in the reference, and how a raw value becomes one."""
+
+from collections.abc import Mapping
+from datetime import date, time
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import msgspec
+
+from ..records import Duration, Size
+
+__all__ = ["NotJson", "convert", "expected", "fields", "is_text", "item_of", "kind_name", "without_none"]
+
+_EXPECTED: dict[Any, str] = {
+    str: "a text",
+    int: "a whole number",
+    bool: "true or false",
+    list: "a list of tables",
+    Duration: "a duration like 500ms, 30s, 1m30s or 7d",
+    Size: "a size like 65536, 64KB, 10MB or 1.5GB",
+}
+_NAMES: dict[Any, str] = {
+    str: "text",
+    int: "whole number",
+    bool: "true or false",
+    Duration: "duration",
+    Size: "size",
+}
+
+
+class NotJson(msgspec.Struct, frozen=True):
+    """Stands for a variable's value that had to be JSON and is not; it is not repeated, it may hold a key."""
+
+    reason: str
+
+
+def fields(kind: type[msgspec.Struct]) -> Mapping[str, msgspec.structs.FieldInfo]:
+    """The settings of a table by name."""
+    return {field.name: field for field in msgspec.structs.fields(kind)}
+
+
+def without_none(kind: Any) -> Any:
+    """``str`` for ``str | None``: TOML has no null, leaving a setting out says it."""
+    if get_origin(kind) in (Union, UnionType):
+        return next(part for part in get_args(kind) if part is not NoneType)
+    return kind
+
+
+def item_of(kind: Any) -> type[msgspec.Struct] | None:
+    """The struct behind ``list[Struct]``, else ``None``."""
+    return get_args(kind)[0] if get_origin(kind) is list else None
+
+
+def is_text(kind: Any) -> bool:
+    """Whether a variable's value is taken as it is, instead of being read as JSON where it can be."""
+    return kind is str or get_origin(kind) is Literal
+
+
+def kind_name(kind: Any) -> str:
+    """A type as the reference shows it."""
+    kind = without_none(kind)
+    if get_origin(kind) is Literal:
+        return " or ".join(f"`{choice}`" for choice in get_args(kind))
+    if get_origin(kind) is list:
+        return "list of tables"
+    return _NAMES.get(kind, "table")
+
+
+def expected(kind: Any, raw: Any) -> str:
+    """``expected a whole number, got the text 'two'``. What may be a secret is not repeated."""
+    if get_origin(kind) is Literal:
+        wanted = "one of " + ", ".join(f'"{choice}"' for choice in get_args(kind))
+    else:
+        wanted = _EXPECTED.get(kind, "a table")
+    may_repeat = get_origin(kind) is Literal or kind in (int, bool, Duration, Size)
+    return f"expected {wanted}, got {_described(raw, may_repeat)}"
+
+
+def convert(kind: Any, raw: Any) -> Any:
+    """A raw value as a setting of a simple kind. Raises ValueError for one that cannot be."""
+    try:
+        return msgspec.convert(raw, kind, dec_hook=_read_unit)
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _read_unit(kind: type, raw: Any) -> Any:
+    if isinstance(raw, bool) or not isinstance(raw, (str, int, float)) or (kind is Size and isinstance(raw, float)):
+        raise ValueError("not a duration or size")
+    return kind.parse(raw)  # type: ignore[attr-defined]
+
+
+def _described(raw: Any, may_repeat: bool) -> str:
+    match raw:
+        case bool():
+            return "true" if raw else "false"
+        case str():
+            return f"the text {raw[:40]!r}" if may_repeat else "a text"
+        case int() | float():
+            return f"the number {raw}" if may_repeat else "a number"
+        case list():
+            return "a list"
+        case Mapping():
+            return "a table"
+        case date() | time():
+            return "a date or time"
+        case NotJson():
+            return f"a text that is not JSON ({raw.reason})"
+    return f"a {type(raw).__name__}"

@@ -1,0 +1,79 @@
+"""Puts a configuration together: file, then variables, then the proxy function's; read, then checked."""
+
+from collections.abc import Mapping
+from pathlib import Path as FilePath
+from typing import Any
+
+from ..errors import ConfigError
+from .checks import check
+from .model import Loaded
+from .notes import notes
+from .places import LISTS, Origins, Path
+from .proxy_function import ENDPOINT_VARIABLE, upstream_from_proxy_variables
+from .reading import read_tree
+from .sources import DEFAULT_FILE, read_environment, read_file, variable_name
+
+__all__ = ["InvalidConfig", "examine", "load"]
+
+
+class InvalidConfig(ConfigError):
+    """All that is wrong with a configuration; the message has a line for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__("\n  ".join([f"the configuration cannot be used ({count}):", *problems]))
+
+
+def load(path: FilePath | None, environ: Mapping[str, str], *, checked: bool = True) -> Loaded:
+    """The configuration of a file (default: ``tokenweir.toml`` here, if there is one) and the environment.
+
+    Raises InvalidConfig with every problem at once. With ``checked = False`` only mistakes in the writing
+    count: the commands that read the books, or make the first key, do not need what a gateway needs.
+    """
+    loaded, mistakes = _put_together(path, environ)
+    problems = loaded.problems if checked else mistakes
+    if problems:
+        raise InvalidConfig(problems)
+    return loaded
+
+
+def examine(path: FilePath | None, environ: Mapping[str, str]) -> Loaded:
+    """As ``load``, with the problems beside what could be read. A file that is not TOML still raises."""
+    return _put_together(path, environ)[0]
+
+
+def _put_together(path: FilePath | None, environ: Mapping[str, str]) -> tuple[Loaded, list[str]]:
+    """What was loaded, and the mistakes in the writing among its problems."""
+    file = path or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    raw = read_file(file) if file else {}
+    found = {where: str(file) for where in _paths_in(raw)}
+    variables, mistakes = read_environment(environ)
+    for where, value in variables.items():
+        _put(raw, where, value)
+        found[where] = variable_name(where)
+    if not raw.get("upstreams") and (upstream := upstream_from_proxy_variables(environ)):
+        raw["upstreams"] = [upstream]
+        found["upstreams",] = ENDPOINT_VARIABLE
+    origins = Origins(str(file) if file else None, found)
+    reading = read_tree(raw, origins)
+    mistakes += reading.problems
+    problems = mistakes + check(reading.config, environ, origins, reading.flawed)
+    return Loaded(reading.config, file, origins, notes(reading.config, environ), problems), mistakes
+
+
+def _paths_in(raw: dict[str, Any]) -> list[Path]:
+    """What a file sets: the settings of a table one by one, a list as a whole."""
+    paths: list[Path] = [(table,) for table in raw if table in LISTS]
+    for table, settings in raw.items():
+        if table not in LISTS and isinstance(settings, dict):
+            paths += [(table, name) for name in settings]
+    return paths
+
+
+def _put(raw: dict[str, Any], where: Path, value: Any) -> None:
+    table, *names = where
+    if not names:
+        raw[table] = value
+    elif isinstance(settings := raw.setdefault(table, {}), dict):
+        settings[names[0]] = value

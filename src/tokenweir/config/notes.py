@@ -1,0 +1,43 @@
+"""What is allowed and may surprise; ``tokenweir serve`` and ``tokenweir config check`` say it."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ..errors import ConfigError
+from ..policy.keys_file import StoredKey, read_keys
+from .addresses import is_loopback
+from .model import Config
+from .proxy_function import event_hub_note
+
+__all__ = ["notes"]
+
+
+def notes(config: Config, environ: Mapping[str, str]) -> list[str]:
+    """Sentences for a person, none of them a problem."""
+    return [*_about_callers(config), *_about_upstreams(config), *event_hub_note(environ)]
+
+
+def _about_callers(config: Config) -> Iterator[str]:
+    keys = _stored_keys(config)
+    if not config.callers and not keys:
+        yield "no caller has a key, so every key is accepted and every caller is `anonymous`"
+    with_key = {key.caller for key in keys if not key.is_revoked}
+    for caller in config.callers:
+        if not caller.key_sha256 and caller.name not in with_key:
+            yield f'caller "{caller.name}" has no key yet; `tokenweir keys create {caller.name}` makes one'
+
+
+def _about_upstreams(config: Config) -> Iterator[str]:
+    for upstream in config.upstreams:
+        url = urlsplit(upstream.endpoint)
+        if url.scheme == "http" and url.hostname and not is_loopback(url.hostname):
+            yield f'upstream "{upstream.name}" is reached without TLS: its key and content go in the clear'
+
+
+def _stored_keys(config: Config) -> list[StoredKey]:
+    """The keys there are; that the file cannot be read is a problem, and said as one elsewhere."""
+    try:
+        return read_keys(Path(config.server.keys))
+    except ConfigError:
+        return []

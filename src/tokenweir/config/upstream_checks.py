@@ -1,0 +1,101 @@
+"""What upstreams and the deployments on them must be. Keys, and what may be one, are never repeated."""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import SplitResult, urlsplit
+
+from ..upstream.settings import CredentialSettings, UpstreamSettings
+from .found import Found, too_small, unreadable
+from .model import Config
+from .names import nearest
+from .places import Path
+
+__all__ = ["any_upstream", "credentials", "endpoints", "targets", "upstream_amounts"]
+
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+_WAYS_TO_SIGN_IN = ("key_env", "key", "managed_identity", "pass_through")
+
+
+def any_upstream(config: Config, environ: Mapping[str, str]) -> Found:
+    if not config.upstreams:
+        text = (
+            "there is none, so calls have nowhere to go; add one (`tokenweir config example` shows how), "
+            "or set AZURE_OPENAI_BASE_URL and AZURE_OPENAI_KEY"
+        )
+        yield ("upstreams",), text
+
+
+def endpoints(config: Config, environ: Mapping[str, str]) -> Found:
+    for upstream in config.upstreams:
+        url, path = _http_url(upstream.endpoint), (*_of(upstream), "endpoint")
+        if url is None:
+            yield path, "is not an http(s) URL; write it like https://my-resource.openai.azure.com"
+        elif url.username or url.query or url.fragment:
+            yield path, "must have no user name, query or fragment; a key belongs into `credential`"
+        elif upstream.kind == "azure" and re.search(r"/openai(/v1)?/?$", url.path):
+            yield path, "ends in /openai, which is added to each call; leave it away"
+        proxy = _http_url(upstream.proxy) if upstream.proxy else None
+        if upstream.proxy and (proxy is None or proxy.scheme != "http"):
+            yield (
+                (*_of(upstream), "proxy"),
+                "is not the URL of a proxy; write it like http://proxy.example:3128",
+            )
+        yield from unreadable((*_of(upstream), "ca_bundle"), upstream.ca_bundle)
+
+
+def credentials(config: Config, environ: Mapping[str, str]) -> Found:
+    for upstream in config.upstreams:
+        credential, path = upstream.credential, (*_of(upstream), "credential")
+        ways = [way for way in _WAYS_TO_SIGN_IN if getattr(credential, way)]
+        if len(ways) != 1:
+            found = "names no way to sign in" if not ways else "has " + " and ".join(f"`{way}`" for way in ways)
+            yield path, f"{found}; give exactly one of " + ", ".join(f"`{way}`" for way in _WAYS_TO_SIGN_IN)
+        elif credential.client_id and not credential.managed_identity:
+            yield (*path, "client_id"), "belongs to `managed_identity = true`, which is not there"
+        elif credential.key_env:
+            yield from _key_variable((*path, "key_env"), credential, environ)
+
+
+def _key_variable(path: Path, credential: CredentialSettings, environ: Mapping[str, str]) -> Found:
+    name = credential.key_env or ""
+    if environ.get(name, "").strip():
+        return
+    if _VARIABLE.fullmatch(name):
+        yield path, f"the environment variable {name} is not set; set it to a key of the resource"
+    else:
+        yield path, "is not a variable that is set; give the name of one, not the key itself"
+
+
+def targets(config: Config, environ: Mapping[str, str]) -> Found:
+    known = [upstream.name for upstream in config.upstreams]
+    for deployment in config.deployments:
+        path = ("deployments", f'"{deployment.name}"', "targets")
+        if not deployment.targets:
+            yield path, "is empty; name at least one upstream"
+        for number, target in enumerate(deployment.targets, 1):
+            if target.upstream not in known:
+                meant = nearest(target.upstream, known)
+                hint = f"did you mean `{meant}`?" if meant else "there is " + (", ".join(known) or "none")
+                yield (*path, f"#{number}", "upstream"), f'no upstream is called "{target.upstream}"; {hint}'
+
+
+def upstream_amounts(config: Config, environ: Mapping[str, str]) -> Found:
+    for upstream in config.upstreams:
+        waits = ("connect_timeout", "first_byte_timeout", "idle_timeout")
+        yield from too_small(_of(upstream), upstream, "max_connections", *waits)
+    for deployment in config.deployments:
+        for number, target in enumerate(deployment.targets, 1):
+            path = ("deployments", f'"{deployment.name}"', "targets", f"#{number}")
+            yield from too_small(path, target, "weight")
+
+
+def _of(upstream: UpstreamSettings) -> Path:
+    return ("upstreams", f'"{upstream.name}"')
+
+
+def _http_url(text: str) -> SplitResult | None:
+    try:
+        url = urlsplit(text.strip())
+        return url if url.scheme in ("http", "https") and url.hostname and url.port != 0 else None
+    except ValueError:
+        return None

@@ -1,0 +1,92 @@
+"""What a ledger promises, whichever engine keeps it. The engines live beside this file."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from ..errors import TokenweirError
+from ..records import CallRecord
+
+__all__ = ["Ledger", "LedgerError", "LedgerLocked", "Table"]
+
+
+class LedgerError(TokenweirError):
+    """The ledger could not be read or written. A batch being posted left nothing behind; post it again."""
+
+
+class LedgerLocked(LedgerError):
+    """Another process has this ledger open. Whoever wants to read can ask that process's admin port."""
+
+    def __init__(self, place: str, holder: str) -> None:
+        super().__init__(f"the ledger {place} is open in {holder}; ask that gateway's admin port, or stop it first")
+        self.holder = holder
+
+
+class Table(msgspec.Struct, frozen=True):
+    """The answer to a query. Cells are JSON values: times ISO 8601 in UTC, decimals as text."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+    note: str | None = None
+    """What a person must know about these rows: that there were more of them."""
+
+
+class Ledger(Protocol):
+    """Every call once, and how far each journal has been read.
+
+    All methods may be called from any thread, and block it: an event loop calls them in a worker. Reading
+    never waits for posting, nor posting for reading. Moments are aware; ``since`` is included, ``until`` is
+    not. Everything raises `LedgerError` when the engine fails.
+    """
+
+    def post(self, records: Sequence[CallRecord], source: str, position: str) -> int:
+        """Write down a batch and how far ``source`` has been read, both or neither; how many calls were new.
+
+        When this returns, the batch is on disk. A call whose id is already there is left as it is, so a
+        batch may be posted any number of times. Positions are opaque and replace each other.
+        """
+        ...
+
+    def position(self, source: str) -> str | None:
+        """The position last posted for this source; ``None`` if there is none yet."""
+        ...
+
+    def calls(
+        self,
+        limit: int = 50,
+        *,
+        caller: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[dict[str, Any]]:
+        """The newest calls first, with the field names and types of `CallRecord`, without bodies."""
+        ...
+
+    def call(self, call_id: str) -> dict[str, Any] | None:
+        """One call with its bodies, ``None`` where they were not kept; ``None`` if there is no such call."""
+        ...
+
+    def usage(
+        self, by: Sequence[str], since: datetime | None = None, until: datetime | None = None
+    ) -> list[dict[str, Any]]:
+        """Sums of calls, tokens and money, one row per group and currency, sorted by the groups.
+
+        Each row has the names in ``by``, then ``calls, input_tokens, cached_input_tokens, output_tokens,
+        reasoning_tokens, total_tokens, cost, currency``; ``cost`` is ``None`` where no price was known.
+        `QueryError` if one of ``by`` is none of the groupings.
+        """
+        ...
+
+    def query_sql(self, text: str) -> Table:
+        """Run one SELECT that somebody typed, read only, within limits. `QueryError` says what is wrong."""
+        ...
+
+    def query_kql(self, text: str) -> Table:
+        """Run one KQL query over ``calls`` and ``customEvents``; otherwise as `query_sql`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file. Nothing else may be called afterwards."""
+        ...

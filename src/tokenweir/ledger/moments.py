@@ -1,0 +1,33 @@
+"""Moments as people write them: ``7d`` ago, ``2026-11-01``, or a full ISO 8601 time."""
+
+from datetime import UTC, datetime, timedelta
+
+from ..errors import QueryError
+from ..records import Duration
+
+__all__ = ["as_utc", "parse_moment"]
+
+
+def parse_moment(text: str, now: datetime) -> datetime:
+    """An aware UTC moment. A duration counts back from ``now``; text without an offset is UTC."""
+    try:
+        return now.astimezone(UTC) - timedelta(seconds=Duration.parse(text))
+    except ValueError:
+        pass
+    except OverflowError:
+        raise QueryError(f"{text!r} ago is before the beginning of the calendar") from None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        return as_utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        raise QueryError(
+            f"{text!r} is not a moment; write how long ago (90m, 24h, 7d), a date (2026-11-01) "
+            "or a time (2026-11-01T08:30:00Z)"
+        ) from None
+
+
+def as_utc(moment: datetime) -> datetime:
+    """The same moment in UTC. Naive ones are refused, because nobody can say which moment they are."""
+    if moment.tzinfo is None:
+        raise QueryError(f"{moment} has no time zone")
+    return moment.astimezone(UTC)

@@ -1,0 +1,14 @@
+-- What was used on each day (UTC).
+SELECT
+    date_trunc('day', started_at) AS day,
+    currency,
+    count(*) AS calls,
+    sum(input_tokens) AS input_tokens,
+    sum(cached_input_tokens) AS cached_input_tokens,
+    sum(output_tokens) AS output_tokens,
+    sum(reasoning_tokens) AS reasoning_tokens,
+    sum(total_tokens) AS total_tokens,
+    coalesce(sum(cost), 0) AS cost
+FROM calls
+GROUP BY ALL
+ORDER BY day NULLS FIRST, currency NULLS FIRST

@@ -1,0 +1,14 @@
+-- What was used of each model: the one that answered or, failing that, the one asked for.
+SELECT
+    coalesce(response_model, requested_model) AS model,
+    currency,
+    count(*) AS calls,
+    sum(input_tokens) AS input_tokens,
+    sum(cached_input_tokens) AS cached_input_tokens,
+    sum(output_tokens) AS output_tokens,
+    sum(reasoning_tokens) AS reasoning_tokens,
+    sum(total_tokens) AS total_tokens,
+    coalesce(sum(cost), 0) AS cost
+FROM calls
+GROUP BY ALL
+ORDER BY model NULLS FIRST, currency NULLS FIRST

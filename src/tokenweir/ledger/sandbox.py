@@ -1,0 +1,189 @@
+"""Queries that somebody typed, run on the live ledger without being trusted.
+
+What keeps them harmless: the engine has no access to files, network, extensions or settings (`duckdb.py`
+locks that down for everybody); exactly one statement, and only a SELECT; a read-only transaction, rolled
+back; a limit on time, rows, and how many run at once.
+
+The clock is looked at between chunks of rows, so a single enormous value (``repeat('x', 4000000000)``)
+can outstay it.
+"""
+
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from threading import BoundedSemaphore, Lock, Timer, get_ident
+from typing import Any
+
+import duckdb
+import msgspec
+from duckdb import DuckDBPyConnection
+
+from ..errors import QueryError
+from .base import Table
+
+__all__ = ["Sandbox"]
+
+# The heaviest of the seed's queries sums ten million events in this time.
+SECONDS = 60.0
+# A hundred conditions take a third of a second; the translator is Python and slows down the other threads.
+TRANSLATION_SECONDS = 5.0
+# More than a person reads and a spreadsheet minds; the answer is held in memory as a whole.
+ROWS = 10_000
+# A second question need not wait for a slow one; more would take the cores from the relays.
+AT_ONCE = 2
+
+_ISO = "strftime(#{n}, '%Y-%m-%dT%H:%M:%S.%fZ')"
+_FINITE = "CASE WHEN isfinite(#{n}) THEN #{n} END"
+_AS_IT_IS = "#{n}"
+_AS_JSON = "to_json(#{n})"
+_AS_TEXT = "#{n}::VARCHAR"
+
+_CELLS = {
+    **dict.fromkeys(["boolean", "varchar", "null"], _AS_IT_IS),
+    **dict.fromkeys(["tinyint", "smallint", "integer", "bigint", "hugeint"], _AS_IT_IS),
+    **dict.fromkeys(["utinyint", "usmallint", "uinteger", "ubigint", "uhugeint"], _AS_IT_IS),
+    **dict.fromkeys(["float", "double"], _FINITE),
+    **dict.fromkeys(["timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns"], _ISO),
+    "timestamp with time zone": _ISO,
+    **dict.fromkeys(["list", "array", "struct", "map", "union", "variant"], _AS_JSON),
+}
+"""The engine's type → how column ``n`` becomes a JSON value. Decimals, dates and the rest become text."""
+
+
+class Sandbox:
+    """Runs queries on cursors of a file that was locked down."""
+
+    def __init__(
+        self,
+        cursor: Callable[[], AbstractContextManager[DuckDBPyConnection]],
+        *,
+        seconds: float = SECONDS,
+        rows: int = ROWS,
+    ) -> None:
+        self._open_cursor = cursor
+        self._seconds = seconds
+        self._rows = rows
+        self._places = BoundedSemaphore(AT_ONCE)
+
+    def sql(self, text: str) -> Table:
+        """One SELECT. Raises `QueryError` with the engine's words, made into a sentence."""
+        with self._cursor() as cursor:
+            return self._run(cursor, text)
+
+    def kql(self, text: str) -> Table:
+        """One KQL query. Raises `QueryError`; a construct that has no translation is refused, not guessed."""
+        with self._cursor(is_typed=False) as cursor:
+            return self._run(cursor, *_translate(cursor, text))
+
+    @contextmanager
+    def _cursor(self, *, is_typed: bool = True) -> Iterator[DuckDBPyConnection]:
+        """A connection with a running clock, in a transaction that cannot write and is never committed."""
+        if not self._places.acquire(timeout=self._seconds):
+            raise QueryError(f"{AT_ONCE} other queries are still running; try again in a moment")
+        try:
+            with self._open_cursor() as cursor:
+                cursor.execute(f"SET max_execution_time = {round(self._seconds * 1000)}")
+                cursor.execute("BEGIN TRANSACTION READ ONLY")
+                try:
+                    yield cursor
+                except duckdb.FatalException:
+                    raise
+                except duckdb.Error as error:
+                    raise QueryError(self._explain(error, is_typed)) from error
+        finally:
+            self._places.release()
+
+    def _run(self, cursor: DuckDBPyConnection, text: str, values: dict[str, Any] | None = None) -> Table:
+        relation = cursor.sql(_the_one_select(cursor, text), params=values or None)
+        columns, types = list(relation.columns), list(relation.types)
+        cells = [_CELLS.get(kind.id, _AS_TEXT).format(n=n) for n, kind in enumerate(types, start=1)]
+        found = relation.project(", ".join(cells)).limit(self._rows + 1).fetchall()
+        decoded = [n for n, kind in enumerate(types) if str(kind) == "JSON" or _CELLS.get(kind.id) is _AS_JSON]
+        rows = [_decode(list(row), decoded) for row in found[: self._rows]]
+        more = len(found) > self._rows
+        return Table(columns, rows, _more_rows(self._rows) if more else None)
+
+    def _explain(self, error: duckdb.Error, is_typed: bool) -> str:
+        """The engine's message, unless a person could not act on it."""
+        match error:
+            case duckdb.InterruptException():
+                return f"the query took longer than {self._seconds:g} s and was stopped; ask about less time"
+            case duckdb.OutOfMemoryException():
+                return "the query needs more memory than queries may have; ask for fewer groups or columns"
+            case duckdb.PermissionException():
+                return "queries have no access to files, network or extensions"
+        # What follows the message points into the statement, which in KQL is a translation nobody typed.
+        return str(error) if is_typed else str(error).partition("\n\nLINE ")[0]
+
+
+def _the_one_select(cursor: DuckDBPyConnection, text: str) -> str:
+    statements = cursor.extract_statements(text)
+    if len(statements) != 1:
+        raise QueryError(f"write exactly one SELECT; there are {len(statements)} statements here")
+    if statements[0].type != duckdb.StatementType.SELECT:
+        raise QueryError(f"only SELECT can be run here, and this is {statements[0].type.name}")
+    return statements[0].query
+
+
+def _translate(cursor: DuckDBPyConnection, text: str) -> tuple[str, dict[str, Any]]:
+    """KQL as SQL, and the values of the parameters it declares."""
+    # Its parser takes a third of a second to load, which only those who ask in KQL should pay.
+    import duckdb_kql
+    from duckdb_kql.engine import schema
+
+    tables = schema(cursor)
+    try:
+        with _deadline(TRANSLATION_SECONDS):
+            translated = duckdb_kql.to_sql(text, schema=tables, allow_write=False)
+    except duckdb_kql.KqlError as error:
+        # The parser lists every word of the language that could have stood there instead.
+        raise QueryError(f"KQL: {str(error).partition(' expecting {')[0]}") from error
+    except RecursionError as error:
+        raise QueryError("KQL: the query is nested too deeply") from error
+    except _TooLong:
+        limit = f"{TRANSLATION_SECONDS:g} s"
+        raise QueryError(f"KQL: the query takes longer than {limit} to translate; make it simpler") from None
+    if translated.unbound:
+        raise QueryError(f"KQL: give a default to the parameter {', '.join(translated.unbound)}")
+    return str(translated), translated.parameters
+
+
+def _decode(row: list[Any], places: list[int]) -> list[Any]:
+    for place in places:
+        if row[place] is not None:
+            row[place] = msgspec.json.decode(row[place])
+    return row
+
+
+def _more_rows(limit: int) -> str:
+    return f"only the first {limit:,} rows are shown; sum them up, or ask for less"
+
+
+class _TooLong(BaseException):
+    """Raised into a thread from outside."""
+
+
+@contextmanager
+def _deadline(seconds: float) -> Iterator[None]:
+    """Raise `_TooLong` in this thread's Python code when the time is over.
+
+    For the translator: its output doubles with every ``let b = a + a``, and it has no limit of its own.
+    """
+    thread = ctypes.c_ulong(get_ident())
+    turn = Lock()
+    is_over = False
+
+    def stop() -> None:
+        with turn:
+            if not is_over:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(_TooLong))
+
+    timer = Timer(seconds, stop)
+    timer.start()
+    try:
+        yield
+    finally:
+        # From here on it is too late to stop anything; what was raised before arrives while we wait our turn.
+        with turn:
+            is_over = True
+        timer.cancel()

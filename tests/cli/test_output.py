@@ -1,0 +1,48 @@
+"""The same rows for people, programs and spreadsheets; money is never rounded."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from tokenweir.cli.output import print_rows
+
+COLUMNS = ["caller", "tokens", "cost", "tags", "gone"]
+ROWS = [
+    ["team-a", 1234567, "0.000012300001", {"b": "c"}, None],
+    ['=cmd, "x"', 5, "1000000000000.10", {}, True],
+]
+
+
+def test_json_is_a_list_of_objects_with_money_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows(COLUMNS, ROWS, "json")
+    assert json.loads(capsys.readouterr().out) == [dict(zip(COLUMNS, row, strict=True)) for row in ROWS]
+
+
+def test_csv_reads_back(capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows(COLUMNS, ROWS, "csv")
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+    assert rows == [
+        COLUMNS,
+        ["team-a", "1234567", "0.000012300001", '{"b":"c"}', ""],
+        ['=cmd, "x"', "5", "1000000000000.10", "{}", "true"],
+    ]
+
+
+def test_a_table_in_a_pipe_is_not_cut_and_sets_thousands_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows(["name", *COLUMNS], [["x" * 300, *ROWS[0]]], "table")
+    lines = capsys.readouterr().out.splitlines()
+    row = next(line for line in lines if line.startswith("xxx"))
+    assert row.split() == ["x" * 300, "team-a", "1,234,567", "0.000012300001", "b=c"]
+
+
+def test_square_brackets_are_text_and_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows(["name"], [["[red]x[/red]"]], "table")
+    assert "[red]x[/red]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("format", "printed"), [("json", "[]\n"), ("csv", "caller,calls\n")])
+def test_no_rows_are_an_answer_too(capsys: pytest.CaptureFixture[str], format: str, printed: str) -> None:
+    print_rows(["caller", "calls"], [], "json" if format == "json" else "csv")
+    assert capsys.readouterr().out == printed

@@ -1,0 +1,227 @@
+"""A configuration that cannot work is refused before anything starts, each time with the mend."""
+
+from pathlib import Path
+
+import pytest
+
+from tokenweir.config import examine
+from tokenweir.policy.keys_file import add_key, revoke_key
+from tokenweir.records import SystemClock
+
+OPEN = '[server]\ndata = "0.0.0.0:8080"\n'
+HASH = "0123456789abcdef" * 4
+
+
+def problems(text: str, environ: dict[str, str] | None = None) -> list[str]:
+    Path("tokenweir.toml").write_text(text)
+    return [problem.removeprefix("tokenweir.toml: ") for problem in examine(None, environ or {}).problems]
+
+
+def upstream(**settings: str) -> str:
+    """One ``[[upstreams]]`` table; values are TOML."""
+    usual = {"name": '"a"', "endpoint": '"https://a.openai.azure.com"', "credential": '{ key = "k" }'}
+    return "[[upstreams]]\n" + "".join(f"{name} = {value}\n" for name, value in (usual | settings).items())
+
+
+def test_a_good_configuration_has_no_problems(minimal: str) -> None:
+    assert problems(minimal) == []
+
+
+def test_an_open_data_port_without_any_key_is_refused_with_the_mend(minimal: str) -> None:
+    [problem] = problems(minimal + OPEN)
+    assert problem.startswith("[server] data: 0.0.0.0:8080 can be reached from other machines and no caller has a key")
+    assert "`tokenweir keys create NAME`" in problem
+
+
+def test_a_caller_makes_an_open_data_port_right(minimal: str) -> None:
+    assert problems(minimal + OPEN + f'[[callers]]\nname = "a"\nkey_sha256 = "{HASH}"\n') == []
+
+
+def test_a_stored_key_makes_an_open_data_port_right_and_still_does_when_it_is_revoked(minimal: str) -> None:
+    keys = Path("tokenweir-data/keys.json")
+    _, stored = add_key(keys, "team-a", {}, SystemClock())
+    assert problems(minimal + OPEN) == []
+    revoke_key(keys, stored.key_id, SystemClock())
+    assert problems(minimal + OPEN) == []
+
+
+def test_a_keys_file_that_is_none_is_a_problem_of_its_own(minimal: str) -> None:
+    Path("keys.json").write_text("?")
+    [problem] = problems(minimal + '[server]\nkeys = "keys.json"\n')
+    assert problem.startswith("[server] keys: keys.json is not a keys file")
+
+
+def test_an_open_admin_port_needs_a_token(minimal: str) -> None:
+    [problem] = problems(minimal + '[server]\nadmin = "[::]:8081"\n')
+    assert problem.startswith("[server] admin: [::]:8081 can be reached from other machines; set `admin_token`")
+    assert problems(minimal + '[server]\nadmin = "[::]:8081"\nadmin_token = "t"\n') == []
+
+
+def test_an_empty_token_is_no_token(minimal: str) -> None:
+    [problem] = problems(minimal + '[server]\nadmin = "[::]:8081"\nadmin_token = ""\n')
+    assert problem.startswith("[server] admin_token: is empty")
+
+
+def test_what_is_no_address_is_refused(minimal: str) -> None:
+    [problem] = problems(minimal + '[server]\ndata = "8080"\n')
+    assert problem == "[server] data: '8080' is not an address; write it like 127.0.0.1:8080 or [::1]:8080"
+
+
+def test_two_ports_cannot_be_one(minimal: str) -> None:
+    [problem] = problems(minimal + '[server]\nadmin = "127.0.0.1:8080"\n')
+    assert problem.startswith("[server] admin: is 127.0.0.1:8080, and so is `data`")
+    assert problems(minimal + '[server]\nadmin = "127.0.0.1:0"\ndata = "127.0.0.1:0"\n') == []
+
+
+@pytest.mark.parametrize(("given", "missing"), [("certificate", "private_key"), ("private_key", "certificate")])
+def test_a_certificate_and_its_key_come_together(minimal: str, given: str, missing: str) -> None:
+    Path("x.pem").write_text("…")
+    [problem] = problems(minimal + f'[server]\n{given} = "x.pem"\n')
+    assert problem == f"[server] {missing}: is missing; TLS needs both `certificate` and `private_key`"
+
+
+def test_files_must_be_readable(minimal: str) -> None:
+    found = problems(upstream(ca_bundle='"ca.pem"') + '[server]\ncertificate = "cert.pem"\nprivate_key = "key.pem"\n')
+    assert found == [
+        "[server] certificate: cert.pem cannot be read: No such file or directory",
+        "[server] private_key: key.pem cannot be read: No such file or directory",
+        '[[upstreams]] "a" ca_bundle: ca.pem cannot be read: No such file or directory',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "said"),
+    [
+        (
+            "sweden.openai.azure.com",
+            "is not an http(s) URL; write it like https://my-resource.openai.azure.com",
+        ),
+        ("ftp://sweden", "is not an http(s) URL"),
+        ("https://", "is not an http(s) URL"),
+        ("https://sweden:port", "is not an http(s) URL"),
+        ("https://sweden?api-version=1", "must have no user name, query or fragment"),
+        ("https://user@sweden", "must have no user name, query or fragment"),
+        ("https://sweden/openai/", "ends in /openai, which is added to each call"),
+        ("https://sweden/openai/v1", "ends in /openai, which is added to each call"),
+    ],
+)
+def test_an_endpoint_is_a_plain_url(endpoint: str, said: str) -> None:
+    [problem] = problems(upstream(endpoint=f'"{endpoint}"'))
+    assert problem.startswith(f'[[upstreams]] "a" endpoint: {said}')
+
+
+def test_an_openai_endpoint_may_end_in_its_version() -> None:
+    assert problems(upstream(endpoint='"http://127.0.0.1:1/openai/v1"', kind='"openai"')) == []
+
+
+@pytest.mark.parametrize(
+    ("credential", "said"),
+    [
+        (
+            "{}",
+            "names no way to sign in; give exactly one of `key_env`, `key`, `managed_identity`, ",
+        ),
+        ("{ key = 'k', pass_through = true }", "has `key` and `pass_through`; give exactly one of"),
+        ("{ managed_identity = false }", "names no way to sign in"),
+        ("{ key = '' }", "names no way to sign in"),
+    ],
+)
+def test_a_credential_names_exactly_one_way_to_sign_in(credential: str, said: str) -> None:
+    [problem] = problems(upstream(credential=credential))
+    assert problem.startswith(f'[[upstreams]] "a" credential: {said}')
+
+
+def test_a_client_id_belongs_to_a_managed_identity() -> None:
+    [problem] = problems(upstream(credential="{ key = 'k', client_id = 'c' }"))
+    assert problem.startswith('[[upstreams]] "a" credential.client_id: belongs to `managed_identity = true`')
+    assert problems(upstream(credential="{ managed_identity = true, client_id = 'c' }")) == []
+
+
+@pytest.mark.parametrize("environ", [{}, {"SWEDEN_KEY": ""}, {"SWEDEN_KEY": " \n"}])
+def test_the_variable_of_a_key_must_be_set(environ: dict[str, str]) -> None:
+    [problem] = problems(upstream(credential="{ key_env = 'SWEDEN_KEY' }"), environ)
+    assert problem == (
+        '[[upstreams]] "a" credential.key_env: the environment variable SWEDEN_KEY is not set; '
+        "set it to a key of the resource"
+    )
+
+
+def test_a_key_in_the_place_of_its_variable_is_not_repeated() -> None:
+    [problem] = problems(upstream(credential="{ key_env = '0a1b2c3d' }"))
+    assert problem == (
+        '[[upstreams]] "a" credential.key_env: is not a variable that is set; give the name of one, not the key itself'
+    )
+
+
+def test_a_proxy_is_an_http_url() -> None:
+    assert problems(upstream(proxy='"http://proxy.example:3128"')) == []
+    assert problems(upstream(proxy='""')) == []
+    [problem] = problems(upstream(proxy='"proxy.example"'))
+    assert problem.startswith('[[upstreams]] "a" proxy: is not the URL of a proxy')
+
+
+def test_a_target_names_a_known_upstream(minimal: str) -> None:
+    deployment = '[[deployments]]\nname = "gpt-4o"\ntargets = [{ upstream = "swedn" }, { upstream = "norway" }]\n'
+    assert problems(minimal + deployment) == [
+        '[[deployments]] "gpt-4o" targets #1 upstream: no upstream is called "swedn"; did you mean `sweden`?',
+        '[[deployments]] "gpt-4o" targets #2 upstream: no upstream is called "norway"; there is sweden',
+    ]
+
+
+def test_a_deployment_has_a_target(minimal: str) -> None:
+    [problem] = problems(minimal + '[[deployments]]\nname = "gpt-4o"\ntargets = []\n')
+    assert problem == '[[deployments]] "gpt-4o" targets: is empty; name at least one upstream'
+
+
+def test_names_are_used_once_and_not_empty(minimal: str) -> None:
+    text = upstream() + upstream() + '[[callers]]\nname = " "\n'
+    assert problems(text) == [
+        '[[upstreams]] "a": is there 2 times; give each its own name',
+        "[[callers]]: a `name` is empty",
+    ]
+
+
+@pytest.mark.parametrize("wrong", ["abc", HASH[1:], HASH + "0", "g" * 64])
+def test_a_hash_is_64_hex_digits(minimal: str, wrong: str) -> None:
+    [problem] = problems(minimal + f'[[callers]]\nname = "a"\nkey_sha256 = "{wrong}"\n')
+    assert problem == ('[[callers]] "a" key_sha256: is not 64 hex digits; make it with: printf %s "$KEY" | sha256sum')
+
+
+def test_a_key_belongs_to_one_caller(minimal: str) -> None:
+    first = f'[[callers]]\nname = "a"\nkey_sha256 = "{HASH}"\n'
+    second = f'[[callers]]\nname = "b"\nkey_sha256 = "{HASH.upper()}"\n'
+    [problem] = problems(minimal + first + second)
+    assert problem == '[[callers]] "b" key_sha256: is the key of "a" too; a key belongs to one caller'
+
+
+def test_amounts_that_let_nothing_through_are_refused() -> None:
+    text = upstream(connect_timeout='"0s"', max_connections="0") + (
+        '[[deployments]]\nname = "d"\ntargets = [{ upstream = "a", weight = 0 }]\n[journal]\nsegment_size = 0\n'
+    )
+    assert problems(text) == [
+        "[journal] segment_size: must be more than zero",
+        '[[upstreams]] "a" max_connections: must be at least 1',
+        '[[upstreams]] "a" connect_timeout: must be more than zero',
+        '[[deployments]] "d" targets #1 weight: must be at least 1',
+    ]
+
+
+@pytest.mark.parametrize("url", ["tokenweir.duckdb", "duckdb:", "postgresql://host/db"])
+def test_a_ledger_is_one_this_version_knows(minimal: str, url: str) -> None:
+    [problem] = problems(minimal + f'[ledger]\nurl = "{url}"\n')
+    assert problem.startswith("[ledger] url: is no ledger this version knows")
+
+
+def test_notes_say_what_is_allowed_and_may_surprise(minimal: str) -> None:
+    Path("tokenweir.toml").write_text(minimal.replace("https:", "http:"))
+    assert examine(None, {}).notes == [
+        "no caller has a key, so every key is accepted and every caller is `anonymous`",
+        'upstream "sweden" is reached without TLS: its key and content go in the clear',
+    ]
+
+
+def test_a_caller_without_a_key_is_noted_until_it_has_one(minimal: str) -> None:
+    Path("tokenweir.toml").write_text(minimal + '[[callers]]\nname = "team-a"\n')
+    assert examine(None, {}).notes == ['caller "team-a" has no key yet; `tokenweir keys create team-a` makes one']
+    add_key(Path("tokenweir-data/keys.json"), "team-a", {}, SystemClock())
+    assert examine(None, {}).notes == []

@@ -1,0 +1,27 @@
+"""The file to start with works as it stands, and its commented parts work when they are uncommented."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from tokenweir.config import load
+
+EXAMPLE = files("tokenweir.config").joinpath("example.toml").read_text("utf-8")
+
+
+def test_the_example_is_a_good_configuration() -> None:
+    Path("tokenweir.toml").write_text(EXAMPLE)
+    assert load(None, {"AZURE_OPENAI_KEY": "k"}).config.upstreams[0].name == "sweden"
+
+
+def test_what_is_commented_out_is_right_too() -> None:
+    """Lines that hold a setting, or part of a list, behind one ``#``."""
+    text = re.sub(r"^# (?=\[\[|\w+ = |\]|  \{)", "", EXAMPLE, flags=re.MULTILINE).replace('"france"', '"sweden"')
+    for name in ("cert", "key"):
+        Path("tls").mkdir(exist_ok=True)
+        Path(f"tls/{name}.pem").write_text("…")
+    Path("tokenweir.toml").write_text(text)
+    config = load(None, {"AZURE_OPENAI_KEY": "k"}).config
+    assert len(config.deployments[0].targets) == 2
+    assert config.callers[0].tags == {"cost_centre": "4711"}
+    assert config.server.certificate == "tls/cert.pem"

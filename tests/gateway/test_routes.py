@@ -1,0 +1,219 @@
+"""Every documented path has its route, and no path climbs, hides or grows beyond measure."""
+
+import pytest
+from hypothesis import given, strategies as st
+
+from tokenweir.errors import MalformedRequest, Refusal, UnknownRoute
+from tokenweir.gateway.routes import METERED, route_of, split_query
+from tokenweir.records import Route
+
+
+@pytest.mark.parametrize("tail", METERED)
+@pytest.mark.parametrize(
+    ("prefix", "family", "deployment"),
+    [
+        ("/openai/deployments/gpt-4o/", "deployments", "gpt-4o"),
+        ("/api/openai/deployments/My.Own_1/", "deployments", "My.Own_1"),
+        ("/openai/v1/", "v1", None),
+        ("/api/openai/v1/", "v1", None),
+        ("/v1/", "v1", None),
+        ("/openai/", "openai", None),
+    ],
+)
+def test_metered_calls_are_known_under_each_prefix(prefix: str, family: str, deployment: str | None, tail: str) -> None:
+    api, operation = METERED[tail]
+    route = route_of(b"POST", (prefix + tail).encode())
+    assert (route.api, route.operation, route.family, route.deployment, route.tail) == (
+        api,
+        operation,
+        family,
+        deployment,
+        tail,
+    )
+    assert route.is_metered
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route"),
+    [
+        ("POST", "/openai/responses", Route("responses", "responses", "openai", None, "responses")),
+        ("POST", "/openai/v1/responses", Route("responses", "responses", "v1", None, "responses")),
+        ("POST", "/v1/responses", Route("responses", "responses", "v1", None, "responses")),
+        ("GET", "/v1/responses/r-1", Route("other", "responses", "v1", None, "responses/r-1")),
+        ("GET", "/v1/responses", Route("other", "responses", "v1", None, "responses")),
+        ("GET", "/v1/chat/completions", Route("other", "chat/completions", "v1", None, "chat/completions")),
+        ("GET", "/v1/models", Route("other", "models", "v1", None, "models")),
+        ("POST", "/v1/files", Route("other", "files", "v1", None, "files")),
+        ("GET", "/openai/files/f-1/content", Route("other", "files", "openai", None, "files/f-1/content")),
+        ("POST", "/openai/batches", Route("other", "batches", "openai", None, "batches")),
+        ("POST", "/openai/assistants", Route("other", "assistants", "openai", None, "assistants")),
+        ("DELETE", "/openai/threads/t/runs", Route("other", "threads", "openai", None, "threads/t/runs")),
+        (
+            "POST",
+            "/openai/deployments/d/images/generations",
+            Route("other", "images/generations", "deployments", "d", "images/generations"),
+        ),
+        (
+            "POST",
+            "/openai/deployments/d/audio/speech",
+            Route("other", "audio/speech", "deployments", "d", "audio/speech"),
+        ),
+        (
+            "POST",
+            "/openai/deployments/d/extensions/chat/completions",
+            Route("other", "extensions", "deployments", "d", "extensions/chat/completions"),
+        ),
+        ("GET", "/v1/fine_tuning/jobs/j-1", Route("other", "fine_tuning/jobs", "v1", None, "fine_tuning/jobs/j-1")),
+        ("GET", "/v1/models/a%20b", Route("other", "models", "v1", None, "models/a%20b")),
+        ("GET", "/v1/models/ft:gpt-4o:org::id", Route("other", "models", "v1", None, "models/ft:gpt-4o:org::id")),
+        ("GET", "/v1/files/a..b", Route("other", "files", "v1", None, "files/a..b")),
+    ],
+)
+def test_other_calls_are_known_by_the_head_of_their_tail(method: str, path: str, route: Route) -> None:
+    assert route_of(method.encode(), path.encode()) == route
+    assert not route.is_metered
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/admin",
+        "/metrics",
+        "/healthz",
+        "/v1",
+        "/openai",
+        "/openai/v1",
+        "/openai/deployments",
+        "/openai/deployments/gpt",
+        "/api",
+        "/api/v1/models",
+        "/API/openai/v1/models",
+        "/OpenAI/v1/models",
+        "/v2/models",
+        "/api/api/openai/v1/models",
+        "/chat/completions",
+    ],
+)
+def test_nothing_else_is_there(path: str) -> None:
+    with pytest.raises(UnknownRoute, match="check the client's base URL") as refused:
+        route_of(b"GET", path.encode())
+    assert refused.value.status == 404
+
+
+CLIMBING = [
+    "/v1/../admin",
+    "/v1/files/..",
+    "/v1/./files",
+    "/..",
+    "/v1/files/%2e%2e",
+    "/v1/files/%2E%2e/x",
+    "/v1/files/.%2e/x",
+    "/v1/files/%2e",
+    "/v1/files/..%2fadmin",
+    "/v1/files/%2fadmin",
+    "/v1/files/a%2Fb",
+    "/v1/files/..%5cadmin",
+    "/v1/files/a\\b",
+    "/v1/files/%252e%252e/x",
+    "/v1/files/%252fx",
+    "/v1/files/..;/admin",
+    "/v1/files/.;a=1/x",
+    "/v1/files/..;a=b;c/x",
+    "/v1/files/%2e%2e;/x",
+    "/v1/files/..%3b/x",
+    "/v1/files/%00",
+    "/v1/files/a%0d%0aX:1",
+    "/v1/files/%7f",
+    "/v1/files/%c0%ae%c0%ae/x",
+    "/v1/files/%ff",
+    "/v1/files/%",
+    "/v1/files/%zz",
+    "/v1/files/%u002e",
+    "//v1/files",
+    "/v1//files",
+    "/v1/files/",
+    "/v1/files//",
+    "/",
+    "//",
+    "/v1/files/a b",
+    "/v1/files/a#b",
+    '/v1/files/"',
+    "/v1/files/<a>",
+    "/v1/files/{a}",
+    "/v1/files/" + "a" * 2048,
+    "/v1" + "/a" * 1100,
+]
+
+
+@pytest.mark.parametrize("path", CLIMBING)
+def test_a_path_that_climbs_or_hides_something_is_refused(path: str) -> None:
+    with pytest.raises(MalformedRequest):
+        route_of(b"GET", path.encode())
+
+
+@pytest.mark.parametrize(
+    "name", ["..", ".hidden", "-x", "a b", "a;b", "a%20b", "a%2fb", "gpt:4", "a" * 129, "a@b", "*"]
+)
+def test_a_deployments_name_has_plain_letters_only(name: str) -> None:
+    with pytest.raises(MalformedRequest):
+        route_of(b"POST", f"/openai/deployments/{name}/chat/completions".encode())
+
+
+def test_a_path_may_be_long_but_not_beyond_measure() -> None:
+    assert route_of(b"GET", b"/v1/files/" + b"a" * 2038).tail == "files/" + "a" * 2038
+    with pytest.raises(MalformedRequest, match="longer than 2048"):
+        route_of(b"GET", b"/v1/files/" + b"a" * 2039)
+
+
+_SEGMENT = st.sampled_from(
+    [
+        "openai",
+        "v1",
+        "api",
+        "deployments",
+        "d",
+        "chat",
+        "completions",
+        "files",
+        ".",
+        "..",
+        "%2e",
+        "%2f",
+        ";",
+        "",
+        "a%20b",
+    ]
+)
+
+
+@given(st.lists(_SEGMENT, max_size=7), st.sampled_from([b"GET", b"POST"]))
+def test_any_path_is_routed_or_refused_and_what_is_routed_does_not_climb(segments: list[str], method: bytes) -> None:
+    path = "/" + "/".join(segments)
+    try:
+        route = route_of(method, path.encode())
+    except Refusal:
+        return
+    assert not {"", ".", "..", "%2e"} & set(route.tail.split("/"))
+    assert "%2f" not in path
+    assert path.endswith(route.tail)
+
+
+@pytest.mark.parametrize(
+    ("query", "kept", "key", "version"),
+    [
+        (b"", b"", None, None),
+        (b"api-version=2024-10-21", b"api-version=2024-10-21", None, "2024-10-21"),
+        (b"api-version=2024%2D10", b"api-version=2024%2D10", None, "2024-10"),
+        (b"subscription-key=k", b"", b"k", None),
+        (b"a=1&subscription-key=k%2B1&b", b"a=1&b", b"k+1", None),
+        (b"subscription-key=k&api-version=1&subscription-key=l", b"api-version=1", b"l", "1"),
+        (b"subscription-key", b"", b"", None),
+        (b"a=1&&b=%zz&", b"a=1&&b=%zz&", None, None),
+        (b"x-subscription-key=k", b"x-subscription-key=k", None, None),
+        (b"api-version=%ff", b"api-version=%ff", None, "\ufffd"),
+    ],
+)
+def test_a_query_travels_without_the_callers_key(
+    query: bytes, kept: bytes, key: bytes | None, version: str | None
+) -> None:
+    assert split_query(query) == (kept, key, version)

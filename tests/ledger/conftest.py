@@ -1,0 +1,106 @@
+"""Calls to post, ledgers to post them to, and a program whose calls add up."""
+
+import itertools
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tokenweir.ledger import Ledger, open_ledger
+from tokenweir.ledger.duckdb import DuckDBLedger
+from tokenweir.ledger.duckdb_file import DuckDBFile
+from tokenweir.records import CallRecord
+
+MakeCall = Callable[..., CallRecord]
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def make_call() -> MakeCall:
+    """A call with an id of its own, a minute after the one before, and whatever else is asked for."""
+    numbers = itertools.count()
+
+    def make(**fields: object) -> CallRecord:
+        number = next(numbers)
+        given = {"call_id": f"call-{number:04}", "started_at": START + timedelta(minutes=number)} | fields
+        return CallRecord(**given)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> str:
+    return str(tmp_path / "ledger.duckdb")
+
+
+@pytest.fixture
+def file(place: str) -> DuckDBFile:
+    """What the ledger below is written to, for those who want a transaction of their own."""
+    return DuckDBFile(place)
+
+
+@pytest.fixture
+def ledger(file: DuckDBFile) -> Iterator[Ledger]:
+    ledger = DuckDBLedger(file)
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def busy_ledger(make_call: MakeCall) -> Iterator[Ledger]:
+    """A ledger in memory with three callers, three days, two currencies, and some that used nothing."""
+    ledger = open_ledger("duckdb::memory:")
+    calls = [
+        make_call(
+            api=("chat_completions", "completions", "embeddings")[number % 3],
+            operation=("chat", "text_completion", "embeddings")[number % 3],
+            stream=number % 2 == 0,
+            caller=("ada", "bob", "eve")[number % 3],
+            key_id=("8f14e45fceea167a", None, "c9f0f895fb98ab91")[number % 3],
+            subject=f"user-{number % 2}",
+            deployment=("gpt-4o", "gpt-4o-mini")[number % 2],
+            requested_model="gpt-4o",
+            response_model="gpt-4o-2024-11-20" if number % 4 else None,
+            backend="sweden",
+            region="swedencentral",
+            status=200,
+            started_at=START + timedelta(hours=5 * number),
+            tags={"cost_centre": str(4710 + number % 2)},
+            usage_source="reported" if number % 5 else "none",
+            input_tokens=100 + number,
+            cached_input_tokens=number,
+            output_tokens=10 + number,
+            reasoning_tokens=number,
+            total_tokens=110 + 2 * number,
+            cost=Decimal("0.001") * number if number % 5 else None,
+            currency=("EUR", "USD")[number % 2] if number % 5 else None,
+        )
+        for number in range(30)
+    ]
+    ledger.post(calls, "relay-1", "30")
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """File systems of their own, of a given size."""
+    mounted: list[Path] = []
+
+    def mount(size: str) -> Path:
+        disk = tmp_path / f"disk-{len(mounted)}"
+        disk.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            pytest.skip(f"SKIPPED LOUDLY: no disk can be filled up here: {done.stderr.strip()}")
+        mounted.append(disk)
+        return disk
+
+    yield mount
+    for disk in mounted:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)

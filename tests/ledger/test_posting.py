@@ -1,0 +1,180 @@
+"""What was posted is there, once, whole, and so is how far the journal was read."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from tokenweir.ledger import Ledger, LedgerError, open_ledger
+from tokenweir.ledger.duckdb_file import DuckDBFile
+from tokenweir.records import CallRecord, Outcome, UsageSource, new_call_id
+
+MakeCall = Callable[..., CallRecord]
+
+int64 = st.integers(-(2**63), 2**63 - 1)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+json = st.recursive(
+    st.none() | st.booleans() | int64 | finite | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+SOMETHING_FOR = {
+    str: st.text(),
+    int: int64,
+    float: finite,
+    bool: st.booleans(),
+    datetime: st.datetimes(
+        datetime(1970, 1, 2), datetime(9998, 1, 1), timezones=st.sampled_from([UTC, timezone(timedelta(hours=9))])
+    ),
+    Decimal: st.decimals(-(10**20), 10**20, places=12),
+    Outcome: st.sampled_from(get_args(Outcome)),
+    UsageSource: st.sampled_from(get_args(UsageSource)),
+    dict[str, str]: st.dictionaries(st.text(), st.text(), max_size=3),
+    dict[str, Any]: st.dictionaries(st.text(), json, max_size=3),
+    list[str]: st.lists(st.text(), max_size=3),
+}
+
+
+def anything_for(annotation: Any) -> st.SearchStrategy[Any]:
+    if annotation in SOMETHING_FOR:
+        return SOMETHING_FOR[annotation]
+    optional, none = get_args(annotation)
+    assert none is type(None)
+    return st.none() | SOMETHING_FOR[optional]
+
+
+any_call = st.builds(
+    CallRecord, **{field.name: anything_for(field.type) for field in msgspec.structs.fields(CallRecord)}
+)
+
+
+@pytest.fixture(scope="module")
+def endless_ledger() -> Iterator[Ledger]:
+    ledger = open_ledger("duckdb::memory:")
+    yield ledger
+    ledger.close()
+
+
+@given(call=any_call)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_a_record_holds_comes_back(endless_ledger: Ledger, call: CallRecord) -> None:
+    call = msgspec.structs.replace(call, call_id=f"{new_call_id()} {call.call_id}")
+    assert endless_ledger.post([call], "relay-1", "1") == 1
+    assert msgspec.convert(endless_ledger.call(call.call_id), CallRecord) == call
+
+
+def test_a_record_with_nothing_but_defaults_comes_back(ledger: Ledger, make_call: MakeCall) -> None:
+    call = make_call()
+    ledger.post([call], "relay-1", "1")
+    assert msgspec.convert(ledger.call(call.call_id), CallRecord) == call
+
+
+def test_a_batch_posted_again_is_counted_once(ledger: Ledger, make_call: MakeCall) -> None:
+    calls = [make_call(total_tokens=7, request_body="{}") for _ in range(10)]
+    assert ledger.post(calls[:6], "relay-1", "6") == 6
+    assert ledger.post(calls, "relay-1", "10") == 4
+    assert ledger.post(calls, "relay-1", "10") == 0
+    assert ledger.usage([])[0]["total_tokens"] == 70
+
+
+def test_a_call_twice_in_a_batch_is_counted_once(ledger: Ledger, make_call: MakeCall) -> None:
+    call = make_call(response_body="data: [DONE]")
+    assert ledger.post([call, call], "relay-1", "2") == 1
+    assert len(ledger.calls()) == 1
+
+
+def test_a_call_that_came_by_two_journals_is_counted_once(ledger: Ledger, make_call: MakeCall) -> None:
+    call = make_call()
+    assert ledger.post([call], "relay-1", "1") == 1
+    assert ledger.post([call], "import", "1") == 0
+
+
+def test_each_source_has_its_position(ledger: Ledger, make_call: MakeCall) -> None:
+    assert ledger.position("relay-1") is None
+    ledger.post([make_call()], "relay-1", "3:120")
+    ledger.post([], "relay-2", "1:0")
+    ledger.post([], "relay-1", "4:0")
+    assert (ledger.position("relay-1"), ledger.position("relay-2")) == ("4:0", "1:0")
+
+
+def test_a_batch_that_fails_leaves_neither_rows_nor_position(
+    ledger: Ledger, file: DuckDBFile, make_call: MakeCall
+) -> None:
+    with file.cursor() as cursor:
+        cursor.execute("ALTER TABLE positions ADD COLUMN missing INTEGER")
+    with pytest.raises(LedgerError):
+        ledger.post([make_call(request_body="{}")], "relay-1", "1")
+    with file.cursor() as cursor:
+        cursor.execute("ALTER TABLE positions DROP COLUMN missing")
+    assert ledger.calls() == []
+    assert ledger.position("relay-1") is None
+    assert ledger.query_sql("SELECT count(*) FROM contents").rows == [[0]]
+
+
+def test_what_was_posted_is_there_after_reopening(place: str, make_call: MakeCall) -> None:
+    first = open_ledger(f"duckdb:{place}")
+    first.post([make_call(caller="ada")], "relay-1", "9")
+    first.close()
+    second = open_ledger(f"duckdb:{place}")
+    assert [call["caller"] for call in second.calls()] == ["ada"]
+    assert second.position("relay-1") == "9"
+    second.close()
+
+
+def test_a_count_that_no_column_can_hold_does_not_hold_up_the_journal(ledger: Ledger, make_call: MakeCall) -> None:
+    absurd = make_call(input_tokens=2**70, usage={"prompt_tokens": 2**70})
+    assert ledger.post([absurd, make_call()], "relay-1", "2") == 2
+    assert ledger.call(absurd.call_id) is not None
+
+
+def test_a_reader_in_the_middle_of_reading_does_not_hold_up_posting(
+    ledger: Ledger, file: DuckDBFile, make_call: MakeCall
+) -> None:
+    ledger.post([make_call()], "relay-1", "1")
+    count = "SELECT count(*) FROM calls"
+    with file.cursor() as reader:
+        reader.begin()
+        assert reader.execute(count).fetchone() == (1,)
+        # Enough to make the engine want a checkpoint, for which it would like to be alone.
+        large = "x" * 1_000_000
+        for number in range(20):
+            ledger.post([make_call(request_body=large)], "relay-1", str(number))
+        assert reader.execute(count).fetchone() == (1,)
+    assert ledger.query_sql(count).rows == [[21]]
+
+
+def test_a_batch_under_way_does_not_hold_up_reading(ledger: Ledger, file: DuckDBFile) -> None:
+    ledger.post([], "relay-1", "1")
+    with file.cursor() as writer:
+        writer.begin()
+        writer.execute("UPDATE positions SET position = '2'")
+        assert ledger.position("relay-1") == "1"
+        assert ledger.query_kql("positions | project position").rows == [["1"]]
+        writer.commit()
+    assert ledger.position("relay-1") == "2"
+
+
+def test_many_threads_may_post_and_read_at_once(ledger: Ledger, make_call: MakeCall) -> None:
+    batches = [[make_call(caller=f"caller-{n % 4}", total_tokens=1) for n in range(50)] for _ in range(12)]
+    failures: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            for batch in batches[number::3]:
+                ledger.post(batch, f"relay-{number}", str(len(batch)))
+                assert sum(row["calls"] for row in ledger.usage(["caller"])) % 50 == 0
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert ledger.usage([])[0]["total_tokens"] == 600

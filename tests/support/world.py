@@ -1,0 +1,105 @@
+"""A world for bad days: a simulator, upstreams that misbehave, relays, and what was logged meanwhile."""
+
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from tokenweir.deployments import DeploymentSettings, TargetSettings
+from tokenweir.simulator import HostedSimulator, SentCall
+from tokenweir.upstream import CredentialSettings, UpstreamSettings
+
+from .raw_client import RawClient, chat_request
+from .relay_thread import RelayThread, running_relay
+from .scripted import Play, ScriptedUpstream, scripted
+
+__all__ = ["Errors", "World"]
+
+
+class Errors(logging.Handler):
+    """What was logged as an error, from any thread."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self._messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._messages.append(self.format(record))
+
+    def taken(self) -> list[str]:
+        """What has been logged so far; whoever takes it had expected it."""
+        taken, self._messages = self._messages, []
+        return taken
+
+
+class World:
+    """What a test starts here is stopped at its end, after a check that its relays are well."""
+
+    def __init__(self, folder: Path, sim: HostedSimulator, stack: ExitStack) -> None:
+        self.folder = folder
+        self.sim = sim
+        self.errors = Errors()
+        self._run = uuid4().hex
+        self._stack = stack
+        self._relays: list[RelayThread] = []
+
+    def upstream(self, play: Play) -> ScriptedUpstream:
+        """An upstream of which each connection is played by ``play``."""
+        return self._stack.enter_context(scripted(play))
+
+    def relay(
+        self,
+        *faulty: str | ScriptedUpstream,
+        then_sim: bool = False,
+        upstream_settings: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> RelayThread:
+        """A relay in front of the simulator.
+
+        ``faulty`` are the targets, in this order, of a deployment called ``faulty``; ``then_sim`` puts the
+        simulator behind them. Their limits are ``upstream_settings``.
+        """
+        urls = [upstream if isinstance(upstream, str) else upstream.url for upstream in faulty]
+        named = {"sim": self.sim.url} | {f"faulty-{number}": url for number, url in enumerate(urls)}
+        key = CredentialSettings(key="upstream-key")
+        upstreams = [UpstreamSettings(name, url, key, **(upstream_settings or {})) for name, url in named.items()]
+        targets = [TargetSettings(name) for name in [*list(named)[1:], "sim"]]
+        deployments = [DeploymentSettings("gpt-4o", [TargetSettings("sim")])]
+        if faulty:
+            deployments.append(DeploymentSettings("faulty", targets if then_sim else targets[:-1]))
+        options.setdefault("deployments", deployments)
+        relay = self._stack.enter_context(running_relay(self.folder, upstreams, **options))
+        self._relays.append(relay)
+        return relay
+
+    def named(self, name: str) -> str:
+        """The header line by which a call is found in the simulator's book."""
+        return f"x-client-request-id: {self._run}-{name}"
+
+    def sent(self, name: str) -> SentCall:
+        """The simulator's entry of the call with this name, once the call has ended there."""
+        calls = self.sim.calls
+        while not (found := [call for call in calls if call.client_request_id == f"{self._run}-{name}"]):
+            calls = self.sim.wait_for_calls(len(calls) + 1)
+        (only,) = found
+        return only
+
+    def sent_calls(self) -> list[SentCall]:
+        """All named calls that came to the simulator and have ended there, oldest first."""
+        return [call for call in self.sim.calls if (call.client_request_id or "").startswith(self._run)]
+
+    def check(self) -> None:
+        """Every relay answers one more call, records it and nothing else, and has nothing left over."""
+        for relay in self._relays:
+            if not relay.process.relay.is_stopping:
+                _assert_well(relay)
+
+
+def _assert_well(relay: RelayThread) -> None:
+    before = len(relay.records(0))
+    with RawClient(relay.address) as client:
+        client.send(chat_request())
+        assert client.read_answer().status == 200
+    assert [record.outcome for record in relay.records(before + 1)[before:]] == ["completed"]
+    relay.until(lambda: not relay.process.relay.walks)
