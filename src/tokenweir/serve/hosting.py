@@ -54,15 +54,22 @@ def free_port() -> int:
 
 @contextmanager
 def running_gateway(
-    config: Path, data: str, admin: str, *, log: Path | None = None, environ: Mapping[str, str] | None = None
+    config: Path | None,
+    data: str,
+    admin: str,
+    *,
+    log: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
 ) -> Iterator[HostedGateway]:
-    """Serves ``config``, which must name these two addresses, until the block ends.
+    """Serves ``config`` (or what ``environ`` says), which must name these two addresses, until the block ends.
 
     Raises ``TokenweirError`` with the log's last lines where it does not become ready.
     """
     output = log.open("wb") if log is not None else None
     process = subprocess.Popen(
-        [sys.executable, "-m", "tokenweir", "serve", "--config", str(config)],
+        [sys.executable, "-m", "tokenweir", "serve", *(["--config", str(config)] if config else [])],
+        cwd=directory,
         stdout=output,
         stderr=output,
         env={**os.environ, **(environ or {})},

@@ -1,0 +1,189 @@
+"""``tokenweir serve`` as people run it: supervisor, relay and books as processes, asked by the command line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from openai import AzureOpenAI
+
+from tokenweir.serve.hosting import HostedGateway, free_port, running_gateway
+from tokenweir.simulator import HostedSimulator
+
+MESSAGES: Any = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.fixture
+def config(tmp_path: Path, sim: HostedSimulator) -> Path:
+    file = tmp_path / "tokenweir.toml"
+    file.write_text(
+        f"""
+[server]
+data = "127.0.0.1:{free_port()}"
+admin = "127.0.0.1:{free_port()}"
+keys = "{tmp_path}/keys.json"
+shutdown_grace = "3s"
+
+[journal]
+directory = "{tmp_path}/journal"
+
+[ledger]
+url = "duckdb:{tmp_path}/ledger.duckdb"
+
+[[upstreams]]
+name = "sim"
+endpoint = "{sim.url}"
+credential = {{ key = "upstream-key" }}
+"""
+    )
+    return file
+
+
+@pytest.fixture
+def gateway(config: Path, tmp_path: Path) -> Iterator[HostedGateway]:
+    addresses = [line.split('"')[1] for line in config.read_text().splitlines() if line.startswith(("data", "admin"))]
+    with running_gateway(config, *addresses, log=tmp_path / "log") as running:
+        yield running
+
+
+def tokenweir(config: Path, *arguments: str) -> Any:
+    """A command's JSON answer."""
+    command = [sys.executable, "-m", "tokenweir", *arguments, "--config", str(config), "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def call(gateway: HostedGateway, key: str = "any", stream: bool = True) -> None:
+    with AzureOpenAI(azure_endpoint=gateway.url, api_key=key, api_version="2024-10-21", max_retries=0) as client:
+        if stream:
+            with client.chat.completions.create(model="gpt-4o", messages=MESSAGES, stream=True) as chunks:
+                list(chunks)
+        else:
+            client.chat.completions.create(model="gpt-4o", messages=MESSAGES)
+
+
+def relay_pid(gateway: HostedGateway, name: str = "relay-0") -> int:
+    """The process that holds a relay's journal."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rsplit(")", 1)[1].split()
+            command = (status.parent / "cmdline").read_bytes()
+            opened = [os.readlink(fd) for fd in (status.parent / "fd").iterdir()]
+        except OSError:
+            continue
+        if int(fields[1]) == gateway.process.pid and b"spawn" in command and any(f"{name}/lock" in one for one in opened):
+            return int(status.parent.name)
+    raise AssertionError("no such process")
+
+
+def test_a_streamed_call_is_in_the_books_a_moment_later_running_or_not(
+    gateway: HostedGateway, config: Path, sim: HostedSimulator
+) -> None:
+    call(gateway)
+    call(gateway, stream=False)
+    while_running = tokenweir(config, "usage", "--by", "caller,model")
+    seeds = tokenweir(
+        config, "query", "--kql", 'customEvents | where name contains "Azure OpenAI Tokens" | summarize count()'
+    )
+    gateway.stop()
+    after = tokenweir(config, "usage", "--by", "caller,model")
+    sent = sim.calls
+
+    assert while_running == after
+    (row,) = after
+    assert (row["caller"], row["calls"]) == ("anonymous", 2)
+    assert row["input_tokens"] == sum(one.prompt_tokens for one in sent)
+    assert row["output_tokens"] == sum(one.completion_tokens for one in sent)
+    assert "2" in json.dumps(seeds)
+    assert gateway.process.returncode == 0
+
+
+def test_the_admin_port_tells_how_everything_is(gateway: HostedGateway) -> None:
+    call(gateway)
+    with httpx.Client(base_url=gateway.admin_url) as admin:
+        record = admin.get("/api/calls", params={"limit": 1}).json()[0]
+        assert admin.get(f"/api/calls/{record['call_id']}").json()["total_tokens"] == record["total_tokens"]
+        assert admin.get("/healthz").status_code == 200
+        assert all(check["ok"] for check in admin.get("/readyz").json()["checks"])
+        metrics = admin.get("/metrics").text
+    assert 'tokenweir_calls_total{caller="anonymous",deployment="gpt-4o",outcome="completed",status="2xx"} 1.0' in metrics
+    assert 'tokenweir_relay_up{relay="relay-0"} 1.0' in metrics
+
+
+def test_the_first_key_ends_anonymous_access_without_a_restart(gateway: HostedGateway, config: Path) -> None:
+    command = [sys.executable, "-m", "tokenweir", "keys", "create", "team-b", "--config", str(config)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    key = next(word for word in shown.split() if word.startswith("tw-"))
+    url = f"{gateway.url}/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
+    status = 200
+    while status == 200:  # until the relay has seen the file, within a second
+        status = httpx.post(url, json={"messages": MESSAGES}, headers={"api-key": "any"}).status_code
+    call(gateway, key=key)
+
+    assert status == 401
+    assert "team-b" in {row["caller"] for row in tokenweir(config, "usage")}
+
+
+def test_books_that_are_killed_are_started_again_and_catch_up_exactly_once(
+    gateway: HostedGateway, config: Path
+) -> None:
+    call(gateway)
+    children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children").read_text().split()
+    relay = relay_pid(gateway)
+    books = [
+        int(pid) for pid in children if int(pid) != relay and b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    for pid in books:
+        os.kill(pid, signal.SIGKILL)
+    for _ in range(5):
+        call(gateway)
+    while not gateway.is_ready():
+        pass
+
+    (row,) = tokenweir(config, "usage")
+    assert row["calls"] == 6
+
+
+def test_a_relay_that_is_killed_comes_back_on_the_same_port(gateway: HostedGateway, config: Path) -> None:
+    call(gateway)
+    os.kill(relay_pid(gateway), signal.SIGKILL)
+    call(gateway)  # waits in the listening socket's queue, which the supervisor holds
+
+    (row,) = tokenweir(config, "usage")
+    assert row["calls"] == 2
+
+
+def test_the_proxy_functions_variables_are_enough(sim: HostedSimulator, tmp_path: Path) -> None:
+    data, admin = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    environ = {
+        "AZURE_OPENAI_BASE_URL": sim.url,
+        "AZURE_OPENAI_KEY": "upstream-key",
+        "AZURE_OPENAI_API_VERSION": "2024-10-21",
+        "TOKENWEIR_SERVER__DATA": data,
+        "TOKENWEIR_SERVER__ADMIN": admin,
+        "TOKENWEIR_SERVER__SHUTDOWN_GRACE": "3s",
+    }
+    with running_gateway(None, data, admin, log=tmp_path / "log", environ=environ, directory=tmp_path) as gateway:
+        call(gateway)
+        call(gateway, stream=False)
+        (row,) = httpx.get(f"{gateway.admin_url}/api/usage", params={"by": "backend"}).json()
+
+    assert (row["backend"], row["calls"]) == ("azure", 2)
+    assert (tmp_path / "tokenweir-data/ledger.duckdb").exists()
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(gateway: HostedGateway, config: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tokenweir", "serve", "--config", str(config)], capture_output=True, text=True
+    )
+
+    assert done.returncode == 2
+    assert "cannot listen" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
