@@ -61,10 +61,12 @@ class Answer(msgspec.Struct, gc=False):
     """API Management's own errors have this instead of ``error``."""
 
     @property
-    def error_code(self) -> str | None:
-        """``error.code``, or its type where the code is null, or ``"error"`` where there is neither."""
-        if self.error is None and self.status_code is None:
-            return None
+    def is_error(self) -> bool:
+        return self.error is not None or self.status_code is not None
+
+    @property
+    def error_code(self) -> str:
+        """An error's code, or its type where the code is null, or ``"error"`` where there is neither."""
         stated = self.error if isinstance(self.error, dict) else {}
         code = stated.get("code") or stated.get("type") or self.status_code
         return str(code) if isinstance(code, (str, int)) else "error"

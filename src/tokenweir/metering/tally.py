@@ -147,7 +147,7 @@ class Tally:
             self.id = answer.id
         if answer.usage:
             self.usage = answer.usage
-        if answer.error is not None or answer.status_code is not None:
+        if answer.is_error:
             self.error_code = answer.error_code
         for choice in answer.choices or ():
             if choice.finish_reason:
