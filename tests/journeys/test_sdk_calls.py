@@ -198,3 +198,15 @@ def test_a_wrong_key_a_wrong_deployment_and_a_bad_body_are_told_apart(
         (404, "refused", "unknown_route"),
         (400, "refused", "invalid_json"),
     ]
+
+
+def test_half_an_emoji_is_the_upstreams_to_judge(relay: RelayThread) -> None:
+    """JavaScript clients that cut a text cut surrogate pairs; upstreams accept that."""
+    import httpx
+
+    body = b'{"stream": true, "messages": [{"role": "user", "content": "cut \\ud83d"}]}'
+    url = f"{relay.url}/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
+    httpx.post(url, content=body, headers={"api-key": KEY})
+    record = relay.record()
+
+    assert (record.stream, record.backend, record.attempts) == (True, "sim", 1)

@@ -4,6 +4,7 @@ One request at a time: what a client pipelines waits, and when too much waits th
 """
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
@@ -89,15 +90,31 @@ def read_body(request: Request, body: bytes) -> None:
         return
     try:
         members = _decode_members(body)
-    except (msgspec.DecodeError, ValueError) as error:
-        if not is_metered:
+    except ValueError as error:
+        lenient = _read_leniently(body)
+        if lenient is not None:
+            members = lenient
+        elif is_metered:
+            raise InvalidBody(f"The body must be a JSON object, and is not: {error}.") from error
+        else:
             return  # whatever it is, it is between the client and the upstream
-        raise InvalidBody(f"The body must be a JSON object, and is not: {error}.") from error
     if isinstance(members.model, str):
         request.model = members.model
     request.stream = members.stream is True
     options = request.stream_options = members.stream_options
     request.asks_for_usage = isinstance(options, dict) and options.get("include_usage") is True
+
+
+def _read_leniently(body: bytes) -> _Members | None:
+    """What the strict decoder refuses and upstreams accept: half of a surrogate pair, as JavaScript sends it
+    when it cuts an emoji in two, or a byte order mark."""
+    try:
+        members = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(members, dict):
+        return None
+    return _Members(members.get("model"), members.get("stream"), members.get("stream_options"))
 
 
 class ClientConnection(asyncio.Protocol):

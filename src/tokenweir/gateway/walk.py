@@ -80,6 +80,7 @@ class Walk:
     # for the end
     _ending: Ending | None = None
     _waits_for_disk = False
+    _is_settled = False
 
     def __init__(self, relay: "Relay", client: Client, familiar: Familiar) -> None:
         self._relay = relay
@@ -238,7 +239,12 @@ class Walk:
             upstream.pool.idle(connection)
             return
         inject = self._injected = injects_usage(request, target, upstream)
-        body = upstream_body(request, target, upstream, inject=inject)
+        try:
+            body = upstream_body(request, target, upstream, inject=inject)
+        except Refusal as refusal:
+            upstream.pool.idle(connection)
+            self._answer_refusal(refusal)
+            return
         head = self._familiar.upstream_head(request, target, upstream)
         self._attempts += 1
         self._connection = connection
@@ -498,6 +504,12 @@ class Walk:
         else:
             self._client.break_off()
 
+    def _part(self) -> None:
+        """Lets go of the forwarder, which knows the walk: so both are freed now, and not when the garbage
+        collector comes round."""
+        if self._is_settled and not self._waits_for_disk:
+            self._forwarder = None
+
     def _write_refusal(self, refusal: Refusal) -> None:
         request, body = self._request, refusal.body()
         fields = [
@@ -540,12 +552,14 @@ class Walk:
             relay.journal.append(record, self._durable if self._waits_for_disk else None)
         except JournalError:  # logged and counted where it was lost; nobody may take the answer for accounted
             self._give_up_on_disk()
+        self._is_settled = True
+        self._part()
 
     def _durable(self) -> None:
         if self._waits_for_disk:
             self._waits_for_disk = False
             self._complete()
-
+            self._part()
 
     def _give_up_on_disk(self) -> None:
         """In strict durability an answer whose record cannot be made durable has no end."""

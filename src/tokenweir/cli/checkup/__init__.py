@@ -31,13 +31,13 @@ def check_all(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _check_config(loaded: Loaded) -> Iterator[Finding]:
-    source = loaded.source or "no file, only the environment"
+    source = loaded.source or "the environment alone"
     for problem in loaded.problems:
         yield bad(f"configuration: {problem}", "`tokenweir config check` shows what was read from where")
     for note in loaded.notes:
         yield warn(f"configuration: {note}", "nothing to mend, if that is meant so")
     if not loaded.problems:
-        yield fine(f"configuration: {source} is good")
+        yield fine(f"configuration: good, from {source}")
 
 
 def _gateway_runs(loaded: Loaded) -> bool:
