@@ -64,7 +64,18 @@ def test_ctrl_c_is_exit_code_130() -> None:
 
 
 def test_starting_imports_nothing_heavy(here: Path) -> None:
-    heavy = ["duckdb", "uvloop", "httptools", "tiktoken", "starlette", "uvicorn", "azure", "openai"]
+    heavy = [
+        "duckdb",
+        "uvloop",
+        "httptools",
+        "tiktoken",
+        "starlette",
+        "uvicorn",
+        "azure",
+        "openai",
+        "asyncio",
+        "http.client",
+    ]
     program = f"import sys, tokenweir.cli\nprint([name for name in {heavy} if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", program], cwd=here, capture_output=True, text=True)
     assert ran.stdout == "[]\n", ran.stderr

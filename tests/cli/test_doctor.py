@@ -278,7 +278,7 @@ def test_all_well_is_exit_code_0_and_nothing_is_made(
         ran = tokenweir("doctor")
     assert ran.exit_code == 0
     assert "✗" not in ran.out
-    assert "✓ configuration: tokenweir.toml is good" in ran.out
+    assert "✓ configuration: good, from tokenweir.toml" in ran.out
     assert "✓ vocabularies: both are whole" in ran.out
     assert "✓ upstream sweden: signed in" in ran.out
     assert sorted(path.name for path in here.iterdir()) == ["tokenweir.toml"]

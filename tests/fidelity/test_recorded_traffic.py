@@ -65,9 +65,7 @@ def assert_usage(record: CallRecord, recording: Recording) -> None:
     assert record.reasoning_tokens == (output_details.get("reasoning_tokens") or 0), name
 
 
-def test_the_same_call_direct_and_through_the_gateway_differs_in_two_headers_only(
-    shared: Path, tmp_path: Path
-) -> None:
+def test_the_same_call_direct_and_through_the_gateway_differs_in_two_headers_only(shared: Path, tmp_path: Path) -> None:
     recordings = load(shared)
     name, recording = next((n, r) for n, r in recordings.items() if r.entry["api"] == "azure" and r.status == 200)
     with replaying_upstream(recordings) as url, running_relay(tmp_path, url) as relay:
@@ -83,5 +81,3 @@ def test_the_same_call_direct_and_through_the_gateway_differs_in_two_headers_onl
     assert {field: relayed[field] for field in plain if field not in framing} == {
         field: value for field, value in plain.items() if field not in framing
     }
-
-

@@ -182,9 +182,7 @@ def test_an_upstream_that_refuses_stream_options_is_asked_again_without_them_and
         assert abs(record.output_tokens - 40) <= 1  # Azure adds one token at the end of most texts
 
 
-def test_a_wrong_key_a_wrong_deployment_and_a_bad_body_are_told_apart(
-    azure: AzureOpenAI, relay: RelayThread
-) -> None:
+def test_a_wrong_key_a_wrong_deployment_and_a_bad_body_are_told_apart(azure: AzureOpenAI, relay: RelayThread) -> None:
     with pytest.raises(AuthenticationError, match="not known here"):
         azure.with_options(api_key="nobody's").chat.completions.create(model="gpt-4o", messages=MESSAGES)
     with pytest.raises(NotFoundError, match="base URL"):

@@ -78,7 +78,11 @@ def relay_pid(gateway: HostedGateway, name: str = "relay-0") -> int:
             opened = [os.readlink(fd) for fd in (status.parent / "fd").iterdir()]
         except OSError:
             continue
-        if int(fields[1]) == gateway.process.pid and b"spawn" in command and any(f"{name}/lock" in one for one in opened):
+        if (
+            int(fields[1]) == gateway.process.pid
+            and b"spawn" in command
+            and any(f"{name}/lock" in one for one in opened)
+        ):
             return int(status.parent.name)
     raise AssertionError("no such process")
 
@@ -113,7 +117,9 @@ def test_the_admin_port_tells_how_everything_is(gateway: HostedGateway) -> None:
         assert admin.get("/healthz").status_code == 200
         assert all(check["ok"] for check in admin.get("/readyz").json()["checks"])
         metrics = admin.get("/metrics").text
-    assert 'tokenweir_calls_total{caller="anonymous",deployment="gpt-4o",outcome="completed",status="2xx"} 1.0' in metrics
+    assert (
+        'tokenweir_calls_total{caller="anonymous",deployment="gpt-4o",outcome="completed",status="2xx"} 1.0' in metrics
+    )
     assert 'tokenweir_relay_up{relay="relay-0"} 1.0' in metrics
 
 

@@ -30,7 +30,7 @@ def post_all(ledger: Ledger, total: int, chance: random.Random) -> Iterator[None
     """Posts from the ledger's position on, now and then from before it, as after a crash. Stops in between."""
     while (position := int(ledger.position(SOURCE) or 0)) < total:
         start = max(0, position - chance.choice([0, 0, 50]))
-        stop = min(total, position + chance.randint(1, 600))
+        stop = min(total, position + chance.choice([1, 10, 100, 600]))
         yield
         ledger.post(list(calls_between(start, stop)), SOURCE, str(stop))
         yield

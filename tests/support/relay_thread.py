@@ -60,9 +60,14 @@ class RelayThread:
         self.loop: asyncio.AbstractEventLoop
 
     def jump(self, seconds: float) -> None:
-        """Lets time pass, and the sweeper see it."""
-        self.clock.jump(seconds)
-        self.loop.call_soon_threadsafe(self.process.relay.sweep)
+        """Lets the sweeper look, then time pass, and the sweeper look again."""
+
+        def look_and_jump() -> None:
+            self.process.relay.sweep()
+            self.clock.jump(seconds)
+            self.process.relay.sweep()
+
+        self.inside(look_and_jump)
 
     def inside(self, question: Callable[[], T]) -> T:
         """What ``question`` answers in the relay's own thread, between two turns of its loop."""

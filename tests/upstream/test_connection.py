@@ -295,6 +295,13 @@ def test_a_pause_ends_with_its_call() -> None:
     assert second.status == 204
 
 
+def test_whoever_had_the_last_call_cannot_pause_the_connection_for_the_next() -> None:
+    connection, transport, _ = connected()
+    ask(connection, Recorder(on_end=connection.pause_reading))
+    transport.deliver(b"HTTP/1.1 204 \r\n\r\n")
+    assert not transport.is_paused
+
+
 def test_the_receiver_is_told_when_the_upstream_takes_no_more() -> None:
     connection, _, _ = connected()
     connection.pause_writing()

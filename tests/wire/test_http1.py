@@ -33,6 +33,7 @@ def test_pipelined_requests_are_read_the_same_however_they_are_cut(sent: list[Se
     places = data.draw(st.lists(st.integers(0, len(raw)), max_size=12))
     whole = read_all(RequestReader(MAX_HEAD), [raw])
     assert read_all(RequestReader(MAX_HEAD), cut(raw, places)) == whole
+    assert read_all(RequestReader(MAX_HEAD), [one.raw for one in sent], at_once=True) == whole
     assert [(head.method, head.target, body) for head, body, _ in whole] == [
         (one.method, one.target, one.body) for one in sent
     ]
@@ -162,6 +163,64 @@ def test_a_head_much_like_the_one_before_is_judged_as_strictly_as_a_new_one(
         assert isinstance(second, RequestHead)
         assert without_length(second) == without_length(alone)
         assert second.content_length == alone.content_length
+
+
+@given(heads(), st.lists(st.binary(max_size=200), min_size=2, max_size=5), st.data())
+def test_requests_offered_whole_are_read_as_if_they_were_fed(
+    head: tuple[bytes, bytes, list[bytes]], bodies: list[bytes], data: st.DataObject
+) -> None:
+    lines = head[2]
+    place = data.draw(st.integers(1, len(lines)))
+    raws = [
+        b"\r\n".join([*lines[:place], b"content-length: %d" % len(body), *lines[place:], b"", b""]) + body
+        for body in bodies
+    ]
+    places = data.draw(st.lists(st.integers(0, sum(map(len, raws))), max_size=4))
+    borders = [sum(map(len, raws[:count])) for count in range(1, len(raws))]
+    for pieces in (raws, cut(b"".join(raws), places), cut(b"".join(raws), [*borders, *places])):
+        fed = read_all(RequestReader(MAX_HEAD), pieces)
+        assert read_all(RequestReader(MAX_HEAD), pieces, at_once=True) == fed
+        assert [body for _, body, _ in fed] == bodies
+
+
+def test_a_familiar_request_is_read_in_one_go() -> None:
+    reader = reader_of(POST)
+    first = reader.next()
+    assert isinstance(first, RequestHead)
+    assert (reader.next(), reader.next()) == (b"hello", END)
+    whole = reader.whole(POST.replace(b"hello", b"HELLO"))
+    assert whole == (first, b"HELLO")
+    assert reader.is_between_requests
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3])
+def test_a_head_without_its_end_is_no_whole_request_whatever_its_length_says(missing: int) -> None:
+    # The length is that of the bytes received less three: what an end that was not found would make of it.
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nX: " + b"x" * 60
+    size = len(head % 100) + 4 - missing - 3
+    raw = head % size + b"\r\n\r\n" + b"b" * size
+    reader = reader_of(head % 1 + b"\r\n\r\nb")
+    assert isinstance(reader.next(), RequestHead)
+    assert (reader.next(), reader.next()) == (b"b", END)
+    begin = len(head % size) + 4 - missing
+    found = read_all(reader, [raw[:begin], raw[begin:]], at_once=True)
+    assert [(one.content_length, body, ended) for one, body, ended in found] == [(size, b"b" * size, True)]
+
+
+def test_each_whole_request_may_have_its_empty_line() -> None:
+    pieces = [POST, b"\r\n", POST, b"\r\n", POST, b"\r\n", GET]
+    assert len(read_all(RequestReader(MAX_HEAD), pieces, at_once=True)) == 4
+
+
+@pytest.mark.parametrize("length", [b"", b"+1", b"1 1", b"1,1", b"0x1", b"9" * 16, b"1\r\nContent-Length: 1"])
+@pytest.mark.parametrize("after", [b"", b"\r\nX-A: 1"])
+def test_the_length_of_a_familiar_head_is_judged_each_time(length: bytes, after: bytes) -> None:
+    head = b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: "
+    reader = reader_of(head + b"1" + after + b"\r\n\r\nb")
+    assert isinstance(reader.next(), RequestHead)
+    assert (reader.next(), reader.next()) == (b"b", END)
+    with pytest.raises(MalformedRequest, match="(?i)content-length"):
+        read_all(reader, [head + length + after + b"\r\n\r\nb"], at_once=True)
 
 
 def without_length(head: RequestHead) -> tuple[object, ...]:

@@ -27,6 +27,7 @@ _OTHERS = [
     b'{"usage":{"total_tokens":3}}',
     b'{"choices":null,"usage":{"total_tokens":3}}',
     b'{"choices":[],"usage":{"total_tokens":3}',
+    b'{"choices":[],"usage":null,"prompt":{"usage":{"total_tokens":3}}}',
     b'{"error":{"message":"The \\"usage\\":{} is wrong","code":"429"}}',
     b"[DONE]",
     b"",

@@ -2,9 +2,13 @@
 
 import msgspec
 
+from ..journal import JournalStatus
 from .relays import RelayStatus
 
 __all__ = ["Check", "readiness"]
+
+# Half a minute's posting. A ledger that is further behind is not catching up but standing still.
+MOST_LAG_BYTES = 256 * 1024 * 1024
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -16,20 +20,38 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def readiness(relays: list[RelayStatus], expected: int, ledger_error: str | None) -> list[Check]:
-    """Relays first, each with its journal, then the ledger. A directory of a relay that is no longer
-    configured says nothing: only as many are waited for as there should be."""
+    """The relays, the journal of each, and the ledger.
+
+    A directory of a relay that is no longer configured says nothing: only as many relays are waited for as
+    there should be.
+    """
     fresh = [relay for relay in relays if relay.fresh]
-    checks = [
-        Check(
-            "relays",
-            len(fresh) >= expected,
-            f"{len(fresh)} of {expected} have said within seconds that they are well",
-        )
-    ]
-    for relay in fresh:
-        journal = relay.journal
-        failing = journal is not None and journal.failing_since is not None
-        error = journal.last_error if journal is not None and failing else None
-        checks.append(Check(f"journal of {relay.name}", not failing, error or "is written"))
-    checks.append(Check("ledger", ledger_error is None, ledger_error or "takes what the journals hold"))
-    return checks
+    journals = [_journal(relay.name, relay.journal) for relay in fresh if relay.journal is not None]
+    return [_relays(relays, len(fresh), expected), *journals, _ledger(relays, ledger_error)]
+
+
+def _relays(relays: list[RelayStatus], fresh: int, expected: int) -> Check:
+    message = f"{fresh} of {expected} have said within seconds that they are well"
+    if fresh >= expected:
+        return Check("relays", True, message)
+    last = [f"{relay.name} {_last_heard(relay.age)}" for relay in relays if not relay.fresh]
+    return Check("relays", False, "; ".join([message, *last]))
+
+
+def _last_heard(age: float | None) -> str:
+    return "never did" if age is None else f"did {age:.0f} s ago"
+
+
+def _journal(name: str, journal: JournalStatus) -> Check:
+    failing = journal.failing_since
+    message = f"its disk takes nothing since {failing:%H:%M:%S} UTC: {journal.last_error}" if failing else "is written"
+    return Check(f"journal of {name}", failing is None, message)
+
+
+def _ledger(relays: list[RelayStatus], error: str | None) -> Check:
+    if error is not None:
+        return Check("ledger", False, error)
+    lags = [(relay.name, relay.lag_bytes or 0) for relay in relays]
+    if behind := [f"{lag // 1024**2} MB of {name}" for name, lag in lags if lag > MOST_LAG_BYTES]:
+        return Check("ledger", False, f"is behind; not posted yet: {', '.join(behind)}")
+    return Check("ledger", True, "has what the journals hold")

@@ -1,10 +1,12 @@
 """What Prometheus is told: sums over the calls that were posted, and how the relays are.
 
-Labels are names that an operator chose (callers, deployments, backends) and small closed sets, never what a
-stranger sends. Should there be more of them than is good for a metrics server, the rest is one ``(other)``.
+Labels are names that somebody chose (callers, deployments) and small closed sets. Anybody may ask for a deployment
+that does not exist, so a name becomes a label only when a call to it was completed; the others, and those beyond
+what is good for a metrics server, are one ``(other)``.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -15,12 +17,17 @@ from .relays import RelayStatus
 
 __all__ = ["Metrics"]
 
-# Azure Monitor and Prometheus servers both begin to suffer at some tens of thousands of series.
+T = TypeVar("T")
+
+# Azure Monitor and Prometheus servers both begin to suffer at some tens of thousands of series. A pair of caller
+# and deployment is a dozen of them, a deployment's three histograms are fifty.
 _MOST_PAIRS = 1000
+_MOST_DEPLOYMENTS = 100
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _KINDS = ("input", "cached_input", "output", "reasoning")
 _WHO = ("caller", "deployment")
+_OTHER = "(other)"
 
 
 class Metrics:
@@ -28,50 +35,60 @@ class Metrics:
 
     def __init__(self, relays: Callable[[], list[RelayStatus]]) -> None:
         self._registry = CollectorRegistry()
+        self._deployments: set[str] = set()
         self._pairs: set[tuple[str, str]] = set()
-        self._calls = Counter(
-            "tokenweir_calls", "Calls that have ended.", [*_WHO, "outcome", "status"], registry=self._registry
+        self._calls = self._counter("tokenweir_calls", "Calls that have ended.", "outcome", "status")
+        self._tokens = self._counter(
+            "tokenweir_tokens", "Tokens used; cached is part of input, reasoning of output.", "kind", "source"
         )
-        self._tokens = Counter(
-            "tokenweir_tokens", "Tokens used.", [*_WHO, "kind", "source"], registry=self._registry
-        )
-        self._bytes = Counter("tokenweir_body_bytes", "Body bytes passed.", ["direction"], registry=self._registry)
-        self._latency = _histogram("tokenweir_call_seconds", "From request to last byte.", self._registry)
-        self._first_token = _histogram("tokenweir_first_token_seconds", "From request to first output.", self._registry)
-        self._gateway = _histogram("tokenweir_gateway_seconds", "The gateway's own part of it.", self._registry)
+        self._bytes = self._counter("tokenweir_body_bytes", "Body bytes from clients and to them.", "direction")
+        self._latency = self._histogram("tokenweir_call_seconds", "From request to last byte.")
+        self._first_token = self._histogram("tokenweir_first_token_seconds", "From request to first output.")
+        self._gateway = self._histogram("tokenweir_gateway_seconds", "The gateway's own part of it.")
         self._registry.register(_RelayCollector(relays))
 
     def observe(self, record: CallRecord) -> None:
         """Counts one call that was posted."""
-        who = self._bounded(record.caller or "(unknown)", record.deployment or "(none)")
+        who = self._who(record)
         status = f"{record.status // 100}xx" if record.status else "none"
         self._calls.labels(*who, record.outcome, status).inc()
         counts = (record.input_tokens, record.cached_input_tokens, record.output_tokens, record.reasoning_tokens)
         for kind, count in zip(_KINDS, counts, strict=True):
             if count:
                 self._tokens.labels(*who, kind, record.usage_source).inc(count)
-        self._bytes.labels("in").inc(record.bytes_in)
-        self._bytes.labels("out").inc(record.bytes_out)
-        self._latency.observe(record.latency_ms / 1000)
-        self._gateway.observe(record.gateway_ms / 1000)
+        self._bytes.labels(*who, "in").inc(record.bytes_in)
+        self._bytes.labels(*who, "out").inc(record.bytes_out)
+        deployment = who[1]
+        self._latency.labels(deployment).observe(record.latency_ms / 1000)
+        self._gateway.labels(deployment).observe(record.gateway_ms / 1000)
         if record.first_token_ms is not None:
-            self._first_token.observe(record.first_token_ms / 1000)
+            self._first_token.labels(deployment).observe(record.first_token_ms / 1000)
 
     def exposition(self) -> bytes:
         """The text format."""
         return generate_latest(self._registry)
 
-    def _bounded(self, caller: str, deployment: str) -> tuple[str, str]:
-        pair = (caller, deployment)
-        if pair not in self._pairs:
-            if len(self._pairs) >= _MOST_PAIRS:
-                return ("(other)", "(other)")
-            self._pairs.add(pair)
-        return pair
+    def _who(self, record: CallRecord) -> tuple[str, str]:
+        """The caller and the deployment, as far as they have become labels."""
+        deployment = record.deployment or "(none)"
+        if record.outcome == "completed":
+            _admit(deployment, self._deployments, _MOST_DEPLOYMENTS)
+        if record.deployment is not None and deployment not in self._deployments:
+            deployment = _OTHER
+        pair = (record.caller or "(unknown)", deployment)
+        return pair if _admit(pair, self._pairs, _MOST_PAIRS) else (_OTHER, _OTHER)
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(name, meaning, [*_WHO, *labels], registry=self._registry)
+
+    def _histogram(self, name: str, meaning: str) -> Histogram:
+        return Histogram(name, meaning, ["deployment"], buckets=_SECONDS, registry=self._registry)
 
 
-def _histogram(name: str, meaning: str, registry: CollectorRegistry) -> Histogram:
-    return Histogram(name, meaning, buckets=_SECONDS, registry=registry)
+def _admit(name: T, known: set[T], most: int) -> bool:
+    if name not in known and len(known) < most:
+        known.add(name)
+    return name in known
 
 
 class _RelayCollector(Collector):
@@ -92,6 +109,8 @@ def _families(relays: list[RelayStatus]) -> Iterator[GaugeMetricFamily]:
     yield _family("up", "Whether the relay has said within seconds that it is well.", fresh)
     for name in sorted({name for relay in relays for name in relay.gauges}):
         yield _family(name, "As the relay says.", {relay.name: relay.gauges.get(name, 0) for relay in relays})
+    lags = {relay.name: relay.lag_bytes for relay in relays if relay.lag_bytes is not None}
+    yield _family("lag_bytes", "How much of its journal is not in the ledger yet.", lags)
     journals = {relay.name: relay.journal for relay in relays if relay.journal is not None}
     for name in _JOURNAL:
         values = {relay: getattr(journal, name) for relay, journal in journals.items()}

@@ -1,19 +1,27 @@
-"""The description of the admin API (OpenAPI 3.1). Parameters stand in one table; fields come from the record."""
+"""The description of the admin API (OpenAPI 3.1). Routes and parameters stand in one table each, which the
+application reads, too; fields come from the types themselves."""
 
 from typing import Any
 
 import msgspec
 
 from .. import __version__
-from ..ledger import GROUPINGS, SUMS
+from ..ledger import GROUPINGS, SUMS, Table
 from ..records import CallRecord
+from .health import Check
+from .relays import RelayStatus
 
-__all__ = ["PATHS", "document"]
+__all__ = ["MOST_CALLS", "PATHS", "document"]
+
+MOST_CALLS = 10_000
 
 _MOMENT = "How long ago (`90m`, `24h`, `7d`), a date or an ISO 8601 time."
 
 _PARAMETERS: dict[str, dict[str, Any]] = {
-    "limit": {"description": "How many, newest first.", "schema": {"type": "integer", "default": 50, "maximum": 10000}},
+    "limit": {
+        "description": "How many, newest first.",
+        "schema": {"type": "integer", "default": 50, "minimum": 1, "maximum": MOST_CALLS},
+    },
     "caller": {"description": "Only this caller's.", "schema": {"type": "string"}},
     "since": {"description": f"From then on. {_MOMENT}", "schema": {"type": "string"}},
     "until": {"description": f"Before then. {_MOMENT}", "schema": {"type": "string"}},
@@ -23,34 +31,96 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     },
 }
 
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _list_of(name: str) -> dict[str, Any]:
+    return {"type": "array", "items": _ref(name)}
+
+
 PATHS: dict[str, dict[str, dict[str, Any]]] = {
-    "/api/calls": {"get": {"summary": "The newest calls", "parameters": ["limit", "caller", "since", "until"]}},
-    "/api/calls/{call_id}": {"get": {"summary": "One call, with its bodies where they are kept"}},
-    "/api/usage": {"get": {"summary": "Sums by caller, model, day…", "parameters": ["by", "since", "until"]}},
-    "/api/query": {"post": {"summary": "One read-only query: `{\"kql\": …}` or `{\"sql\": …}`"}},
-    "/api/relays": {"get": {"summary": "How each relay is"}},
-    "/api/openapi.json": {"get": {"summary": "This description"}},
+    "/api/calls": {
+        "get": {
+            "summary": "The newest calls, without bodies",
+            "parameters": ["limit", "caller", "since", "until"],
+            "answer": _list_of("CallRecord"),
+        }
+    },
+    "/api/calls/{call_id}": {
+        "get": {"summary": "One call, with its bodies where they are kept", "answer": _ref("CallRecord")}
+    },
+    "/api/usage": {
+        "get": {
+            "summary": "Sums by caller, model, day…",
+            "parameters": ["by", "since", "until"],
+            "answer": _list_of("UsageRow"),
+        }
+    },
+    "/api/query": {
+        "post": {
+            "summary": 'One read-only query: `{"kql": …}` or `{"sql": …}`',
+            "body": _ref("Query"),
+            "answer": _ref("Table"),
+        }
+    },
+    "/api/relays": {"get": {"summary": "How each relay is", "answer": _list_of("RelayStatus")}},
+    "/api/openapi.json": {"get": {"summary": "This description", "answer": {"type": "object"}}},
     "/metrics": {"get": {"summary": "Prometheus text format"}},
-    "/healthz": {"get": {"summary": "Whether the books process is alive; needs no token"}},
-    "/readyz": {"get": {"summary": "Whether relays, journals and ledger are well; 503 with reasons if not"}},
+    "/healthz": {
+        "get": {"summary": "Whether the books process is alive; needs no token", "answer": {"type": "object"}}
+    },
+    "/readyz": {
+        "get": {
+            "summary": "Whether relays, journals and ledger are well; 503 with reasons if not",
+            "answer": {"type": "object", "properties": {"checks": _list_of("Check")}, "required": ["checks"]},
+        }
+    },
 }
-"""Every route of the admin port, by path and method."""
+"""Every route of the admin port, by path and method. ``answer`` is a schema; without one it is plain text."""
+
+_ERROR = {
+    "type": "object",
+    "properties": {"message": {"type": "string"}, "code": {"type": "string"}},
+    "required": ["message", "code"],
+}
+
+_SCHEMAS: dict[str, Any] = {
+    "Error": {"type": "object", "properties": {"error": _ERROR}, "required": ["error"]},
+    "Query": {
+        "type": "object",
+        "properties": {"kql": {"type": "string"}, "sql": {"type": "string"}},
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+    },
+    "UsageRow": {
+        "description": "The groups asked for, then sums.",
+        "type": "object",
+        "properties": {
+            name: {"type": ["string", "null"] if name in ("cost", "currency") else "integer"} for name in SUMS
+        },
+        "required": list(SUMS),
+        "additionalProperties": {"type": ["string", "integer", "null"]},
+    },
+}
 
 
 def document() -> dict[str, Any]:
     """The whole description."""
-    (record,), definitions = msgspec.json.schema_components([CallRecord], ref_template="#/components/schemas/{name}")
-    sums = {name: {"type": ["string", "null"] if name in ("cost", "currency") else "integer"} for name in SUMS}
+    _, definitions = msgspec.json.schema_components(
+        [CallRecord, Table, RelayStatus, Check], ref_template="#/components/schemas/{name}"
+    )
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tokenweir admin API", "version": __version__},
         "paths": {path: {verb: _operation(path, one) for verb, one in verbs.items()} for path, verbs in PATHS.items()},
         "components": {
-            "schemas": {**definitions, "UsageRow": {"type": "object", "properties": sums}},
+            "schemas": {**definitions, **_SCHEMAS},
             "securitySchemes": {"admin": {"type": "http", "scheme": "bearer"}},
         },
-        "security": [{"admin": []}, {}],
-        "x-record": record,
+        "security": [{"admin": []}],
     }
 
 
@@ -58,12 +128,19 @@ def _operation(path: str, operation: dict[str, Any]) -> dict[str, Any]:
     parameters = [{"name": name, "in": "query", **_PARAMETERS[name]} for name in operation.get("parameters", [])]
     if "{call_id}" in path:
         parameters.append({"name": "call_id", "in": "path", "required": True, "schema": {"type": "string"}})
+    answer = {"application/json": {"schema": operation["answer"]}} if "answer" in operation else {"text/plain": {}}
     described: dict[str, Any] = {
         "summary": operation["summary"],
         "parameters": parameters,
-        "responses": {"200": {"description": "OK"}, "default": {"description": "`{\"error\": {\"message\", \"code\"}}`"}},
+        "responses": {
+            "200": {"description": "OK", "content": answer},
+            "default": {"description": "Why not", "content": {"application/json": {"schema": _ref("Error")}}},
+        },
     }
-    if path == "/api/query":
-        properties = {"kql": {"type": "string"}, "sql": {"type": "string"}}
-        described["requestBody"] = {"content": {"application/json": {"schema": {"properties": properties}}}}
+    if "body" in operation:
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": operation["body"]}}}
+    if path == "/healthz":
+        described["security"] = []
+    if path == "/readyz":
+        described["responses"]["503"] = {"description": "Not well", "content": answer}
     return described

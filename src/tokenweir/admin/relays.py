@@ -15,3 +15,5 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     age: float | None
     gauges: dict[str, float | int] = {}
     journal: JournalStatus | None = None
+    lag_bytes: int | None = None
+    """How much of its journal is not in the ledger yet; ``None``: nobody has looked."""

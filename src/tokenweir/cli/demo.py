@@ -6,7 +6,6 @@ import secrets
 import signal
 import sys
 import tempfile
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,7 +94,9 @@ def _streamed(client: "AzureOpenAI", model: str) -> Any:
 
 
 def _show_records(gateway: "HostedGateway", *, once: bool) -> None:
-    with urllib.request.urlopen(f"{gateway.admin_url}/api/calls?limit=2") as answer:
+    from urllib.request import urlopen
+
+    with urlopen(f"{gateway.admin_url}/api/calls?limit=2") as answer:
         records = json.load(answer)
     _say(once, "\n── their records: who, what, how much, how fast ──")
     for record in reversed(records["calls"] if isinstance(records, dict) else records):

@@ -1,6 +1,5 @@
 """``tokenweir simulate``: an Azure OpenAI on this machine that does as each request tells it."""
 
-import asyncio
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -79,6 +78,8 @@ def simulate(
 
 async def _serve(settings: "SimulatorSettings") -> None:
     """Runs until SIGINT or SIGTERM."""
+    import asyncio
+
     from rich.console import Console
 
     from ..simulator import Simulator

@@ -146,7 +146,7 @@ class ClientConnection(asyncio.Protocol):
         self._mark: tuple[str, int, int] = ("idle", 0, 0)
         self._quiet_since = 0.0
         self.address: str | None = None
-        self.familiar: "Familiar | None" = None
+        self.familiar: Familiar | None = None
         self.is_stopping = False
         # for the request
         self._walk: RequestWalk | None = None
@@ -213,7 +213,10 @@ class ClientConnection(asyncio.Protocol):
 
     def break_off(self) -> None:
         """What was passed on still reaches the client; the missing end is what it sees."""
-        self._walk, self._head = None, b""
+        self._walk = None
+        if self._head:
+            self._send(self._head)
+            self._head = b""
         if self._transport is not None:
             if self._http_1_0:
                 self._transport.abort()  # a plain close would look like the end
@@ -326,7 +329,7 @@ class ClientConnection(asyncio.Protocol):
         self._advancing = True
         try:
             while self._transport is not None and not self._lingers_until and not self._transport.is_closing():
-                if (self._is_full if self._walk is None else not self._is_receiving):
+                if self._is_full if self._walk is None else not self._is_receiving:
                     break  # its answer comes first, and goes out first
                 event = self._reader.next()
                 if event is None:
@@ -398,4 +401,3 @@ class ClientConnection(asyncio.Protocol):
 def unreadable_head() -> RequestHead:
     """Stands for a head that could not be read, so that even such a request has its record."""
     return RequestHead(b"", b"/", {}, [], 0, False, False, False)
-

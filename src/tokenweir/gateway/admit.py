@@ -1,10 +1,10 @@
 """Step 2, admit: whose call this is, and whether it may go on."""
 
-from ..errors import JournalUnavailable, Refusal, ShuttingDown
+from ..errors import JournalUnavailable, ShuttingDown
 from ..policy import Keyring
 from .request import Admission, Request
 
-__all__ = ["identify", "not_now"]
+__all__ = ["admit", "identify"]
 
 
 def identify(request: Request, keyring: Keyring) -> Admission:
@@ -13,14 +13,15 @@ def identify(request: Request, keyring: Keyring) -> Admission:
     return Admission(keyring.identify(key), key)
 
 
-def not_now(*, stopping: bool) -> Refusal:
-    """Why nothing is let through at present: ``ShuttingDown``, or ``JournalUnavailable``."""
+def admit(*, journal_accepts: bool, stopping: bool) -> None:
+    """Whether anything is let through at present. Raises ``JournalUnavailable`` or ``ShuttingDown``."""
     if stopping:
-        return ShuttingDown("This gateway is shutting down; send the request again.")
-    return JournalUnavailable(
-        "This gateway cannot write its journal (see its log; often a full disk), "
-        "and lets nothing through that it could not account for. Try again shortly."
-    )
+        raise ShuttingDown("This gateway is shutting down; send the request again.")
+    if not journal_accepts:
+        raise JournalUnavailable(
+            "This gateway cannot write its journal (see its log; often a full disk), "
+            "and lets nothing through that it could not account for. Try again shortly."
+        )
 
 
 def _key_of(request: Request) -> bytes | None:

@@ -7,6 +7,7 @@ than once per answer.
 from collections.abc import Callable
 from typing import Protocol
 
+from ..errors import UpstreamBroken
 from ..metering import Meter
 from ..records import Clock, Outcome
 from ..upstream import UpstreamConnection
@@ -15,20 +16,22 @@ from .request import Client
 
 __all__ = ["Collector", "Forwarder"]
 
-_DONE = b"data: [DONE]\n\n"
+_DONE = b"data:[DONE]"
 
 
 class Flow(Protocol):
     """Who is told how the forwarding ended."""
 
-    def forwarded(self, outcome: Outcome, reason: str | None) -> None: ...
+    def forwarded(self, outcome: Outcome, error_code: str | None) -> None: ...
+
+    def upload_paused(self, paused: bool) -> None: ...
 
 
 class Forwarder:
     """Passes one answer from an upstream's connection to a client.
 
-    With ``holds_end`` (strict durability) the last bytes of an answer are kept back until ``release``:
-    the piece that completes a body of known length, or a stream's ``[DONE]``.
+    With ``holds_end`` (strict durability) the last bytes of an answer are kept back until ``release``: the
+    piece that completes a body of known length, a stream's ``[DONE]``, the head where there is no body.
     """
 
     def __init__(
@@ -51,7 +54,9 @@ class Forwarder:
         self._stripper = stripper
         self._holds_end = holds_end
         self._held = b""
+        self._held_head: tuple[bytes, list[bytes]] | None = None
         self._length: int | None = None
+        self._is_stream = False
         self.first_byte_at = 0.0
         self.received = 0
         self.ended = False
@@ -62,7 +67,11 @@ class Forwarder:
     def start(self, head: ResponseHead, fields: list[bytes], *, is_head_request: bool) -> None:
         """Writes the client's copy of the head. A stripped body has another length, so it goes chunked."""
         self._length = head.content_length if self._stripper is None else None
+        self._is_stream = head.is_event_stream
         has_body = head.has_body and not is_head_request
+        if self._holds_end and not has_body:
+            self._held_head = head.line, fields
+            return
         self._client.respond(
             head.line, fields, length=self._length, has_body=has_body, is_followed=has_body and head.is_followed
         )
@@ -76,31 +85,45 @@ class Forwarder:
             data = self._stripper.feed(data)
             if not data:
                 return
-        if self._holds_end and self._is_end(data):
-            self._held += data
-        else:
-            self._client.write(data)
+        if self._holds_end:
+            data = self._held + data
+            end = self._end_in(data)
+            data, self._held = data[:end], data[end:]
+            if not data:
+                return
+        self._client.write(data)
 
-    def _is_end(self, data: bytes) -> bool:
-        return bool(self._held) or data.endswith(_DONE) or self.received == self._length
+    def _end_in(self, data: bytes) -> int:
+        """Where in ``data`` begins what a client may take for the answer's end."""
+        if self.received == self._length:
+            return 0
+        if not self._is_stream:
+            return len(data)
+        lines = data.rstrip(b"\r\n")
+        start = lines.rfind(b"\n") + 1
+        last = lines[start:].replace(b" ", b"")
+        return start if last and _DONE.startswith(last) else len(data)
 
     def end_received(self) -> None:
         self.ended_in_order = True
         self._end("completed", None)
 
     def connection_broken(self, reason: str) -> None:
-        self._end("upstream_broken", reason)
+        self._end("upstream_broken", UpstreamBroken.code)
 
     def head_received(self, head: ResponseHead) -> None:
         """The head came before this receiver did; a second one cannot follow on the same call."""
-        self._end("upstream_broken", "it answered twice")
+        self._end("upstream_broken", UpstreamBroken.code)
 
     def upload_paused(self, paused: bool) -> None:
-        """The upstream answers before it has read the whole request; the rest of it is not waited for."""
+        """The upstream has begun to answer, and may all the same read on."""
+        self._flow.upload_paused(paused)
 
     def client_paused(self, paused: bool) -> None:
         """A slow client slows its upstream: what is on the way stays bounded."""
         self.client_is_paused = paused
+        if self.ended:
+            return  # the connection may be another call's by now
         if paused:
             self._connection.pause_reading()
         else:
@@ -114,17 +137,20 @@ class Forwarder:
 
     def release(self) -> None:
         """Writes what was held back."""
+        if self._held_head is not None:
+            line, fields = self._held_head
+            self._client.respond(line, fields, length=self._length, has_body=False, is_followed=False)
         held, self._held = self._held, b""
         if held:
             self._client.write(held)
 
-    def stop(self, outcome: Outcome, reason: str | None) -> None:
+    def stop(self, outcome: Outcome, error_code: str | None) -> None:
         """Ends it from our side: the upstream's connection closes at once."""
         if not self.ended:
             self._connection.abandon()
-            self._end(outcome, reason)
+            self._end(outcome, error_code)
 
-    def _end(self, outcome: Outcome, reason: str | None) -> None:
+    def _end(self, outcome: Outcome, error_code: str | None) -> None:
         if self.ended:
             return
         self.ended = True
@@ -134,7 +160,7 @@ class Forwarder:
                 self._held += rest
             elif rest:
                 self._client.write(rest)
-        self._flow.forwarded(outcome, reason)
+        self._flow.forwarded(outcome, error_code)
 
 
 class Collector:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Protocol
 
 from ..deployments import Catalogue, Target
@@ -23,6 +24,8 @@ _log = logging.getLogger(__name__)
 
 # Half a second is fine enough for limits of many seconds, and its cost is not seen at 10,000 streams.
 SWEEP_SECONDS = 0.5
+# A disk that is well commits in milliseconds; one that is not must not hold up the end.
+_COMMIT_SECONDS = 5.0
 
 
 class Log(Protocol):
@@ -60,7 +63,8 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
         self._estimator = ThreadPoolExecutor(1, thread_name_prefix="estimator")
         self._estimates = 0
-        self._nothing_pending = asyncio.Event()
+        self._all_estimated = asyncio.Event()
+        self._all_ended = asyncio.Event()
         # for one configuration
         self.keyring: Keyring
         self.catalogue: Catalogue
@@ -81,14 +85,18 @@ class Relay:
 
     def new_connection(self) -> ClientConnection:
         """The protocol factory for the data port."""
-        return ClientConnection(
-            self.settings, self.clock, self._new_walk, self.clients.add, self.clients.discard
-        )
+        return ClientConnection(self.settings, self.clock, self._new_walk, self.clients.add, self.clients.discard)
 
     def _new_walk(self, client: ClientConnection) -> Walk:
         if client.familiar is None:
             client.familiar = Familiar()
         return Walk(self, client, client.familiar)
+
+    def ended(self, walk: Walk) -> None:
+        """A client has its answer, or never will."""
+        self.walks.discard(walk)
+        if self.is_stopping and not self.walks:
+            self._all_ended.set()
 
     def start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Starts something that has to be waited for. The relay keeps it, and says if it fails."""
@@ -137,8 +145,8 @@ class Relay:
         if error is not None:
             _log.error("the usage of a call could not be estimated", exc_info=error)
         then(Usage() if error is not None else done.result())
-        if not self._estimates:
-            self._nothing_pending.set()
+        if self.is_stopping and not self._estimates:
+            self._all_estimated.set()
 
     # --- the sweeper ---
 
@@ -159,14 +167,16 @@ class Relay:
         self.is_stopping = True
         for client in list(self.clients):
             client.stop()
-        deadline = self.clock.monotonic() + grace
-        while self.walks and self.clock.monotonic() < deadline:
-            await asyncio.sleep(0.05)
+        if self.walks:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._all_ended.wait(), grace)
         for walk in list(self.walks):
             walk.abort()
-        while self._estimates:
-            self._nothing_pending.clear()
-            await self._nothing_pending.wait()
+        if self._estimates:
+            await self._all_estimated.wait()
+        if self.walks:  # strict: the ends of their answers wait for the disk
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._all_ended.wait(), _COMMIT_SECONDS)
         for task in list(self._tasks):
             task.cancel()
         for upstream in self.upstreams.values():

@@ -150,5 +150,3 @@ def _deployment(request: Request, target: Target | None) -> str | None:
 
 def _content(body: bytes) -> str | None:
     return body.decode("utf-8", "replace") if body else None
-
-

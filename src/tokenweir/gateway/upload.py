@@ -21,6 +21,7 @@ class Upload:
         self._connection: UpstreamConnection | None = None
         self._is_whole = False
         self.has_begun = False
+        self.is_paused = False
 
     def add(self, data: bytes) -> None:
         if self._connection is not None:
@@ -33,12 +34,15 @@ class Upload:
 
     def end(self) -> None:
         self._is_whole = True
-        if self._connection is not None and self._chunked:
-            self._connection.write(b"0\r\n\r\n")
+        if self._connection is not None:
+            self._connection.is_uploading = False
+            if self._chunked:
+                self._connection.write(b"0\r\n\r\n")
 
     def connect(self, connection: UpstreamConnection) -> None:
         """The request's head is sent; what waited follows it."""
         self._connection = connection
+        connection.is_uploading = True
         for data in self._waiting:
             self._pass_on(connection, data)
         self._waiting.clear()
@@ -49,6 +53,7 @@ class Upload:
 
     def pause(self, paused: bool) -> None:
         """The upstream takes no more for now, or takes it again."""
+        self.is_paused = paused
         if not self._is_whole:
             self._client.pause_body(paused)
 

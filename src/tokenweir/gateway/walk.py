@@ -18,7 +18,6 @@ from ..deployments import Target
 from ..errors import (
     BodyTooLarge,
     JournalError,
-    JournalUnavailable,
     Refusal,
     ShuttingDown,
     UpstreamBroken,
@@ -29,7 +28,7 @@ from ..records import Outcome, Route, Usage, new_call_id
 from ..upstream import Upstream, UpstreamConnection
 from ..wire import RequestHead, ResponseHead, UsageStripper, status_line
 from .accept import read_body, unreadable_head
-from .admit import not_now
+from .admit import admit
 from .choose import choose
 from .connect import framing, injects_usage, refuses_stream_options, upstream_body, verdict_on
 from .familiar import Familiar
@@ -64,6 +63,7 @@ class Walk:
     _upload: Upload | None = None
     # for the attempt
     _candidates: Candidates | None = None
+    _upstreams: dict[str, Upstream]
     _target: Target | None = None
     _upstream: Upstream | None = None
     _connecting: asyncio.Task[None] | None = None
@@ -115,8 +115,7 @@ class Walk:
             address = familiar.address(head)
             request = self._request = Request(new_call_id(), head, address, relay.clock.now(), self._timings.received)
             self._admission = familiar.admission(request, relay.keyring)
-            if relay.is_stopping or not relay.journal.accepts_calls:
-                raise not_now(stopping=relay.is_stopping)
+            admit(journal_accepts=relay.journal.accepts_calls, stopping=relay.is_stopping)
             if not address.is_buffered:
                 self._upload = Upload(self._client, chunked=head.content_length is None)
                 self._choose()
@@ -127,19 +126,22 @@ class Walk:
 
     def request_data(self, data: bytes) -> None:
         self._bytes_in += len(data)
+        is_too_large = self._bytes_in > self._relay.settings.max_body
         if self._refusal is not None or self._ending is not None:
-            return  # read to its end, so that the answer is not lost in a reset
-        if self._upload is not None:
+            # read to its end, so that the answer is not lost in a reset; but not without end
+            if is_too_large and self._refusal is not None:
+                self._answer_refusal(self._refusal)
+        elif self._upload is not None:
             self._upload.add(data)
+        elif is_too_large:
+            self._body = b""
+            self.refuse(self._too_large())
         elif not self._body:
             self._body = data
         else:
             if isinstance(self._body, bytes):
                 self._body = [self._body]
             self._body.append(data)
-            if self._bytes_in > self._relay.settings.max_body:
-                self._body = b""
-                self.refuse(self._too_large())
 
     def request_end(self) -> None:
         self._body_whole = True
@@ -189,7 +191,9 @@ class Walk:
             self._request = Request(new_call_id(), head, address, relay.clock.now(), self._timings.received)
         request = self._request
         head, length = request.head, request.head.content_length or 0
-        if refusal.closes or head.expects_continue or self._upload or length > relay.settings.max_body:
+        if self._forwarder is not None:
+            self._forwarder.stop("refused", refusal.code)  # an answer that has begun cannot become another one
+        elif refusal.closes or head.expects_continue or self._upload or length > relay.settings.max_body:
             self._client.close_after()
             self._answer_refusal(refusal)
         elif self._body_whole:
@@ -201,6 +205,7 @@ class Walk:
 
     def _choose(self) -> None:
         self._candidates = choose(self._request, self._relay.catalogue)
+        self._upstreams = self._relay.upstreams
         self._try_next()
 
     def _try_next(self) -> None:
@@ -208,7 +213,7 @@ class Walk:
         if target is None:
             raise AssertionError("a call without a target")
         self._target = target
-        self._upstream = self._relay.upstreams[target.upstream]
+        self._upstream = self._upstreams[target.upstream]
         self._connect(self._upstream)
 
     def _connect(self, upstream: Upstream) -> None:
@@ -248,9 +253,7 @@ class Walk:
         head = self._familiar.upstream_head(request, target, upstream)
         self._attempts += 1
         self._connection = connection
-        connection.begin(
-            self, head + framing(request, body) + body, is_head_request=request.head.method == b"HEAD"
-        )
+        connection.begin(self, head + framing(request, body) + body, is_head_request=request.head.method == b"HEAD")
         self._timings.sent = self._relay.clock.monotonic()
         if self._upload is not None:
             self._upload.connect(connection)
@@ -273,9 +276,7 @@ class Walk:
         connection, upstream, candidates = self._connection, self._upstream, self._candidates
         if connection is None or upstream is None or candidates is None:
             return
-        verdict = verdict_on(
-            head, injected=self._injected, has_more=candidates.has_more, can_repeat=self._can_repeat
-        )
+        verdict = verdict_on(head, injected=self._injected, has_more=candidates.has_more, can_repeat=self._can_repeat)
         if verdict == "pass on":
             connection.receiver = self._forward(connection, head)
         elif verdict == "try the next":
@@ -299,6 +300,7 @@ class Walk:
     def upload_paused(self, paused: bool) -> None:
         if self._upload is not None:
             self._upload.pause(paused)
+            self._timings.sent = self._relay.clock.monotonic()
 
     def connection_broken(self, reason: str) -> None:
         """Before the answer began: once more on a fresh connection if this one had merely grown old."""
@@ -358,22 +360,21 @@ class Walk:
         forwarder.start(head, fields, is_head_request=request.head.method == b"HEAD")
         return forwarder
 
-    def forwarded(self, outcome: Outcome, reason: str | None) -> None:
+    def forwarded(self, outcome: Outcome, error_code: str | None) -> None:
         """The forwarder's end: what came is judged by what the meter read."""
         forwarder, answer = self._forwarder, self._answer
         if forwarder is None or answer is None:
             return
         reading = forwarder.meter.finish()
-        error_code = reading.error_code
+        error_code = reading.error_code or error_code
         if outcome == "completed":
             if answer.status >= 400 or error_code is not None:
                 outcome = "upstream_error"
             elif answer.status == 200 and not reading.done and self._request.address.route.is_metered:
-                outcome = "upstream_broken"  # the connection ended in order, the answer did not
-        elif outcome == "upstream_broken":
-            error_code = error_code or "upstream_broken"
+                # the connection ended in order, the answer did not
+                outcome, error_code = "upstream_broken", UpstreamBroken.code
         if self._client_left:
-            outcome = "client_gone"
+            outcome, error_code = "client_gone", reading.error_code
         self._end(Ending(outcome, answer.status, error_code, reading))
 
     # --- time limits and giving up ---
@@ -393,8 +394,8 @@ class Walk:
                 self._mark = (forwarder.received, now)
             elif now - since > upstream.settings.idle_timeout:
                 self._client_left = self._client_left or forwarder.client_is_paused
-                forwarder.stop("timed_out", None)
-        elif self._connection is not None and self._body_whole:
+                forwarder.stop("timed_out", UpstreamTimeout.code)
+        elif self._connection is not None and (self._body_whole or (self._upload and self._upload.is_paused)):
             if now - self._timings.sent > upstream.settings.first_byte_timeout:
                 self._too_slow(upstream)
         if self._drains_until and self._ending is None:
@@ -409,7 +410,6 @@ class Walk:
             self._give_up("aborted", "shutting_down")
 
     def _too_slow(self, upstream: Upstream) -> None:
-        self._let_go()
         limit = upstream.settings.first_byte_timeout
         self._answer_refusal(
             UpstreamTimeout(
@@ -422,10 +422,10 @@ class Walk:
         if self._forwarder is not None:
             self._forwarder.stop(outcome, error_code)
             return
-        self._let_go()
         if outcome == "aborted" and not self._client_left:
             self._answer_refusal(ShuttingDown("This gateway is shutting down; send the request again."))
         else:
+            self._let_go()
             self._end(Ending(outcome, None, error_code))
 
     def _let_go(self) -> None:
@@ -447,9 +447,7 @@ class Walk:
 
     def _too_large(self) -> BodyTooLarge:
         limit = self._relay.settings.max_body
-        return BodyTooLarge(
-            f"The request's body is larger than this gateway accepts: {limit} bytes (server.max_body)."
-        )
+        return BodyTooLarge(f"The request's body is larger than this gateway accepts: {limit} bytes (server.max_body).")
 
     def _answer_refusal(self, refusal: Refusal) -> None:
         if self._ending is not None:
@@ -465,6 +463,7 @@ class Walk:
             outcome = "upstream_error"
         if refusal.closes:
             self._client.close_after()
+        self._let_go()
         self._refusal = refusal
         self._end(Ending(outcome, refusal.status, refusal.code))
 
@@ -479,9 +478,8 @@ class Walk:
         if forwarder is not None:
             timings.first_byte = forwarder.first_byte_at
             timings.first_token = forwarder.meter.first_token_at or 0.0
-        self._waits_for_disk = relay.is_strict and not (
-            self._client_left or isinstance(self._refusal, JournalUnavailable)
-        )
+        is_moot = self._refusal is not None and not relay.journal.accepts_calls  # nobody has to pay for it
+        self._waits_for_disk = relay.is_strict and not self._client_left and not is_moot
         if not self._waits_for_disk:
             self._complete()
         reading = ending.reading
@@ -494,7 +492,7 @@ class Walk:
 
     def _complete(self) -> None:
         """Gives the client the end of its answer, or lets it see that there is none."""
-        self._relay.walks.discard(self)
+        self._relay.ended(self)
         forwarder = self._forwarder
         if self._refusal is not None:
             self._write_refusal(self._refusal)
@@ -565,7 +563,7 @@ class Walk:
         """In strict durability an answer whose record cannot be made durable has no end."""
         if self._waits_for_disk:
             self._waits_for_disk = False
-            self._relay.walks.discard(self)
+            self._relay.ended(self)
             self._client.break_off()
 
 

@@ -75,9 +75,7 @@ def run(config: Config, *, config_path: Path | None) -> int:
     supervisor = _Supervisor(relays, books, config.server.shutdown_grace)
     supervisor.start()
     scheme = "https" if config.server.certificate else "http"
-    _log.info(
-        "data port %s://%s, admin port http://%s", scheme, _shown(data), _shown(admin)
-    )
+    _log.info("data port %s://%s, admin port http://%s", scheme, _shown(data), _shown(admin))
     return supervisor.wait()
 
 

@@ -1,0 +1,63 @@
+"""Answers as JSON, and errors in one shape: ``{"error": {"message", "code"}}``."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..errors import QueryError, TokenweirError
+
+__all__ = ["ERROR_HANDLERS", "error_answer", "json_answer"]
+
+_log = logging.getLogger(__name__)
+
+# Money as text: a float would round it.
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+
+
+def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(_encode(value), status, headers, media_type="application/json")
+
+
+def error_answer(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    return json_answer({"error": {"message": message, "code": code}}, status, headers)
+
+
+async def _bad_question(request: Request, error: Exception) -> Response:
+    return error_answer(400, "invalid_query", str(error))
+
+
+async def _no_such_route(request: Request, error: Exception) -> Response:
+    message = "nothing is at this path; /api/openapi.json lists what there is"
+    return error_answer(404, "unknown_route", message)
+
+
+async def _wrong_method(request: Request, error: Exception) -> Response:
+    headers = error.headers if isinstance(error, HTTPException) else None
+    allowed = (headers or {}).get("Allow", "another method")
+    return error_answer(405, "wrong_method", f"ask this path with {allowed}, not {request.method}", headers)
+
+
+async def _failure(request: Request, error: Exception) -> Response:
+    """A defect of ours. It goes on to the server, which logs it."""
+    return error_answer(500, "internal_error", "the gateway made a mistake; its log says which")
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    """A journal or a ledger that fails says why, and what to do."""
+    _log.error("the admin port could not answer %s: %s", request.url.path, error)
+    return error_answer(503, "unavailable", str(error))
+
+
+ERROR_HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
+    QueryError: _bad_question,
+    TokenweirError: _unavailable,
+    404: _no_such_route,
+    405: _wrong_method,
+    Exception: _failure,
+}
+"""What was raised → how it is answered; the most specific one counts."""

@@ -1,0 +1,62 @@
+"""Questions as they arrive: parameters and bodies, each mistake answered with what would have been right."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from ..errors import QueryError
+from ..ledger import parse_moment, unknown_name
+from .openapi import MOST_CALLS, PATHS
+
+__all__ = ["asked", "limit", "moment", "query"]
+
+# A query that a person typed is a few hundred bytes; one that a program wrote may list a thousand ids.
+_MOST_QUERY_BYTES = 256 * 1024
+
+_LANGUAGES = ("kql", "sql")
+
+
+def asked(request: Request, path: str) -> dict[str, str]:
+    """The parameters of a GET. A misspelled one would otherwise be a filter that silently does not filter."""
+    known = PATHS[path]["get"]["parameters"]
+    for name in request.query_params:
+        if name not in known:
+            raise QueryError(unknown_name("parameter", name, known))
+    return dict(request.query_params)
+
+
+def limit(parameters: dict[str, str]) -> int:
+    text = parameters.get("limit", "50")
+    if not (text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MOST_CALLS):
+        raise QueryError(f"limit must be a number from 1 to {MOST_CALLS}, not {text[:20]!r}")
+    return int(text)
+
+
+def moment(parameters: dict[str, str], name: str, now: datetime) -> datetime | None:
+    return parse_moment(parameters[name], now) if name in parameters else None
+
+
+async def query(request: Request) -> tuple[str, str]:
+    """The language and the text of the query in the body."""
+    try:
+        given = msgspec.json.decode(await _body(request), type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise QueryError(f'the body must be {{"kql": "…"}} or {{"sql": "…"}}: {error}') from error
+    for name in given:
+        if name not in _LANGUAGES:
+            raise QueryError(unknown_name("language", name, _LANGUAGES))
+    match list(given.items()):
+        case [(language, str(text))]:
+            return language, text
+    raise QueryError('the body must have exactly one of "kql" and "sql", and it must be text')
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _MOST_QUERY_BYTES:
+            raise QueryError(f"the query is longer than {_MOST_QUERY_BYTES} bytes")
+    return bytes(body)
