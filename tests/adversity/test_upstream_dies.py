@@ -1,5 +1,6 @@
 """Days on which the upstream breaks down, in the middle of its answer or before it."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -14,31 +15,20 @@ EVENTS = [frame("Water "), frame("flows "), frame("over.")]
 WHOLE = b'{"id":"a","model":"gpt-4o","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":9,"total_tokens":16}}'
 
 
-def read_until_break(client: RawClient) -> bytes:
-    """Reads a chunked answer that must not come to its proper end."""
-    assert client.read_head()[0] == 200
-    seen = b""
-    with pytest.raises((EOFError, ConnectionError)):
-        while piece := client.read_chunk():
-            seen += piece
-    return seen
-
-
 def close(line: Line) -> None:
     line.socket.close()
 
 
 @pytest.mark.parametrize("way", [close, Line.reset], ids=["close", "reset"])
 def test_upstream_dies_mid_stream(world: World, way: Callable[[Line], None]) -> None:
+    client_has_read = threading.Event()
+
     def play(line: Line) -> None:
         line.read_request()
         line.send(STREAM_HEAD + chunked(*EVENTS))
-        world_has_read.wait(20)
+        client_has_read.wait(20)
         way(line)
 
-    import threading
-
-    world_has_read = threading.Event()
     relay = world.relay(world.upstream(play))
     with RawClient(relay.address) as client:
         client.send(chat_request(deployment="faulty", stream=True))
@@ -46,7 +36,7 @@ def test_upstream_dies_mid_stream(world: World, way: Callable[[Line], None]) -> 
         seen = b""
         while seen.count(b"\n\n") < 3:
             seen += client.read_chunk()
-        world_has_read.set()
+        client_has_read.set()
         assert seen == b"".join(EVENTS)
         assert client.is_closed()
     record = relay.record()
@@ -83,9 +73,11 @@ def test_upstream_breaks_the_chunked_grammar_mid_stream(world: World) -> None:
     relay = world.relay(world.upstream(play))
     with RawClient(relay.address) as client:
         client.send(chat_request(deployment="faulty", stream=True))
-        seen = read_until_break(client)
+        assert client.read_head()[0] == 200
+        seen = client.read_to_end()
     record = relay.record()
 
+    assert not seen.endswith(LAST_CHUNK)
     assert b"these are no chunks" not in seen
     assert (record.outcome, record.error_code) == ("upstream_broken", "upstream_broken")
 
@@ -309,6 +301,31 @@ def test_upstream_answers_before_the_upload_has_come_whole(world: World) -> None
     assert (record.bytes_in, record.usage_source) == (500, "none")
 
 
+def test_upstream_answers_while_the_upload_is_held_back_and_then_reads_on(world: World) -> None:
+    size, got = 24_000_000, 0
+    held_back = threading.Event()
+
+    def play(line: Line) -> None:
+        nonlocal got
+        line.read_head()
+        held_back.wait(20)
+        line.send(STREAM_HEAD + chunked(frame("began")))
+        while got < size:
+            got += len(line.socket.recv(1 << 20))
+        line.send(chunked(frame("all there"), DONE) + LAST_CHUNK)
+
+    relay = world.relay(world.upstream(play))
+    with RawClient(relay.address) as client:
+        client.send(upload_head(size, deployment="faulty"))
+        sending = threading.Thread(target=client.send, args=[b"x" * size])
+        sending.start()
+        relay.until(lambda: [one for one in relay.process.relay.clients if one._body_paused])
+        held_back.set()
+        assert b"all there" in client.read_answer().body
+        sending.join()
+    assert (relay.record().outcome, relay.record().bytes_in) == ("completed", size)
+
+
 def test_upstream_answers_while_the_upload_still_comes_and_reads_on(world: World) -> None:
     got = b""
 
@@ -334,3 +351,36 @@ def test_upstream_answers_while_the_upload_still_comes_and_reads_on(world: World
     assert got == b"x" * 3_000_000
     assert (record.outcome, record.bytes_in) == ("completed", 3_000_000)
     assert USAGE not in seen
+
+
+def test_upstream_does_not_take_an_upload(world: World) -> None:
+    def play(line: Line) -> None:
+        line.read_head()
+        given_up.wait(20)
+
+    given_up = threading.Event()
+    relay = world.relay(world.upstream(play))
+    with RawClient(relay.address) as client:
+        client.send(upload_head(50_000_000, deployment="faulty"))
+        sending = threading.Thread(target=send_until_refused, args=[client])
+        sending.start()
+        relay.until(lambda: [one for one in relay.process.relay.clients if one._body_paused])
+        relay.jump(299)
+        assert relay.inside(lambda: len(relay.process.relay.walks)) == 1
+        relay.jump(2)
+        told = client.read_answer()
+        assert (told.status, told.error["code"], told.fields["connection"]) == (504, "upstream_timeout", "close")
+        given_up.set()
+        relay.jump(3)  # it may go on sending for so long
+        sending.join()
+    record = relay.record()
+
+    assert (record.outcome, record.status, record.attempts) == ("timed_out", 504, 1)
+
+
+def send_until_refused(client: RawClient) -> None:
+    try:
+        while True:
+            client.send(b"x" * 100_000)
+    except OSError:
+        pass

@@ -1,8 +1,11 @@
 """What is asked for is found where the configuration says, best first; what is not there is told."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 import pytest
 
-from tokenweir.deployments import Catalogue, DeploymentSettings, Target, TargetSettings
+from tokenweir.deployments import Catalogue, DeploymentSettings, Target, TargetSettings, catalogue
 from tokenweir.errors import UnknownDeployment
 
 DEPLOYMENTS = [
@@ -29,8 +32,8 @@ def test_targets_come_in_the_order_of_their_priority_and_of_the_file() -> None:
 
 
 def test_the_same_question_has_the_same_answer() -> None:
-    catalogue = Catalogue(DEPLOYMENTS, UPSTREAMS)
-    assert catalogue.targets("embed") is catalogue.targets("embed")
+    known = Catalogue(DEPLOYMENTS, UPSTREAMS)
+    assert known.targets("embed") is known.targets("embed")
 
 
 def test_what_has_no_deployment_belongs_to_the_first_upstream() -> None:
@@ -44,11 +47,11 @@ def test_without_a_catalogue_every_name_is_passed_on_to_each_upstream_in_turn() 
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
-    catalogue = Catalogue(DEPLOYMENTS, UPSTREAMS)
+    known = Catalogue(DEPLOYMENTS, UPSTREAMS)
     with pytest.raises(UnknownDeployment, match="`gpt-4` does not exist on this gateway. Did you mean `gpt-4o`"):
-        catalogue.targets("gpt-4")
+        known.targets("gpt-4")
     with pytest.raises(UnknownDeployment) as refused:
-        catalogue.targets("zzz")
+        known.targets("zzz")
     assert "Did you mean" not in str(refused.value)
     assert refused.value.status == 404
 
@@ -58,10 +61,18 @@ def test_a_name_is_exact() -> None:
         Catalogue(DEPLOYMENTS, UPSTREAMS).targets("GPT-4o")
 
 
-def test_a_name_as_long_as_a_book_is_neither_repeated_nor_pondered() -> None:
+def test_a_name_as_long_as_a_book_is_neither_repeated_nor_pondered(monkeypatch: pytest.MonkeyPatch) -> None:
+    pondered: list[str] = []
+
+    def ponder(word: str, names: Iterable[str], n: int) -> list[str]:
+        pondered.append(word)
+        return get_close_matches(word, list(names), n)
+
+    monkeypatch.setattr(catalogue, "get_close_matches", ponder)
     with pytest.raises(UnknownDeployment) as refused:
         Catalogue(DEPLOYMENTS, UPSTREAMS).targets("gpt-4o" * 2_000_000)
     assert len(str(refused.value)) < 300
+    assert [len(word) for word in pondered] == [80]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_an_empty_header_is_no_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "lines", [[], ["api-key: wrong"], ["Authorization: Basic one-key"], ["Authorization: one-key"], ["x-key: one-key"]]
+    "lines", [[], ["api-key: wrong"], ["Authorization: Basic  one-key"], ["Authorization: one-key"], ["x-key: one-key"]]
 )
 def test_without_a_known_key_the_call_ends(lines: list[str]) -> None:
     with pytest.raises(InvalidApiKey):

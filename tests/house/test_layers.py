@@ -11,3 +11,11 @@ def test_imports_keep_to_the_layers() -> None:
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_a_relay_loads_no_database_and_no_admin_port() -> None:
+    """It must be small, and must not fail because a database does."""
+    program = "import sys, tokenweir.serve.relay; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "uvloop" in loaded
+    assert not {"duckdb", "starlette", "uvicorn", "prometheus_client", "typer", "openai"} & set(loaded)

@@ -278,9 +278,19 @@ async def test_a_certificate_for_another_name_is_refused(tmp_path: Path) -> None
     tls, authority = tls_pair("elsewhere.example")
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     async with serving(answering(OK), tls) as port:
-        pool = pool_of(upstream_at(f"https://localhost:{port}", ca_bundle=str(tmp_path / "ca.pem")), JumpingClock())
+        for host in ("localhost", "127.0.0.1"):
+            settings = upstream_at(f"https://{host}:{port}", ca_bundle=str(tmp_path / "ca.pem"))
+            with pytest.raises(UpstreamUnreachable, match="TLS handshake"):
+                await pool_of(settings, JumpingClock()).connect()
+
+
+async def test_a_certificate_for_the_name_is_not_one_for_the_address(tmp_path: Path) -> None:
+    tls, authority = tls_pair("localhost")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    async with serving(answering(OK), tls) as port:
+        settings = upstream_at(f"https://127.0.0.1:{port}", ca_bundle=str(tmp_path / "ca.pem"))
         with pytest.raises(UpstreamUnreachable, match="TLS handshake"):
-            await pool.connect()
+            await pool_of(settings, JumpingClock()).connect()
 
 
 async def test_a_port_that_speaks_no_tls_is_told_so() -> None:

@@ -4,13 +4,15 @@ from collections.abc import Callable
 
 from ..errors import ConfigError
 from .base import Ledger
-from .duckdb import DuckDBLedger
-from .duckdb_file import DuckDBFile
 
 __all__ = ["open_ledger"]
 
 
 def _open_duckdb(place: str) -> Ledger:
+    """The engine is loaded here: a relay knows the ledger's settings, and must not carry its database."""
+    from .duckdb import DuckDBLedger
+    from .duckdb_file import DuckDBFile
+
     return DuckDBLedger(DuckDBFile(place))
 
 

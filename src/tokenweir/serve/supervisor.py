@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from ..config import Config
+from ..config import Config, parse_address
 from ..errors import ConfigError
 from .books import books_main
 from .logs import configure_logging
@@ -138,13 +138,12 @@ class _Supervisor:
 
 
 def _listen(address: str, which: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
+    host, port = parse_address(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, int(port)))
+        listener.bind((host, port))
         listener.listen(4096)
     except OSError as error:
         listener.close()

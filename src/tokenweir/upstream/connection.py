@@ -130,7 +130,13 @@ class UpstreamConnection(asyncio.Protocol):
                 self._break(f"its answer is not HTTP/1.1 ({error})")
                 return
             self._has_extra = True
-        self._hand_on(receiver)
+        pieces = self._pieces
+        if self._ended:
+            self._hand_on_last(receiver)
+        elif pieces:
+            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            receiver.body_received(body)
 
     def eof_received(self) -> None:
         if self._in_body and self._until_close and self.receiver is not None:
@@ -208,19 +214,13 @@ class UpstreamConnection(asyncio.Protocol):
         elif rest:
             self.data_received(rest)
 
-    def _hand_on(self, receiver: Receiver) -> None:
-        pieces = self._pieces
-        if self._ended:
-            body = b"".join(pieces[: self._whole])
-            pieces.clear()
-            if body:
-                receiver.body_received(body)
-            if self.receiver is not None:
-                self._finish(self.receiver, reusable=not self._has_extra)
-        elif pieces:
-            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            pieces.clear()
+    def _hand_on_last(self, receiver: Receiver) -> None:
+        body = b"".join(self._pieces[: self._whole])
+        self._pieces.clear()
+        if body:
             receiver.body_received(body)
+        if self.receiver is not None:
+            self._finish(self.receiver, reusable=not self._has_extra)
 
     def _finish(self, receiver: Receiver, *, reusable: bool = True) -> None:
         self.receiver = None

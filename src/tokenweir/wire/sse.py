@@ -61,8 +61,11 @@ class UsageStripper:
         self._is_inside = False  # whether there is either
 
     def feed(self, piece: bytes) -> bytes:
-        if not self._is_inside and piece.endswith(b"\n\n") and _USAGE_OBJECT.search(piece) is None:
-            return piece
+        if not self._is_inside and piece.endswith(b"\n\n"):
+            # Every chunk passes here, so plain searches come first: most have no usage, or `"usage":null`.
+            found = piece.find(b'"usage"')
+            if found < 0 or (piece.startswith(b":null", found + 7) and piece.find(b'"usage"', found + 7) < 0):
+                return piece
         passing = self._rest_of_passed(piece) if self._passed else 0
         passed = piece[:passing] + self._sift(piece[passing:])
         self._is_inside = bool(self._held or self._passed)

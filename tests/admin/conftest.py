@@ -1,0 +1,119 @@
+"""The application over a real ledger, asked without a socket; relays are as each test says they are."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from tokenweir.admin import Metrics, RelayStatus, create_app
+from tokenweir.journal import JournalStatus
+from tokenweir.ledger import Ledger, open_ledger
+from tokenweir.records import CallRecord
+
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+
+class StoppedClock:
+    def now(self) -> datetime:
+        return NOW
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+class Gateway:
+    """What surrounds the application, for a test to change: journals with calls to post, relays, a token."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.waiting: list[CallRecord] = []
+        self.relays: list[RelayStatus] = []
+        self.expected_relays = 1
+        self.token: str | None = None
+        self.metrics = Metrics(lambda: self.relays)
+
+    def catch_up(self) -> None:
+        while self.waiting:
+            self.ledger.post([self.waiting.pop(0)], "relay-0", "1")
+
+    def app(self) -> Starlette:
+        return create_app(
+            self.ledger,
+            catch_up=self.catch_up,
+            metrics=self.metrics,
+            token=self.token,
+            relays=lambda: self.relays,
+            expected_relays=self.expected_relays,
+            clock=StoppedClock(),
+        )
+
+    def ask(self, path: str, method: str = "GET", **what: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self.app(), raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8081") as client:
+                return await client.request(method, path, **what)
+
+        return asyncio.run(ask())
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    """Four calls of two callers, one an hour, the newest an hour ago."""
+    ledger = open_ledger("duckdb::memory:")
+    calls = [
+        CallRecord(
+            call_id=f"call-{number}",
+            started_at=NOW - timedelta(hours=4 - number),
+            caller=("ada", "bob")[number % 2],
+            deployment="gpt-4o",
+            tags={"cost_centre": "4711"},
+            usage_source="reported",
+            total_tokens=10 * number,
+            cost=Decimal("0.01") * number,
+            currency="EUR",
+            request_body='{"messages": []}',
+        )
+        for number in range(4)
+    ]
+    ledger.post(calls, "relay-0", "4")
+    yield Gateway(ledger)
+    ledger.close()
+
+
+@pytest.fixture(scope="session")
+def make_relay() -> Callable[..., RelayStatus]:
+    """A relay that is well, unless something else is asked for; the rest goes to its journal's status."""
+
+    def make(
+        name: str = "relay-0", *, age: float | None = 0.5, lag_bytes: int | None = None, **journal: Any
+    ) -> RelayStatus:
+        status: dict[str, Any] = {
+            "replica": name,
+            "written_at": NOW,
+            "running": True,
+            "records_written": 7,
+            "bytes_written": 700,
+            "commits": 3,
+            "last_commit_ms": 1.5,
+            "waiting_records": 0,
+            "waiting_bytes": 0,
+            "content_shed": 0,
+            "records_lost": 0,
+            "failing_since": None,
+            "last_error": None,
+        }
+        return RelayStatus(
+            name=name,
+            fresh=age is not None and age < 5,
+            age=age,
+            gauges={"active_calls": 2, "open_connections": 5},
+            journal=JournalStatus(**(status | journal)),
+            lag_bytes=lag_bytes,
+        )
+
+    return make

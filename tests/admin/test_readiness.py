@@ -1,0 +1,60 @@
+"""Ready, or not ready and why."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from tokenweir.errors import TokenweirError
+
+
+def failing(gateway: Any) -> dict[str, str]:
+    """The checks that failed, with their reasons. None failed if and only if the answer is 200."""
+    answer = gateway.ask("/readyz")
+    failed = {check["name"]: check["message"] for check in answer.json()["checks"] if not check["ok"]}
+    assert answer.status_code == (503 if failed else 200)
+    return failed
+
+
+def test_a_gateway_that_is_well_is_ready(gateway: Any, make_relay: Any) -> None:
+    gateway.relays = [make_relay(lag_bytes=0)]
+    assert failing(gateway) == {}
+    names = [check["name"] for check in gateway.ask("/readyz").json()["checks"]]
+    assert names == ["relays", "journal of relay-0", "ledger"]
+
+
+def test_before_the_first_relay_has_spoken_it_is_not(gateway: Any) -> None:
+    assert failing(gateway) == {"relays": "0 of 1 have said within seconds that they are well"}
+
+
+def test_a_relay_that_fell_silent_is_named(gateway: Any, make_relay: Any) -> None:
+    gateway.expected_relays = 3
+    gateway.relays = [make_relay(), make_relay("relay-1", age=42.4), make_relay("relay-2", age=None)]
+    reason = failing(gateway)["relays"]
+    assert reason.startswith("1 of 3 have said")
+    assert "relay-1 did 42 s ago; relay-2 never did" in reason
+
+
+def test_a_relay_of_former_times_is_not_waited_for(gateway: Any, make_relay: Any) -> None:
+    gateway.relays = [make_relay(), make_relay("relay-1", age=86400.0)]
+    assert failing(gateway) == {}
+
+
+def test_a_journal_whose_disk_takes_nothing(gateway: Any, make_relay: Any) -> None:
+    since = datetime(2026, 3, 10, 11, 59, tzinfo=UTC)
+    gateway.relays = [make_relay(failing_since=since, last_error="No space left on device")]
+    assert failing(gateway) == {
+        "journal of relay-0": "its disk takes nothing since 11:59:00 UTC: No space left on device"
+    }
+
+
+def test_a_ledger_that_is_behind(gateway: Any, make_relay: Any) -> None:
+    gateway.relays = [make_relay(lag_bytes=300 * 1024**2)]
+    assert failing(gateway) == {"ledger": "is behind; not posted yet: 300 MB of relay-0"}
+
+
+def test_a_ledger_that_takes_nothing(gateway: Any, make_relay: Any) -> None:
+    def fail() -> None:
+        raise TokenweirError("the ledger failed: No space left on device")
+
+    gateway.relays = [make_relay()]
+    gateway.catch_up = fail
+    assert failing(gateway) == {"ledger": "the ledger failed: No space left on device"}
