@@ -8,6 +8,6 @@ counting.py how many tokens a text is, whatever the text
 
 from .counting import count
 from .models import encoding_name
-from .shipped import load, verify
+from .shipped import ENCODINGS, load, verify
 
-__all__ = ["count", "encoding_name", "load", "verify"]
+__all__ = ["ENCODINGS", "count", "encoding_name", "load", "verify"]

@@ -16,7 +16,7 @@ import tiktoken
 
 from ..errors import ConfigError
 
-__all__ = ["SHIPPED", "Vocabulary", "load", "verify"]
+__all__ = ["ENCODINGS", "SHIPPED", "Vocabulary", "load", "verify"]
 
 
 class Vocabulary(msgspec.Struct, frozen=True):
@@ -59,6 +59,8 @@ SHIPPED = {
     ),
 }
 
+ENCODINGS = tuple(SHIPPED)
+
 _loaded: dict[str, tiktoken.Encoding] = {}
 _loading = Lock()
 
@@ -70,7 +72,10 @@ def verify() -> None:
 
 
 def load(name: str) -> tiktoken.Encoding:
-    """The encoding of that name, built once per process (about a fifth of a second) and shared by threads."""
+    """The encoding of that name, built once per process (about a fifth of a second) and shared by threads.
+
+    Proves its file as ``verify`` does.
+    """
     encoding = _loaded.get(name)
     if encoding is None:
         with _loading:
