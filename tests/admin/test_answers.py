@@ -123,14 +123,18 @@ def test_a_mistake_in_a_query_is_explained(gateway: Any, body: bytes, hint: str)
     ("path", "method", "body"),
     [
         ("/api/calls", "GET", None),
-        ("/api/calls/late", "GET", None),
+        ("/api/calls/from-the-journal", "GET", None),
         ("/api/usage", "GET", None),
         ("/api/query", "POST", {"sql": "SELECT call_id, caller FROM calls"}),
     ],
 )
 def test_what_is_still_in_the_journal_is_in_the_answer(gateway: Any, path: str, method: str, body: Any) -> None:
-    gateway.waiting = [CallRecord(call_id="late", started_at=datetime(2026, 3, 10, tzinfo=UTC), caller="late")]
-    assert "late" in gateway.ask(path, method, json=body).text
+    gateway.waiting = [
+        CallRecord(call_id="from-the-journal", started_at=datetime(2026, 3, 10, tzinfo=UTC), caller="from-the-journal")
+    ]
+    answer = gateway.ask(path, method, json=body)
+    assert answer.status_code == 200
+    assert "from-the-journal" in answer.text
 
 
 def test_the_event_loop_waits_for_no_journal_and_no_ledger(gateway: Any) -> None:

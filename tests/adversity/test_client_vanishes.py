@@ -44,7 +44,9 @@ def read_events(client: RawClient, count: int) -> bytes:
     return seen
 
 
-@pytest.mark.parametrize("leave", [RawClient.close, RawClient.reset, RawClient.half_close], ids=lambda way: way.__name__)
+@pytest.mark.parametrize(
+    "leave", [RawClient.close, RawClient.reset, RawClient.half_close], ids=lambda way: way.__name__
+)
 def test_client_vanishes_mid_stream(world: World, leave: Callable[[RawClient], None]) -> None:
     relay = world.relay()
     with RawClient(relay.address) as client:

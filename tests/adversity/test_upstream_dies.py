@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from support.raw_client import RawClient, chat_request, upload_head
+from support.relay_thread import RelayThread
 from support.scripted import Line
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, answer, chunked, frame
 from support.world import World
@@ -13,6 +14,20 @@ from tokenweir.simulator import Script
 
 EVENTS = [frame("Water "), frame("flows "), frame("over.")]
 WHOLE = b'{"id":"a","model":"gpt-4o","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":9,"total_tokens":16}}'
+
+
+def wait_until_held_back(relay: RelayThread) -> None:
+    """Until the one client's body has not moved in any of a hundred looks, because it may not."""
+    still, before = 0, 0
+
+    def looked() -> bool:
+        nonlocal still, before
+        (client,) = relay.process.relay.clients
+        still = still + 1 if client._body_paused and client._bytes_seen == before else 0
+        before = client._bytes_seen
+        return still == 100
+
+    relay.until(looked)
 
 
 def close(line: Line) -> None:
@@ -197,9 +212,7 @@ def test_upstream_gives_no_answer_that_can_be_read(world: World, play: Callable[
 
 
 @pytest.mark.parametrize("play", DEATHS, ids=lambda play: play.__name__)
-def test_upstream_gives_no_answer_and_the_second_target_takes_over(
-    world: World, play: Callable[[Line], None]
-) -> None:
+def test_upstream_gives_no_answer_and_the_second_target_takes_over(world: World, play: Callable[[Line], None]) -> None:
     relay = world.relay(world.upstream(play), then_sim=True)
     with RawClient(relay.address) as client:
         client.send(chat_request(None, world.named("second"), deployment="faulty"))
@@ -302,16 +315,14 @@ def test_upstream_answers_before_the_upload_has_come_whole(world: World) -> None
 
 
 def test_upstream_answers_while_the_upload_is_held_back_and_then_reads_on(world: World) -> None:
-    size, got = 24_000_000, 0
+    size = 24_000_000
     held_back = threading.Event()
 
     def play(line: Line) -> None:
-        nonlocal got
         line.read_head()
         held_back.wait(20)
         line.send(STREAM_HEAD + chunked(frame("began")))
-        while got < size:
-            got += len(line.socket.recv(1 << 20))
+        assert line.read(size) == b"x" * size
         line.send(chunked(frame("all there"), DONE) + LAST_CHUNK)
 
     relay = world.relay(world.upstream(play))
@@ -319,7 +330,7 @@ def test_upstream_answers_while_the_upload_is_held_back_and_then_reads_on(world:
         client.send(upload_head(size, deployment="faulty"))
         sending = threading.Thread(target=client.send, args=[b"x" * size])
         sending.start()
-        relay.until(lambda: [one for one in relay.process.relay.clients if one._body_paused])
+        wait_until_held_back(relay)
         held_back.set()
         assert b"all there" in client.read_answer().body
         sending.join()
@@ -327,29 +338,26 @@ def test_upstream_answers_while_the_upload_is_held_back_and_then_reads_on(world:
 
 
 def test_upstream_answers_while_the_upload_still_comes_and_reads_on(world: World) -> None:
-    got = b""
+    size = 3_000_000
 
     def play(line: Line) -> None:
-        nonlocal got
         line.read_head()
         line.send(STREAM_HEAD + chunked(frame("began")))
-        while len(got) < 3_000_000:
-            got += line.socket.recv(1 << 20)
+        assert line.read(size) == b"x" * size
         line.send(chunked(frame("all there"), DONE) + LAST_CHUNK)
 
     relay = world.relay(world.upstream(play))
     with RawClient(relay.address) as client:
-        client.send(upload_head(3_000_000, deployment="faulty"))
+        client.send(upload_head(size, deployment="faulty"))
         assert client.read_head()[0] == 200
-        client.send(b"x" * 3_000_000)
+        client.send(b"x" * size)
         seen = b""
         while piece := client.read_chunk():
             seen += piece
         assert b"all there" in seen
     record = relay.record()
 
-    assert got == b"x" * 3_000_000
-    assert (record.outcome, record.bytes_in) == ("completed", 3_000_000)
+    assert (record.outcome, record.bytes_in) == ("completed", size)
     assert USAGE not in seen
 
 
@@ -364,7 +372,7 @@ def test_upstream_does_not_take_an_upload(world: World) -> None:
         client.send(upload_head(50_000_000, deployment="faulty"))
         sending = threading.Thread(target=send_until_refused, args=[client])
         sending.start()
-        relay.until(lambda: [one for one in relay.process.relay.clients if one._body_paused])
+        wait_until_held_back(relay)
         relay.jump(299)
         assert relay.inside(lambda: len(relay.process.relay.walks)) == 1
         relay.jump(2)

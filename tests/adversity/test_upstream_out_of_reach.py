@@ -81,7 +81,13 @@ def test_upstream_does_not_begin_to_answer_in_time(world: World) -> None:
 
 @pytest.mark.parametrize(
     "status",
-    ["429 Too Many Requests", "500 Internal Server Error", "502 Bad Gateway", "503 Service Unavailable", "599 Simulated"],
+    [
+        "429 Too Many Requests",
+        "500 Internal Server Error",
+        "502 Bad Gateway",
+        "503 Service Unavailable",
+        "599 Simulated",
+    ],
 )
 def test_the_second_target_takes_over_when_the_first_has_no_room(world: World, status: str) -> None:
     relay = world.relay(world.upstream(saying(broken(status))), then_sim=True)

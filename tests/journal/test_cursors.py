@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tokenweir.errors import JournalError
-from tokenweir.journal import load_cursor, remove_passed_segments, save_cursor
+from tokenweir.journal import bytes_behind, load_cursor, remove_passed_segments, save_cursor
 from tokenweir.journal.directory import segment_numbers, segment_path
 from tokenweir.journal.position import Position
 
@@ -91,3 +91,13 @@ def test_a_missing_directory_is_an_error_with_advice(tmp_path: Path) -> None:
 def test_a_cursor_below_a_file_is_an_error_with_advice(blocked: Path) -> None:
     with pytest.raises(JournalError, match=r"correct \[journal\] directory"):
         load_cursor(blocked, "ledger")
+
+
+def test_a_consumer_is_behind_by_what_it_has_not_taken_care_of(tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / f"{number:020d}.twj").write_bytes(b"x" * 100)
+    assert bytes_behind(tmp_path, "ledger") == 200
+    save_cursor(tmp_path, "ledger", f"{1:020d}:60")
+    assert bytes_behind(tmp_path, "ledger") == 140
+    save_cursor(tmp_path, "ledger", f"{2:020d}:100")
+    assert bytes_behind(tmp_path, "ledger") == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tokenweir.errors import QueryError
-from tokenweir.ledger import Ledger
+from tokenweir.ledger import Ledger, LedgerError
 from tokenweir.ledger.duckdb_file import DuckDBFile
 from tokenweir.ledger.sandbox import AT_ONCE, ROWS, Sandbox
 from tokenweir.records import CallRecord
@@ -140,20 +140,17 @@ def test_the_ledgers_own_limit_on_rows(ledger: Ledger) -> None:
         "SELECT * FROM 'https://example.org/data.csv'",
         "SELECT * FROM duckdb_secrets()",
         "SELECT getenv('PATH')",
-        "SELECT * FROM secret_list",
     ],
 )
 def test_nothing_can_be_changed_and_nothing_outside_be_seen(
     ledger: Ledger, make_call: MakeCall, tmp_path: Path, text: str
 ) -> None:
-    secret_list = [["a variable of this program"]]
     (tmp_path / "secret.csv").write_text("a,b\n1,2\n")
     ledger.post([make_call(caller="ada")], "relay-1", "1")
     before = sorted(path.name for path in tmp_path.iterdir())
 
     assert refusal(ledger.query_sql, text.format(tmp=tmp_path))
 
-    assert secret_list
     assert [call["caller"] for call in ledger.calls()] == ["ada"]
     assert ledger.position("x") is None
     assert ledger.query_sql("SHOW TABLES").rows == [
@@ -186,6 +183,15 @@ def test_nothing_can_be_changed_and_nothing_outside_be_seen(
 )
 def test_kql_that_is_more_than_a_question_is_refused(ledger: Ledger, text: str) -> None:
     assert refusal(ledger.query_kql, text).startswith("KQL: ")
+
+
+def test_a_name_means_a_table_and_no_variable_of_the_program() -> None:
+    file = DuckDBFile(":memory:")
+    with pytest.raises(LedgerError, match="Table with name private does not exist"), file.cursor() as cursor:
+        private = cursor.sql("SELECT 'known to this program only'")
+        assert private.columns
+        cursor.sql("SELECT * FROM private")
+    file.close()
 
 
 def test_mistakes_are_explained(ledger: Ledger) -> None:

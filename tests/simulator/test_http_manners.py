@@ -156,6 +156,7 @@ def test_a_body_that_is_not_json_is_refused(sim: HostedSimulator) -> None:
 
 def test_an_end_in_the_middle_of_a_stream_enters_it_and_leaves_nothing_behind(tmp_path: Path) -> None:
     ledger = tmp_path / "calls.jsonl"
+    before = set(threading.enumerate())
     with ExitStack() as client:
         with running_simulator(SimulatorSettings(ledger=str(ledger))) as sim:
             told = {"x-simulate": '{"hang_after": 2}'}
@@ -164,7 +165,7 @@ def test_an_end_in_the_middle_of_a_stream_enters_it_and_leaves_nothing_behind(tm
             next(response.iter_raw())
         entered = msgspec.json.decode(ledger.read_bytes(), type=SentCall)
     assert (entered.visible_tokens, entered.finished) == (6, False)
-    assert "simulator" not in [thread.name for thread in threading.enumerate()]
+    assert [thread.name for thread in set(threading.enumerate()) - before if thread.name == "simulator"] == []
 
 
 def test_an_address_in_use_and_a_missing_file_are_config_errors(sim: HostedSimulator, tmp_path: Path) -> None:

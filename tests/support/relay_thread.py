@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -58,6 +58,11 @@ class RelayThread:
         self._records: list[CallRecord] = []
         self.process: RelayProcess
         self.loop: asyncio.AbstractEventLoop
+        self.thread: threading.Thread
+
+    def tell_to_stop(self) -> None:
+        """As SIGTERM does."""
+        self.loop.call_soon_threadsafe(self.process.stop)
 
     def jump(self, seconds: float) -> None:
         """Lets the sweeper look, then time pass, and the sweeper look again."""
@@ -144,7 +149,7 @@ def running_relay(
         relay.loop.call_soon(ready.set)
         await relay.process.run(listener)
 
-    thread = threading.Thread(target=lambda: uvloop.run(serve()), name="relay")
+    thread = relay.thread = threading.Thread(target=lambda: uvloop.run(serve()), name="relay")
     thread.start()
     try:
         if not ready.wait(_PATIENCE):
@@ -153,7 +158,8 @@ def running_relay(
         relay.url = f"{'https' if config.server.certificate else 'http'}://127.0.0.1:{relay.address[1]}"
         yield relay
     finally:
-        if ready.is_set():
-            relay.loop.call_soon_threadsafe(relay.process.stop)
+        if ready.is_set() and thread.is_alive():
+            with suppress(RuntimeError):  # its loop has just come to its end
+                relay.tell_to_stop()
         thread.join(_PATIENCE)
         listener.close()

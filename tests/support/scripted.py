@@ -33,10 +33,20 @@ class Line:
         """A request's head and its body, which must have a length."""
         head = self.read_head()
         length = next((int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:")), 0)
-        while len(self._read) < length:
-            self._more()
-        body, self._read = self._read[:length], self._read[length:]
-        return head, body
+        return head, self.read(length)
+
+    def read(self, size: int) -> bytes:
+        """So many bytes of what comes."""
+        pieces, held = [self._read], len(self._read)
+        while held < size:
+            piece = self.socket.recv(1 << 20)
+            if not piece:
+                raise EOFError
+            pieces.append(piece)
+            held += len(piece)
+        whole = b"".join(pieces)
+        self._read = whole[size:]
+        return whole[:size]
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)

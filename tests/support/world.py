@@ -1,6 +1,7 @@
 """A world for bad days: a simulator, upstreams that misbehave, relays, and what was logged meanwhile."""
 
 import logging
+import ssl
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from tokenweir.deployments import DeploymentSettings, TargetSettings
 from tokenweir.simulator import HostedSimulator, SentCall
 from tokenweir.upstream import CredentialSettings, UpstreamSettings
 
+from .disks import small_disk
 from .raw_client import RawClient, chat_request
 from .relay_thread import RelayThread, running_relay
 from .scripted import Play, ScriptedUpstream, scripted
@@ -40,6 +42,8 @@ class World:
         self.folder = folder
         self.sim = sim
         self.errors = Errors()
+        self.tls: ssl.SSLContext | None = None
+        """What the check's own client trusts, where the relays speak TLS."""
         self._run = uuid4().hex
         self._stack = stack
         self._relays: list[RelayThread] = []
@@ -48,11 +52,16 @@ class World:
         """An upstream of which each connection is played by ``play``."""
         return self._stack.enter_context(scripted(play))
 
+    def small_disk(self) -> Path:
+        """A disk of 1 MB."""
+        return self._stack.enter_context(small_disk(self.folder / "disk"))
+
     def relay(
         self,
         *faulty: str | ScriptedUpstream,
         then_sim: bool = False,
         upstream_settings: dict[str, Any] | None = None,
+        folder: Path | None = None,
         **options: Any,
     ) -> RelayThread:
         """A relay in front of the simulator.
@@ -69,7 +78,7 @@ class World:
         if faulty:
             deployments.append(DeploymentSettings("faulty", targets if then_sim else targets[:-1]))
         options.setdefault("deployments", deployments)
-        relay = self._stack.enter_context(running_relay(self.folder, upstreams, **options))
+        relay = self._stack.enter_context(running_relay(folder or self.folder, upstreams, **options))
         self._relays.append(relay)
         return relay
 
@@ -90,15 +99,16 @@ class World:
         return [call for call in self.sim.calls if (call.client_request_id or "").startswith(self._run)]
 
     def check(self) -> None:
-        """Every relay answers one more call, records it and nothing else, and has nothing left over."""
+        """Every relay that is still up answers one more call, records it and nothing else, and has nothing
+        left over."""
         for relay in self._relays:
-            if not relay.process.relay.is_stopping:
-                _assert_well(relay)
+            if relay.thread.is_alive() and relay.process.journal.accepts_calls:
+                _assert_well(relay, self.tls)
 
 
-def _assert_well(relay: RelayThread) -> None:
+def _assert_well(relay: RelayThread, tls: ssl.SSLContext | None) -> None:
     before = len(relay.records(0))
-    with RawClient(relay.address) as client:
+    with RawClient(relay.address, tls) as client:
         client.send(chat_request())
         assert client.read_answer().status == 200
     assert [record.outcome for record in relay.records(before + 1)[before:]] == ["completed"]

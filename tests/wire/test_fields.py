@@ -105,10 +105,18 @@ def test_framing_comes_once_in_any_direction(strict: bool) -> None:
         new_reader(strict=strict).read_lines([b"Host: a", b"Host: a"])
 
 
-def test_a_caller_who_says_two_things_is_refused() -> None:
-    with pytest.raises(ValueError, match="x-id comes twice with different values") as refused:
-        new_reader().read_lines([b"X-Id: one", b"X-Id: two"])
-    assert "one" not in str(refused.value).replace("comes", "")
+def test_a_caller_with_two_keys_is_refused_and_neither_is_repeated() -> None:
+    reader = LineReader(read=frozenset([b"api-key"]), stays=frozenset(), forget=frozenset(), strict=True)
+    with pytest.raises(ValueError, match="api-key comes twice with different values") as refused:
+        reader.read_lines([b"api-key: first-key", b"API-Key: second-key"])
+    assert "first" not in str(refused.value)
+    assert "second" not in str(refused.value)
+
+
+def test_of_two_trace_contexts_the_first_is_read_and_both_travel() -> None:
+    fields, kept = new_reader().read_lines([b"X-Id: one", b"X-Id: two"])
+    assert fields == {b"x-id": b"one"}
+    assert kept == [b"X-Id: one", b"X-Id: two"]
 
 
 def test_an_answer_that_says_two_things_is_handed_on_with_both() -> None:

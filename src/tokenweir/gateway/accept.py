@@ -5,6 +5,9 @@ One request at a time: what a client pipelines waits, and when too much waits th
 
 import asyncio
 import json
+import os
+import socket
+import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
@@ -90,7 +93,7 @@ def read_body(request: Request, body: bytes) -> None:
         return
     try:
         members = _decode_members(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         lenient = _read_leniently(body)
         if lenient is not None:
             members = lenient
@@ -107,14 +110,16 @@ def read_body(request: Request, body: bytes) -> None:
 
 def _read_leniently(body: bytes) -> _Members | None:
     """What the strict decoder refuses and upstreams accept: half of a surrogate pair, as JavaScript sends it
-    when it cuts an emoji in two, or a byte order mark."""
+    when it cuts an emoji in two. In a member that is read it becomes a ``?``: no record and no answer of ours
+    could hold it."""
     try:
-        members = json.loads(body)
-    except ValueError:
+        members = json.loads(body.decode())
+        if not isinstance(members, dict):
+            return None
+        wanted = {name: members.get(name) for name in _Members.__struct_fields__}
+        return _decode_members(json.dumps(wanted, ensure_ascii=False).encode(errors="replace"))
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(members, dict):
-        return None
-    return _Members(members.get("model"), members.get("stream"), members.get("stream_options"))
 
 
 class ClientConnection(asyncio.Protocol):
@@ -199,6 +204,11 @@ class ClientConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(data)
 
+    def flush(self) -> None:
+        head, self._head = self._head, b""
+        if head:
+            self._send(head)
+
     def finish(self) -> None:
         if self._chunked:
             self._send(self._head + b"0\r\n\r\n")
@@ -219,7 +229,7 @@ class ClientConnection(asyncio.Protocol):
             self._head = b""
         if self._transport is not None:
             if self._http_1_0:
-                self._transport.abort()  # a plain close would look like the end
+                _reset(self._transport)  # a plain close would look like the end
             else:
                 self._transport.close()
 
@@ -396,6 +406,13 @@ class ClientConnection(asyncio.Protocol):
     def _send(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Closes so that the kernel sends RST: with a linger time of zero (socket(7))."""
+    with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 def unreadable_head() -> RequestHead:

@@ -84,6 +84,7 @@ class Forwarder:
         if self._stripper is not None:
             data = self._stripper.feed(data)
             if not data:
+                self._client.flush()
                 return
         if self._holds_end:
             data = self._held + data

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ..errors import JournalError
 from .directory import segment_numbers, segment_path, unusable
-from .position import parse_position
+from .position import START, parse_position
 
-__all__ = ["load_cursor", "remove_passed_segments", "save_cursor"]
+__all__ = ["bytes_behind", "load_cursor", "remove_passed_segments", "save_cursor"]
 
 CURSORS_NAME = "cursors"
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
@@ -34,6 +34,23 @@ def save_cursor(directory: Path, name: str, position: str) -> None:
         new.replace(path)
     except OSError as error:
         raise unusable(directory, error) from error
+
+
+def bytes_behind(directory: Path, name: str) -> int:
+    """How much of a journal a consumer has not taken care of yet, in bytes; segment headers count too."""
+    saved = load_cursor(directory, name)
+    position = parse_position(saved) if saved is not None else START
+    behind = 0
+    for number in segment_numbers(directory):
+        try:
+            size = segment_path(directory, number).stat().st_size
+        except FileNotFoundError:
+            continue  # passed and removed since the directory was listed
+        if number > position.segment:
+            behind += size
+        elif number == position.segment:
+            behind += max(0, size - position.offset)
+    return behind
 
 
 def load_cursor(directory: Path, name: str) -> str | None:

@@ -22,6 +22,7 @@ __all__ = ["DuckDBFile"]
 
 _HELD = re.compile(r"lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
+# Without external access a name in a query means a table: neither a file nor a variable of this program.
 # The memory is the engine's buffers and what queries sort and hash; its default is 80 % of the machine,
 # which the relays share. Larger intermediates go to disk beside the ledger, where the journal may live too.
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -30,11 +31,9 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "max_temp_directory_size": "4GB",
 }
 
-# A name in a query means a table, never a variable of this program. After the last of these nothing can be
-# changed any more, but for the time that a typed query may take.
+# After the last of these nothing can be changed any more, but for the time that a typed query may take.
 _LOCK_DOWN = (
     "SET GLOBAL TimeZone = 'UTC'",
-    "SET GLOBAL python_enable_replacements = false",
     "SET allowed_configs = ['max_execution_time']",
     "SET lock_configuration = true",
 )

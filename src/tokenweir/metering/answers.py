@@ -89,14 +89,14 @@ def read_answer(data: bytes) -> Answer | None:
     """One JSON object as an answer, or None if it is none."""
     try:
         return _decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return _read_loosely(mend(data))
 
 
 def _read_loosely(data: bytes) -> Answer | None:
     try:
         loose = _decode_loosely(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     return Answer(
         id=_convert(loose.id, str),

@@ -1,4 +1,5 @@
-"""Half characters in JSON: ``\\ud83d`` without its other half, as JavaScript writes a text cut inside an emoji.
+"""Half characters in JSON: ``\\ud83d`` without its other half, as JavaScript writes a text cut inside an emoji,
+or bytes that are no UTF-8.
 
 msgspec refuses such a document, as a strict reader may (RFC 8259, 8.2); upstreams take and send them.
 """
@@ -22,11 +23,21 @@ def decode(data: bytes) -> Any:
     for attempt in (bytes, mend):
         try:
             return _decode(attempt(data))
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             continue
     return None
 
 
 def mend(data: bytes) -> bytes:
-    """``data`` with every lone half replaced by U+FFFD; the very same object if there is none."""
+    """``data`` with everything that is no character replaced by U+FFFD; the very same object if all are."""
+    if not _is_utf8(data):
+        data = data.decode(errors="replace").encode()
     return _LONE.sub(rb"\\ufffd", data) if b"\\u" in data else data
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

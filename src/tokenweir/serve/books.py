@@ -7,6 +7,7 @@ it was read are committed together, so that after any crash every record is post
 import asyncio
 import logging
 import os
+import resource
 import socket
 import threading
 from pathlib import Path
@@ -17,7 +18,7 @@ import uvloop
 from ..admin import Metrics, RelayStatus, create_app
 from ..config import Config
 from ..errors import TokenweirError
-from ..journal import JournalReader, journal_directories, read_status, remove_passed_segments, save_cursor
+from ..journal import JournalReader, bytes_behind, journal_directories, read_status, remove_passed_segments, save_cursor
 from ..ledger import Ledger, open_ledger
 from ..records import Clock, SystemClock
 from .logs import configure_logging
@@ -36,6 +37,10 @@ _STALE_SECONDS = 5.0
 
 # Where the two share a core, the call under way comes before the book-keeping.
 _NICENESS = 5
+
+# Somebody's query may build a list of billions. DuckDB's own limit does not count a single huge value; this
+# makes it an error of that query instead of the end of the process.
+_MEMORY_BYTES = 8 * 1024**3
 
 _CURSOR = "ledger"
 
@@ -88,6 +93,7 @@ class Books:
             age=age,
             gauges=status.gauges if status is not None else {},
             journal=status,
+            lag_bytes=bytes_behind(directory, _CURSOR),
         )
 
 
@@ -101,7 +107,14 @@ def books_main(config: Config, listener: socket.socket) -> None:
     configure_logging("books")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     os.nice(_NICENESS)
+    _limit_memory()
     uvloop.run(_serve(config, listener))
+
+
+def _limit_memory() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = _MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, _MEMORY_BYTES)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
 async def _serve(config: Config, listener: socket.socket) -> None:

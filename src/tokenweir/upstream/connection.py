@@ -123,20 +123,7 @@ class UpstreamConnection(asyncio.Protocol):
         if not self._in_body:
             self._read_head(data)
             return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            if not self._ended:
-                self._break(f"its answer is not HTTP/1.1 ({error})")
-                return
-            self._has_extra = True
-        pieces = self._pieces
-        if self._ended:
-            self._hand_on_last(receiver)
-        elif pieces:
-            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            pieces.clear()
-            receiver.body_received(body)
+        self._hand_on(receiver, self._feed(data))
 
     def eof_received(self) -> None:
         if self._in_body and self._until_close and self.receiver is not None:
@@ -204,15 +191,37 @@ class UpstreamConnection(asyncio.Protocol):
         if receiver is None:
             return
         ended = self._ended = self._ended or self._is_head_request
-        head.is_followed = bool(rest) and not ended
+        broken = None if ended or not rest else self._feed(rest)
+        head.is_followed = bool(self._pieces) and not ended
         receiver.head_received(head)
         # The receiver may be another one now, or have let go of the connection.
         if self.receiver is None:
-            return
-        if ended:
+            self._pieces.clear()
+        elif ended:
             self._finish(self.receiver, reusable=not rest)
-        elif rest:
-            self.data_received(rest)
+        else:
+            self._hand_on(self.receiver, broken)
+
+    def _feed(self, data: bytes) -> str | None:
+        """Shows llhttp more of the body. Returns why it cannot be the body, if it cannot."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            if not self._ended:
+                return f"its answer is not HTTP/1.1 ({error})"
+            self._has_extra = True
+        return None
+
+    def _hand_on(self, receiver: Receiver, broken: str | None) -> None:
+        pieces = self._pieces
+        if self._ended:
+            self._hand_on_last(receiver)
+        elif pieces:
+            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            receiver.body_received(body)
+        if broken is not None and self.receiver is not None:
+            self._break(broken)
 
     def _hand_on_last(self, receiver: Receiver) -> None:
         body = b"".join(self._pieces[: self._whole])

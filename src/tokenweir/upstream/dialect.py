@@ -73,9 +73,12 @@ def _members(body: bytes) -> _Members:
     strict decoder does not) is read by the lenient one, and its members are written anew."""
     try:
         return _decode_members(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     try:
-        return {name: msgspec.Raw(json.dumps(value).encode()) for name, value in json.loads(body).items()}
-    except (ValueError, AttributeError) as error:
+        members = json.loads(body).items()
+        return {
+            name.encode(errors="replace").decode(): msgspec.Raw(json.dumps(value).encode()) for name, value in members
+        }
+    except (ValueError, AttributeError, RecursionError) as error:
         raise InvalidBody("The body could not be read as a JSON object.") from error

@@ -71,9 +71,9 @@ class LineReader:
             return first
         if name in _LISTS:
             return first + b", " + second
-        if self._strict:
+        if self._strict and name in _MEANINGFUL:
             raise ValueError(f"the header {name.decode()} comes twice with different values")
-        return first  # an answer is handed on whatever its lines say of each other
+        return first  # both lines are handed on, whatever they say of each other
 
     def _judge(self, line: bytes) -> FieldLine:
         match = self._line.fullmatch(line)
@@ -94,6 +94,7 @@ class LineReader:
 # The standard allows tabs around a value; around those that say where a body ends, not every reader does.
 _AROUND = {b"content-length": b" ", b"transfer-encoding": b" "}
 _FRAMING = frozenset([b"host", b"content-length", b"transfer-encoding"])
+_MEANINGFUL = frozenset([b"api-key", b"authorization", b"content-type", b"ocp-apim-subscription-key"])
 _LISTS = frozenset(
     [
         b"accept-encoding",

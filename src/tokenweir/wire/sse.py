@@ -106,6 +106,6 @@ def _is_extra(event: bytes) -> bool:
         return False
     try:
         frame = _decode_frame(data_of(event))
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return False
     return frame.usage is not None and frame.choices == []
