@@ -193,3 +193,17 @@ def test_a_port_that_is_taken_is_said_in_one_line(gateway: HostedGateway, config
     assert done.returncode == 2
     assert "cannot listen" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_every_metric_is_explained_and_nothing_else(gateway: HostedGateway) -> None:
+    call(gateway)
+    httpx.get(f"{gateway.admin_url}/api/usage")
+    text = ""
+    while "active_calls" not in text:  # until the relay has said how it is, within a second
+        text = httpx.get(f"{gateway.admin_url}/metrics").text
+    told = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    told = {name for name in told if not name.endswith("_created")}
+    page = (Path(__file__).resolve().parents[2] / "docs/reference/metrics.md").read_text("utf-8")
+    explained = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
+
+    assert told == explained
