@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from support.world import World
 
+from support.world import World
 from tokenweir.simulator import HostedSimulator, running_simulator
 
 

@@ -6,6 +6,7 @@ import threading
 from hashlib import sha256
 
 import pytest
+
 from support.raw_client import RawClient, chat_request
 from support.relay_thread import RelayThread
 from support.scripted import Line

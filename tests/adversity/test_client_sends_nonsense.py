@@ -3,6 +3,7 @@
 import ssl
 
 import pytest
+
 from support.raw_client import RawClient, chat_request, upload_head
 from support.relay_thread import KEY, RelayThread
 from support.scripted import Line

@@ -4,12 +4,12 @@ import threading
 from collections.abc import Callable
 
 import pytest
+
 from support.raw_client import RawClient, chat_request, upload_head
 from support.relay_thread import KEY
 from support.scripted import Line, Play
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, chunked, frame
 from support.world import World
-
 from tokenweir.deployments import Catalogue, DeploymentSettings, TargetSettings
 from tokenweir.policy import CallerSettings, hash_key
 from tokenweir.simulator import Script
@@ -177,6 +177,26 @@ def test_client_vanishes_before_the_answer_began(world: World, policy: str) -> N
         assert (record.input_tokens, record.output_tokens) == (usual.input_tokens, 0)
     else:
         assert (record.status, record.usage_source, record.total_tokens) == (200, "reported", 16)
+
+
+@pytest.mark.parametrize("policy", ["cancel", "drain"])
+def test_client_vanishes_before_anybody_was_asked(world: World, policy: str) -> None:
+    connected = threading.Event()
+
+    def play(line: Line) -> None:
+        line.socket.recv(1)  # the first byte of a TLS handshake that comes to nothing
+        connected.set()
+        line.wait_closed()
+
+    upstream = world.upstream(play)
+    relay = world.relay(upstream.url.replace("http", "https"), server={"on_client_gone": policy})
+    with RawClient(relay.address) as client:
+        client.send(chat_request(deployment="faulty"))
+        assert connected.wait(20)
+    upstream.wait_for_end()
+    record = relay.record()
+
+    assert (record.outcome, record.status, record.attempts, record.usage_source) == ("client_gone", None, 0, "none")
 
 
 def test_client_vanishes_while_its_body_is_being_sent(world: World) -> None:

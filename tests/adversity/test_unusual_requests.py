@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import trustme
+
 from support.raw_client import RawClient, chat_request, get_request, upload_head
 from support.relay_thread import KEY
 from support.scripted import Line
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, answer, chunked, frame
 from support.world import World
-
 from tokenweir.simulator import Script, SimulatorSettings, running_simulator
 
 BODY = b'{"messages":[{"role":"user","content":"What does a weir do?"}]}'

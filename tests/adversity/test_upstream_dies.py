@@ -4,12 +4,12 @@ import threading
 from collections.abc import Callable
 
 import pytest
+
 from support.raw_client import RawClient, chat_request, upload_head
 from support.relay_thread import RelayThread
 from support.scripted import Line
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, answer, chunked, frame
 from support.world import World
-
 from tokenweir.simulator import Script
 
 EVENTS = [frame("Water "), frame("flows "), frame("over.")]

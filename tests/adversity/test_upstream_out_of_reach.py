@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+
 from support.raw_client import RawClient, chat_request, upload_head
 from support.scripted import Line, Play
 from support.servers import closed_port

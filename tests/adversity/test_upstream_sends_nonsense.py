@@ -3,6 +3,7 @@
 import zlib
 
 import pytest
+
 from support.raw_client import RawClient, chat_request
 from support.scripted import Line, Play
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, answer, chunked, frame
@@ -17,7 +18,7 @@ NONSENSE = {
     "an array": b"[1,2,3]",
     "null": b"null",
     "bytes that are no UTF-8": b'{"id":"\xff\xfe","model":"\xc3","choices":[{"message":{"content":"\xf0\x9f"}}]}',
-    "half an emoji": b'{"id":"a","model":"\\ud83d","choices":[{"message":{"content":"\\ud83d"}}],"usage":{"a":"\\ude00"}}',
+    "half an emoji": b'{"model":"\\ud83d","choices":[{"message":{"content":"\\ud83d"}}],"usage":{"a":"\\ude00"}}',
     "UTF-16": '{"usage":{"prompt_tokens":1}}'.encode("utf-16"),
     "NUL bytes": b"\0" * 2000,
     "nested without end": b'{"choices":' + b"[" * DEEP,

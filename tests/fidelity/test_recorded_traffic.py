@@ -6,7 +6,6 @@ from pathlib import Path
 
 from support.relay_thread import KEY, running_relay
 from support.replay import Recording, replaying_upstream
-
 from tokenweir.records import CallRecord
 
 METERED = {"chat/completions", "completions", "embeddings"}
@@ -15,7 +14,7 @@ METERED = {"chat/completions", "completions", "embeddings"}
 def load(shared: Path) -> dict[str, Recording]:
     folder = shared / "recorded"
     entries = [json.loads(line) for line in (folder / "index.jsonl").read_text().splitlines()]
-    return {entry["file"]: Recording(folder, entry) for entry in entries if not entry["endpoint"] == "realtime"}
+    return {entry["file"]: Recording(folder, entry) for entry in entries if entry["endpoint"] != "realtime"}
 
 
 def call(connection: http.client.HTTPConnection, recording: Recording) -> tuple[int, dict[str, str], bytes]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from openai import AzureOpenAI, OpenAI
-from support.relay_thread import KEY, RelayThread, running_relay
 
+from support.relay_thread import KEY, RelayThread, running_relay
 from tokenweir.simulator import HostedSimulator, running_simulator
 
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+
 from support.relay_thread import KEY, RelayThread
 
 CURL = shutil.which("curl")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from openai import OpenAI
-from support.relay_thread import KEY, RelayThread, running_relay
 
+from support.relay_thread import KEY, RelayThread, running_relay
 from tokenweir.cli.real_model import running_model
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]

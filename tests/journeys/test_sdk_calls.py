@@ -13,8 +13,8 @@ from openai import (
     OpenAI,
     RateLimitError,
 )
-from support.relay_thread import KEY, RelayThread
 
+from support.relay_thread import KEY, RelayThread
 from tokenweir.records import CallRecord
 from tokenweir.simulator import HostedSimulator, SentCall
 

@@ -92,7 +92,7 @@ def replaying_upstream(recordings: dict[str, Recording]) -> Iterator[str]:
     thread = threading.Thread(target=loop.run_forever, name="replay")
     thread.start()
     try:
-        yield "http://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

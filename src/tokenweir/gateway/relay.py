@@ -173,6 +173,7 @@ class Relay:
         for walk in list(self.walks):
             walk.abort()
         if self._estimates:
+            self._all_estimated.clear()  # an estimate may have ended during the grace
             await self._all_estimated.wait()
         if self.walks:  # strict: the ends of their answers wait for the disk
             with suppress(TimeoutError):

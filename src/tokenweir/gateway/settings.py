@@ -18,7 +18,7 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: str = "127.0.0.1:8080"
     """Where callers come in. Beyond loopback somebody must have a key."""
     admin: str = "127.0.0.1:8081"
-    """Where the dashboard, the API and the metrics are."""
+    """Where the API, the metrics and the health checks are."""
     admin_token: str | None = None
     """Asked for as ``Authorization: Bearer`` on the admin port; required when it is not on loopback."""
     relays: int = 1

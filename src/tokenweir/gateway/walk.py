@@ -172,8 +172,8 @@ class Walk:
         if self._ending is not None:
             return
         self._client_left = True
-        if not (self._drains and self._body_whole):
-            self._give_up("client_gone", None)
+        if not (self._drains and self._body_whole and self._connection is not None):
+            self._give_up("client_gone", None)  # what nobody was asked for yet need not be asked for
             return
         self._drains_until = self._relay.clock.monotonic() + self._relay.settings.drain_time
         if self._forwarder is not None:

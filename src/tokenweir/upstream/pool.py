@@ -8,7 +8,7 @@ import asyncio
 import ssl
 from collections import deque
 
-from ..errors import UpstreamUnreachable
+from ..errors import ConfigError, UpstreamUnreachable
 from ..records import Clock
 from ..wire import ResponseHead
 from .connection import UpstreamConnection
@@ -168,6 +168,12 @@ class _Drain:
 
 
 def _tls_context(settings: UpstreamSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.ca_bundle)
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_bundle)
+    except OSError as error:
+        raise ConfigError(
+            f"upstream {settings.name!r}: ca_bundle {settings.ca_bundle!r} cannot be used ({error}); "
+            "it must be a PEM file of certificates"
+        ) from error
     context.set_alpn_protocols(["http/1.1"])
     return context
