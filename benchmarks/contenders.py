@@ -150,7 +150,7 @@ class Direct(Contender):
 
     @override
     def command(self, run: Path, port: int, *, tls: bool) -> list[str]:
-        raise NotImplementedError
+        raise AssertionError("there is nothing to start")
 
     @override
     @contextmanager

@@ -9,7 +9,8 @@ from support.scripted import Line, Play
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, answer, chunked, frame
 from support.world import World
 
-DEEP = 100_000
+# Beyond what any reader follows, and short enough to be looked at as one event.
+DEEP = 20_000
 
 NONSENSE = {
     "nothing": b"",

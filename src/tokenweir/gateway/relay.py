@@ -12,7 +12,7 @@ from ..metering import estimate
 from ..policy import Keyring
 from ..records import CallRecord, Clock, Usage
 from ..upstream import Upstream
-from .accept import ClientConnection
+from .client import ClientConnection
 from .familiar import Familiar
 from .request import Ending, Request
 from .settings import ServerSettings

@@ -1,0 +1,342 @@
+"""A client's connection: requests are read from it, and answers written to it.
+
+One request at a time: what a client pipelines waits, and when too much waits the connection is not read.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+from ..errors import Refusal, RequestTimeout
+from ..records import Clock
+from ..wire import END, RequestHead, RequestReader, head_bytes
+from .settings import ServerSettings
+
+if TYPE_CHECKING:
+    from .familiar import Familiar
+
+__all__ = ["ClientConnection", "RequestWalk"]
+
+# What may wait behind the request under way: a pipelined request or two. More stays in the kernel.
+_MAX_WAITING = 64 * 1024
+# After an answer that closes, the client may still be sending. Closing at once could reset the
+# connection before it has read the answer (RFC 9112, 9.6).
+_LINGER_SECONDS = 2.0
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class RequestWalk(Protocol):
+    """What the connection tells the walk of the request it is reading."""
+
+    def begin(self, head: RequestHead) -> None: ...
+
+    def serve(self, head: RequestHead, body: bytes) -> None:
+        """A whole request at once."""
+        ...
+
+    def refuse(self, refusal: Refusal) -> None: ...
+
+    def request_data(self, data: bytes) -> None: ...
+
+    def request_end(self) -> None: ...
+
+    def client_gone(self) -> None: ...
+
+    def client_paused(self, paused: bool) -> None: ...
+
+
+class ClientConnection(asyncio.Protocol):
+    """One client. Implements ``request.Client`` for the walk that is under way."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        clock: Clock,
+        new_walk: Callable[["ClientConnection"], RequestWalk],
+        opened: Callable[["ClientConnection"], None],
+        closed: Callable[["ClientConnection"], None],
+    ) -> None:
+        # for the process
+        self._settings = settings
+        self._clock = clock
+        self._new_walk = new_walk
+        self._opened = opened
+        self._closed = closed
+        # for the connection
+        self._transport: asyncio.Transport | None = None
+        self._reader = RequestReader(settings.max_head)
+        self._advancing = False
+        self._is_reading_paused = False
+        self._is_full = False
+        self._lingers_until = 0.0
+        self._bytes_seen = 0
+        self._requests = 0
+        self._mark: tuple[str, int, int] = ("idle", 0, 0)
+        self._quiet_since = 0.0
+        self.address: str | None = None
+        self.familiar: Familiar | None = None
+        self.is_stopping = False
+        # for the request
+        self._walk: RequestWalk | None = None
+        self._is_receiving = False
+        self._http_1_0 = False
+        self._closes = False
+        self._chunked = False
+        self._head = b""
+        self._body_paused = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._transport is None else "busy" if self._walk else "idle"
+        return f"<ClientConnection {self.address} {state}>"
+
+    @property
+    def is_idle(self) -> bool:
+        return self._walk is None
+
+    # --- request.Client ---
+
+    def continue_body(self) -> None:
+        self._send(_CONTINUE)
+
+    def respond(
+        self, line: bytes, fields: list[bytes], *, length: int | None, has_body: bool, is_followed: bool
+    ) -> None:
+        self._chunked = False
+        if length is not None:
+            fields.append(b"content-length: %d" % length)
+        elif has_body and self._http_1_0:
+            self._closes = True  # HTTP/1.0 knows no chunks; the close is the end
+        elif has_body:
+            fields.append(b"transfer-encoding: chunked")
+            self._chunked = True
+        if self._closes or self._is_receiving or self.is_stopping:
+            self._closes = True
+            fields.append(b"connection: close")
+        elif self._http_1_0:
+            fields.append(b"connection: keep-alive")
+        if is_followed:
+            self._head = head_bytes(line, fields)  # every write is a system call
+        else:
+            self._send(head_bytes(line, fields))
+
+    def write(self, data: bytes) -> None:
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if self._head:
+            data, self._head = self._head + data, b""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        head, self._head = self._head, b""
+        if head:
+            self._send(head)
+
+    def finish(self) -> None:
+        if self._chunked:
+            self._send(self._head + b"0\r\n\r\n")
+        elif self._head:
+            self._send(self._head)
+        self._head = b""
+        self._walk = None
+        if self._closes or self.is_stopping:
+            self._close_gently()
+        elif not self._advancing and (self._reader.waiting or self._is_reading_paused):
+            self._advance()
+
+    def break_off(self) -> None:
+        """What was passed on still reaches the client; the missing end is what it sees."""
+        self._walk = None
+        if self._head:
+            self._send(self._head)
+            self._head = b""
+        if self._transport is not None:
+            if self._http_1_0:
+                _reset(self._transport)  # a plain close would look like the end
+            else:
+                self._transport.close()
+
+    def close_after(self) -> None:
+        self._closes = True
+
+    def pause_body(self, paused: bool) -> None:
+        self._body_paused = paused
+        self._regulate()
+
+    # --- asyncio.Protocol ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self.address = peer[0] if isinstance(peer, tuple) else None
+        self._quiet_since = self._clock.monotonic()
+        self._opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._bytes_seen += len(data)
+        if self._lingers_until:
+            return
+        if self._walk is None and not self._is_full:
+            whole = self._reader.whole(data)
+            if whole is not None:
+                walk = self._begin(whole[0])
+                self._is_receiving = False
+                walk.serve(*whole)
+                return
+        self._reader.feed(data)
+        if not self._advancing:
+            self._advance()
+
+    def eof_received(self) -> None:
+        """A client that stops sending has left (as nginx sees it); the transport closes itself."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        walk, self._walk = self._walk, None
+        self._closed(self)
+        if walk is not None:
+            walk.client_gone()
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+        if self._walk is not None:
+            self._walk.client_paused(True)
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        if self._walk is not None:
+            self._walk.client_paused(False)
+        elif not self._advancing:
+            self._advance()
+
+    # --- called by the sweeper ---
+
+    def tick(self, now: float) -> None:
+        """Ends what lasts too long: a head that never comes whole, a body that stalls, an idle connection."""
+        if self._lingers_until:
+            if now >= self._lingers_until and self._transport is not None:
+                self._transport.abort()
+            return
+        phase = self._phase
+        mark = (phase, self._requests, self._progress(phase))
+        if mark != self._mark:  # a head's time runs from its first byte, a body's from its latest
+            self._mark, self._quiet_since = mark, now
+        quiet = now - self._quiet_since
+        limit = self._settings.request_timeout
+        if phase == "body" and quiet > limit and not self._body_paused:
+            self._malformed(RequestTimeout(f"The request's body stopped arriving for {limit:g} s."))
+        elif phase == "head" and quiet > limit:
+            self._malformed(RequestTimeout(f"The request's head did not arrive whole within {limit:g} s."))
+        elif phase == "idle" and quiet > self._settings.keep_alive and self._transport is not None:
+            if self._transport.is_closing():
+                self._transport.abort()  # it does not even take what was left for it
+            else:
+                self._transport.close()
+
+    def stop(self) -> None:
+        """Takes no further request: closes at once when idle, else after the answer under way."""
+        self.is_stopping = True
+        if self._walk is None:
+            self.close()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    # --- inside ---
+
+    @property
+    def _phase(self) -> Literal["idle", "head", "body", "answer"]:
+        if self._walk is None:
+            return "head" if self._reader.waiting and not self._is_full else "idle"
+        return "body" if self._is_receiving else "answer"
+
+    def _progress(self, phase: str) -> int:
+        """What moves while a client does its part: its body comes, or what was written for it goes."""
+        if phase == "body":
+            return self._bytes_seen
+        return self._transport.get_write_buffer_size() if phase == "idle" and self._transport is not None else 0
+
+    def _advance(self) -> None:
+        """Takes events for as long as the request under way wants them."""
+        self._advancing = True
+        try:
+            while self._transport is not None and not self._lingers_until and not self._transport.is_closing():
+                if self._is_full if self._walk is None else not self._is_receiving:
+                    break  # its answer comes first, and goes out first
+                event = self._reader.next()
+                if event is None:
+                    break
+                if isinstance(event, bytes):
+                    if self._walk is not None:
+                        self._walk.request_data(event)
+                elif event is END:
+                    self._is_receiving = False
+                    if self._walk is not None:
+                        self._walk.request_end()
+                else:
+                    head = cast(RequestHead, event)
+                    self._begin(head).begin(head)
+        except Refusal as refusal:
+            self._malformed(refusal)
+        finally:
+            self._advancing = False
+        self._regulate()
+
+    def _begin(self, head: RequestHead) -> RequestWalk:
+        self._http_1_0 = head.http_1_0
+        self._closes = not head.keep_alive
+        self._is_receiving = True
+        self._body_paused = False
+        self._requests += 1
+        walk = self._walk = self._new_walk(self)
+        return walk
+
+    def _malformed(self, refusal: Refusal) -> None:
+        """The bytes make no sense: answered, recorded, and the connection closes."""
+        self._closes = True
+        if self._walk is None:
+            self._http_1_0 = False
+            self._walk = self._new_walk(self)
+        self._walk.refuse(refusal)
+
+    def _regulate(self) -> None:
+        """Reads on, or lets the kernel hold the client back."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        too_much = self._body_paused or (not self._is_receiving and self._reader.waiting > _MAX_WAITING)
+        if too_much and not self._is_reading_paused:
+            transport.pause_reading()
+        elif not too_much and self._is_reading_paused:
+            transport.resume_reading()
+        self._is_reading_paused = too_much
+
+    def _close_gently(self) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        if not self._is_receiving and not self._reader.waiting:
+            transport.close()
+            return
+        self._lingers_until = self._clock.monotonic() + _LINGER_SECONDS
+        self._body_paused = False
+        self._is_receiving = True
+        self._regulate()
+        if transport.can_write_eof():
+            transport.write_eof()
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Closes so that the kernel sends RST: with a linger time of zero (socket(7))."""
+    with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
