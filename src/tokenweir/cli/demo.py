@@ -115,7 +115,7 @@ def _stay(gateway: "HostedGateway", key: str, model: str) -> None:
     from openai import AzureOpenAI
     client = AzureOpenAI(azure_endpoint="{gateway.url}", api_version="{_API_VERSION}", api_key="{key}")
 
-    curl -N {gateway.url}/openai/deployments/{model}/chat/completions?api-version={_API_VERSION} \\
+    curl -N '{gateway.url}/openai/deployments/{model}/chat/completions?api-version={_API_VERSION}' \\
       -H 'api-key: {key}' -H 'content-type: application/json' \\
       -d '{{"stream": true, "messages": [{{"role": "user", "content": "Hello"}}]}}'
 
