@@ -9,6 +9,7 @@ from support.relay_thread import KEY, RelayThread
 from support.scripted import Line
 from support.streams import STREAM_HEAD, chunked, frame
 from support.world import World
+from tokenweir.deployments import DeploymentSettings, TargetSettings
 
 PATH = b"/openai/deployments/gpt-4o/chat/completions?api-version=1"
 BODY = b'{"messages":[{"role":"user","content":"hi"}]}'
@@ -301,20 +302,24 @@ def test_a_body_is_no_json_object(world: World) -> None:
     assert len(world.sim.calls) == known
 
 
+HALVES = {
+    "model": b'{"model":"\\ud83d","messages":[{"role":"user","content":"\\ud83d"}]}',
+    "name": b'{"\\ud83d":1,"messages":[],"model":"gpt-4o","stream":true}',
+    "option": b'{"stream_options":{"\\ud83d":1},"messages":[],"model":"gpt-4o","stream":true}',
+}
+ALIAS = [DeploymentSettings("gpt-4o", [TargetSettings("sim", "gpt-4o-sweden")])]
+
+
+@pytest.mark.parametrize("deployments", [[], ALIAS], ids=["", "alias"])
 @pytest.mark.parametrize(
     "path", [PATH, b"/openai/v1/chat/completions", b"/openai/responses?api-version=1", b"/v1/files"]
 )
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"model":"\\ud83d","messages":[{"role":"user","content":"\\ud83d"}]}',
-        b'{"\\ud83d":1,"messages":[],"model":"gpt-4o","stream":true}',
-        b'{"stream_options":{"\\ud83d":1},"messages":[],"model":"gpt-4o","stream":true}',
-    ],
-    ids=["model", "name", "option"],
-)
-def test_half_an_emoji_in_the_wrong_place(world: World, path: bytes, body: bytes) -> None:
-    relay = world.relay(journal={"content": "full"})
+@pytest.mark.parametrize("name", HALVES)
+def test_half_an_emoji_in_the_wrong_place(
+    world: World, path: bytes, name: str, deployments: list[DeploymentSettings]
+) -> None:
+    body = HALVES[name]
+    relay = world.relay(journal={"content": "full"}, deployments=deployments)
     with RawClient(relay.address) as client:
         client.send(post(b"Content-Length: %d" % len(body), body=body, path=path))
         told = client.read_answer()

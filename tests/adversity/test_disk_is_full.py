@@ -3,7 +3,6 @@
 import json
 import os
 import select
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -221,38 +220,4 @@ def test_strict_a_client_that_vanishes_while_its_end_waits_is_recorded_once(worl
     record = relay.record()
 
     assert (record.outcome, record.usage_source, record.output_tokens) == ("completed", "reported", 5)
-    world.errors.taken()
-
-
-def test_strict_an_end_that_waits_leaves_other_calls_alone(world: World) -> None:
-    # Its upstream's connection carries the next call already, which must not be held back for this client.
-    disk = world.small_disk()
-    asked, go_on = threading.Event(), threading.Event()
-    large = answer(b'{"id":"%b"}' % (b"x" * 150_000))
-
-    def play(line: Line) -> None:
-        line.read_request()
-        line.send(large)
-        line.read_request()
-        assert line.number == 0
-        asked.set()
-        go_on.wait(20)
-        line.send(large)
-
-    relay = world.relay(world.upstream(play), folder=disk, journal=STRICT)
-    with RawClient(relay.address) as next_one, RawClient(relay.address, buffer=4096) as slow:
-        whole = chat_request(deployment="faulty", body=BODY)
-        next_one.send(whole[:-10])
-        relay.until(lambda: relay.process.relay.walks)  # let in while all was well
-        filler = fill_up(disk)
-        slow.send(whole)
-        wait_until_failing(relay)
-        next_one.send(whole[-10:])
-        assert asked.wait(20)
-        filler.unlink()
-        relay.until(lambda: len(relay.process.relay.walks) == 1)  # the slow one's end is on its way
-        go_on.set()
-        assert next_one.read_answer().status == 200
-        assert slow.read_answer().status == 200
-    assert [record.attempts for record in relay.records(2)] == [1, 1]
     world.errors.taken()

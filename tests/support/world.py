@@ -52,9 +52,9 @@ class World:
         """An upstream of which each connection is played by ``play``."""
         return self._stack.enter_context(scripted(play))
 
-    def small_disk(self) -> Path:
-        """A disk of 1 MB."""
-        return self._stack.enter_context(small_disk(self.folder / "disk"))
+    def small_disk(self, megabytes: int = 1) -> Path:
+        """A disk that is soon full."""
+        return self._stack.enter_context(small_disk(self.folder / "disk", megabytes))
 
     def relay(
         self,
