@@ -4,7 +4,8 @@ import asyncio
 import json
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 __all__ = ["Recording", "replaying_upstream"]
 
 _DROPPED = {"content-length", "transfer-encoding", "connection", "content-encoding", "keep-alive"}
+_PATIENCE = 20.0
 
 
 class Recording:
@@ -36,14 +38,28 @@ class Recording:
 
 
 class _Replay(asyncio.Protocol):
-    def __init__(self, recordings: dict[str, Recording], chance: random.Random) -> None:
+    transport: asyncio.Transport
+
+    def __init__(
+        self,
+        recordings: dict[str, Recording],
+        chance: random.Random,
+        opened: Callable[["_Replay"], None],
+        closed: Callable[["_Replay"], None],
+    ) -> None:
         self._recordings = recordings
         self._chance = chance
+        self._opened = opened
+        self._closed = closed
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self.transport = transport
+        self._opened(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._closed(self)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -69,11 +85,11 @@ class _Replay(asyncio.Protocol):
             lines.append(b"content-length: %d" % len(recording.body))
         else:
             lines.append(b"transfer-encoding: chunked")
-        self._transport.write(b"\r\n".join(lines) + b"\r\n\r\n")
+        self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n")
         for piece in self._pieces(recording.body):
-            self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if framing == "chunked" else piece)
+            self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if framing == "chunked" else piece)
         if framing == "chunked":
-            self._transport.write(b"0\r\n\r\n")
+            self.transport.write(b"0\r\n\r\n")
 
     def _pieces(self, body: bytes) -> Iterator[bytes]:
         start = 0
@@ -86,15 +102,45 @@ class _Replay(asyncio.Protocol):
 @contextmanager
 def replaying_upstream(recordings: dict[str, Recording]) -> Iterator[str]:
     """Its URL. A request names its recording (by file) in the header ``x-recording``."""
-    loop = asyncio.new_event_loop()
-    chance = random.Random(20261122)
-    server = loop.run_until_complete(loop.create_server(lambda: _Replay(recordings, chance), "127.0.0.1", 0))
-    thread = threading.Thread(target=loop.run_forever, name="replay")
+    upstream = _Upstream(recordings)
+    thread = threading.Thread(target=lambda: asyncio.run(upstream.serve()), name="replay")
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield upstream.url.result(_PATIENCE)
     finally:
-        loop.call_soon_threadsafe(loop.stop)
+        upstream.stop()
         thread.join()
+
+
+class _Upstream:
+    """Serves until told to stop, and ends when its last connection has."""
+
+    def __init__(self, recordings: dict[str, Recording]) -> None:
+        self.url: Future[str] = Future()
+        self._recordings = recordings
+        self._chance = random.Random(20261122)
+        self._open: set[_Replay] = set()
+        self._told = asyncio.Event()
+        self._one_less = asyncio.Event()
+
+    async def serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        server = await self._loop.create_server(self._connection, "127.0.0.1", 0)
+        self.url.set_result(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        await self._told.wait()
         server.close()
-        loop.close()
+        for replay in list(self._open):
+            replay.transport.abort()
+        while self._open:
+            self._one_less.clear()
+            await self._one_less.wait()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._told.set)
+
+    def _connection(self) -> "_Replay":
+        return _Replay(self._recordings, self._chance, self._open.add, self._closed)
+
+    def _closed(self, replay: "_Replay") -> None:
+        self._open.discard(replay)
+        self._one_less.set()
