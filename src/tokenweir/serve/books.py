@@ -18,9 +18,9 @@ import uvloop
 from ..admin import Metrics, RelayStatus, create_app
 from ..config import Config
 from ..errors import TokenweirError
-from ..journal import JournalReader, bytes_behind, journal_directories, read_status, remove_passed_segments, save_cursor
+from ..journal import Batch, JournalReader, bytes_behind, journal_directories, read_status, remove_passed_segments, save_cursor
 from ..ledger import Ledger, open_ledger
-from ..records import Clock, SystemClock
+from ..records import CallRecord, Clock, SystemClock
 from .logs import configure_logging
 from .relay import stop_with_parent
 
@@ -66,9 +66,15 @@ class Books:
         reader = self._readers.get(source)
         if reader is None:
             reader = self._readers[source] = JournalReader(directory, self._ledger.position(source))
-        new = 0
+        new, more = 0, True
         try:
-            while (batch := reader.read(_BATCH)).records:
+            # What is written meanwhile waits for the next time. A batch has a fixed price of some 15 ms, and on a
+            # busy relay the reader would never see the journal's end, only ever smaller batches.
+            while more:
+                batch = _gather(reader)
+                more = len(batch.records) >= _BATCH
+                if not batch.records:
+                    break
                 new += self._ledger.post(batch.records, source, batch.position)
                 save_cursor(directory, _CURSOR, batch.position)
                 remove_passed_segments(directory)
@@ -95,6 +101,16 @@ class Books:
             journal=status,
             lag_bytes=bytes_behind(directory, _CURSOR),
         )
+
+
+def _gather(reader: JournalReader) -> Batch:
+    """All that is there now, in one batch, or somewhat more than ``_BATCH`` records of it."""
+    records: list[CallRecord] = []
+    while True:
+        batch = reader.read(_BATCH)
+        records += batch.records
+        if not batch.records or len(records) >= _BATCH:
+            return Batch(records, batch.position)
 
 
 def catch_up(config: Config, ledger: Ledger) -> int:
