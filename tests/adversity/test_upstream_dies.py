@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
@@ -240,6 +241,93 @@ def test_a_connection_that_grew_stale_is_replaced_and_the_call_repeated_once(wor
 
     assert (first.attempts, second.attempts) == (1, 2)
     assert (second.outcome, second.usage_source) == ("completed", "reported")
+
+
+def test_of_many_stale_connections_only_one_is_met_and_the_call_repeated_on_a_fresh_one(world: World) -> None:
+    together = threading.Barrier(4)
+
+    def play(line: Line) -> None:
+        line.read_request()
+        if line.number < 4:
+            together.wait(20)
+            line.send(answer(WHOLE))
+            line.read_request()
+        line.socket.close()
+
+    relay = world.relay(world.upstream(play))
+    with ExitStack() as stack:
+        clients = [stack.enter_context(RawClient(relay.address)) for _ in range(4)]
+        for client in clients:
+            client.send(chat_request(deployment="faulty"))
+        assert [client.read_answer().status for client in clients] == [200] * 4
+        clients[0].send(chat_request(deployment="faulty"))
+        assert clients[0].read_answer().status == 502
+    assert [record.attempts for record in relay.records(5)] == [1, 1, 1, 1, 2]
+
+
+def test_a_connection_that_breaks_while_the_model_may_be_at_work_is_not_taken_for_stale(world: World) -> None:
+    asked, broken = threading.Event(), threading.Event()
+
+    def play(line: Line) -> None:
+        line.read_request()
+        line.send(answer(WHOLE))
+        line.read_request()
+        asked.set()
+        assert broken.wait(20)
+        line.socket.close()
+
+    relay = world.relay(world.upstream(play))
+    with RawClient(relay.address) as client:
+        client.send(chat_request(deployment="faulty"))
+        assert client.read_answer().status == 200
+        client.send(chat_request(deployment="faulty"))
+        assert asked.wait(20)
+        relay.jump(1)
+        broken.set()
+        assert client.read_answer().status == 502
+    assert [record.attempts for record in relay.records(2)] == [1, 1]
+
+
+def test_the_time_that_a_failed_target_took_is_not_the_gateways_own(world: World) -> None:
+    asked, jumped = threading.Event(), threading.Event()
+
+    def play(line: Line) -> None:
+        line.read_request()
+        asked.set()
+        assert jumped.wait(20)
+        line.send(answer(b"{}", status="503 Busy"))
+        line.wait_closed()
+
+    relay = world.relay(world.upstream(play), then_sim=True)
+    with RawClient(relay.address) as client:
+        client.send(chat_request(deployment="faulty"))
+        assert asked.wait(20)
+        relay.jump(5)
+        jumped.set()
+        assert client.read_answer().status == 200
+    record = relay.record()
+    assert record.attempts == 2 and record.latency_ms > 5000
+    assert record.gateway_ms < 5000
+
+
+def test_a_400_that_merely_quotes_the_caller_does_not_end_the_metering_of_others(world: World) -> None:
+    requests: list[bytes] = []
+
+    def play(line: Line) -> None:
+        for told in (b"Invalid value: 'stream_options'", b"Invalid value: 'stream_options'", b""):
+            requests.append(line.read_request()[1])
+            body = b'{"error":{"message":"%b"}}' % told
+            line.send(answer(body, status="400 Bad Request") if told else answer(WHOLE))
+        line.wait_closed()
+
+    relay = world.relay(world.upstream(play))
+    with RawClient(relay.address) as client:
+        client.send(chat_request(deployment="faulty", stream=True))
+        assert client.read_answer().status == 400
+        client.send(chat_request(deployment="faulty", stream=True))
+        assert client.read_answer().status == 200
+    assert [record.attempts for record in relay.records(2)] == [2, 1]
+    assert [b"include_usage" in body for body in requests] == [True, False, True]
 
 
 def test_a_connection_that_breaks_inside_an_answers_head_is_not_taken_for_stale(world: World) -> None:

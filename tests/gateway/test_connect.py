@@ -15,6 +15,7 @@ from tokenweir.gateway.connect import (
     framing,
     injects_usage,
     refuses_stream_options,
+    remember_refusal,
     upstream_body,
     upstream_head,
     verdict_on,
@@ -261,9 +262,17 @@ def test_usage_is_asked_for_where_a_stream_would_not_tell_it(request_: Request, 
 
 def test_a_deployment_that_refused_to_be_asked_is_not_asked_again() -> None:
     to = upstream()
-    to.refuses_stream_options.add("gpt-there")
+    remember_refusal(chat(STREAMED), TARGET, to)
     assert not injects_usage(chat(STREAMED), TARGET, to)
     assert injects_usage(chat(STREAMED), Target("sweden", "another"), to)
+    newer = "/openai/deployments/gpt/chat/completions?api-version=2"
+    assert injects_usage(chat(STREAMED, target=newer), TARGET, to)
+
+
+def test_your_data_refuses_to_be_asked_and_says_nothing_of_other_calls() -> None:
+    to = upstream()
+    remember_refusal(chat(b'{"model":"gpt","stream":true,"data_sources":[]}'), TARGET, to)
+    assert injects_usage(chat(STREAMED), TARGET, to)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from tokenweir.gateway.forward import Forwarder
 from tokenweir.metering import meter_for
 from tokenweir.records import Outcome
 from tokenweir.upstream import UpstreamConnection
+from tokenweir.wire import ResponseHeadReader
 
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n"
 
@@ -23,9 +24,7 @@ class Reader:
         self.head = b""
         self.written = b""
 
-    def respond(
-        self, line: bytes, fields: list[bytes], *, length: int | None, has_body: bool, is_followed: bool
-    ) -> None:
+    def respond(self, line: bytes, lines: bytes, *, length: int | None, has_body: bool, is_followed: bool) -> None:
         assert not self.head
         self.head = line
 
@@ -52,7 +51,7 @@ class Call:
     def __init__(self, *, holds_end: bool) -> None:
         self.outcomes: list[tuple[Outcome, str | None]] = []
         self.client = Reader()
-        self.connection = UpstreamConnection(Owner())
+        self.connection = UpstreamConnection(Owner(), ResponseHeadReader())
         self.transport = MemoryTransport(self.connection)
         self._clock = JumpingClock()
         self._holds_end = holds_end
@@ -73,7 +72,7 @@ class Call:
             self, self.client, self.connection, meter, None, self._clock, holds_end=self._holds_end
         )
         self.connection.receiver = self.forwarder
-        self.forwarder.start(recorder.head, [], is_head_request=False)
+        self.forwarder.start(recorder.head, b"", is_head_request=False)
 
     def forwarded(self, outcome: Outcome, error_code: str | None) -> None:
         self.outcomes.append((outcome, error_code))

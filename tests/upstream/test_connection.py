@@ -8,14 +8,14 @@ from hypothesis import given, strategies as st
 from support.http_bytes import cut, spoiled
 from support.receivers import MemoryTransport, Owner, Recorder
 from tokenweir.upstream import UpstreamConnection
-from tokenweir.wire import chunk
+from tokenweir.wire import ResponseHeadReader, chunk
 
 ASK = b"GET / HTTP/1.1\r\n\r\n"
 
 
 def connected() -> tuple[UpstreamConnection, MemoryTransport, Owner]:
     owner = Owner()
-    connection = UpstreamConnection(owner)
+    connection = UpstreamConnection(owner, ResponseHeadReader())
     return connection, MemoryTransport(connection), owner
 
 
@@ -200,6 +200,17 @@ def test_a_body_that_breaks_the_grammar_is_a_break() -> None:
     transport.deliver(b"zz\r\n")
     assert "not HTTP/1.1" in recorder.reasons[0]
     assert connection.is_closed
+
+
+def test_what_came_before_the_grammar_was_broken_is_handed_on() -> None:
+    for head_alone in (True, False):
+        connection, transport, _ = connected()
+        recorder = ask(connection)
+        head, body = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"3\r\nhel\r\nzz\r\n"
+        for data in (head, body) if head_alone else (head + body,):
+            transport.deliver(data)
+        assert recorder.body == b"hel" and "not HTTP/1.1" in recorder.reasons[0]
+        assert connection.is_closed
 
 
 def test_a_reset_inside_a_body_without_a_length_is_a_break_and_an_orderly_close_is_its_end() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from support.http_bytes import cut
-from tokenweir.wire import ChunkedReader, chunk
+from tokenweir.wire import ChunkedReader, ChunkError, chunk
 
 _places = st.lists(st.integers(0, 400), max_size=12)
 
@@ -14,11 +14,9 @@ def read(pieces: list[bytes]) -> tuple[bytes, bytes | None]:
     reader = ChunkedReader()
     body, rest = b"", None
     for piece in pieces:
-        if reader.rest is None:
-            parts = reader.feed(piece)
-            assert b"" not in parts
-            body += b"".join(parts)
-            rest = reader.rest
+        if not reader.is_whole:
+            body += reader.feed(piece)
+            rest = reader.rest if reader.is_whole else None
         else:
             rest = (rest or b"") + piece
     return body, rest
@@ -53,8 +51,8 @@ def test_extensions_trailers_and_leading_zeros_are_passed_over(
 def test_data_is_passed_on_before_its_chunk_is_whole(seen: int) -> None:
     raw = chunk(b"x" * 300)
     reader = ChunkedReader()
-    assert b"".join(reader.feed(raw[: 5 + seen])) == b"x" * seen
-    assert reader.rest is None
+    assert reader.feed(raw[: 5 + seen]) == b"x" * seen
+    assert not reader.is_whole
 
 
 @pytest.mark.parametrize(
@@ -86,6 +84,13 @@ def test_whatever_breaks_the_grammar_is_refused(raw: bytes, words: str) -> None:
         read([raw])
     with pytest.raises(ValueError, match=words):
         read([bytes([byte]) for byte in raw])
+
+
+@given(st.lists(st.binary(min_size=1, max_size=30), max_size=5))
+def test_what_came_before_a_break_is_not_lost(parts: list[bytes]) -> None:
+    with pytest.raises(ChunkError) as broken:
+        ChunkedReader().feed(b"".join(map(chunk, parts)) + b"zz\r\n")
+    assert broken.value.before == b"".join(parts)
 
 
 @given(st.integers(250, 260), _places)

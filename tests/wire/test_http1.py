@@ -70,7 +70,6 @@ def test_a_body_is_handed_on_as_it_comes() -> None:
     reader.feed(b"llo")
     assert reader.next() == b"llo"
     assert reader.next() is END
-    assert reader.is_between_requests
 
 
 def test_a_pipelined_request_waits_until_it_is_asked_for() -> None:
@@ -78,7 +77,6 @@ def test_a_pipelined_request_waits_until_it_is_asked_for() -> None:
     assert isinstance(reader.next(), RequestHead)
     assert reader.next() is END
     assert reader.waiting == len(POST)
-    assert not reader.is_between_requests
     head = reader.next()
     assert isinstance(head, RequestHead) and head.method == b"POST"
 
@@ -190,7 +188,6 @@ def test_a_familiar_request_is_read_in_one_go() -> None:
     assert (reader.next(), reader.next()) == (b"hello", END)
     whole = reader.whole(POST.replace(b"hello", b"HELLO"))
     assert whole == (first, b"HELLO")
-    assert reader.is_between_requests
 
 
 @pytest.mark.parametrize("missing", [1, 2, 3])

@@ -12,6 +12,7 @@ __all__ = [
     "framing",
     "injects_usage",
     "refuses_stream_options",
+    "remember_refusal",
     "upstream_body",
     "upstream_head",
     "verdict_on",
@@ -27,8 +28,17 @@ def injects_usage(request: Request, target: Target, upstream: Upstream) -> bool:
         request.stream
         and not request.asks_for_usage
         and request.address.route.api in ("chat_completions", "completions")
-        and target.deployment not in upstream.refuses_stream_options
+        and (target.deployment, request.address.api_version) not in upstream.refuses_stream_options
     )
+
+
+def remember_refusal(request: Request, target: Target | None, upstream: Upstream) -> None:
+    """A call went through without ``stream_options`` after it had not with them: the next ones need not try.
+
+    What refuses them is a deployment in an old api-version. With "on your data" it is that one request.
+    """
+    if target is not None and b'"data_sources"' not in request.body:
+        upstream.refuses_stream_options.add((target.deployment, request.address.api_version))
 
 
 def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes:
@@ -58,7 +68,7 @@ _CALLER_KEYS = (b"api-key", b"authorization", b"ocp-apim-subscription-key")
 def upstream_body(request: Request, target: Target, upstream: Upstream, *, inject: bool) -> bytes:
     """The body for one target: as it came, but for a model's name or a usage to be asked for."""
     body, route = request.body, request.address.route
-    names_model = route.family == "v1" or not upstream.is_azure
+    names_model = route.family == "v1" or route.api == "responses" or not upstream.is_azure
     if names_model and request.model != target.deployment and target.deployment is not None:
         if request.model is not None or route.is_metered:
             body = with_model(body, target.deployment)

@@ -6,12 +6,14 @@ and the head that goes upstream are the same again too, until the configuration 
 
 from ..deployments import Target
 from ..policy import Keyring
+from ..records import CallRecord
 from ..upstream import Upstream
 from ..wire import Fields, RequestHead
 from .accept import address_of
 from .admit import identify
 from .connect import upstream_head
 from .request import Address, Admission, Request
+from .settle import record_in_common
 
 __all__ = ["Familiar"]
 
@@ -28,6 +30,8 @@ class Familiar:
         self._upstream: Upstream | None = None
         self._signature: bytes | None = None
         self._upstream_head = b""
+        self._shared_by: tuple[object, ...] = ()
+        self._common: CallRecord | None = None
 
     def address(self, head: RequestHead) -> Address:
         """Raises as ``address_of`` does."""
@@ -52,3 +56,27 @@ class Familiar:
             self._upstream_head = upstream_head(request, target, upstream)
             self._target, self._upstream, self._signature = target, upstream, signature
         return self._upstream_head
+
+    def record(
+        self,
+        address: Address,
+        admission: Admission | None,
+        target: Target | None,
+        upstream: Upstream | None,
+        replica: str,
+        client_address: str | None,
+    ) -> CallRecord:
+        """What the record of a call has in common with the last one's."""
+        last = self._shared_by
+        if (
+            self._common is None
+            or last[0] is not address
+            or last[1] is not admission
+            or last[2] is not target
+            or last[3] is not upstream
+        ):
+            self._shared_by = (address, admission, target, upstream)
+            self._common = record_in_common(
+                address, admission, target, upstream, replica=replica, client_address=client_address
+            )
+        return self._common

@@ -54,7 +54,7 @@ class Forwarder:
         self._stripper = stripper
         self._holds_end = holds_end
         self._held = b""
-        self._held_head: tuple[bytes, list[bytes]] | None = None
+        self._held_head: tuple[bytes, bytes] | None = None
         self._length: int | None = None
         self._is_stream = False
         self.first_byte_at = 0.0
@@ -64,16 +64,16 @@ class Forwarder:
         """Whether the upstream's connection brought the answer's end, whatever the answer was worth."""
         self.client_is_paused = False
 
-    def start(self, head: ResponseHead, fields: list[bytes], *, is_head_request: bool) -> None:
+    def start(self, head: ResponseHead, lines: bytes, *, is_head_request: bool) -> None:
         """Writes the client's copy of the head. A stripped body has another length, so it goes chunked."""
         self._length = head.content_length if self._stripper is None else None
         self._is_stream = head.is_event_stream
         has_body = head.has_body and not is_head_request
         if self._holds_end and not has_body:
-            self._held_head = head.line, fields
+            self._held_head = head.line, lines
             return
         self._client.respond(
-            head.line, fields, length=self._length, has_body=has_body, is_followed=has_body and head.is_followed
+            head.line, lines, length=self._length, has_body=has_body, is_followed=has_body and head.is_followed
         )
 
     def body_received(self, data: bytes) -> None:
@@ -139,8 +139,8 @@ class Forwarder:
     def release(self) -> None:
         """Writes what was held back."""
         if self._held_head is not None:
-            line, fields = self._held_head
-            self._client.respond(line, fields, length=self._length, has_body=False, is_followed=False)
+            line, lines = self._held_head
+            self._client.respond(line, lines, length=self._length, has_body=False, is_followed=False)
         held, self._held = self._held, b""
         if held:
             self._client.write(held)

@@ -90,11 +90,9 @@ class Client(Protocol):
         """Tells a client that waits for it (``Expect: 100-continue``) to send its body."""
         ...
 
-    def respond(
-        self, line: bytes, fields: list[bytes], *, length: int | None, has_body: bool, is_followed: bool
-    ) -> None:
-        """Writes the head; if ``is_followed``, together with what is written next. ``length`` is ``None``
-        where the body's end is not known beforehand."""
+    def respond(self, line: bytes, lines: bytes, *, length: int | None, has_body: bool, is_followed: bool) -> None:
+        """Writes the head, its ``lines`` each behind a CR LF; if ``is_followed``, together with what is written
+        next. ``length`` is ``None`` where the body's end is not known beforehand."""
         ...
 
     def write(self, data: bytes) -> None: ...
@@ -128,9 +126,7 @@ class Nobody:
 
     def continue_body(self) -> None: ...
 
-    def respond(
-        self, line: bytes, fields: list[bytes], *, length: int | None, has_body: bool, is_followed: bool
-    ) -> None: ...
+    def respond(self, line: bytes, lines: bytes, *, length: int | None, has_body: bool, is_followed: bool) -> None: ...
 
     def write(self, data: bytes) -> None: ...
 

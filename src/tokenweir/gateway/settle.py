@@ -1,28 +1,38 @@
 """Step 6, settle: what happened becomes one record, and the record becomes durable."""
 
+from datetime import UTC, datetime
+
 import msgspec
+from msgspec.structs import replace
 
 from ..deployments import Target
+from ..metering import NO_READING
 from ..policy import Identity
 from ..records import CallRecord, Usage
 from ..upstream import Upstream
 from ..wire import Fields, ResponseHead
-from .request import Admission, Ending, Request
+from .request import Address, Admission, Ending, Request
 
-__all__ = ["Timings", "needs_estimate", "record_of"]
+__all__ = ["Timings", "needs_estimate", "record_in_common", "record_of"]
 
 
 class Timings(msgspec.Struct, gc=False):
     """Moments of one call on the monotonic clock, seconds; 0.0 where a moment never came."""
 
     received: float
-    complete: float = 0.0
-    connecting: float = 0.0
-    """Seconds spent waiting for connections and credentials: not the gateway's own time."""
+    since: float = 0.0
+    """When the call last came into the gateway's own hands, not waiting for client, upstream or network."""
+    own: float = 0.0
+    """Seconds, not a moment: how long it was there before it was sent, all attempts together."""
     sent: float = 0.0
     first_byte: float = 0.0
     first_token: float = 0.0
     ended: float = 0.0
+
+    def note_sent(self, now: float) -> None:
+        """The call has left for an upstream."""
+        self.own += now - self.since
+        self.sent = now
 
 
 def needs_estimate(request: Request, ending: Ending, *, reached_upstream: bool) -> bool:
@@ -43,64 +53,84 @@ def needs_estimate(request: Request, ending: Ending, *, reached_upstream: bool) 
     return ending.status is not None and ending.status < 300
 
 
-def record_of(
-    request: Request,
+def record_in_common(
+    address: Address,
     admission: Admission | None,
     target: Target | None,
     upstream: Upstream | None,
-    answer: ResponseHead | None,
-    ending: Ending,
-    usage: Usage,
-    timings: Timings,
     *,
     replica: str,
-    seq: int,
     client_address: str | None,
-    attempts: int,
-    bytes_in: int,
-    bytes_out: int,
-    keeps_content: bool,
 ) -> CallRecord:
-    """The record of one call, complete. Durations are whole microseconds, written in milliseconds."""
-    address, route, reading = request.address, request.address.route, ending.reading
-    answered = answer.fields if answer is not None else _NOTHING
+    """What the records of one client's calls to one target have in common. The rest is ``record_of``'s."""
+    route = address.route
     identity = admission.identity if admission is not None else _NO_ONE
-    started, ended, first_byte = timings.received, timings.ended, timings.first_byte
-    region = answered.get(b"x-ms-region")
-    request_id = answered.get(b"apim-request-id") or answered.get(b"x-request-id")
-    served_model = answered.get(b"x-ms-served-model")
     return CallRecord(
-        call_id=request.call_id,
+        call_id="",
         replica=replica,
-        seq=seq,
-        started_at=request.started_at,
+        started_at=_NEVER,
         api=route.api,
         operation=route.operation,
         method=address.method,
         path=address.path,
         api_version=address.api_version,
-        deployment=_deployment(request, target),
-        requested_model=request.model,
-        stream=request.stream,
+        deployment=route.deployment,
         caller=identity.caller or None,
         key_id=identity.key_id,
         tags=identity.tags,
         client_address=client_address,
         user_agent=address.user_agent,
         backend=upstream.name if upstream else None,
-        region=region.decode("latin-1") if region else upstream.settings.region if upstream else None,
+        region=upstream.settings.region if upstream else None,
         sku=target.sku if target else None,
+        traceparent=address.traceparent,
+    )
+
+
+def record_of(
+    common: CallRecord,
+    request: Request,
+    target: Target | None,
+    answer: ResponseHead | None,
+    ending: Ending,
+    usage: Usage,
+    timings: Timings,
+    *,
+    seq: int,
+    attempts: int,
+    bytes_in: int,
+    bytes_out: int,
+    keeps_content: bool,
+) -> CallRecord:
+    """The record of one call, complete. Durations are whole microseconds, written in milliseconds."""
+    reading = ending.reading or NO_READING
+    answered = answer.fields if answer is not None else _NOTHING
+    started, ended, first_byte = timings.received, timings.ended, timings.first_byte
+    region = answered.get(b"x-ms-region")
+    request_id = answered.get(b"apim-request-id") or answered.get(b"x-request-id")
+    served_model = None if reading.response_model else answered.get(b"x-ms-served-model")
+    deployment = common.deployment
+    if deployment is None and target is not None and target.deployment is not None:
+        deployment = request.model  # where the path names no deployment, this does
+    return replace(
+        common,
+        call_id=request.call_id,
+        seq=seq,
+        started_at=request.started_at,
+        deployment=deployment,
+        requested_model=request.model,
+        stream=request.stream,
+        region=region.decode("latin-1") if region else common.region,
         spillover_from=target.deployment if target and _is_spillover(answered) else None,
-        response_model=(reading.response_model if reading else None)
-        or (served_model.decode("latin-1") if served_model else None),
+        response_model=served_model.decode("latin-1") if served_model else reading.response_model,
         upstream_request_id=request_id.decode("latin-1") if request_id else None,
-        response_id=reading.response_id if reading else None,
+        response_id=reading.response_id,
         attempts=attempts,
         status=ending.status,
         outcome=ending.outcome,
         error_code=ending.error_code,
-        finish_reasons=reading.finish_reasons if reading else [],
-        content_filter=reading.content_filter if reading else None,
+        finish_reasons=reading.finish_reasons,
+        content_filter=reading.content_filter,
         usage_source=usage.source,
         input_tokens=usage.input_tokens,
         cached_input_tokens=usage.cached_input_tokens,
@@ -116,36 +146,22 @@ def record_of(
         first_token_ms=int((timings.first_token - started) * 1e6) / 1000 if timings.first_token else None,
         stream_ms=int((ended - first_byte) * 1e6) / 1000 if first_byte and request.stream else None,
         latency_ms=int((ended - started) * 1e6) / 1000,
-        gateway_ms=_gateway_ms(timings),
-        chunks=reading.chunks if reading else 0,
+        gateway_ms=int(timings.own * 1e6) / 1000,
+        chunks=reading.chunks,
         bytes_in=bytes_in,
         bytes_out=bytes_out,
-        traceparent=address.traceparent,
         request_body=_content(request.body) if keeps_content else None,
-        response_body=reading.content if keeps_content and reading else None,
+        response_body=reading.content if keeps_content else None,
     )
 
 
+_NEVER = datetime.fromtimestamp(0, UTC)
 _NOTHING: Fields = {}
 _NO_ONE = Identity("")
 
 
 def _is_spillover(answered: Fields) -> bool:
     return answered.get(b"x-ms-is-spilled-over", b"").lower() == b"true"
-
-
-def _gateway_ms(timings: Timings) -> float:
-    """The gateway's own time before the upstream was at work: request whole → request sent, waiting aside."""
-    if not timings.sent or not timings.complete:
-        return 0.0
-    return int(max(0.0, timings.sent - timings.complete - timings.connecting) * 1e6) / 1000
-
-
-def _deployment(request: Request, target: Target | None) -> str | None:
-    """What the caller asked for: a deployment by path, or by ``model`` where that names one."""
-    if request.address.route.deployment is not None:
-        return request.address.route.deployment
-    return request.model if target is not None and target.deployment is not None else None
 
 
 def _content(body: bytes) -> str | None:

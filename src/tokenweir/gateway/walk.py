@@ -30,7 +30,14 @@ from ..wire import RequestHead, ResponseHead, UsageStripper, status_line
 from .accept import read_body, unreadable_head
 from .admit import admit
 from .choose import choose
-from .connect import framing, injects_usage, refuses_stream_options, upstream_body, verdict_on
+from .connect import (
+    framing,
+    injects_usage,
+    refuses_stream_options,
+    remember_refusal,
+    upstream_body,
+    verdict_on,
+)
 from .familiar import Familiar
 from .forward import Collector, Forwarder
 from .request import Address, Admission, Candidates, Client, Ending, Nobody, Request
@@ -46,6 +53,9 @@ __all__ = ["Walk"]
 _MAX_ERROR_BODY = 1024 * 1024
 # In strict durability: how long an answer's end waits for a disk that does not come back.
 _MAX_SETTLE_SECONDS = 30.0
+
+# A connection that its upstream had closed tells within a round trip that it was.
+_STALE_SECONDS = 0.5
 
 _NO_USAGE = Usage()
 
@@ -70,6 +80,9 @@ class Walk:
     _connection: UpstreamConnection | None = None
     _attempts = 0
     _injected = False
+    _asks_as_it_came = False
+    """Whether the target has just refused ``stream_options`` that the client had not sent."""
+    _is_repeated = False
     # for the answer
     _answer: ResponseHead | None = None
     _forwarder: Forwarder | None = None
@@ -98,9 +111,14 @@ class Walk:
     def serve(self, head: RequestHead, body: bytes) -> None:
         """A request that arrived whole."""
         self._begin(head)
-        if self._ending is None:
-            self.request_data(body)
-            self.request_end()
+        if self._ending is not None:
+            return
+        self._bytes_in = len(body)
+        if self._upload is not None:
+            self._upload.add(body)
+        else:
+            self._body = body
+        self.request_end()
 
     def begin(self, head: RequestHead) -> None:
         """A request whose body is still to come."""
@@ -145,7 +163,7 @@ class Walk:
 
     def request_end(self) -> None:
         self._body_whole = True
-        self._timings.complete = self._relay.clock.monotonic()
+        self._timings.since = self._relay.clock.monotonic()
         if self._ending is not None:
             return
         if self._refusal is not None:
@@ -153,7 +171,7 @@ class Walk:
             return
         if self._upload is not None:
             self._upload.end()
-            self._timings.sent = self._timings.complete
+            self._timings.sent = self._timings.since
             return
         body, self._body = self._body, b""
         try:
@@ -216,9 +234,22 @@ class Walk:
         self._upstream = self._upstreams[target.upstream]
         self._connect(self._upstream)
 
+    def _try_another(self) -> None:
+        self._timings.since = self._relay.clock.monotonic()
+        self._is_repeated = self._asks_as_it_came = False
+        self._try_next()
+
+    def _repeat(self, upstream: Upstream) -> None:
+        """Once more to the same target, on a connection that nobody has used."""
+        self._timings.since = self._relay.clock.monotonic()
+        self._is_repeated = True
+        self._connect(upstream)
+
     def _connect(self, upstream: Upstream) -> None:
         """Sends at once where a connection is idle; only else is something awaited."""
-        connection = upstream.pool.take() if upstream.credential.is_ready else None
+        connection = None
+        if upstream.credential.is_ready and not self._is_repeated:
+            connection = upstream.pool.take()
         if connection is not None:
             self._send(connection, upstream)
         else:
@@ -226,16 +257,20 @@ class Walk:
 
     async def _open(self, upstream: Upstream) -> None:
         began = self._relay.clock.monotonic()
+        connection = None
         try:
             if not upstream.credential.is_ready:
                 await upstream.credential.obtain()
-            connection = upstream.pool.take() or await upstream.pool.connect()
+            if not self._is_repeated:
+                connection = upstream.pool.take()
+            if connection is None:
+                connection = await upstream.pool.connect()
         except Refusal as refusal:
             self._connecting = None
             self._attempt_failed(refusal)
             return
         self._connecting = None
-        self._timings.connecting += self._relay.clock.monotonic() - began
+        self._timings.since += self._relay.clock.monotonic() - began
         self._send(connection, upstream)
 
     def _send(self, connection: UpstreamConnection, upstream: Upstream) -> None:
@@ -243,7 +278,7 @@ class Walk:
         if target is None or self._ending is not None:
             upstream.pool.idle(connection)
             return
-        inject = self._injected = injects_usage(request, target, upstream)
+        inject = self._injected = not self._asks_as_it_came and injects_usage(request, target, upstream)
         try:
             body = upstream_body(request, target, upstream, inject=inject)
         except Refusal as refusal:
@@ -254,7 +289,7 @@ class Walk:
         self._attempts += 1
         self._connection = connection
         connection.begin(self, head + framing(request, body) + body, is_head_request=request.head.method == b"HEAD")
-        self._timings.sent = self._relay.clock.monotonic()
+        self._timings.note_sent(self._relay.clock.monotonic())
         if self._upload is not None:
             self._upload.connect(connection)
 
@@ -262,7 +297,7 @@ class Walk:
         if self._ending is not None:
             return
         if self._candidates is not None and self._candidates.has_more and self._can_repeat:
-            self._try_next()
+            self._try_another()
         else:
             self._answer_refusal(refusal)
 
@@ -278,11 +313,13 @@ class Walk:
             return
         verdict = verdict_on(head, injected=self._injected, has_more=candidates.has_more, can_repeat=self._can_repeat)
         if verdict == "pass on":
+            if self._asks_as_it_came and head.status < 400:
+                remember_refusal(self._request, self._target, upstream)
             connection.receiver = self._forward(connection, head)
         elif verdict == "try the next":
             self._connection = None
             upstream.pool.drain(connection)
-            self._try_next()
+            self._try_another()
         else:
             connection.receiver = Collector(
                 connection,
@@ -303,13 +340,16 @@ class Walk:
             self._timings.sent = self._relay.clock.monotonic()
 
     def connection_broken(self, reason: str) -> None:
-        """Before the answer began: once more on a fresh connection if this one had merely grown old."""
+        """Before the answer began: once more on a fresh connection if this one had merely grown old. One that an
+        upstream has closed says so at once; one that breaks later may have carried the call to the model."""
         connection, upstream = self._connection, self._upstream
         self._connection = None
         if connection is None or upstream is None or self._ending is not None:
             return
-        if connection.carried > 1 and not connection.answered and self._can_repeat:
-            self._connect(upstream)
+        was_stale = connection.carried > 1 and not connection.answered
+        at_once = self._relay.clock.monotonic() - self._timings.sent < _STALE_SECONDS
+        if was_stale and at_once and self._can_repeat and not self._is_repeated:
+            self._repeat(upstream)
             return
         self._attempt_failed(
             UpstreamBroken(f"Upstream `{upstream.name}` gave no answer: {reason}. The request can be sent again.")
@@ -321,8 +361,9 @@ class Walk:
         if connection is None or upstream is None or target is None or self._ending is not None:
             return
         if refuses_stream_options(body):
-            upstream.refuses_stream_options.add(target.deployment)
             self._connection = None
+            self._asks_as_it_came = True
+            self._timings.since = self._relay.clock.monotonic()
             self._connect(upstream)
             return
         forwarder = self._forward(connection, head)
@@ -354,10 +395,12 @@ class Walk:
             relay.clock,
             holds_end=relay.is_strict,
         )
-        fields = head.kept
-        fields.append(b"x-ms-stream: True" if request.stream else b"x-ms-stream: False")
-        fields.append(b"x-tokenweir-call-id: " + request.call_id.encode("ascii"))
-        forwarder.start(head, fields, is_head_request=request.head.method == b"HEAD")
+        lines = b"%b\r\nx-ms-stream: %b\r\nx-tokenweir-call-id: %b" % (
+            head.lines,
+            b"True" if request.stream else b"False",
+            request.call_id.encode("ascii"),
+        )
+        forwarder.start(head, lines, is_head_request=request.head.method == b"HEAD")
         return forwarder
 
     def forwarded(self, outcome: Outcome, error_code: str | None) -> None:
@@ -510,15 +553,13 @@ class Walk:
 
     def _write_refusal(self, refusal: Refusal) -> None:
         request, body = self._request, refusal.body()
-        fields = [
-            b"content-type: application/json",
-            b"x-tokenweir-call-id: " + request.call_id.encode("ascii"),
-        ]
+        call_id = request.call_id.encode("ascii")
+        lines = b"\r\ncontent-type: application/json\r\nx-tokenweir-call-id: " + call_id
         if refusal.status == 503:
-            fields.append(b"retry-after: 1")
+            lines += b"\r\nretry-after: 1"
         has_body = request.head.method != b"HEAD"
         self._client.respond(
-            status_line(refusal.status), fields, length=len(body), has_body=has_body, is_followed=has_body
+            status_line(refusal.status), lines, length=len(body), has_body=has_body, is_followed=has_body
         )
         if has_body:
             self._client.write(body)
@@ -528,19 +569,20 @@ class Walk:
         relay, forwarder, ending = self._relay, self._forwarder, self._ending
         if ending is None:
             return
-        tried = self._attempts > 0
+        request, target, upstream = self._request, self._target, self._upstream
+        if not self._attempts:
+            target = upstream = None
         record = record_of(
-            self._request,
-            self._admission,
-            self._target if tried else None,
-            self._upstream if tried else None,
+            self._familiar.record(
+                request.address, self._admission, target, upstream, relay.journal.replica, self._client_address
+            ),
+            request,
+            target,
             self._answer,
             ending,
             usage,
             self._timings,
-            replica=relay.journal.replica,
             seq=relay.journal.next_seq(),
-            client_address=self._client_address,
             attempts=self._attempts,
             bytes_in=self._bytes_in,
             bytes_out=forwarder.received if forwarder is not None else 0,

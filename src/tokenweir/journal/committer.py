@@ -3,8 +3,9 @@
 The event loop appends to the end of one list; this thread takes from its front what has come to disk. Both
 are single operations on the list, so there is no lock to wait for, and nothing is ever between two hands.
 
-    resting ──appended──▶ commit ──▶ gather for commit_interval (batch) ──▶ commit … ──nothing──▶ resting
-                            └─error──▶ abandon the segment, wait RETRY_S ──▶ commit into a new one
+    resting ──appended──▶ gather for commit_interval (batch) ──▶ commit ──nothing waits──▶ resting
+                                                                    └─error──▶ abandon the segment, wait RETRY_S
+                                                                               ──▶ commit into a new one
 """
 
 import asyncio
@@ -109,12 +110,12 @@ class Committer:
         try:
             while self.is_open:
                 self._rest()
-                started, pause = self._clock.monotonic(), 0.0
                 if self.waiting:
-                    pause = self._gather_s if self._commit() else RETRY_S
-                if started >= self._report_due:
+                    self._pause(self._gather_s)
+                    if not self._commit():
+                        self._pause(RETRY_S)
+                if self._clock.monotonic() >= self._report_due:
                     self._look_around()
-                self._pause(started + pause - self._clock.monotonic())
             while self.waiting and self._commit():
                 pass
         except Exception:

@@ -15,12 +15,13 @@ class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     directory: str = "tokenweir-data/journal"
     """Where the relays write their records, each into a directory of its own below."""
     durability: Literal["batch", "strict"] = "batch"
-    """A record is on disk ``commit_interval`` after the call's end (``batch``) or before it (``strict``)."""
+    """A record is on disk ``commit_interval`` after its call's end (``batch``) or before it (``strict``)."""
     content: Literal["none", "full"] = "none"
     """Whether request and response bodies are kept in the record."""
     on_failure: Literal["refuse", "shed_content"] = "refuse"
     """When the disk is full or gone: refuse new calls at once, or first leave bodies out of the records."""
-    commit_interval: Duration = Duration(0.005)
-    """How often what has gathered is brought to disk."""
+    # Each commit costs some 0.3 ms of CPU, whatever is in it.
+    commit_interval: Duration = Duration(0.010)
+    """How long records gather before they are brought to disk together (``batch``)."""
     segment_size: Size = Size(64 * 1024 * 1024)
     """How large a file grows before the next one is begun."""

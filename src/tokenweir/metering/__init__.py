@@ -11,7 +11,7 @@ estimates.py   a count of our own: prompt (tools, formats, images) and completio
 from .estimates import estimate
 from .meter import Meter
 from .meters import meter_for
-from .reading import Output, Reading
+from .reading import NO_READING, Output, Reading
 from .usage import read_usage
 
-__all__ = ["Meter", "Output", "Reading", "estimate", "meter_for", "read_usage"]
+__all__ = ["NO_READING", "Meter", "Output", "Reading", "estimate", "meter_for", "read_usage"]

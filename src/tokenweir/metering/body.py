@@ -1,5 +1,7 @@
 """Meters an answer that is one JSON body."""
 
+from functools import partial
+
 from .answers import read_answer
 from .reading import Reading, reading_of
 from .tally import Tally
@@ -25,31 +27,38 @@ class BodyMeter:
         self._keep_content = keep_content
         self._pieces: list[bytes] = []
         self._size = 0
-        self._held = 0
+        self._cut_at = _HELD + _END
 
     def feed(self, piece: bytes) -> None:
         self._pieces.append(piece)
         self._size += len(piece)
-        self._held += len(piece)
-        if self._held > _HELD + _END and not self._keep_content:
+        if self._size > self._cut_at and not self._keep_content:
             self._pieces = [b"".join(self._pieces)[-_END:]]
-            self._held = _END
+            self._cut_at = self._size + _HELD
 
     def finish(self) -> Reading:
-        raw = b"".join(self._pieces)
+        raw = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         tally = Tally()
         tally.chunks = 1 if raw else 0
-        unreadable = None
+        answer = unreadable = None
         long = self._size > (_VECTORS if self._api == "embeddings" else _HELD)
         if long and _read_end(raw[-_END:], tally):
             tally.done = True
         elif self._size <= _HELD:
-            tally.done = tally.read(raw)
+            answer = read_answer(raw)
+            if answer is not None:
+                tally.note(answer)
+                tally.done = True
             tally.read_filters(raw)
         else:
             unreadable = f"a body of more than {_HELD} bytes did not end with its usage"
-        content = raw if self._keep_content else None
-        return reading_of(tally, self._api, content=content, unreadable=unreadable)
+        return reading_of(
+            tally,
+            self._api,
+            content=raw if self._keep_content else None,
+            read_rest=partial(tally.add_text, answer) if answer is not None else None,
+            unreadable=unreadable,
+        )
 
 
 def _read_end(end: bytes, tally: Tally) -> bool:

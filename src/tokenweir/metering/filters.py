@@ -16,7 +16,7 @@ _DEEPEST = 8
 
 def mentions_filtered(raw: bytes) -> bool:
     """Whether a filter can have acted at all: most answers need no closer look."""
-    return raw.rfind(b'"filtered":true') >= 0 or raw.rfind(b'"filtered": true') >= 0
+    return b'"filtered":true' in raw or b'"filtered": true' in raw
 
 
 def filtered_categories(data: bytes) -> dict[str, None]:

@@ -1,26 +1,28 @@
 """What a meter has to say when the answer has ended."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from ..records import Usage
 from .tally import Tally, Written
 from .usage import read_usage
 
-__all__ = ["Output", "Reading", "reading_of"]
+__all__ = ["NO_READING", "Output", "Reading", "reading_of"]
 
 
 class Output:
-    """What the model wrote. Asking decodes the frames the meter only glanced at: not for the event loop."""
+    """What the model wrote. Asking reads what the meter only glanced at: not for the event loop."""
 
-    def __init__(self, tally: Tally, unread: bytes = b"") -> None:
+    def __init__(self, tally: Tally, read_rest: Callable[[], None] | None) -> None:
         self._tally = tally
-        self._unread = unread
+        self._read_rest = read_rest
 
     def choices(self) -> list[Written]:
         """One for each choice, by index."""
-        unread, self._unread = self._unread, b""
-        if unread:
-            self._tally.read_events(unread)
+        read_rest, self._read_rest = self._read_rest, None
+        if read_rest is not None:
+            read_rest()
         return [written for _, written in sorted(self._tally.written.items())]
 
 
@@ -48,19 +50,28 @@ class Reading(msgspec.Struct, kw_only=True):
 
 
 def reading_of(
-    tally: Tally, api: str, *, content: bytes | None, unread: bytes = b"", unreadable: str | None = None
+    tally: Tally,
+    api: str,
+    *,
+    content: bytes | None,
+    read_rest: Callable[[], None] | None = None,
+    unreadable: str | None = None,
 ) -> Reading:
-    """The reading that a tally amounts to; ``unread`` are events whose text is still to be read."""
+    """The reading that a tally amounts to; ``read_rest`` adds the text that is still to be read."""
     return Reading(
         usage=read_usage(tally.usage, api) if tally.usage else None,
         response_model=tally.model,
         response_id=tally.id,
-        finish_reasons=list(tally.finish_reasons),
+        finish_reasons=tally.finish_reasons,
         content_filter=",".join(tally.filtered) or None,
         error_code=tally.error_code,
         chunks=tally.chunks,
         done=tally.done,
         content=None if content is None else content.decode(errors="replace"),
         unreadable=unreadable,
-        output=Output(tally, unread),
+        output=Output(tally, read_rest),
     )
+
+
+NO_READING = reading_of(Tally(), "other", content=None)
+"""Of an answer that never came."""

@@ -9,6 +9,7 @@ decoded if somebody has to count it. A stream that ended in any other way is rea
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 from .answers import read_answer
 from .reading import Reading, reading_of
@@ -50,21 +51,20 @@ class StreamMeter:
         self._tally = Tally()
         self._kept: list[bytes] | None = [] if keep_content else None
         self._pieces: list[bytes] = []
-        self._size = 0
+        self._room = 0  # bytes that may come before anything is looked at: none until the first output was seen
+        self._unfolded = 0
         self._before = b""
         self._unreadable: str | None = None
         self.first_token_at: float | None = None
 
     def feed(self, piece: bytes) -> None:
         self._pieces.append(piece)
-        self._size += len(piece)
-        if self.first_token_at is None:
-            self._look_for_output(piece)
-        if self._size > _FOLD_AT:
-            self._fold()
+        self._room -= len(piece)
+        if self._room < 0:
+            self._look(piece)
 
     def finish(self) -> Reading:
-        raw = b"".join(self._pieces)
+        raw = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         glanced = self._glance(raw)
         if not glanced:
             self._tally.read_events(raw)
@@ -72,16 +72,25 @@ class StreamMeter:
             self._tally,
             self._api,
             content=None if self._kept is None else b"".join([*self._kept, raw]),
-            unread=raw if glanced else b"",
+            read_rest=partial(self._tally.read_events, raw) if glanced else None,
             unreadable=self._unreadable,
         )
 
-    def _look_for_output(self, piece: bytes) -> None:
+    def _look(self, piece: bytes) -> None:
+        if self.first_token_at is not None:
+            self._fold()
+            self._room = _FOLD_AT
+            return
         seen = self._before + piece
-        if _OUTPUT.search(seen):
-            self.first_token_at = self._monotonic()
-        else:
+        if _OUTPUT.search(seen) is None:
             self._before = seen[-_LONGEST_KEY:]
+        else:
+            self.first_token_at, self._before = self._monotonic(), b""
+        self._unfolded += len(piece)
+        if self._unfolded > _FOLD_AT:
+            self._fold()
+            self._unfolded = 0
+        self._room = 0 if self.first_token_at is None else _FOLD_AT - self._unfolded
 
     def _fold(self) -> None:
         raw = b"".join(self._pieces)
@@ -94,7 +103,6 @@ class StreamMeter:
         if self._kept is not None:
             self._kept.append(whole)
         self._pieces = [rest]
-        self._size = 0
 
     def _glance(self, raw: bytes) -> bool:
         """Read only the frames that matter. False if ``raw`` has to be read in full, because it does not end

@@ -89,15 +89,16 @@ class Written:
 class Tally:
     """Facts of an answer, the later frame winning, and what was written in it."""
 
+    usage: dict[str, Any] | None = None
+    model: str | None = None
+    id: str | None = None
+    error_code: str | None = None
+    chunks = 0
+    done = False
+
     def __init__(self) -> None:
-        self.usage: dict[str, Any] | None = None
-        self.model: str | None = None
-        self.id: str | None = None
         self.finish_reasons: list[str] = []
         self.filtered: dict[str, None] = {}
-        self.error_code: str | None = None
-        self.chunks = 0
-        self.done = False
         self.written: dict[int, Written] = {}
 
     def read_events(self, raw: bytes) -> None:
@@ -114,19 +115,21 @@ class Tally:
         for written in self.written.values():
             written.shrink()
 
-    def read(self, data: bytes) -> bool:
-        """Read one JSON answer, facts and text but no filters; False if it is none."""
+    def read(self, data: bytes) -> None:
+        """Read one JSON answer, facts and text but no filters."""
         answer = read_answer(data)
-        if answer is None:
-            return False
-        self.note(answer)
+        if answer is not None:
+            self.note(answer)
+            self.add_text(answer)
+
+    def add_text(self, answer: Answer) -> None:
+        """Take what the model wrote in an answer."""
         for choice in answer.choices or ():
             index = choice.index or 0
             written = self.written.get(index)
             if written is None:
                 written = self.written[index] = Written()
             written.add(choice)
-        return True
 
     def read_facts(self, data: bytes) -> None:
         """Read one JSON answer but for its text."""

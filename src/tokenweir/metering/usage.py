@@ -8,60 +8,84 @@ Old api-versions leave details out, others send them as null; both mean 0. Sibli
 here (``latency_checkpoint``, partner models' own counts) are ignored and kept in ``raw``.
 """
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any
+
+import msgspec
 
 from ..records import Usage
 
 __all__ = ["read_usage"]
 
-
-class Shape(NamedTuple):
-    """Where an API keeps its counts."""
-
-    input: str
-    output: str
-    input_details: str
-    output_details: str
-
-
-_PROMPT = Shape("prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details")
-_INPUT = Shape("input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details")
-
-_SHAPES = {"chat_completions": _PROMPT, "completions": _PROMPT, "embeddings": _PROMPT, "responses": _INPUT}
-
 # JSON numbers beyond this are not exact (RFC 8259, 6), and no call uses as many tokens.
 _LARGEST = 2**53
+
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=_LARGEST)] | None
+
+
+class _Details(msgspec.Struct, gc=False):
+    cached_tokens: _Count = None
+    reasoning_tokens: _Count = None
+    audio_tokens: _Count = None
+    accepted_prediction_tokens: _Count = None
+    rejected_prediction_tokens: _Count = None
+
+
+class _Counts(msgspec.Struct, gc=False):
+    """The shape of ``completions``; that of ``responses`` has other names for the same."""
+
+    input: _Count = msgspec.field(name="prompt_tokens", default=None)
+    output: _Count = msgspec.field(name="completion_tokens", default=None)
+    total: _Count = msgspec.field(name="total_tokens", default=None)
+    of_input: _Details | None = msgspec.field(name="prompt_tokens_details", default=None)
+    of_output: _Details | None = msgspec.field(name="completion_tokens_details", default=None)
+
+
+class _ResponsesCounts(_Counts, gc=False):
+    input: _Count = msgspec.field(name="input_tokens", default=None)
+    output: _Count = msgspec.field(name="output_tokens", default=None)
+    of_input: _Details | None = msgspec.field(name="input_tokens_details", default=None)
+    of_output: _Details | None = msgspec.field(name="output_tokens_details", default=None)
+
+
+_SHAPES: dict[str, type[_Counts]] = {
+    "chat_completions": _Counts,
+    "completions": _Counts,
+    "embeddings": _Counts,
+    "responses": _ResponsesCounts,
+}
+_NONE = _Details()
 
 
 def read_usage(usage: dict[str, Any], api: str) -> Usage:
     """What the upstream reported. A count that is missing, null or no number is 0; a missing total is the sum."""
-    shape = _SHAPES.get(api) or (_INPUT if "input_tokens" in usage else _PROMPT)
-    of_input = _details(usage, shape.input_details)
-    of_output = _details(usage, shape.output_details)
-    input_tokens = _count(usage, shape.input)
-    output_tokens = _count(usage, shape.output)
+    shape = _SHAPES.get(api) or (_ResponsesCounts if "input_tokens" in usage else _Counts)
+    try:
+        counts = msgspec.convert(usage, shape)
+    except msgspec.ValidationError:
+        counts = msgspec.convert(_only_counts(usage), shape)
+    of_input, of_output = counts.of_input or _NONE, counts.of_output or _NONE
+    input_tokens, output_tokens = counts.input or 0, counts.output or 0
     return Usage(
-        source="reported",
-        input_tokens=input_tokens,
-        cached_input_tokens=_count(of_input, "cached_tokens"),
-        output_tokens=output_tokens,
-        reasoning_tokens=_count(of_output, "reasoning_tokens"),
-        input_audio_tokens=_count(of_input, "audio_tokens"),
-        output_audio_tokens=_count(of_output, "audio_tokens"),
-        accepted_prediction_tokens=_count(of_output, "accepted_prediction_tokens"),
-        rejected_prediction_tokens=_count(of_output, "rejected_prediction_tokens"),
-        total_tokens=_count(usage, "total_tokens") or input_tokens + output_tokens,
-        raw=usage,
+        "reported",
+        input_tokens,
+        of_input.cached_tokens or 0,
+        output_tokens,
+        of_output.reasoning_tokens or 0,
+        of_input.audio_tokens or 0,
+        of_output.audio_tokens or 0,
+        of_output.accepted_prediction_tokens or 0,
+        of_output.rejected_prediction_tokens or 0,
+        counts.total or input_tokens + output_tokens,
+        usage,
     )
 
 
-def _details(usage: dict[str, Any], key: str) -> dict[str, Any]:
-    details = usage.get(key)
-    return details if isinstance(details, dict) else {}
-
-
-def _count(counts: dict[str, Any], key: str) -> int:
-    value = counts.get(key)
-    if not value:
-        return 0
-    return int(value) if isinstance(value, (int, float)) and 0 < value < _LARGEST else 0
+def _only_counts(usage: dict[str, Any]) -> dict[str, Any]:
+    """The object less whatever in it is no count, and no object of counts."""
+    found: dict[str, Any] = {}
+    for name, value in usage.items():
+        if isinstance(value, dict) and name.endswith("_details"):
+            found[name] = _only_counts(value)
+        elif isinstance(value, (int, float)) and 0 < value < _LARGEST:
+            found[name] = int(value)
+    return found

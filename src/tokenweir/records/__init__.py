@@ -2,7 +2,7 @@
 
 from .call import CallRecord, Outcome
 from .clock import Clock, SystemClock
-from .ids import new_call_id, time_of
+from .ids import new_call_id
 from .route import Api, Route
 from .units import Duration, Size
 from .usage import Usage, UsageSource
@@ -19,5 +19,4 @@ __all__ = [
     "Usage",
     "UsageSource",
     "new_call_id",
-    "time_of",
 ]

@@ -3,9 +3,8 @@
 import itertools
 import random
 import time
-import uuid
 
-__all__ = ["new_call_id", "time_of"]
+__all__ = ["new_call_id"]
 
 # Seeded from the operating system's entropy. An id has to be unique, not secret: it opens nothing.
 _chance = random.Random()
@@ -15,12 +14,16 @@ _process = f"7{_chance.getrandbits(12):03x}-{0x8000 | _chance.getrandbits(14):04
 _counter = itertools.count(_chance.getrandbits(47))
 
 
+# The part of an id that all those of one millisecond share.
+_moment = -1
+_beginning = ""
+
+
 def new_call_id() -> str:
     """A fresh UUIDv7 in its usual text form; ids of one process ascend."""
-    millis = f"{time.time_ns() // 1_000_000:012x}"
-    return f"{millis[:8]}-{millis[8:]}-{_process}-{next(_counter):012x}"
-
-
-def time_of(call_id: str) -> float:
-    """Seconds since the epoch at which an id was made."""
-    return (uuid.UUID(call_id).int >> 80) / 1000
+    global _moment, _beginning
+    moment = time.time_ns() // 1_000_000
+    if moment != _moment:
+        millis = f"{moment:012x}"
+        _moment, _beginning = moment, f"{millis[:8]}-{millis[8:]}-{_process}-"
+    return f"{_beginning}{next(_counter):012x}"

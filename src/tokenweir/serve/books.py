@@ -18,7 +18,15 @@ import uvloop
 from ..admin import Metrics, RelayStatus, create_app
 from ..config import Config
 from ..errors import TokenweirError
-from ..journal import Batch, JournalReader, bytes_behind, journal_directories, read_status, remove_passed_segments, save_cursor
+from ..journal import (
+    Batch,
+    JournalReader,
+    bytes_behind,
+    journal_directories,
+    read_status,
+    remove_passed_segments,
+    save_cursor,
+)
 from ..ledger import Ledger, open_ledger
 from ..records import CallRecord, Clock, SystemClock
 from .logs import configure_logging

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection to an upstream. llhttp reads the answer; a receiver is told as it arrives.
+"""One HTTP/1.1 connection to an upstream; a receiver is told of the answer as it arrives.
 
 Strategy: no task, no queue, no future per chunk. What one read brought is handed on in one call, in the
 same turn of the loop. The receiver changes during a call (first the walk, which may still try elsewhere,
@@ -8,9 +8,7 @@ then the forwarder), so it is an attribute, not an argument.
 import asyncio
 from typing import Protocol, cast
 
-import httptools
-
-from ..wire import ResponseHead, read_response_head
+from ..wire import Body, ChunkedReader, ChunkError, ResponseHead, ResponseHeadReader, SizedBody, UnsizedBody
 
 __all__ = ["Receiver", "UpstreamConnection"]
 
@@ -37,26 +35,20 @@ class Receiver(Protocol):
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """Carries one call after another. ``release`` is called when it may carry the next one or is closed."""
+    """Carries one call after another, and tells its owner when it may carry the next one or is closed."""
 
-    def __init__(self, owner: "ConnectionOwner") -> None:
+    def __init__(self, owner: "ConnectionOwner", heads: ResponseHeadReader) -> None:
         # for the connection
         self._owner = owner
+        self._heads = heads
         self._transport: asyncio.Transport | None = None
-        self._pieces: list[bytes] = []
-        self.on_body = self._pieces.append  # called by llhttp; a C function, so no Python frame per piece
-        self._parser = httptools.HttpResponseParser(self)
         self.carried = 0
         self.idle_since = 0.0
         # for the call
         self.receiver: Receiver | None = None
         self._head = b""
-        self._in_body = False
-        self._ended = False
-        self._whole = 0
-        self._has_extra = False
+        self._body: Body | None = None
         self._keeps_alive = False
-        self._until_close = False
         self._is_head_request = False
         self._is_paused = False
         self.is_uploading = False
@@ -80,7 +72,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.receiver = receiver
         self.carried += 1
         self.answered = self.is_uploading = False
-        self._in_body = self._ended = self._until_close = self._has_extra = False
+        self._body = None
         self._is_head_request = is_head_request
         self.write(data)
 
@@ -115,21 +107,27 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        receiver = self.receiver
+        receiver, body = self.receiver, self._body
         if receiver is None:  # an answer nobody asked for: the two sides disagree about where calls end
             self.abandon()
-            return
-        self.answered = True
-        if not self._in_body:
+        elif body is None:
             self._read_head(data)
-            return
-        self._hand_on(receiver, self._feed(data))
+        else:
+            broken = None
+            try:
+                data = body.feed(data)
+            except ChunkError as error:
+                data, broken = error.before, error
+            if data:
+                receiver.body_received(data)
+            if body.is_whole:
+                self._finish(reusable=not body.rest)
+            elif broken is not None:
+                self._break_chunks(broken)
 
     def eof_received(self) -> None:
-        if self._in_body and self._until_close and self.receiver is not None:
-            self._ended = True
-            self._whole = 0
-            self._finish(self.receiver)
+        if isinstance(self._body, UnsizedBody):
+            self._finish(reusable=False)
 
     def connection_lost(self, error: Exception | None) -> None:
         if error is None:
@@ -147,100 +145,81 @@ class UpstreamConnection(asyncio.Protocol):
         if self.receiver is not None:
             self.receiver.upload_paused(False)
 
-    # --- llhttp ---
-
-    def on_message_begin(self) -> None:
-        if self._ended:  # bytes beyond the end: the two sides disagree about where calls end
-            self._has_extra = True
-
-    def on_message_complete(self) -> None:
-        if not self._ended:
-            self._ended = True
-            self._whole = len(self._pieces)
-            # Asked here, because llhttp forgets it when it begins to look for the next message.
-            self._keeps_alive = self._parser.should_keep_alive()
-
     # --- inside ---
 
     def _read_head(self, data: bytes) -> None:
-        rest, self._head = self._head + data, b""
+        self.answered = True
+        if self._head:
+            data, self._head = self._head + data, b""
         while True:
-            data = rest
             end = data.find(b"\r\n\r\n")
+            if max(end, len(data) if end < 0 else 0) > _MAX_HEAD:
+                self._break("the head of its answer is too large")
+                return
             if end < 0:
                 self._head = data
-                if len(data) > _MAX_HEAD:
-                    self._break("the head of its answer is too large")
                 return
-            rest = data[end + 4 :]
             try:
-                self._parser.feed_data(data[: end + 4])
-                head = read_response_head(data[:end])
-            except httptools.HttpParserUpgrade:
-                self._break("it switched protocols")
-                return
-            except (httptools.HttpParserError, ValueError) as error:
+                head = self._heads.read(data[:end])
+            except ValueError as error:
                 self._break(f"its answer is not HTTP/1.1 ({error})")
                 return
+            data = data[end + 4 :]
+            if head.status == 101:
+                self._break("it switched protocols")
+                return
             if head.status >= 200:
-                break
-            self._ended = False  # 100 and 103 say nothing final
-        self._in_body = True
-        self._until_close = head.has_body and head.content_length is None and b"transfer-encoding" not in head.fields
+                break  # 100 and 103 say nothing final
+        self._begin_body(head, data)
+
+    def _begin_body(self, head: ResponseHead, data: bytes) -> None:
         receiver = self.receiver
         if receiver is None:
             return
-        ended = self._ended = self._ended or self._is_head_request
-        broken = None if ended or not rest else self._feed(rest)
-        head.is_followed = bool(self._pieces) and not ended
+        self._keeps_alive = head.keeps_alive
+        if self._is_head_request or not head.has_body:
+            receiver.head_received(head)
+            self._finish(reusable=not data)
+            return
+        body: Body
+        if head.is_chunked:
+            body = ChunkedReader()
+        elif head.content_length is not None:
+            body = SizedBody(head.content_length)
+        else:
+            body = UnsizedBody()
+        self._body, broken = body, None
+        if data:
+            try:
+                data = body.feed(data)
+            except ChunkError as error:
+                data, broken = error.before, error
+            head.is_followed = bool(data)
         receiver.head_received(head)
         # The receiver may be another one now, or have let go of the connection.
-        if self.receiver is None:
-            self._pieces.clear()
-        elif ended:
-            self._finish(self.receiver, reusable=not rest)
-        else:
-            self._hand_on(self.receiver, broken)
+        if data and self.receiver is not None:
+            self.receiver.body_received(data)
+        if body.is_whole:
+            self._finish(reusable=not body.rest)
+        elif broken is not None:
+            self._break_chunks(broken)
 
-    def _feed(self, data: bytes) -> str | None:
-        """Shows llhttp more of the body. Returns why it cannot be the body, if it cannot."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            if not self._ended:
-                return f"its answer is not HTTP/1.1 ({error})"
-            self._has_extra = True
-        return None
-
-    def _hand_on(self, receiver: Receiver, broken: str | None) -> None:
-        pieces = self._pieces
-        if self._ended:
-            self._hand_on_last(receiver)
-        elif pieces:
-            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            pieces.clear()
-            receiver.body_received(body)
-        if broken is not None and self.receiver is not None:
-            self._break(broken)
-
-    def _hand_on_last(self, receiver: Receiver) -> None:
-        body = b"".join(self._pieces[: self._whole])
-        self._pieces.clear()
-        if body:
-            receiver.body_received(body)
-        if self.receiver is not None:
-            self._finish(self.receiver, reusable=not self._has_extra)
-
-    def _finish(self, receiver: Receiver, *, reusable: bool = True) -> None:
+    def _finish(self, *, reusable: bool) -> None:
+        receiver = self.receiver
+        if receiver is None:
+            return  # it has let go
         self.receiver = None
         if self._is_paused:
             self.resume_reading()
-        is_whole = reusable and not self._is_head_request and not self._until_close and not self.is_uploading
-        if is_whole and self._keeps_alive:
+        reusable = reusable and self._keeps_alive and not self._is_head_request and not self.is_uploading
+        if reusable:
             self._owner.idle(self)
         elif self._transport is not None:
             self._transport.close()
         receiver.end_received()
+
+    def _break_chunks(self, error: ChunkError) -> None:
+        self._break(f"its answer is not HTTP/1.1 ({error})")
 
     def _break(self, reason: str) -> None:
         receiver, self.receiver = self.receiver, None

@@ -10,7 +10,7 @@ from collections import deque
 
 from ..errors import ConfigError, UpstreamUnreachable
 from ..records import Clock
-from ..wire import ResponseHead
+from ..wire import ResponseHead, ResponseHeadReader
 from .connection import UpstreamConnection
 from .endpoint import Endpoint
 from .settings import UpstreamSettings
@@ -35,6 +35,7 @@ class Pool:
         self._clock = clock
         self._context = _tls_context(settings) if endpoint.tls else None
         self._proxy = proxy_for(endpoint, settings.proxy)
+        self._heads = ResponseHeadReader()
         self._idle: deque[UpstreamConnection] = deque()
         self._open: set[UpstreamConnection] = set()
         self._opening = 0
@@ -62,7 +63,7 @@ class Pool:
             raise UpstreamUnreachable(
                 f"All {limit} connections to upstream `{name}` are in use; raise max_connections or try again."
             )
-        connection = UpstreamConnection(self)
+        connection = UpstreamConnection(self, self._heads)
         self._opening += 1
         try:
             async with asyncio.timeout(self._settings.connect_timeout):

@@ -14,8 +14,8 @@ __all__ = ["Upstream", "open_upstreams"]
 class Upstream:
     """One upstream for the life of a configuration.
 
-    ``refuses_stream_options`` are the targets' deployments that answered 400 to ``stream_options``: they
-    are not asked again, and their streams' usage is estimated.
+    ``refuses_stream_options`` are the deployments and api-versions that answered 400 to ``stream_options`` and
+    200 without: they are not asked again, and their streams' usage is estimated.
     """
 
     def __init__(self, settings: UpstreamSettings, credential: Credential, clock: Clock) -> None:
@@ -24,7 +24,7 @@ class Upstream:
         self.endpoint = Endpoint.parse(settings.endpoint)
         self.credential = credential
         self.pool = Pool(settings, self.endpoint, clock)
-        self.refuses_stream_options: set[str | None] = set()
+        self.refuses_stream_options: set[tuple[str | None, str | None]] = set()
 
     def __repr__(self) -> str:
         return f"<Upstream {self.name} at {self.endpoint.host} {self.pool!r}>"

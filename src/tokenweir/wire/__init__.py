@@ -1,18 +1,25 @@
 """Bytes ⇄ events: HTTP/1.1 and server-sent events as pure machines. No sockets, no clock."""
 
-from .chunked import ChunkedReader, chunk
+from .bodies import Body, SizedBody, UnsizedBody
+from .chunked import ChunkedReader, ChunkError, chunk
 from .fields import Fields
 from .http1 import END, RequestHead, RequestReader, read_request_head
 from .responses import ResponseHead, head_bytes, read_response_head, status_line
+from .shapes import ResponseHeadReader
 from .sse import UsageStripper, data_of, split_events
 
 __all__ = [
     "END",
+    "Body",
+    "ChunkError",
     "ChunkedReader",
     "Fields",
     "RequestHead",
     "RequestReader",
     "ResponseHead",
+    "ResponseHeadReader",
+    "SizedBody",
+    "UnsizedBody",
     "UsageStripper",
     "chunk",
     "data_of",

@@ -2,10 +2,11 @@
 
 import re
 
-__all__ = ["ChunkedReader", "chunk"]
+__all__ = ["ChunkError", "ChunkedReader", "chunk"]
 
 # 16 hex digits would already be beyond any body; extensions are allowed by the standard and used by nobody.
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t -~]*)?")
+_PLAIN_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n").match
 _TRAILER_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~]*")
 _MAX_SIZE_LINE = 256
 _MAX_TRAILERS = 8 * 1024
@@ -16,26 +17,47 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-class ChunkedReader:
-    """Feed it bytes; it returns the body's pieces and says where the body ended.
+class ChunkError(ValueError):
+    """The coding is broken. ``before`` is what of the body came in front of that, in the same bytes."""
 
-    ``rest`` is ``None`` until the end was seen, then the bytes that follow the body. Raises
-    ``ValueError`` at the first byte that breaks the grammar; nothing may be fed after that.
-    """
+    def __init__(self, reason: str, before: bytes) -> None:
+        super().__init__(reason)
+        self.before = before
+
+
+class ChunkedReader:
+    """A ``Body`` in chunks. Raises ``ChunkError`` at the first byte that breaks the grammar; nothing may be fed
+    after that."""
 
     def __init__(self) -> None:
         self._buffer = b""
+        self._is_between = True  # chunks, with nothing of the next one seen
         self._left = 0  # bytes of the present chunk's data still to come, then 2 for its CR LF
         self._in_data = False
         self._in_trailers = False
         self._trailer_bytes = 0
-        self.rest: bytes | None = None
+        self.is_whole = False
+        self.rest = b""
 
-    def feed(self, data: bytes) -> list[bytes]:
-        buffer = self._buffer + data if self._buffer else data
+    def feed(self, data: bytes) -> bytes:
+        """The body's bytes, without their coding."""
+        if self._is_between:
+            # What upstreams send and one read brings: a chunk, whole.
+            size = _PLAIN_SIZE(data)
+            if size is not None:
+                start, end = size.end(), len(data) - 2
+                if end - start == int(size[1], 16) and end > start and data.endswith(b"\r\n"):
+                    return data[start:end]
         pieces: list[bytes] = []
+        try:
+            self._read(self._buffer + data, pieces)
+        except ValueError as error:
+            raise ChunkError(str(error), b"".join(pieces)) from None
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _read(self, buffer: bytes, pieces: list[bytes]) -> None:
         position = 0
-        while self.rest is None:
+        while not self.is_whole:
             if self._in_data:
                 end = position + self._left
                 if len(buffer) < end + 2:
@@ -67,8 +89,8 @@ class ChunkedReader:
                     self._trailer(line, buffer[position:])
                 else:
                     self._size(line)
-        self._buffer = b"" if self.rest is not None else buffer[position:]
-        return pieces
+        self._buffer = b"" if self.is_whole else buffer[position:]
+        self._is_between = not (self._buffer or self._in_data or self._in_trailers)
 
     def _size(self, line: bytes) -> None:
         match = _SIZE_LINE.fullmatch(line) if len(line) <= _MAX_SIZE_LINE else None
@@ -80,7 +102,7 @@ class ChunkedReader:
 
     def _trailer(self, line: bytes, following: bytes) -> None:
         if not line:
-            self.rest = following
+            self.is_whole, self.rest = True, following
             return
         self._trailer_bytes += len(line) + 2
         if self._trailer_bytes > _MAX_TRAILERS:

@@ -55,7 +55,7 @@ class LineReader:
         remembered = self._remembered
         for line in lines:
             known = remembered.get(line)
-            name, value, travels = known if known is not None else self._judge(line)
+            name, value, travels = known if known is not None else self.judge(line)
             if travels:
                 kept.append(line)
             if name:
@@ -75,7 +75,8 @@ class LineReader:
             raise ValueError(f"the header {name.decode()} comes twice with different values")
         return first  # both lines are handed on, whatever they say of each other
 
-    def _judge(self, line: bytes) -> FieldLine:
+    def judge(self, line: bytes) -> FieldLine:
+        """What to do with one line. Raises ``ValueError``."""
         match = self._line.fullmatch(line)
         if match is None:
             raise ValueError(explain(line))

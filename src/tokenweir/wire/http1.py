@@ -14,7 +14,7 @@ from typing import Final, Literal
 import msgspec
 
 from ..errors import HeadTooLarge, MalformedRequest
-from .chunked import ChunkedReader
+from .chunked import ChunkedReader, ChunkError
 from .fields import TOKEN, Fields, LineReader, without_options
 
 __all__ = ["END", "RequestHead", "RequestReader", "read_request_head"]
@@ -102,10 +102,6 @@ class RequestReader:
     def waiting(self) -> int:
         """Bytes held back for a later event."""
         return len(self._data)
-
-    @property
-    def is_between_requests(self) -> bool:
-        return self._state == "head" and not self._data
 
     def next(self) -> Event | None:
         """The next event, or ``None`` when more bytes are needed. Raises ``MalformedRequest`` or ``HeadTooLarge``."""
@@ -207,14 +203,14 @@ class RequestReader:
             raise AssertionError("chunked without a reader")
         data, self._data = self._data, b""
         try:
-            pieces = chunks.feed(data)
-        except ValueError as error:
+            piece = chunks.feed(data)
+        except ChunkError as error:
             raise MalformedRequest(f"the chunked body is broken: {error}") from error
-        if chunks.rest is not None:
+        if chunks.is_whole:
             self._data, self._chunks, self._state = chunks.rest, None, "end"
-        if pieces:
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return self.next() if chunks.rest is not None else None
+        if piece:
+            return piece
+        return self.next() if chunks.is_whole else None
 
 
 def read_request_head(head: bytes) -> RequestHead:

@@ -5,9 +5,9 @@ from http import HTTPStatus
 
 import msgspec
 
-from .fields import Fields, LineReader, without_options
+from .fields import FieldLine, Fields, LineReader, without_options
 
-__all__ = ["ResponseHead", "head_bytes", "read_response_head", "status_line"]
+__all__ = ["ResponseHead", "head_bytes", "judge_response_line", "read_response_head", "status_line"]
 
 _HOP_BY_HOP = [
     b"connection",
@@ -41,19 +41,26 @@ _LINES = LineReader(
     strict=False,
 )
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?")
+_LENGTH = re.compile(rb"[0-9]{1,15}")
 
 
 class ResponseHead(msgspec.Struct, gc=False):
-    """An answer's head: ``kept`` lines travel to the client as they came."""
+    """An answer's head."""
 
     status: int
     line: bytes
     """The status line less its version: ``200 OK``."""
     fields: Fields
-    kept: list[bytes]
+    """Of those that somebody behind this room reads. Heads may share it: not to be changed."""
+    lines: bytes
+    """The lines that travel to the client as they came, each behind its CR LF."""
     content_length: int | None
     """``None``: chunked, or until the connection closes."""
+    is_chunked: bool
+    keeps_alive: bool
+    """Whether the connection stays open behind this answer, as far as its head tells."""
+    is_event_stream: bool
     is_followed: bool = False
     """Whether bytes of the body came with the head, so that both can be written at once."""
 
@@ -61,29 +68,38 @@ class ResponseHead(msgspec.Struct, gc=False):
     def has_body(self) -> bool:
         return self.content_length != 0 and self.status not in (204, 304)
 
-    @property
-    def is_event_stream(self) -> bool:
-        return self.fields.get(b"content-type", b"")[:17].lower() == b"text/event-stream"
-
 
 def read_response_head(head: bytes) -> ResponseHead:
-    """Reads a head that llhttp has admitted. Raises ``ValueError`` where we are stricter."""
+    """Reads a head without its final empty line. Raises ``ValueError`` with words for a person."""
     lines = head.split(b"\r\n")
     match = _STATUS_LINE.fullmatch(lines[0])
     if match is None:
         raise ValueError("the status line is not HTTP/1.1's")
     fields, kept = _LINES.read_lines(lines[1:])
-    connection = fields.get(b"connection")
-    if connection is not None:
-        kept = without_options(kept, connection.lower())
-    length = fields.get(b"content-length")
+    of_this_hop = {name: fields.pop(name) for name in _HOP_BY_HOP if name in fields}
+    connection = of_this_hop.get(b"connection", b"").lower()
+    if connection:
+        kept = without_options(kept, connection)
+    length, coding = of_this_hop.get(b"content-length"), of_this_hop.get(b"transfer-encoding")
+    if coding is not None and (length is not None or coding.lower() != b"chunked"):
+        raise ValueError("what its Transfer-Encoding says of the body's end is not understood")
+    if length is not None and _LENGTH.fullmatch(length) is None:
+        raise ValueError("its Content-Length is not a number")
     return ResponseHead(
-        int(match[1]),
+        int(match[2]),
         lines[0][9:] if len(lines[0]) > 12 else lines[0][9:] + b" ",
         fields,
-        kept,
+        b"".join([b"\r\n" + line for line in kept]),
         int(length) if length is not None else None,
+        coding is not None,
+        b"close" not in connection and (match[1] == b"1" or b"keep-alive" in connection),
+        fields.get(b"content-type", b"")[:17].lower() == b"text/event-stream",
     )
+
+
+def judge_response_line(line: bytes) -> FieldLine:
+    """What ``read_response_head`` makes of one line by itself."""
+    return _LINES.judge(line)
 
 
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}".encode() for status in HTTPStatus}
@@ -94,6 +110,6 @@ def status_line(status: int) -> bytes:
     return _STATUS_LINES.get(status) or b"%d " % status
 
 
-def head_bytes(line: bytes, fields: list[bytes]) -> bytes:
-    """A head ready to be written: ``HTTP/1.1 200 OK``, the fields, the empty line."""
-    return b"HTTP/1.1 " + line + b"\r\n" + b"\r\n".join(fields) + b"\r\n\r\n"
+def head_bytes(line: bytes, lines: bytes) -> bytes:
+    """A head ready to be written: ``HTTP/1.1 200 OK``, the lines (each behind its CR LF), the empty line."""
+    return b"HTTP/1.1 %b%b\r\n\r\n" % (line, lines)

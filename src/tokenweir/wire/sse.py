@@ -14,6 +14,7 @@ __all__ = ["UsageStripper", "data_of", "split_events"]
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
 _LONGEST_END = 4
 _USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
+_find_usage = re.compile(rb'"usage"(?!:null)').search
 _FIRST_CHOICE = re.compile(rb'"choices"\s*:\s*\[\s*\{')
 
 # A usage event has some hundred bytes. What is longer is something else and need not wait for its end.
@@ -61,11 +62,9 @@ class UsageStripper:
         self._is_inside = False  # whether there is either
 
     def feed(self, piece: bytes) -> bytes:
-        if not self._is_inside and piece.endswith(b"\n\n"):
-            # Every chunk passes here, so plain searches come first: most have no usage, or `"usage":null`.
-            found = piece.find(b'"usage"')
-            if found < 0 or (piece.startswith(b":null", found + 7) and piece.find(b'"usage"', found + 7) < 0):
-                return piece
+        # Every chunk passes here, and most hold whole events without usage.
+        if not self._is_inside and piece.endswith(b"\n\n") and _find_usage(piece) is None:
+            return piece
         passing = self._rest_of_passed(piece) if self._passed else 0
         passed = piece[:passing] + self._sift(piece[passing:])
         self._is_inside = bool(self._held or self._passed)
