@@ -42,13 +42,14 @@ class Rejected(SinkError):
 class Sink(Protocol):
     """Takes events to another place, at least once.
 
-    One task uses a sink. ``open`` comes first, and again after any error but `Rejected`, whatever was open before;
-    ``close`` comes last, also where ``open`` failed. Nothing waits or tries again inside: that is the shipper's work.
+    One task uses a sink. ``open`` comes first, and again after any error but `Rejected` and `Throttled`, whatever was
+    open before; ``close`` comes last, also where ``open`` failed. Nothing waits or tries again inside: that is the
+    shipper's work.
     """
 
     @property
     def max_event_size(self) -> int:
-        """Bytes of a whole event, body and properties, that the other side takes; known once it is open."""
+        """The largest `Event.size` that the other side takes; known once it is open."""
         ...
 
     async def open(self) -> None:

@@ -1,0 +1,86 @@
+"""What a sink is told: where to send, in which shape, and what to do with an event that is too large.
+
+Secrets are never in the file: a setting names the environment variable that holds one.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from ..records import Duration, Size
+
+__all__ = ["ConnectionSettings", "PartitionBy", "ShapeName", "SinkKind", "SinkSettings", "TooLarge"]
+
+SinkKind = Literal["event_hubs", "kafka", "webhook", "file"]
+ShapeName = Literal["tokenweir", "sse-proxy", "apim"]
+PartitionBy = Literal["caller", "deployment", "call_id", "none"]
+TooLarge = Literal["split", "shed"]
+
+
+class ConnectionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a sink sends to. Each kind has settings of its own; those of another kind are refused."""
+
+    connection_string_env: str | None = None
+    """`event_hubs` and `kafka`: the environment variable that holds an Event Hubs connection string."""
+    namespace: str | None = None
+    """`event_hubs`: ``my-namespace.servicebus.windows.net``, with ``managed_identity``."""
+    managed_identity: bool = False
+    """`event_hubs`: sign in with this machine's Entra identity; it needs the role Azure Event Hubs Data Sender."""
+    client_id: str | None = None
+    """`event_hubs`: which of several managed identities."""
+    hub: str | None = None
+    """`event_hubs`: the hub's name, where the connection string has no ``EntityPath``."""
+
+    servers: str | None = None
+    """`kafka`: ``broker-1:9092,broker-2:9092``."""
+    topic: str | None = None
+    """`kafka`: the topic; with a connection string the hub is one, too."""
+    username: str | None = None
+    """`kafka`: for SASL PLAIN, with ``password_env``."""
+    password_env: str | None = None
+    """`kafka`: the environment variable that holds the password."""
+    tls: bool = True
+    """`kafka`: whether to speak TLS."""
+
+    url: str | None = None
+    """`webhook`: where to POST to. A URL with a key in it belongs into ``url_env``."""
+    url_env: str | None = None
+    """`webhook`: the environment variable that holds the URL."""
+    token_env: str | None = None
+    """`webhook`: the environment variable that holds a token, sent as ``Authorization: Bearer``."""
+    secret_env: str | None = None
+    """`webhook`: the environment variable that holds the secret to sign with, see ``x-tokenweir-signature``."""
+    timeout: Duration = Duration(30)
+    """`webhook`, `kafka` and `event_hubs`: how long the other side may take to confirm."""
+    ca_bundle: str | None = None
+    """`webhook`, `kafka` and `event_hubs`: a PEM file to trust instead of the system's."""
+
+    path: str | None = None
+    """`file`: the JSON Lines file."""
+    rotate_at: Size = Size(256 * 1024 * 1024)
+    """`file`: how large it grows before it is put aside as ``PATH.1`` and a new one is begun."""
+    keep: int = 4
+    """`file`: how many files are kept that were put aside."""
+
+
+class SinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One ``[[sinks]]`` table."""
+
+    name: str
+    """What metrics, logs and the cursor in the journal call it: letters, digits, ``-``, ``_`` and ``.``."""
+    kind: SinkKind
+    """Which wire it speaks."""
+    connection: ConnectionSettings
+    """Where it sends to; see below."""
+    shape: ShapeName = "tokenweir"
+    """What an event looks like: the whole record, the SSE proxy function's events, or API Management's."""
+    cloud_events: bool = False
+    """Put each event into a CloudEvents 1.0 envelope (structured mode)."""
+    partition_by: PartitionBy = "caller"
+    """Whose events stay together and in order, where the other side has partitions."""
+    on_too_large: TooLarge = "split"
+    """An event that the other side does not take: send it in parts, or without its bodies."""
+    max_event_size: Size | None = None
+    """The largest event to send; default: what the other side says, or 1 MB where it says nothing."""
+    dead_letters: str | None = None
+    """Where events are kept that can never be sent; default: ``tokenweir-data/dead-letters/NAME.jsonl``."""
