@@ -154,3 +154,11 @@ def test_a_body_has_no_first_token() -> None:
     meter = BodyMeter("chat_completions", keep_content=False)
     meter.feed(encode(ANSWER))
     assert meter.first_token_at is None
+
+
+def test_an_answer_with_half_a_character_is_read(read: Read) -> None:
+    body = rb'{"model":"m","choices":[{"index":0,"message":{"content":"Hi \ud83d"}}],"usage":{"prompt_tokens":7}}'
+    reading = read(body, event_stream=False)
+    assert reading.usage is not None
+    assert reading.usage.input_tokens == 7
+    assert reading.output.choices()[0].text == "Hi \N{REPLACEMENT CHARACTER}"

@@ -181,3 +181,10 @@ def test_no_request_makes_an_estimate_fail(
 def test_a_request_that_is_no_json_object_counts_as_nothing(body: bytes) -> None:
     usage = estimate("embeddings", body, None, None, ended_normally=False, azure=False)
     assert usage == Usage("estimated")
+
+
+def test_a_request_with_half_a_character_is_counted() -> None:
+    def tokens(body: bytes) -> int:
+        return estimate("embeddings", body, None, "gpt-4o", ended_normally=True, azure=False).input_tokens
+
+    assert tokens(rb'{"input":"the weir \ud83d"}') == tokens('{"input":"the weir \N{REPLACEMENT CHARACTER}"}'.encode())

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from .surrogates import mend
+from ..wire import mend_json
 
 __all__ = ["Answer", "Call", "Choice", "Custom", "Function", "Message", "read_answer"]
 
@@ -90,7 +90,7 @@ def read_answer(data: bytes) -> Answer | None:
     try:
         return _decode(data)
     except (ValueError, RecursionError):
-        return _read_loosely(mend(data))
+        return _read_loosely(mend_json(data))
 
 
 def _read_loosely(data: bytes) -> Answer | None:

@@ -8,11 +8,11 @@ estimate is then a floor. Takes milliseconds to a second: not for the event loop
 from typing import Any
 
 from ..records import Usage
+from ..wire import decode_json
 from .completion import chat_output_tokens, text_output_tokens
 from .counter import Counter
 from .prompt import chat_tokens, input_tokens
 from .reading import Reading
-from .surrogates import decode
 
 __all__ = ["estimate"]
 
@@ -32,7 +32,7 @@ def estimate(
     if that is known. An answer that did not end normally, or was cut by its token limit, counts as the text
     seen and nothing more. APIs that are not metered have no estimate: their source is ``none``.
     """
-    decoded = decode(request_body)
+    decoded = decode_json(request_body)
     request: dict[str, Any] = decoded if isinstance(decoded, dict) else {}
     counter = Counter(model)
     choices = reading.output.choices() if reading is not None else []

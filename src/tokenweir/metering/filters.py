@@ -6,7 +6,7 @@ They sit under ``prompt_filter_results``, ``content_filter_results`` or, in the 
 
 from typing import Any
 
-from .surrogates import decode
+from ..wire import decode_json
 
 __all__ = ["filtered_categories", "mentions_filtered"]
 
@@ -23,7 +23,7 @@ def filtered_categories(data: bytes) -> dict[str, None]:
     """Categories of one JSON answer that were filtered, in its order."""
     found: dict[str, None] = {}
     if mentions_filtered(data):
-        _collect(decode(data), "filtered", found, _DEEPEST)
+        _collect(decode_json(data), "filtered", found, _DEEPEST)
     return found
 
 

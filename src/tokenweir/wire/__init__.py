@@ -1,4 +1,4 @@
-"""Bytes ⇄ events: HTTP/1.1 and server-sent events as pure machines. No sockets, no clock."""
+"""Bytes ⇄ events: HTTP/1.1, server-sent events and lenient JSON as pure machines. No sockets, no clock."""
 
 from .bodies import Body, SizedBody, UnsizedBody
 from .chunked import ChunkedReader, ChunkError, chunk
@@ -7,6 +7,7 @@ from .http1 import END, RequestHead, RequestReader, read_request_head
 from .responses import ResponseHead, head_bytes, read_response_head, status_line
 from .shapes import ResponseHeadReader
 from .sse import UsageStripper, data_of, split_events
+from .surrogates import decode_json, mend_json
 
 __all__ = [
     "END",
@@ -23,7 +24,9 @@ __all__ = [
     "UsageStripper",
     "chunk",
     "data_of",
+    "decode_json",
     "head_bytes",
+    "mend_json",
     "read_request_head",
     "read_response_head",
     "split_events",

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["decode", "mend"]
+__all__ = ["decode_json", "mend_json"]
 
 _HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _LONE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH.replace(b"{2}", b"[0-9a-fA-F]"), _LOW))
@@ -18,9 +18,9 @@ _LONE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH.replace(b"{2}", 
 _decode = msgspec.json.Decoder().decode
 
 
-def decode(data: bytes) -> Any:
+def decode_json(data: bytes) -> Any:
     """A JSON document, mended if it has to be; None if it is none."""
-    for attempt in (bytes, mend):
+    for attempt in (bytes, mend_json):
         try:
             return _decode(attempt(data))
         except (ValueError, RecursionError):
@@ -28,7 +28,7 @@ def decode(data: bytes) -> Any:
     return None
 
 
-def mend(data: bytes) -> bytes:
+def mend_json(data: bytes) -> bytes:
     """``data`` with everything that is no character replaced by U+FFFD; the very same object if all are."""
     if not _is_utf8(data):
         data = data.decode(errors="replace").encode()
