@@ -2,5 +2,16 @@
 
 from .base import Denied, Rejected, Sink, SinkError, Throttled, Unavailable
 from .event import Event
+from .settings import ConnectionSettings, SinkSettings
 
-__all__ = ["Denied", "Event", "Rejected", "Sink", "SinkError", "Throttled", "Unavailable"]
+__all__ = [
+    "ConnectionSettings",
+    "Denied",
+    "Event",
+    "Rejected",
+    "Sink",
+    "SinkError",
+    "SinkSettings",
+    "Throttled",
+    "Unavailable",
+]
