@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tokenweir.errors import JournalError
-from tokenweir.journal import bytes_behind, load_cursor, remove_passed_segments, save_cursor
+from tokenweir.journal import begin_cursor, bytes_behind, load_cursor, remove_passed_segments, save_cursor
 from tokenweir.journal.directory import segment_numbers, segment_path
 from tokenweir.journal.position import Position
 
@@ -38,6 +38,17 @@ def test_segments_go_when_every_cursor_has_passed_them(directory: Path) -> None:
     assert remove_passed_segments(directory) == [segment_path(directory, 10)]
     assert segment_numbers(directory) == [20, 30]
     assert remove_passed_segments(directory) == []
+
+
+def test_a_consumer_that_begins_keeps_everything_until_it_has_passed_it(directory: Path) -> None:
+    save_cursor(directory, "ledger", at(30))
+    begin_cursor(directory, "sink")
+    assert remove_passed_segments(directory) == []
+
+    save_cursor(directory, "sink", at(20))
+    begin_cursor(directory, "sink")
+    assert load_cursor(directory, "sink") == at(20)
+    assert remove_passed_segments(directory) == [segment_path(directory, 10)]
 
 
 def test_the_newest_segment_stays_even_when_it_is_passed(directory: Path) -> None:

@@ -195,6 +195,16 @@ def test_records_larger_than_a_chunk_are_read(tmp_path: Path, make_record: MakeR
     assert read(JournalReader(tmp_path)) == [1, 2, 3]
 
 
+def test_a_batch_is_a_chunk_or_one_long_record_so_that_nobody_has_to_hold_a_segment(
+    tmp_path: Path, make_record: MakeRecord
+) -> None:
+    body = "x" * (CHUNK // 3)
+    write_segment(tmp_path, 1, [make_record(n, response_body=body * (4 if n == 3 else 1)) for n in range(1, 8)])
+    reader = JournalReader(tmp_path)
+
+    assert [[one.seq for one in reader.read(100).records] for _ in range(5)] == [[1, 2], [3], [4, 5], [6, 7], []]
+
+
 def test_a_segment_of_a_newer_version_is_refused_and_not_skipped(two_segments: Path) -> None:
     path = segment_path(two_segments, 100)
     path.write_bytes(header(MARKER, version=99) + path.read_bytes()[HEADER_SIZE:])

@@ -1,6 +1,6 @@
 """Every record on disk before anything else is done with it, and read from there by all consumers."""
 
-from .cursors import bytes_behind, load_cursor, remove_passed_segments, save_cursor
+from .cursors import begin_cursor, bytes_behind, load_cursor, remove_passed_segments, save_cursor
 from .directory import journal_directories
 from .log import Journal
 from .reader import Batch, JournalReader
@@ -13,6 +13,7 @@ __all__ = [
     "JournalReader",
     "JournalSettings",
     "JournalStatus",
+    "begin_cursor",
     "bytes_behind",
     "journal_directories",
     "load_cursor",

@@ -12,7 +12,7 @@ from ..errors import JournalError
 from .directory import segment_numbers, segment_path, unusable
 from .position import START, parse_position
 
-__all__ = ["bytes_behind", "load_cursor", "remove_passed_segments", "save_cursor"]
+__all__ = ["begin_cursor", "bytes_behind", "load_cursor", "remove_passed_segments", "save_cursor"]
 
 CURSORS_NAME = "cursors"
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
@@ -34,6 +34,12 @@ def save_cursor(directory: Path, name: str, position: str) -> None:
         new.replace(path)
     except OSError as error:
         raise unusable(directory, error) from error
+
+
+def begin_cursor(directory: Path, name: str) -> None:
+    """From now on no segment goes before this consumer has passed it. One that has begun is left where it is."""
+    if load_cursor(directory, name) is None:
+        save_cursor(directory, name, START.text())
 
 
 def bytes_behind(directory: Path, name: str) -> int:
@@ -73,7 +79,7 @@ def remove_passed_segments(directory: Path) -> list[Path]:
             return []
         passed = [segment_path(directory, number) for number in numbers[:-1] if number < min(cursors)]
         for path in passed:
-            path.unlink()
+            path.unlink(missing_ok=True)  # another consumer of this process may be at it, too
         return passed
     except OSError as error:
         raise unusable(directory, error) from error

@@ -15,14 +15,14 @@ from ..records import CallRecord
 from .directory import segment_numbers, segment_path, unusable
 from .payload import decode
 from .position import START, Position, parse_position
-from .segment import HEADER_AND_MARKER, HEADER_SIZE, Header, find_frame, parse_header, scan
+from .segment import HEADER_AND_MARKER, HEADER_SIZE, Header, claimed_size, find_frame, parse_header, scan
 
 __all__ = ["Batch", "JournalReader"]
 
 _log = logging.getLogger(__name__)
 
 CHUNK = 1024 * 1024
-"""Bytes read at once: about a thousand records without bodies. Whatever is longer is read whole."""
+"""Bytes read at once: about a thousand records without bodies. A record that is longer is read whole and alone."""
 
 
 class Batch(NamedTuple):
@@ -87,10 +87,13 @@ class JournalReader:
             header = self._header or self._read_header(fd)
             if header is None:
                 return []
-            payloads, end = scan(os.pread(fd, CHUNK, offset), header.marker, limit)
+            chunk = os.pread(fd, CHUNK, offset)
+            payloads, end = scan(chunk, header.marker, limit)
+            if not payloads and (size := claimed_size(chunk, header.marker)) > CHUNK:
+                payloads, end = scan(os.pread(fd, size, offset), header.marker, 1)
             if not payloads:
                 rest = os.pread(fd, max(0, os.fstat(fd).st_size - offset), offset)
-                payloads, end = scan(rest, header.marker, limit)
+                payloads, end = scan(rest, header.marker, 1)
                 if rest and not payloads:
                     end = self._skip(rest, header.marker, may_grow=may_grow)
         finally:

@@ -16,7 +16,17 @@ import google_crc32c
 
 from ..errors import JournalError
 
-__all__ = ["HEADER_SIZE", "Header", "find_frame", "good_end", "header", "new_marker", "parse_header", "scan"]
+__all__ = [
+    "HEADER_SIZE",
+    "Header",
+    "claimed_size",
+    "find_frame",
+    "good_end",
+    "header",
+    "new_marker",
+    "parse_header",
+    "scan",
+]
 
 VERSION = 1
 
@@ -91,6 +101,14 @@ def payload_at(data: bytes, at: int, marker: bytes) -> bytes | None:
     start = at + FRAME_HEAD
     payload = data[start : start + length]
     return payload if _checksum(length, payload) == checksum else None
+
+
+def claimed_size(data: bytes, marker: bytes) -> int:
+    """How long the frame at the start of ``data`` says that it is, head included; 0 if none begins there."""
+    if len(data) < FRAME_HEAD:
+        return 0
+    found, length, _ = _FRAME.unpack_from(data)
+    return FRAME_HEAD + length if found == marker else 0
 
 
 def scan(data: bytes, marker: bytes, limit: int) -> tuple[list[bytes], int]:

@@ -1,17 +1,27 @@
 """Records on their way out: shaped, fitted and sent to Event Hubs, Kafka, a webhook or a file."""
 
 from .base import Denied, Rejected, Sink, SinkError, Throttled, Unavailable
+from .dead_letters import DeadLetters
 from .event import Event
+from .opening import dead_letters_path, open_sink
 from .settings import ConnectionSettings, SinkSettings
+from .shipper import Shipper, Source
+from .status import SinkStatus
 
 __all__ = [
     "ConnectionSettings",
+    "DeadLetters",
     "Denied",
     "Event",
     "Rejected",
+    "Shipper",
     "Sink",
     "SinkError",
     "SinkSettings",
+    "SinkStatus",
+    "Source",
     "Throttled",
     "Unavailable",
+    "dead_letters_path",
+    "open_sink",
 ]

@@ -1,0 +1,19 @@
+"""Settings → the sink they describe. What only one kind needs is imported here, when that kind is opened."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from .base import Sink
+from .settings import SinkSettings
+
+__all__ = ["dead_letters_path", "open_sink"]
+
+
+def open_sink(settings: SinkSettings, environ: Mapping[str, str]) -> Sink:
+    """The sink, not connected yet. What is missing or wrong is said by its ``open``."""
+    raise NotImplementedError
+
+
+def dead_letters_path(settings: SinkSettings) -> Path:
+    """Where this sink's dead letters are."""
+    return Path(settings.dead_letters or f"tokenweir-data/dead-letters/{settings.name}.jsonl")
