@@ -11,7 +11,13 @@ __all__ = ["dead_letters_path", "open_sink"]
 
 def open_sink(settings: SinkSettings, environ: Mapping[str, str]) -> Sink:
     """The sink, not connected yet. What is missing or wrong is said by its ``open``."""
-    raise NotImplementedError
+    match settings.kind:
+        case "file":
+            from .file import FileSink
+
+            return FileSink(settings, environ)
+        case _:
+            raise NotImplementedError
 
 
 def dead_letters_path(settings: SinkSettings) -> Path:
