@@ -32,10 +32,10 @@ def test_problems_come_with_what_could_be_read_and_exit_code_2(tokenweir: Tokenw
 
 
 def test_notes_are_no_problems(tokenweir: Tokenweir, minimal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AZURE_EVENTHUB_NAME", "calls")
+    monkeypatch.setenv("AZURE_EVENTHUB_CONN_STR", "Endpoint=sb://calls")
     ran = tokenweir("config", "check")
     assert ran.exit_code == 0
-    assert "note: AZURE_EVENTHUB_NAME: nothing is sent to Event Hubs" in ran.out
+    assert "note: AZURE_EVENTHUB_CONN_STR is set and no [[sinks]] uses it" in ran.out
 
 
 def test_show_prints_toml_with_every_setting_and_no_secret(tokenweir: Tokenweir, minimal: Path) -> None:

@@ -140,7 +140,7 @@ def test_all_mistakes_are_said_at_once_with_their_places(here: Path, minimal: st
     )
     assert problems(written(here, text), {"TOKENWEIR_SERVER__ADMIN_TOKN": "x"}) == [
         "TOKENWEIR_SERVER__ADMIN_TOKN: did you mean `TOKENWEIR_SERVER__ADMIN_TOKEN`?",
-        "my.toml: [zzz]: not a setting; here can be server, journal, ledger, upstreams, deployments, callers",
+        "my.toml: [zzz]: not a setting; here can be server, journal, ledger, upstreams, deployments, callers, sinks",
         "my.toml: [server] datta: did you mean `data`?",
         "my.toml: [server] relays: expected a whole number, got the text 'two'",
         "my.toml: [server] max_body: expected a size like 65536, 64KB, 10MB or 1.5GB, got true",
@@ -251,16 +251,48 @@ def test_configured_upstreams_win_over_the_proxy_functions_variables(here: Path,
     assert [upstream.name for upstream in load(written(here, minimal), environ).config.upstreams] == ["sweden"]
 
 
-def test_event_hub_variables_are_recognised_and_answered_with_a_note_without_their_secret(
-    here: Path, minimal: str
-) -> None:
-    environ = {
-        "AZURE_EVENTHUB_CONN_STR": "Endpoint=sb://x;SharedAccessKey=hub-secret",
-        "AZURE_EVENTHUB_NAME": "calls",
-    }
-    [note] = [note for note in load(written(here, minimal), environ).notes if "EVENTHUB" in note]
-    assert note.startswith("AZURE_EVENTHUB_CONN_STR and AZURE_EVENTHUB_NAME: nothing is sent to Event Hubs")
+PROXY = {
+    "AZURE_OPENAI_BASE_URL": "https://a.openai.azure.com",
+    "AZURE_OPENAI_KEY": "k",
+    "AZURE_EVENTHUB_CONN_STR": "Endpoint=sb://x;SharedAccessKey=hub-secret",
+    "AZURE_EVENTHUB_NAME": "calls",
+}
+
+
+def test_the_proxy_functions_hub_is_a_sink_with_its_events_and_their_content() -> None:
+    loaded = load(None, PROXY)
+    [sink] = loaded.config.sinks
+    [note] = [note for note in loaded.notes if "EVENTHUB" in note]
+
+    assert (sink.kind, sink.shape) == ("event_hubs", "sse-proxy")
+    assert (sink.connection.connection_string_env, sink.connection.hub) == ("AZURE_EVENTHUB_CONN_STR", "calls")
+    assert loaded.config.journal.content == "full"
+    assert loaded.origins.of(("journal", "content")) == "AZURE_EVENTHUB_CONN_STR"
+    assert "each call is sent to the hub with its prompt and its answer" in note
     assert "hub-secret" not in note
+
+
+def test_the_hubs_name_may_stand_in_its_connection_string() -> None:
+    environ = PROXY | {"AZURE_EVENTHUB_CONN_STR": "Endpoint=sb://x;SharedAccessKey=k;EntityPath=calls"}
+    del environ["AZURE_EVENTHUB_NAME"]
+    [sink] = load(None, environ).config.sinks
+
+    assert sink.connection.hub is None
+
+
+def test_content_that_is_switched_off_stays_off_also_for_the_proxy_functions_hub() -> None:
+    loaded = load(None, PROXY | {"TOKENWEIR_JOURNAL__CONTENT": "none"})
+
+    assert loaded.config.journal.content == "none"
+    assert any("without prompts and answers" in note for note in loaded.notes)
+
+
+def test_beside_a_file_the_hubs_variables_send_nothing_and_a_note_says_so(here: Path, minimal: str) -> None:
+    loaded = load(written(here, minimal), PROXY)
+    [note] = [note for note in loaded.notes if "EVENTHUB" in note]
+
+    assert (loaded.config.sinks, loaded.config.journal.content) == ([], "none")
+    assert note == "AZURE_EVENTHUB_CONN_STR is set and no [[sinks]] uses it, so nothing is sent to that hub"
 
 
 def test_nothing_at_all_says_what_to_do() -> None:

@@ -16,6 +16,7 @@ from .addresses import is_loopback, parse_address
 from .found import Found, too_small, unreadable
 from .model import Config
 from .places import LISTS, Origins
+from .sink_checks import sink_connections, sink_files, sink_names
 from .upstream_checks import any_upstream, credentials, endpoints, targets, upstream_amounts
 
 __all__ = ["check"]
@@ -136,5 +137,8 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Found], tuple[str, ...
     (upstream_amounts, ()),
     (_caller_keys, ()),
     (_ledger, ()),
+    (sink_names, ()),
+    (sink_connections, ()),
+    (sink_files, ()),
 ]
 """Each check with the tables it compares."""

@@ -9,7 +9,12 @@ from .checks import check
 from .model import Loaded
 from .notes import notes
 from .places import LISTS, Origins, Path
-from .proxy_function import ENDPOINT_VARIABLE, upstream_from_proxy_variables
+from .proxy_function import (
+    ENDPOINT_VARIABLE,
+    HUB_VARIABLE,
+    sink_from_proxy_variables,
+    upstream_from_proxy_variables,
+)
 from .reading import read_tree
 from .sources import DEFAULT_FILE, read_environment, read_file, variable_name
 
@@ -55,6 +60,13 @@ def _put_together(path: FilePath | None, environ: Mapping[str, str]) -> tuple[Lo
     if not raw.get("upstreams") and (upstream := upstream_from_proxy_variables(environ)):
         raw["upstreams"] = [upstream]
         found["upstreams",] = ENDPOINT_VARIABLE
+    # Not beside a file: whoever wrote one decides there what is kept of prompts, and where it is sent.
+    if file is None and not raw.get("sinks") and (sink := sink_from_proxy_variables(environ)):
+        raw["sinks"] = [sink]
+        found["sinks",] = HUB_VARIABLE
+        if ("journal", "content") not in found:
+            _put(raw, ("journal", "content"), "full")
+            found["journal", "content"] = HUB_VARIABLE
     origins = Origins(str(file) if file else None, found)
     reading = read_tree(raw, origins)
     mistakes += reading.problems

@@ -9,6 +9,7 @@ from ..gateway.settings import ServerSettings
 from ..journal.settings import JournalSettings
 from ..ledger.settings import LedgerSettings
 from ..policy.settings import CallerSettings
+from ..sinks.settings import SinkSettings
 from ..upstream.settings import UpstreamSettings
 from .places import Origins
 
@@ -24,6 +25,7 @@ class Config(msgspec.Struct, frozen=True):
     upstreams: list[UpstreamSettings] = []
     deployments: list[DeploymentSettings] = []
     callers: list[CallerSettings] = []
+    sinks: list[SinkSettings] = []
 
 
 class Loaded(msgspec.Struct, frozen=True):

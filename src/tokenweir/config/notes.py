@@ -15,7 +15,7 @@ __all__ = ["notes"]
 
 def notes(config: Config, environ: Mapping[str, str]) -> list[str]:
     """Sentences for a person, none of them a problem."""
-    return [*_about_callers(config), *_about_upstreams(config), *event_hub_note(environ)]
+    return [*_about_callers(config), *_about_upstreams(config), *_about_sinks(config), *event_hub_note(config, environ)]
 
 
 def _about_callers(config: Config) -> Iterator[str]:
@@ -33,6 +33,16 @@ def _about_upstreams(config: Config) -> Iterator[str]:
         url = urlsplit(upstream.endpoint)
         if url.scheme == "http" and url.hostname and not is_loopback(url.hostname):
             yield f'upstream "{upstream.name}" is reached without TLS: its key and content go in the clear'
+
+
+def _about_sinks(config: Config) -> Iterator[str]:
+    for sink in config.sinks:
+        if sink.shape in ("sse-proxy", "apim") and config.journal.content == "none":
+            text = f'sink "{sink.name}" sends {sink.shape} events without prompts and answers'
+            yield f'{text}: with journal.content = "none" there are none'
+        url = urlsplit(sink.connection.url or "")
+        if url.scheme == "http" and url.hostname and not is_loopback(url.hostname):
+            yield f'sink "{sink.name}" is reached without TLS: its events go in the clear'
 
 
 def _stored_keys(config: Config) -> list[StoredKey]:

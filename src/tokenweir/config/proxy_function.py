@@ -3,12 +3,21 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["ENDPOINT_VARIABLE", "event_hub_note", "upstream_from_proxy_variables"]
+from .model import Config
+
+__all__ = [
+    "ENDPOINT_VARIABLE",
+    "HUB_VARIABLE",
+    "event_hub_note",
+    "sink_from_proxy_variables",
+    "upstream_from_proxy_variables",
+]
 
 ENDPOINT_VARIABLE = "AZURE_OPENAI_BASE_URL"
+HUB_VARIABLE = "AZURE_EVENTHUB_CONN_STR"
 _KEY = "AZURE_OPENAI_KEY"
 _API_VERSION = "AZURE_OPENAI_API_VERSION"
-_EVENT_HUB = ("AZURE_EVENTHUB_CONN_STR", "AZURE_EVENTHUB_NAME")
+_HUB_NAME = "AZURE_EVENTHUB_NAME"
 
 
 def upstream_from_proxy_variables(environ: Mapping[str, str]) -> dict[str, Any] | None:
@@ -24,11 +33,27 @@ def upstream_from_proxy_variables(environ: Mapping[str, str]) -> dict[str, Any] 
     return upstream
 
 
-def event_hub_note(environ: Mapping[str, str]) -> Iterator[str]:
+def sink_from_proxy_variables(environ: Mapping[str, str]) -> dict[str, Any] | None:
+    """The one ``[[sinks]]`` table they describe, raw; ``None`` where there is no hub among them.
+
+    Its events are the function's, so they carry prompts and answers: the journal has to keep them.
+    """
+    if not environ.get(HUB_VARIABLE):
+        return None
+    connection = {"connection_string_env": HUB_VARIABLE}
+    if environ.get(_HUB_NAME):
+        connection["hub"] = environ[_HUB_NAME]
+    return {"name": "event-hub", "kind": "event_hubs", "shape": "sse-proxy", "connection": connection}
+
+
+def event_hub_note(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
     """What becomes of the Event Hubs variables, where they are set."""
-    found = [name for name in _EVENT_HUB if environ.get(name)]
-    if found:
+    if not environ.get(HUB_VARIABLE):
+        return
+    if not any(sink.connection.connection_string_env == HUB_VARIABLE for sink in config.sinks):
+        yield f"{HUB_VARIABLE} is set and no [[sinks]] uses it, so nothing is sent to that hub"
+    elif config.journal.content == "full":
         yield (
-            f"{' and '.join(found)}: nothing is sent to Event Hubs; this version keeps its records "
-            "in the journal and the ledger (`tokenweir calls`, `tokenweir usage`)"
+            f"{HUB_VARIABLE}: each call is sent to the hub with its prompt and its answer, so the journal and the "
+            'ledger keep them too; journal.content = "none" leaves them out everywhere'
         )

@@ -17,6 +17,7 @@ MASK = "****"
 
 _SECRET = frozenset({"admin_token", "key"})
 _PASSWORD_IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_QUERY = re.compile(r"\?.+")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _TEXT_ESCAPES = {ord('"'): '\\"', ord("\\"): "\\\\"} | {code: f"\\u{code:04x}" for code in (*range(0x20), 0x7F)}
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -95,6 +96,8 @@ def _masked(name: str, value: Any) -> Any:
         return MASK
     if name == "key_sha256":
         return value[:8] + "…"
+    if name == "url" and value.startswith("http"):  # of a webhook; its query may be a key
+        value = _QUERY.sub(f"?{MASK}", value)
     return _PASSWORD_IN_URL.sub(MASK, value)
 
 

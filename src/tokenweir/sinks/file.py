@@ -9,7 +9,7 @@ from pathlib import Path
 from .base import Denied, SinkError, Unavailable
 from .event import Event
 from .json_lines import LinesFile
-from .settings import SinkSettings
+from .settings import ConnectionSettings
 
 __all__ = ["FileSink"]
 
@@ -25,8 +25,7 @@ class FileSink:
 
     max_event_size = sys.maxsize
 
-    def __init__(self, settings: SinkSettings, environ: Mapping[str, str]) -> None:
-        connection = settings.connection
+    def __init__(self, connection: ConnectionSettings, environ: Mapping[str, str]) -> None:
         self._file = LinesFile(Path(connection.path or ""))
         self._rotate_at = connection.rotate_at
         self._keep = connection.keep

@@ -15,7 +15,7 @@ def open_sink(settings: SinkSettings, environ: Mapping[str, str]) -> Sink:
         case "file":
             from .file import FileSink
 
-            return FileSink(settings, environ)
+            return FileSink(settings.connection, environ)
         case _:
             raise NotImplementedError
 

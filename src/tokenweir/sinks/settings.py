@@ -54,6 +54,8 @@ class ConnectionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """`webhook`, `kafka` and `event_hubs`: how long the other side may take to confirm."""
     ca_bundle: str | None = None
     """`webhook`, `kafka` and `event_hubs`: a PEM file to trust instead of the system's."""
+    max_event_size: Size = Size(1_000_000)
+    """`webhook` and `kafka`: the largest event that the other side takes, and the largest request or batch."""
 
     path: str | None = None
     """`file`: the JSON Lines file."""
@@ -80,7 +82,5 @@ class SinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whose events stay together and in order, where the other side has partitions."""
     on_too_large: TooLarge = "split"
     """An event that the other side does not take: send it in parts, or without its bodies."""
-    max_event_size: Size | None = None
-    """The largest event to send; default: what the other side says, or 1 MB where it says nothing."""
     dead_letters: str | None = None
     """Where events are kept that can never be sent; default: ``tokenweir-data/dead-letters/NAME.jsonl``."""
