@@ -14,3 +14,5 @@ def configure_logging(process: str) -> None:
         format=f"%(asctime)s %(levelname)-7s {process}: %(message)s",
         force=True,
     )
+    # Azure's packages tell of every change of a connection's state. Of their troubles we tell ourselves.
+    logging.getLogger("azure").setLevel(logging.ERROR)

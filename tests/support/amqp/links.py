@@ -124,6 +124,8 @@ class Incoming:
             namespace.faults.too_large = max(0, namespace.faults.too_large - 1)
             text = f"The message (size:{len(message)} bytes) exceeds the limit ({namespace.max_message_size} bytes)."
             raise Refused("amqp:link:message-size-exceeded", text)
+        if namespace.faults.poison and namespace.faults.poison in message:
+            raise Refused("com.microsoft:argument-error", "The message is not understood.")
         if message_format == _BATCH_FORMAT:
             annotations = dict(sections(message)).get(0x72) or {}
             events = [without_annotations(value)[0] for code, value in sections(message) if code == 0x75]

@@ -21,6 +21,8 @@ class Faults:
     """Refuse deliveries with ``com.microsoft:server-busy``."""
     too_large: int = 0
     """Refuse deliveries with ``amqp:link:message-size-exceeded``, whatever their size."""
+    poison: bytes | None = None
+    """Refuse deliveries that hold these bytes with ``com.microsoft:argument-error``."""
     cut_off: int = 0
     """Drop the connection at the first frame of a delivery; nothing of it is kept."""
     unconfirmed: int = 0
