@@ -14,6 +14,7 @@ from tokenweir.admin import Metrics, RelayStatus, create_app
 from tokenweir.journal import JournalStatus
 from tokenweir.ledger import Ledger, open_ledger
 from tokenweir.records import CallRecord
+from tokenweir.sinks import SinkStatus
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -33,9 +34,10 @@ class Gateway:
         self.ledger = ledger
         self.waiting: list[CallRecord] = []
         self.relays: list[RelayStatus] = []
+        self.sinks: list[SinkStatus] = []
         self.expected_relays = 1
         self.token: str | None = None
-        self.metrics = Metrics(lambda: self.relays)
+        self.metrics = Metrics(lambda: self.relays, lambda: self.sinks)
 
     def catch_up(self) -> None:
         while self.waiting:
@@ -48,6 +50,7 @@ class Gateway:
             metrics=self.metrics,
             token=self.token,
             relays=lambda: self.relays,
+            sinks=lambda: self.sinks,
             expected_relays=self.expected_relays,
             clock=StoppedClock(),
         )

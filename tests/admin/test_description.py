@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from tokenweir.admin import PATHS, document
 from tokenweir.records import CallRecord
+from tokenweir.sinks import SinkStatus
 
 
 def resolve(schema: Any) -> dict[str, Any]:
@@ -84,6 +85,9 @@ def test_the_rest_has_the_fields_that_are_described(gateway: Any, make_relay: An
     assert set(table) == set(answer_schema("/api/query", "post")["properties"])
     (relay,) = gateway.ask("/api/relays").json()
     assert set(relay) == set(resolve(answer_schema("/api/relays")["items"])["properties"])
+    gateway.sinks = [SinkStatus(name="hub", kind="file")]
+    (sink,) = gateway.ask("/api/sinks").json()
+    assert set(sink) == set(resolve(answer_schema("/api/sinks")["items"])["properties"])
     checks = gateway.ask("/readyz").json()["checks"]
     assert set(checks[0]) == set(resolve(answer_schema("/readyz")["properties"]["checks"]["items"])["properties"])
     error = gateway.ask("/api/nowhere").json()

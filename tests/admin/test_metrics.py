@@ -8,13 +8,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tokenweir.admin import Metrics
 from tokenweir.records import CallRecord
+from tokenweir.sinks import SinkStatus
 
 DONE: dict[str, Any] = {"caller": "ada", "deployment": "gpt-4o", "status": 200}
 
 
 @pytest.fixture
 def metrics() -> Metrics:
-    return Metrics(lambda: [])
+    return Metrics(lambda: [], lambda: [])
 
 
 def a_call(**fields: Any) -> CallRecord:
@@ -122,3 +123,21 @@ def test_relays_say_how_they_are(gateway: Any, make_relay: Any) -> None:
     assert value(metrics, "tokenweir_relay_journal_failing", "relay-1") == 1
     assert value(metrics, "tokenweir_relay_lag_bytes", "relay-0") == 2048
     assert ("tokenweir_relay_lag_bytes", frozenset({"relay-1"})) not in samples(metrics)
+
+
+def test_sinks_say_how_they_are(gateway: Any) -> None:
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    gateway.sinks = [
+        SinkStatus(name="hub", kind="event_hubs", sent=7, dead=1, retries=3, behind_bytes=99, last_sent_at=noon),
+        SinkStatus(name="hook", kind="webhook", failing_since=noon, last_error="no route"),
+    ]
+    metrics = gateway.metrics
+    assert value(metrics, "tokenweir_sink_events_sent_total", "hub") == 7
+    assert value(metrics, "tokenweir_sink_events_dead_total", "hub") == 1
+    assert value(metrics, "tokenweir_sink_retries_total", "hub") == 3
+    assert value(metrics, "tokenweir_sink_behind_bytes", "hub") == 99
+    assert value(metrics, "tokenweir_sink_last_sent_timestamp_seconds", "hub") == noon.timestamp()
+    assert value(metrics, "tokenweir_sink_failing", "hub") == 0
+    assert value(metrics, "tokenweir_sink_failing", "hook") == 1
+    assert value(metrics, "tokenweir_sink_last_sent_timestamp_seconds", "hook") == 0
+    assert gateway.ask("/api/sinks").json()[1]["last_error"] == "no route"

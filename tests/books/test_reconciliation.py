@@ -15,6 +15,7 @@ from tokenweir.ledger import open_ledger
 from tokenweir.policy import CallerSettings, hash_key
 from tokenweir.records import CallRecord, SystemClock
 from tokenweir.serve.books import Books
+from tokenweir.serve.shipping import Shipping
 from tokenweir.simulator import Script, SentCall, running_simulator
 
 CALLS = 400
@@ -226,7 +227,8 @@ def assert_usage_agrees(records: list[CallRecord], sent: list[SentCall]) -> None
 def assert_ledger_agrees(folder: Path, records: list[CallRecord], sent: list[SentCall]) -> None:
     ledger = open_ledger(f"duckdb:{folder}/ledger.duckdb")
     try:
-        assert Books(folder / "journal", ledger, SystemClock()).catch_up() == CALLS
+        shipping = Shipping(folder / "journal", [], {}, SystemClock())
+        assert Books(folder / "journal", ledger, SystemClock(), shipping).catch_up() == CALLS
         rows = {row["usage_source"]: row for row in ledger.usage(["usage_source"])}
         by_caller = {row["caller"]: row["calls"] for row in ledger.usage(["caller"])}
     finally:

@@ -1,4 +1,4 @@
-"""The admin port's application: each route is a question to the ledger or the relays. Runs in the books process."""
+"""The admin port's application: each route is a question to ledger, relays or sinks. Runs in the books process."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,6 +14,7 @@ from starlette.routing import Route
 from ..errors import TokenweirError
 from ..ledger import Ledger
 from ..records import Clock
+from ..sinks import SinkStatus
 from .answering import ERROR_HANDLERS, error_answer, json_answer
 from .asking import asked, limit, moment, query
 from .guard import Guard
@@ -34,18 +35,20 @@ def create_app(
     metrics: Metrics,
     token: str | None,
     relays: Callable[[], list[RelayStatus]],
+    sinks: Callable[[], list[SinkStatus]],
     expected_relays: int,
     clock: Clock,
 ) -> Starlette:
     """The application. ``catch_up`` posts what the journals hold, before every answer that reads the ledger,
     so that a call can be found as soon as its record is on disk. Blocking work runs in threads."""
-    desk = _Desk(ledger, catch_up, metrics, relays, expected_relays, clock)
+    desk = _Desk(ledger, catch_up, metrics, relays, sinks, expected_relays, clock)
     routes = [
         Route("/api/calls", desk.calls),
         Route("/api/calls/{call_id}", desk.call),
         Route("/api/usage", desk.usage),
         Route("/api/query", desk.query, methods=["POST"]),
         Route("/api/relays", desk.relays),
+        Route("/api/sinks", desk.sinks),
         Route("/api/openapi.json", desk.openapi),
         Route("/metrics", desk.metrics),
         Route("/healthz", desk.healthz),
@@ -63,6 +66,7 @@ class _Desk:
         catch_up: Callable[[], object],
         metrics: Metrics,
         relays: Callable[[], list[RelayStatus]],
+        sinks: Callable[[], list[SinkStatus]],
         expected_relays: int,
         clock: Clock,
     ) -> None:
@@ -70,6 +74,7 @@ class _Desk:
         self._catch_up = catch_up
         self._metrics = metrics
         self._relays = relays
+        self._sinks = sinks
         self._expected_relays = expected_relays
         self._clock = clock
 
@@ -101,6 +106,9 @@ class _Desk:
 
     async def relays(self, request: Request) -> Response:
         return json_answer(await run_sync(self._relays))
+
+    async def sinks(self, request: Request) -> Response:
+        return json_answer(await run_sync(self._sinks))
 
     async def openapi(self, request: Request) -> Response:
         return json_answer(document())

@@ -1,4 +1,4 @@
-"""What Prometheus is told: sums over the calls that were posted, and how the relays are.
+"""What Prometheus is told: sums over the calls that were posted, and how relays and sinks are.
 
 Labels are names that somebody chose (callers, deployments) and small closed sets. Anybody may ask for a deployment
 that does not exist, so a name becomes a label only when a call to it was completed; the others, and those beyond
@@ -13,7 +13,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from ..records import CallRecord
+from ..sinks import SinkStatus
 from .relays import RelayStatus
+from .sink_metrics import SinkCollector
 
 __all__ = ["Metrics"]
 
@@ -33,7 +35,7 @@ _OTHER = "(other)"
 class Metrics:
     """The counters of one books process. They begin at 0 with it; ``rate()`` does not mind."""
 
-    def __init__(self, relays: Callable[[], list[RelayStatus]]) -> None:
+    def __init__(self, relays: Callable[[], list[RelayStatus]], sinks: Callable[[], list[SinkStatus]]) -> None:
         self._registry = CollectorRegistry()
         self._deployments: set[str] = set()
         self._pairs: set[tuple[str, str]] = set()
@@ -46,6 +48,7 @@ class Metrics:
         self._first_token = self._histogram("tokenweir_first_token_seconds", "From request to first output.")
         self._gateway = self._histogram("tokenweir_gateway_seconds", "The gateway's own part of it.")
         self._registry.register(_RelayCollector(relays))
+        self._registry.register(SinkCollector(sinks))
 
     def observe(self, record: CallRecord) -> None:
         """Counts one call that was posted."""

@@ -8,6 +8,7 @@ import msgspec
 from .. import __version__
 from ..ledger import GROUPINGS, SUMS, Table
 from ..records import CallRecord
+from ..sinks import SinkStatus
 from .health import Check
 from .relays import RelayStatus
 
@@ -66,6 +67,7 @@ PATHS: dict[str, dict[str, dict[str, Any]]] = {
         }
     },
     "/api/relays": {"get": {"summary": "How each relay is", "answer": _list_of("RelayStatus")}},
+    "/api/sinks": {"get": {"summary": "How each sink is", "answer": _list_of("SinkStatus")}},
     "/api/openapi.json": {"get": {"summary": "This description", "answer": {"type": "object"}}},
     "/metrics": {"get": {"summary": "Prometheus text format"}},
     "/healthz": {
@@ -110,7 +112,7 @@ _SCHEMAS: dict[str, Any] = {
 def document() -> dict[str, Any]:
     """The whole description."""
     _, definitions = msgspec.json.schema_components(
-        [CallRecord, Table, RelayStatus, Check], ref_template="#/components/schemas/{name}"
+        [CallRecord, Table, RelayStatus, SinkStatus, Check], ref_template="#/components/schemas/{name}"
     )
     return {
         "openapi": "3.1.0",

@@ -1,4 +1,4 @@
-"""The books process: reads the journals, fills the ledger, serves the admin port.
+"""The books process: reads the journals, fills the ledger, feeds the sinks, serves the admin port.
 
 It may crash, lag or be upgraded; the relay does not notice. What a batch of records brought and how far
 it was read are committed together, so that after any crash every record is posted exactly once.
@@ -31,6 +31,7 @@ from ..ledger import Ledger, open_ledger
 from ..records import CallRecord, Clock, SystemClock
 from .logs import configure_logging
 from .relay import stop_with_parent
+from .shipping import Shipping
 
 __all__ = ["Books", "books_main", "catch_up"]
 
@@ -56,11 +57,12 @@ _CURSOR = "ledger"
 class Books:
     """Journals on one side, ledger on the other. ``catch_up`` may be called from any thread."""
 
-    def __init__(self, root: Path, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, root: Path, ledger: Ledger, clock: Clock, shipping: Shipping) -> None:
         self._root = root
         self._ledger = ledger
         self._clock = clock
-        self.metrics = Metrics(self.relays)
+        self._shipping = shipping
+        self.metrics = Metrics(self.relays, shipping.statuses)
         self._one_at_a_time = threading.Lock()
         self._readers: dict[str, JournalReader] = {}
 
@@ -73,6 +75,7 @@ class Books:
         source = directory.name
         reader = self._readers.get(source)
         if reader is None:
+            self._shipping.begin(directory)  # or segments would go that no sink has seen
             reader = self._readers[source] = JournalReader(directory, self._ledger.position(source))
         new, more = 0, True
         try:
@@ -123,7 +126,8 @@ def _gather(reader: JournalReader) -> Batch:
 
 def catch_up(config: Config, ledger: Ledger) -> int:
     """Posts what the journals still hold, for the commands that read the books while no gateway runs."""
-    return Books(Path(config.journal.directory), ledger, SystemClock()).catch_up()
+    root, clock = Path(config.journal.directory), SystemClock()
+    return Books(root, ledger, clock, Shipping(root, config.sinks, os.environ, clock)).catch_up()
 
 
 def books_main(config: Config, listener: socket.socket) -> None:
@@ -144,19 +148,23 @@ def _limit_memory() -> None:
 async def _serve(config: Config, listener: socket.socket) -> None:
     clock = SystemClock()
     ledger = open_ledger(config.ledger.url)
-    books = Books(Path(config.journal.directory), ledger, clock)
+    root = Path(config.journal.directory)
+    shipping = Shipping(root, config.sinks, os.environ, clock)
+    books = Books(root, ledger, clock, shipping)
     app = create_app(
         ledger,
         catch_up=books.catch_up,
         metrics=books.metrics,
         token=config.server.admin_token,
         relays=books.relays,
+        sinks=shipping.statuses,
         expected_relays=config.server.relays,
         clock=clock,
     )
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
     stop = asyncio.Event()
     stop_with_parent(stop.set)
+    shipping.start()
     serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
     try:
         while not stop.is_set():
@@ -169,6 +177,7 @@ async def _serve(config: Config, listener: socket.socket) -> None:
         server.should_exit = True
         await serving
         _try_to_catch_up(books)
+        await shipping.stop()
         ledger.close()
 
 

@@ -69,6 +69,9 @@ class JournalsSource:
         save_cursor(self._root / name, self._cursor, place)
         remove_passed_segments(self._root / name)
 
+    def begin(self, directory: Path) -> None:
+        begin_cursor(directory, self._cursor)
+
     def behind_bytes(self) -> int:
         """How much of all journals is not done yet."""
         return sum(bytes_behind(directory, self._cursor) for directory in journal_directories(self._root))
@@ -80,13 +83,13 @@ class JournalsSource:
     def _reader(self, directory: Path) -> JournalReader:
         reader = self._readers.get(directory.name)
         if reader is None:
-            begin_cursor(directory, self._cursor)
+            self.begin(directory)
             reader = self._readers[directory.name] = JournalReader(directory, load_cursor(directory, self._cursor))
         return reader
 
 
 class Shipping:
-    """All sinks of a gateway. ``start`` in a running loop, ``stop`` at the end."""
+    """All sinks of a gateway. ``start`` in a running loop, ``stop`` at the end; without, nothing is sent."""
 
     def __init__(self, root: Path, sinks: Sequence[SinkSettings], environ: Mapping[str, str], clock: Clock) -> None:
         self._sources = [JournalsSource(root, cursor_of(sink)) for sink in sinks]
@@ -101,6 +104,11 @@ class Shipping:
             for sink, source in zip(sinks, self._sources, strict=True)
         ]
         self._tasks: list[asyncio.Task[None]] = []
+
+    def begin(self, directory: Path) -> None:
+        """Sees to it that no segment of a journal goes before every sink has passed it; from any thread."""
+        for source in self._sources:
+            source.begin(directory)
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
