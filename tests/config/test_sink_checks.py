@@ -31,6 +31,7 @@ BAD = [
     ("event_hubs", 'connection_string_env = "NONE"', "connection.connection_string_env: the environment variable NONE"),
     ("kafka", 'topic = "t"', "connection: needs either `servers`"),
     ("kafka", 'servers = "a:9092"', "connection.topic: is missing"),
+    ("kafka", 'servers = "a:9092", topic = "a b"', "connection.topic: cannot be a topic"),
     ("kafka", 'servers = "a:1", topic = "t", username = "u"', "connection: needs both `username`"),
     ("webhook", "", "connection: needs either `url` or `url_env`"),
     ("webhook", 'url = "example.com"', "connection.url: is not an http(s) URL"),

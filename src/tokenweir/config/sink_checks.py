@@ -17,6 +17,8 @@ __all__ = ["sink_connections", "sink_files", "sink_names"]
 
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+
 _KINDS: dict[SinkKind, tuple[str, ...]] = {
     "event_hubs": (
         "connection_string_env",
@@ -94,6 +96,8 @@ def _kafka(connection: ConnectionSettings) -> Wrong:
         yield "", "needs either `servers`, or `connection_string_env` for the Kafka endpoint of Event Hubs"
     elif connection.servers is not None and connection.topic is None:
         yield "topic", "is missing"
+    if connection.topic is not None and not _TOPIC.fullmatch(connection.topic):
+        yield "topic", "cannot be a topic: use letters, digits, `-`, `_` and `.`"
     if (connection.username is None) != (connection.password_env is None):
         yield "", "needs both `username` and `password_env`, or neither"
 

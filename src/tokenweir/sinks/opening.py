@@ -16,8 +16,18 @@ def open_sink(settings: SinkSettings, environ: Mapping[str, str]) -> Sink:
             from .file import FileSink
 
             return FileSink(settings.connection, environ)
-        case _:
-            raise NotImplementedError
+        case "webhook":
+            from .webhook import WebhookSink
+
+            return WebhookSink(settings.connection, environ)
+        case "event_hubs":
+            from .event_hubs import EventHubsSink
+
+            return EventHubsSink(settings.connection, environ)
+        case "kafka":
+            from .kafka import KafkaSink
+
+            return KafkaSink(settings.connection, environ)
 
 
 def dead_letters_path(settings: SinkSettings) -> Path:

@@ -49,7 +49,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     token_env: str | None = None
     """`webhook`: the environment variable that holds a token, sent as ``Authorization: Bearer``."""
     secret_env: str | None = None
-    """`webhook`: the environment variable that holds the secret to sign with, see ``x-tokenweir-signature``."""
+    """`webhook`: the environment variable that holds the secret to sign with (``whsec_…``, Standard Webhooks)."""
     timeout: Duration = Duration(30)
     """`webhook`, `kafka` and `event_hubs`: how long the other side may take to confirm."""
     ca_bundle: str | None = None
