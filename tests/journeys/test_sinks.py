@@ -10,6 +10,7 @@ import httpx
 import pytest
 from openai import AzureOpenAI
 
+from support.amqp.emulator import running_event_hubs
 from tokenweir.serve.hosting import HostedGateway, free_port, running_gateway
 from tokenweir.simulator import HostedSimulator
 
@@ -141,3 +142,29 @@ def test_a_sink_added_later_begins_with_what_the_journals_still_hold(
         first, second = events(path, 2)
 
     assert first["call_id"] < second["call_id"]
+
+
+def test_a_switched_over_proxy_function_finds_its_events_in_its_hub(sim: HostedSimulator, tmp_path: Path) -> None:
+    data, admin = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    with running_event_hubs() as hubs:
+        environ = {
+            "AZURE_OPENAI_BASE_URL": sim.url,
+            "AZURE_OPENAI_KEY": "upstream-key",
+            "AZURE_OPENAI_API_VERSION": "2024-10-21",
+            "AZURE_EVENTHUB_CONN_STR": hubs.connection_string(),
+            "AZURE_EVENTHUB_NAME": "llm",
+            "TOKENWEIR_SERVER__DATA": data,
+            "TOKENWEIR_SERVER__ADMIN": admin,
+            "TOKENWEIR_SERVER__SHUTDOWN_GRACE": "3s",
+        }
+        with running_gateway(None, data, admin, log=tmp_path / "log", environ=environ, directory=tmp_path) as gateway:
+            call(gateway, stream=True)
+            call(gateway)
+            hubs.until(lambda: sum(map(len, hubs.received("llm").values())) == 2)
+            told = statuses(gateway)
+        received = [json.loads(one.body) for partition in hubs.received("llm").values() for one in partition]
+
+    assert {one["type"] for one in received} == {"stream_completion", "completion"}
+    assert all(one["prompt"] == MESSAGES and one["content"] for one in received)
+    assert list(told) == ["event-hub"]
+    assert "SharedAccessKey=" not in (tmp_path / "log").read_text()
