@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tokenweir.errors import JournalError
-from tokenweir.journal import begin_cursor, bytes_behind, load_cursor, remove_passed_segments, save_cursor
+from tokenweir.journal import begin_cursor, bytes_behind, cursor_names, load_cursor, remove_passed_segments, save_cursor
 from tokenweir.journal.directory import segment_numbers, segment_path
 from tokenweir.journal.position import Position
 
@@ -29,6 +29,7 @@ def test_a_cursor_is_where_it_was_left(directory: Path) -> None:
     assert load_cursor(directory, "ledger") == at(20)
     assert load_cursor(directory, "event-hubs.1") == at(30)
     assert load_cursor(directory, "kafka") is None
+    assert cursor_names(directory) == ["event-hubs.1", "ledger"]
 
 
 def test_segments_go_when_every_cursor_has_passed_them(directory: Path) -> None:

@@ -203,6 +203,17 @@ async def test_what_only_a_person_can_mend_is_said_in_words(answer: str, said: s
     assert len(receiver.deliveries) == 1
 
 
+async def test_a_look_at_the_receiver_sends_nothing_and_takes_any_answer() -> None:
+    async with receiving() as receiver, open_sink(receiver.url) as sink:
+        receiver.answer = lambda delivery: "405 Method Not Allowed"
+        await sink.reach()
+    assert [one.body for one in receiver.deliveries] == [b""]
+
+    async with open_sink(f"http://127.0.0.1:{closed_port()}/") as sink:
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await sink.reach()
+
+
 async def test_nobody_listening_is_an_outage() -> None:
     async with open_sink(f"http://127.0.0.1:{closed_port()}/") as sink:
         with pytest.raises(Unavailable, match="cannot be reached"):

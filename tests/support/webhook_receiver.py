@@ -39,7 +39,7 @@ class Receiver:
         while True:
             first, *lines = (await read_head(reader)).decode().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines if line)}
-            body = await reader.readexactly(int(headers["content-length"]))
+            body = await reader.readexactly(int(headers.get("content-length", 0)))
             delivery = Delivery(first.split(" ")[1], headers, body)
             self.deliveries.append(delivery)
             said = self.answer(delivery)

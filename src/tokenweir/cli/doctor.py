@@ -20,9 +20,10 @@ def doctor(
     file: ConfigOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead.")] = False,
 ) -> None:
-    """Check this machine, the configuration, the books and each upstream. Exit code 1 if anything is broken.
+    """Check this machine, the configuration, the books, each upstream and each sink. Exit code 1 if anything is broken.
 
-    Each upstream gets one cheap request with the gateway's credential; nothing is changed anywhere.
+    Each upstream gets one cheap request with the gateway's credential; nothing is sent to a sink, and nothing is
+    changed anywhere.
     """
     from ..config import examine
     from .checkup import check_all

@@ -1,6 +1,13 @@
 """Every record on disk before anything else is done with it, and read from there by all consumers."""
 
-from .cursors import begin_cursor, bytes_behind, load_cursor, remove_passed_segments, save_cursor
+from .cursors import (
+    begin_cursor,
+    bytes_behind,
+    cursor_names,
+    load_cursor,
+    remove_passed_segments,
+    save_cursor,
+)
 from .directory import journal_directories
 from .log import Journal
 from .reader import Batch, JournalReader
@@ -15,6 +22,7 @@ __all__ = [
     "JournalStatus",
     "begin_cursor",
     "bytes_behind",
+    "cursor_names",
     "journal_directories",
     "load_cursor",
     "read_status",

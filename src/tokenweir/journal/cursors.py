@@ -12,7 +12,14 @@ from ..errors import JournalError
 from .directory import segment_numbers, segment_path, unusable
 from .position import START, parse_position
 
-__all__ = ["begin_cursor", "bytes_behind", "load_cursor", "remove_passed_segments", "save_cursor"]
+__all__ = [
+    "begin_cursor",
+    "bytes_behind",
+    "cursor_names",
+    "load_cursor",
+    "remove_passed_segments",
+    "save_cursor",
+]
 
 CURSORS_NAME = "cursors"
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
@@ -65,6 +72,14 @@ def load_cursor(directory: Path, name: str) -> str | None:
         return _path(directory, name).read_text()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise unusable(directory, error) from error
+
+
+def cursor_names(directory: Path) -> list[str]:
+    """All consumers that a journal keeps its segments for, also those that are gone for good."""
+    try:
+        return sorted(path.name for path in _cursor_files(directory))
     except OSError as error:
         raise unusable(directory, error) from error
 

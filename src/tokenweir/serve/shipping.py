@@ -24,7 +24,7 @@ from ..journal import (
 from ..records import CallRecord, Clock
 from ..sinks import DeadLetters, Shipper, SinkSettings, SinkStatus, dead_letters_path, open_sink
 
-__all__ = ["JournalsSource", "Shipping", "cursor_of"]
+__all__ = ["CURSOR_PREFIX", "JournalsSource", "Shipping", "cursor_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,9 +32,12 @@ _log = logging.getLogger(__name__)
 _LAST_SECONDS = 5.0
 
 
+CURSOR_PREFIX = "sink-"
+
+
 def cursor_of(sink: SinkSettings) -> str:
     """What a sink's cursor is called in each journal."""
-    return f"sink-{sink.name}"
+    return f"{CURSOR_PREFIX}{sink.name}"
 
 
 class _Records(NamedTuple):

@@ -98,6 +98,11 @@ class WebhookSink:
             statuses = " and ".join(str(status) for status in refused)
             raise Rejected(f"{self._host} answers {statuses}", [event for some in refused.values() for event in some])
 
+    async def reach(self) -> None:
+        """Asks for its head, which sends nothing: whether somebody is there whom we trust. The answer is not judged,
+        since a receiver of webhooks need not know HEAD."""
+        await self._request("HEAD")
+
     async def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
@@ -118,16 +123,19 @@ class WebhookSink:
         await self._post(events[half:], refused)
 
     async def _ask(self, events: Sequence[Event]) -> "Response":
-        import httpx
-
-        assert self._client is not None
         batch_type = _BATCH_TYPES.get(events[0].content_type)
         body = b"[%b]" % b",".join(event.body for event in events) if batch_type else events[0].body
         headers = {"content-type": batch_type or events[0].content_type} | self._signature(body)
         if batch_type is None:
             headers |= {f"x-tokenweir-{_dashed(name)}": value for name, value in events[0].properties.items()}
+        return await self._request("POST", body, headers)
+
+    async def _request(self, method: str, body: bytes | None = None, headers: Mapping[str, str] = {}) -> "Response":
+        import httpx
+
+        assert self._client is not None
         try:
-            return await self._client.post(self._url, content=body, headers=headers)
+            return await self._client.request(method, self._url, content=body, headers=headers)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise Denied("the webhook's URL is none; write it like https://example.com/calls") from error
         except httpx.TimeoutException as error:

@@ -9,13 +9,14 @@ from .books import check_journals, check_ledger
 from .finding import Finding, bad, fine, warn
 from .machine import check_directories, check_file_limit, check_software, check_vocabularies
 from .ports import check_ports
+from .sinks import check_sinks
 from .upstream import check_upstream
 
 __all__ = ["Finding", "check_all"]
 
 
 def check_all(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Everything, the cheap first. Each upstream gets one request; nothing is changed."""
+    """Everything, the cheap first. Each upstream gets one request, each sink one connection; nothing is changed."""
     config = loaded.config
     gateway_runs = _gateway_runs(loaded)
     yield from check_software()
@@ -28,6 +29,7 @@ def check_all(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Finding]:
     yield from check_journals(config)
     for upstream in config.upstreams:
         yield from check_upstream(upstream, environ)
+    yield from check_sinks(config, environ)
 
 
 def _check_config(loaded: Loaded) -> Iterator[Finding]:

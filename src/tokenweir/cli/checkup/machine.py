@@ -14,7 +14,7 @@ from ...errors import TokenweirError
 from ...vocabulary import verify
 from .finding import Finding, bad, fine, warn
 
-__all__ = ["check_directories", "check_file_limit", "check_software", "check_vocabularies"]
+__all__ = ["check_directories", "check_directory", "check_file_limit", "check_software", "check_vocabularies"]
 
 # A stream takes two descriptors, the client's and the upstream's; idle connections and files some more.
 _STREAMS = 10_000
@@ -52,12 +52,12 @@ def check_file_limit() -> Iterator[Finding]:
 
 
 def check_directories(config: Config) -> Iterator[Finding]:
-    yield _directory("journal", "[journal] directory", Path(config.journal.directory))
-    yield _directory("ledger", "[ledger] url", Path(config.ledger.url.partition(":")[2]).parent)
-    yield _directory("keys", "[server] keys", Path(config.server.keys).parent)
+    yield check_directory("journal", "[journal] directory", Path(config.journal.directory))
+    yield check_directory("ledger", "[ledger] url", Path(config.ledger.url.partition(":")[2]).parent)
+    yield check_directory("keys", "[server] keys", Path(config.server.keys).parent)
 
 
-def _directory(label: str, setting: str, directory: Path) -> Finding:
+def check_directory(label: str, setting: str, directory: Path) -> Finding:
     """Whether files can be made in it; one that is not there yet is made where its nearest parent allows."""
     nearest = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     if not nearest.is_dir():

@@ -1,0 +1,104 @@
+"""Whether events can leave: what each sink needs, whether it can be reached, how far it is behind, what it buried."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ...config import Config
+from ...errors import TokenweirError
+from ...journal import bytes_behind, cursor_names, journal_directories
+from ...serve.shipping import CURSOR_PREFIX, cursor_of
+from ...sinks import Denied, SinkError, SinkSettings, dead_letters_path, open_sink
+from .finding import Finding, bad, fine, warn
+from .machine import check_directory
+
+__all__ = ["check_sinks"]
+
+# What may be under way at any moment says nothing.
+_MUCH_BYTES = 1024 * 1024
+
+
+def check_sinks(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Each sink in turn: a connection, by which nothing is sent, and what lies on the disk for it."""
+    root = Path(config.journal.directory)
+    for sink in config.sinks:
+        yield from _way_there(sink, environ)
+        yield from _backlog(sink, root)
+        yield from _dead_letters(sink)
+    yield from _left_behind(config, root)
+
+
+def _way_there(sink: SinkSettings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    name = f'sink "{sink.name}"'
+    if sink.kind == "file":
+        yield check_directory(name, "connection.path", Path(sink.connection.path or "").parent)
+        return
+    try:
+        said = asyncio.run(_reach(sink, environ))
+    except Denied as error:
+        yield bad(f"{name}: {error}", "mend that; the journals keep everything until then")
+    except SinkError as error:
+        mend = (
+            "check the way there (name, firewall, private endpoint) and that it is up; it is tried again all the time"
+        )
+        yield bad(f"{name}: {error}", mend)
+    else:
+        yield fine(f"{name}: {said}")
+
+
+async def _reach(settings: SinkSettings, environ: Mapping[str, str]) -> str:
+    """Connects and signs in, as far as that is possible without sending."""
+    sink = open_sink(settings, environ)
+    try:
+        await sink.open()
+        if settings.kind == "webhook":
+            from ...sinks.webhook import WebhookSink
+
+            assert isinstance(sink, WebhookSink)
+            await sink.reach()
+            return "somebody listens there; whether events are welcome is seen when the first is sent"
+        return f"connected; an event may have {sink.max_event_size:,} bytes, shape {settings.shape}"
+    finally:
+        await sink.close()
+
+
+def _backlog(sink: SinkSettings, root: Path) -> Iterator[Finding]:
+    try:
+        behind = sum(bytes_behind(directory, cursor_of(sink)) for directory in journal_directories(root))
+    except (TokenweirError, OSError):
+        return  # the journals' own finding
+    if behind > _MUCH_BYTES:
+        what = f'sink "{sink.name}": {behind / _MUCH_BYTES:,.0f} MB of the journals are not sent yet'
+        yield warn(what, "a gateway that runs sends them; /api/sinks says whether it can")
+
+
+def _dead_letters(sink: SinkSettings) -> Iterator[Finding]:
+    path = dead_letters_path(sink)
+    try:
+        with path.open("rb") as file:
+            count = sum(1 for _ in file)
+    except FileNotFoundError:
+        count = 0
+    except OSError as error:
+        mend = "give this user the right to write it, or change `dead_letters`"
+        yield bad(f'sink "{sink.name}": {path} cannot be read ({error.strerror})', mend)
+        return
+    if count:
+        mend = "each line has a reason; send what you still want by hand, then move the file away"
+        yield warn(f'sink "{sink.name}": {count:,} events could never be sent and are in {path}', mend)
+
+
+def _left_behind(config: Config, root: Path) -> Iterator[Finding]:
+    """Cursors of sinks that are not configured any more: for them, no segment is ever removed."""
+    known = {cursor_of(sink) for sink in config.sinks}
+    try:
+        directories = journal_directories(root)
+        found = {name: directory for directory in directories for name in cursor_names(directory)}
+    except TokenweirError:
+        return
+    for name, directory in sorted(found.items()):
+        if name.startswith(CURSOR_PREFIX) and name not in known:
+            what = (
+                f'sink "{name.removeprefix(CURSOR_PREFIX)}" is not configured, and the journals keep everything for it'
+            )
+            yield warn(what, f"configure it again, or delete {directory.parent}/*/cursors/{name}")
