@@ -23,5 +23,6 @@ def test_what_is_commented_out_is_right_too() -> None:
     Path("tokenweir.toml").write_text(text)
     config = load(None, {"AZURE_OPENAI_KEY": "k"}).config
     assert len(config.deployments[0].targets) == 2
+    assert config.sinks[0].connection.path == "tokenweir-data/calls.jsonl"
     assert config.callers[0].tags == {"cost_centre": "4711"}
     assert config.server.certificate == "tls/cert.pem"

@@ -1,12 +1,16 @@
 """Documents and code say the same."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 import tokenweir
 from tokenweir import errors
 from tokenweir.config.reference import settings_reference
 from tokenweir.records import CallRecord
+from tokenweir.sinks.shapes import SHAPES, envelope
 
 ROOT = Path(__file__).resolve().parents[2]
 GATEWAY = ROOT / "src/tokenweir/gateway"
@@ -44,6 +48,14 @@ def test_every_field_of_the_record_is_explained() -> None:
     page = (ROOT / "docs/reference/record.md").read_text("utf-8")
     missing = [field for field in CallRecord.__struct_fields__ if f"`{field}`" not in page]
     assert missing == []
+
+
+def test_every_key_of_every_event_is_explained() -> None:
+    page = (ROOT / "docs/reference/events.md").read_text("utf-8")
+    record = CallRecord(call_id="c", started_at=datetime(2026, 1, 1, tzinfo=UTC), deployment="d", stream=True)
+    part = msgspec.json.decode(envelope(record, {"call_id": "c", "part": "1", "parts": "2"}, b""))
+    keys = [*SHAPES["sse-proxy"](record), *SHAPES["apim"](record), *part]
+    assert [key for key in keys if f"`{key}`" not in page] == []
 
 
 def test_every_error_a_caller_can_get_is_explained_with_its_status() -> None:
