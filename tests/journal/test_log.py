@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -127,7 +128,7 @@ def test_a_loop_that_has_closed_is_left_alone(tmp_path: Path, make_record: MakeR
     async def run() -> Journal:
         journal = open_journal(tmp_path, commit_interval=60)
         for seq in (1, 2):
-            journal.append(make_record(seq), lambda: called.append(seq))
+            journal.append(make_record(seq), partial(called.append, seq))
         return journal
 
     journal = asyncio.run(run())

@@ -10,6 +10,7 @@ import os
 import resource
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import uvicorn
@@ -165,10 +166,13 @@ async def _serve(config: Config, listener: socket.socket) -> None:
     stop = asyncio.Event()
     stop_with_parent(stop.set)
     shipping.start()
-    serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
+    loop = asyncio.get_running_loop()
+    # A thread of its own: those that all share may wait for the disk of a sink.
+    posting = ThreadPoolExecutor(1, "posting")
+    serving = loop.create_task(server.serve(sockets=[listener]))
     try:
         while not stop.is_set():
-            await asyncio.to_thread(_try_to_catch_up, books)
+            await loop.run_in_executor(posting, _try_to_catch_up, books)
             try:
                 await asyncio.wait_for(stop.wait(), _POLL_SECONDS)
             except TimeoutError:

@@ -115,7 +115,9 @@ class Shipping:
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(shipper.run()) for shipper in self._shippers]
+        self._tasks = [loop.create_task(shipper.run(), name=repr(shipper)) for shipper in self._shippers]
+        for task in self._tasks:
+            task.add_done_callback(_report)
 
     async def stop(self) -> None:
         """Sends what there is where that goes quickly. The rest stays in the journals for the next start."""
@@ -126,10 +128,7 @@ class Shipping:
         _, late = await asyncio.wait(self._tasks, timeout=_LAST_SECONDS)
         for task in late:
             task.cancel()
-        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
-        for shipper, result in zip(self._shippers, ended, strict=True):
-            if isinstance(result, Exception):
-                _log.error("%r ended with %s", shipper, type(result).__name__)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def statuses(self) -> list[SinkStatus]:
         """How each sink is; from any thread."""
@@ -137,3 +136,9 @@ class Shipping:
             msgspec.structs.replace(shipper.status(), behind_bytes=source.behind_bytes())
             for shipper, source in zip(self._shippers, self._sources, strict=True)
         ]
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """A shipper ends when it is told to. One that fails by a defect of ours loses nothing: its cursor stays."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("%s has failed (%s) and ships no more until the next start", task.get_name(), type(error).__name__)
