@@ -14,7 +14,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     ``properties`` go beside the body, where the wire has a place for them (application properties, headers). They
     always hold ``call_id``, ``replica``, ``seq`` and ``shape``; those of a part also ``part`` and ``parts``, where
-    the first part is 1. The bodies of all parts, joined in their order, are the event.
+    the first part is 1. The bodies of all parts (in envelopes: their data), joined in their order, are the event.
     """
 
     body: bytes
