@@ -219,13 +219,16 @@ def test_a_defect_of_the_sink_is_survived_and_its_text_is_not_repeated(
     assert "Say hi" not in caplog.text
 
 
+@pytest.mark.parametrize("defect", [{"latency_ms": "three"}, {"user_agent": "half a \ud83d"}])
 def test_a_record_that_breaks_its_shape_is_buried_and_holds_up_no_other(
-    ship: Ship, letters: Letters, caplog: pytest.LogCaptureFixture
+    ship: Ship, letters: Letters, caplog: pytest.LogCaptureFixture, defect: dict[str, str]
 ) -> None:
-    broken = a_call(call_id="broken", latency_ms="three")  # no journal gives this
+    broken = a_call(call_id="broken", **defect)  # no journal gives this
 
     class Given:
-        batches = [([a_call(call_id="one"), broken, a_call(call_id="two")], "1"), ([], "1")]
+        def __init__(self) -> None:
+            self.batches = [([a_call(call_id="one"), broken, a_call(call_id="two")], "1"), ([], "1")]
+
         records: list[CallRecord]
         position: str
 
@@ -238,7 +241,7 @@ def test_a_record_that_breaks_its_shape_is_buried_and_holds_up_no_other(
 
     sink = FakeSink()
     source: Source = Given()
-    ship(sink, source, shape="sse-proxy").to_its_end()
+    ship(sink, source, shape="sse-proxy" if "latency_ms" in defect else "tokenweir").to_its_end()
 
     assert ids(sink.taken) == ["one", "two"]
     (letter,) = letters()
