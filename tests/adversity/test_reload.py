@@ -1,7 +1,10 @@
 """Days on which the configuration or the keys change while calls are under way."""
 
+import json
 import threading
 from pathlib import Path
+
+import pytest
 
 from support.raw_client import RawClient, chat_request
 from support.relay_thread import KEY, RelayThread
@@ -156,3 +159,35 @@ def test_keys_come_and_go_while_connections_stay(world: World, tmp_path: Path) -
     assert [record.caller for record in records] == ["team-a", "team-c", "team-a", None, "team-a", "team-a"]
     assert records[1].key_id == stored.key_id
     assert records[1].tags == {"cost_centre": "1"}
+
+
+def test_a_keys_file_that_is_gone_does_not_open_the_port(world: World, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    stored = {"key_id": "key_1", "caller": "team-a", "sha256": hash_key(KEY), "created_at": "2026-11-24T12:00:00Z"}
+    keys.write_text(json.dumps({"keys": [stored]}))
+    config = tmp_path / "tokenweir.toml"
+    config.write_text(f'[[upstreams]]\nname = "sim"\nendpoint = "{world.sim.url}"\ncredential = {{ key = "k" }}')
+    relay = world.relay(callers=[], config_path=config)
+    with RawClient(relay.address) as client:
+        assert [status(client, KEY), status(client, "another")] == [200, 401]
+        keys.rename(tmp_path / "away.json")
+        relay.until(lambda: world.errors._messages)
+        assert "stay in force" in world.errors.taken()[0]
+        assert [status(client, KEY), status(client, "another")] == [200, 401]
+    assert len(relay.records(4)) == 4
+
+
+def test_a_table_that_needs_a_new_start_is_named(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = tmp_path / "tokenweir.toml"
+    relay = world.relay(config_path=config)
+    write_config(config, ("sim", world.sim.url), caller="team-a", key=KEY)
+    config.write_text('[journal]\ncontent = "full"\n' + config.read_text())
+    reload(relay)
+    assert [
+        record.message for record in caplog.records if "next start" in record.message and "journal" in record.message
+    ]
+    with RawClient(relay.address) as client:
+        assert status(client, KEY) == 200
+    assert relay.record().request_body is None

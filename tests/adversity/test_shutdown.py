@@ -163,3 +163,21 @@ def test_a_client_that_keeps_talking_is_told_that_it_is_over(world: World, durab
         assert client.is_closed()  # what it had sent ahead was not begun, and can be sent elsewhere
     wait_for_end(relay)
     assert [record.outcome for record in relay.records(1)] == ["completed"]
+
+
+def test_told_a_second_time_it_does_not_wait_for_what_is_under_way(world: World, durability: str) -> None:
+    def play(line: Line) -> None:
+        line.read_request()
+        line.send(STREAM_HEAD + chunked(frame("half")))
+        line.wait_closed()
+
+    relay = world.relay(world.upstream(play), journal={"durability": durability}, server={"shutdown_grace": 3600})
+    with RawClient(relay.address) as client:
+        client.send(chat_request(deployment="faulty", stream=True))
+        assert client.read_head()[0] == 200
+        client.read_chunk()
+        stop(relay)
+        relay.tell_to_stop()
+        assert client.is_closed()
+    wait_for_end(relay)
+    assert relay.record().outcome == "aborted"

@@ -126,13 +126,14 @@ def test_a_client_that_waits_to_be_told_to_go_on(world: World) -> None:
     assert {record.outcome for record in relay.records(3)} == {"completed"}
 
 
-@pytest.mark.parametrize("kind", ["chat", "upload", "too large", "no deployment"])
+@pytest.mark.parametrize("kind", ["chat", "upload", "too large", "too large a file", "no deployment"])
 def test_a_client_that_waits_is_refused_before_it_sends_its_body(world: World, kind: str) -> None:
     head, status = {
         "chat": (chat_head(f"Content-Length: {len(BODY)}", "Expect: 100-continue", key="nobody's"), 401),
         "upload": (upload_head(10**9, "Expect: 100-continue", key="nobody's"), 401),
         "too large": (chat_head(f"Content-Length: {10**9}", "Expect: 100-continue"), 413),
-        "no deployment": (upload_head(10**9, "Expect: 100-continue", deployment="none"), 404),
+        "too large a file": (upload_head(10**9, "Expect: 100-continue"), 413),
+        "no deployment": (upload_head(10**8, "Expect: 100-continue", deployment="none"), 404),
     }[kind]
     relay = world.relay(world.upstream(lambda line: None))
     with RawClient(relay.address) as client:

@@ -4,6 +4,8 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
+import trustme
+
 from tokenweir.config import load
 
 EXAMPLE = files("tokenweir.config").joinpath("example.toml").read_text("utf-8")
@@ -17,9 +19,10 @@ def test_the_example_is_a_good_configuration() -> None:
 def test_what_is_commented_out_is_right_too() -> None:
     """Lines that hold a setting, or part of a list, behind one ``#``."""
     text = re.sub(r"^# (?=\[\[|\w+ = |\]|  \{)", "", EXAMPLE, flags=re.MULTILINE).replace('"france"', '"sweden"')
-    for name in ("cert", "key"):
-        Path("tls").mkdir(exist_ok=True)
-        Path(f"tls/{name}.pem").write_text("…")
+    Path("tls").mkdir()
+    issued = trustme.CA().issue_cert("localhost")
+    issued.cert_chain_pems[0].write_to_path("tls/cert.pem")
+    issued.private_key_pem.write_to_path("tls/key.pem")
     Path("tokenweir.toml").write_text(text)
     config = load(None, {"AZURE_OPENAI_KEY": "k"}).config
     assert len(config.deployments[0].targets) == 2

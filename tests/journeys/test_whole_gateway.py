@@ -11,8 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-from openai import AzureOpenAI
+from openai import AuthenticationError, AzureOpenAI
 
+from tokenweir.policy import hash_key
 from tokenweir.serve.hosting import HostedGateway, free_port, running_gateway
 from tokenweir.simulator import HostedSimulator
 
@@ -207,3 +208,45 @@ def test_every_metric_is_explained_and_nothing_else(gateway: HostedGateway) -> N
     explained = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
 
     assert told == explained
+
+
+def test_a_relay_that_dies_after_a_reload_comes_back_with_what_it_had_taken(
+    gateway: HostedGateway, config: Path
+) -> None:
+    caller = f'\n[[callers]]\nname = "team-a"\nkey_sha256 = "{hash_key("new-key")}"\n'
+    config.write_text(config.read_text() + caller)
+    os.kill(gateway.process.pid, signal.SIGHUP)
+    while refused(gateway, "new-key") or not refused(gateway, "any"):
+        pass
+    os.kill(relay_pid(gateway), signal.SIGKILL)
+    call(gateway, "new-key")
+    assert refused(gateway, "any")
+
+
+def refused(gateway: HostedGateway, key: str) -> bool:
+    try:
+        call(gateway, key, stream=False)
+    except AuthenticationError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("wrong", ["a ledger that is none", "a journal below a file"])
+def test_a_start_that_cannot_work_ends_in_one_line(config: Path, tmp_path: Path, wrong: str) -> None:
+    if wrong == "a ledger that is none":
+        (tmp_path / "ledger.duckdb").write_text("this is no database")
+    else:
+        (tmp_path / "journal").write_text("this is no directory")
+    command = [sys.executable, "-m", "tokenweir", "serve", "--config", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
+
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert wrong.split()[1] in done.stderr
+
+
+def test_what_may_hold_prompts_is_nobody_elses_to_read(gateway: HostedGateway, config: Path, tmp_path: Path) -> None:
+    call(gateway)
+    tokenweir(config, "usage")
+    for path in (tmp_path / "ledger.duckdb", tmp_path / "journal" / "relay-0"):
+        assert path.stat().st_mode & 0o077 == 0

@@ -13,7 +13,7 @@ from pathlib import Path as FilePath
 from ..errors import ConfigError
 from ..policy.keys_file import read_keys
 from .addresses import is_loopback, parse_address
-from .found import Found, too_small, unreadable
+from .found import Found, no_key_pair, too_small, unreadable
 from .model import Config
 from .places import LISTS, Origins
 from .sink_checks import sink_connections, sink_files, sink_names
@@ -75,12 +75,17 @@ def _certificate(config: Config, environ: Mapping[str, str]) -> Found:
     if (server.certificate is None) != (server.private_key is None):
         missing = "private_key" if server.certificate else "certificate"
         yield ("server", missing), "is missing; TLS needs both `certificate` and `private_key`"
-    yield from unreadable(("server", "certificate"), server.certificate)
-    yield from unreadable(("server", "private_key"), server.private_key)
+    found = [
+        *unreadable(("server", "certificate"), server.certificate),
+        *unreadable(("server", "private_key"), server.private_key),
+    ]
+    yield from found
+    if server.certificate and server.private_key and not found:
+        yield from no_key_pair(("server", "certificate"), server.certificate, server.private_key)
 
 
 def _amounts(config: Config, environ: Mapping[str, str]) -> Found:
-    names = ("relays", "request_timeout", "keep_alive", "max_head", "max_body")
+    names = ("relays", "request_timeout", "keep_alive", "max_head", "max_body", "max_upload")
     yield from too_small(("server",), config.server, *names)
     yield from too_small(("journal",), config.journal, "segment_size")
 

@@ -1,5 +1,6 @@
-"""What a check hands back, and two small checks that several tables share."""
+"""What a check hands back, and small checks of files and amounts that tables share."""
 
+import ssl
 from collections.abc import Iterator
 
 import msgspec
@@ -7,7 +8,7 @@ import msgspec
 from .kinds import fields
 from .places import Path
 
-__all__ = ["Found", "too_small", "unreadable"]
+__all__ = ["Found", "no_certificates", "no_key_pair", "too_small", "unreadable"]
 
 Found = Iterator[tuple[Path, str]]
 """Where something is wrong, and what it is with its mend."""
@@ -22,6 +23,27 @@ def unreadable(path: Path, file: str | None) -> Found:
             opened.read(1)
     except OSError as error:
         yield path, f"{file} cannot be read: {error.strerror}"
+
+
+def no_certificates(path: Path, bundle: str | None) -> Found:
+    """A bundle must be a PEM file of certificates."""
+    found = [*unreadable(path, bundle)]
+    yield from found
+    if bundle is None or found:
+        return
+    try:
+        ssl.create_default_context(cafile=bundle)
+    except (OSError, ssl.SSLError):
+        yield path, f"{bundle} is not a PEM file of certificates"
+
+
+def no_key_pair(path: Path, certificate: str, private_key: str) -> Found:
+    """A certificate and its key, each a PEM file, that belong together."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, private_key)
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "reason", None) or error
+        yield path, f"{certificate} and {private_key} are not a certificate and its key, in PEM ({reason})"
 
 
 def too_small(path: Path, settings: msgspec.Struct, *names: str) -> Found:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
 from ..upstream.settings import CredentialSettings, UpstreamSettings
-from .found import Found, too_small, unreadable
+from .found import Found, no_certificates, too_small
 from .model import Config
 from .names import nearest
 from .places import Path
@@ -40,7 +40,7 @@ def endpoints(config: Config, environ: Mapping[str, str]) -> Found:
                 (*_of(upstream), "proxy"),
                 "is not the URL of a proxy; write it like http://proxy.example:3128",
             )
-        yield from unreadable((*_of(upstream), "ca_bundle"), upstream.ca_bundle)
+        yield from no_certificates((*_of(upstream), "ca_bundle"), upstream.ca_bundle)
 
 
 def credentials(config: Config, environ: Mapping[str, str]) -> Found:

@@ -13,6 +13,10 @@ from .routes import route_of, split_query
 __all__ = ["address_of", "read_body", "unreadable_head"]
 
 
+# Names of deployments have 64 characters, those of fine-tuned models some hundred. They are remembered and counted by.
+_LONGEST_MODEL = 256
+
+
 class _Members(msgspec.Struct):
     """What is read of a JSON body. Types are the upstream's to judge, so any is let through."""
 
@@ -57,10 +61,14 @@ def read_body(request: Request, body: bytes) -> None:
         if lenient is not None:
             members = lenient
         elif is_metered:
-            raise InvalidBody(f"The body must be a JSON object, and is not: {error}.") from error
+            encoding = request.head.fields.get(b"content-encoding")
+            hint = " It came with a content-encoding; send it as it is." if encoding else ""
+            raise InvalidBody(f"The body must be a JSON object, and is not: {error}.{hint}") from error
         else:
             return  # whatever it is, it is between the client and the upstream
     if isinstance(members.model, str):
+        if len(members.model) > _LONGEST_MODEL:
+            raise InvalidBody(f"`model` is longer than {_LONGEST_MODEL} characters; name a deployment or a model.")
         request.model = members.model
     request.stream = members.stream is True
     options = request.stream_options = members.stream_options

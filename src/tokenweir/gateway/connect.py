@@ -1,5 +1,6 @@
 """Step 4, connect: the request as one target is to see it, and what to make of how the target answers."""
 
+import re
 from typing import Literal
 
 from ..deployments import Target
@@ -54,7 +55,10 @@ def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes
     if signature is not None:
         lines.append(signature)
     elif settings.credential.pass_through:
-        lines.extend(name + b": " + head.fields[name] for name in _CALLER_KEYS if name in head.fields)
+        given = [name + b": " + head.fields[name] for name in _CALLER_KEYS if name in head.fields]
+        if not given and address.query_key and _VISIBLE.fullmatch(address.query_key):
+            given = [b"api-key: " + address.query_key]
+        lines.extend(given)
     if address.route.is_metered:
         lines.append(b"accept-encoding: identity")
     elif b"accept-encoding" in head.fields:
@@ -62,6 +66,7 @@ def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes
     return b"\r\n".join(lines)
 
 
+_VISIBLE = re.compile(rb"[!-~]+")
 _CALLER_KEYS = (b"api-key", b"authorization", b"ocp-apim-subscription-key")
 
 

@@ -162,6 +162,11 @@ class Relay:
 
     # --- the end ---
 
+    def abort(self) -> None:
+        """Ends what is under way, as ``aborted``."""
+        for walk in list(self.walks):
+            walk.abort()
+
     async def drain(self, grace: float) -> None:
         """Takes nothing new, lets calls finish for ``grace`` seconds, then ends the rest as ``aborted``."""
         self.is_stopping = True
@@ -170,8 +175,7 @@ class Relay:
         if self.walks:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._all_ended.wait(), grace)
-        for walk in list(self.walks):
-            walk.abort()
+        self.abort()
         if self._estimates:
             self._all_estimated.clear()  # an estimate may have ended during the grace
             await self._all_estimated.wait()

@@ -33,6 +33,11 @@ _SEGMENTS = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
 _DEPLOYMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
+_NOTHING_HERE = (
+    "There is nothing at this path. Calls go to /openai/deployments/{deployment}/chat/completions?api-version=…, "
+    "to /openai/v1/… or to /v1/…; check the client's base URL."
+)
+
 # The longest known has some 250 characters. Paths are remembered, also those of strangers.
 _MAX_PATH = 2048
 
@@ -43,6 +48,8 @@ def route_of(method: bytes, path: bytes) -> Route:
     if len(path) > _MAX_PATH:
         raise MalformedRequest(f"the path is longer than {_MAX_PATH} characters")
     text = path.decode("ascii")
+    if text.endswith("/") and _SEGMENTS.fullmatch(text[:-1] or "/x"):
+        raise UnknownRoute(_NOTHING_HERE)
     if _SEGMENTS.fullmatch(text) is None:
         raise MalformedRequest("the path holds an empty segment or a character that does not belong in a path")
     segments = text.split("/")[1:]
@@ -63,10 +70,7 @@ def route_of(method: bytes, path: bytes) -> Route:
             return _route(method, "deployments", segments[2], segments[3:])
         if segments[1] not in ("v1", "deployments"):
             return _route(method, "openai", None, segments[1:])
-    raise UnknownRoute(
-        "There is nothing at this path. Calls go to /openai/deployments/{deployment}/chat/completions?api-version=…, "
-        "to /openai/v1/… or to /v1/…; check the client's base URL."
-    )
+    raise UnknownRoute(_NOTHING_HERE)
 
 
 def _route(method: bytes, family: str, deployment: str | None, segments: list[str]) -> Route:

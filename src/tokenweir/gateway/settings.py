@@ -36,7 +36,10 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The largest request line and headers."""
     # Images travel as base64 inside JSON; Azure OpenAI refuses requests beyond 50 MB or so.
     max_body: Size = Size(64 * 1024 * 1024)
-    """The largest request body."""
+    """The largest request body that is held and read (JSON)."""
+    # OpenAI takes files of 512 MB, Azure OpenAI's batches have 200 MB.
+    max_upload: Size = Size(512 * 1024 * 1024)
+    """The largest request body that is passed through as it comes (files, audio, images)."""
 
     # A client that has begun a request must finish its head, and then keep its body coming.
     request_timeout: Duration = Duration(30)

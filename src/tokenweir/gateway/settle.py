@@ -6,14 +6,14 @@ import msgspec
 from msgspec.structs import replace
 
 from ..deployments import Target
-from ..metering import NO_READING
+from ..metering import NO_READING, Reading
 from ..policy import Identity
 from ..records import CallRecord, Usage
 from ..upstream import Upstream
 from ..wire import Fields, ResponseHead
 from .request import Address, Admission, Ending, Request
 
-__all__ = ["Timings", "needs_estimate", "record_in_common", "record_of"]
+__all__ = ["Timings", "ends_whole", "needs_estimate", "record_in_common", "record_of"]
 
 
 class Timings(msgspec.Struct, gc=False):
@@ -51,6 +51,15 @@ def needs_estimate(request: Request, ending: Ending, *, reached_upstream: bool) 
     if ending.reading is None:
         return ending.outcome in ("client_gone", "timed_out", "aborted")
     return ending.status is not None and ending.status < 300
+
+
+def ends_whole(reading: Reading) -> bool:
+    """Whether an answer that ended in order had come to its own end, as far as anybody can tell.
+
+    A stream that told its usage and its reasons to finish may lack ``[DONE]``; of what the meter could not
+    read, nothing can be said against it.
+    """
+    return reading.done or reading.unreadable is not None or bool(reading.usage and reading.finish_reasons)
 
 
 def record_in_common(

@@ -41,7 +41,7 @@ from .connect import (
 from .familiar import Familiar
 from .forward import Collector, Forwarder
 from .request import Address, Admission, Candidates, Client, Ending, Nobody, Request
-from .settle import Timings, needs_estimate, record_of
+from .settle import Timings, ends_whole, needs_estimate, record_of
 from .upload import Upload
 
 if TYPE_CHECKING:
@@ -134,26 +134,26 @@ class Walk:
             request = self._request = Request(new_call_id(), head, address, relay.clock.now(), self._timings.received)
             self._admission = familiar.admission(request, relay.keyring)
             admit(journal_accepts=relay.journal.accepts_calls, stopping=relay.is_stopping)
+            if head.content_length is not None and head.content_length > self._most_body:
+                raise self._too_large()
             if not address.is_buffered:
                 self._upload = Upload(self._client, chunked=head.content_length is None)
                 self._choose()
-            elif head.content_length is not None and head.content_length > relay.settings.max_body:
-                raise self._too_large()
         except Refusal as refusal:
             self.refuse(refusal, head)
 
     def request_data(self, data: bytes) -> None:
         self._bytes_in += len(data)
-        is_too_large = self._bytes_in > self._relay.settings.max_body
+        is_too_large = self._bytes_in > self._most_body
         if self._refusal is not None or self._ending is not None:
             # read to its end, so that the answer is not lost in a reset; but not without end
             if is_too_large and self._refusal is not None:
                 self._answer_refusal(self._refusal)
-        elif self._upload is not None:
-            self._upload.add(data)
         elif is_too_large:
             self._body = b""
             self.refuse(self._too_large())
+        elif self._upload is not None:
+            self._upload.add(data)
         elif not self._body:
             self._body = data
         else:
@@ -211,7 +211,7 @@ class Walk:
         head, length = request.head, request.head.content_length or 0
         if self._forwarder is not None:
             self._forwarder.stop("refused", refusal.code)  # an answer that has begun cannot become another one
-        elif refusal.closes or head.expects_continue or self._upload or length > relay.settings.max_body:
+        elif refusal.closes or head.expects_continue or self._upload or length > self._most_body:
             self._client.close_after()
             self._answer_refusal(refusal)
         elif self._body_whole:
@@ -413,7 +413,7 @@ class Walk:
         if outcome == "completed":
             if answer.status >= 400 or error_code is not None:
                 outcome = "upstream_error"
-            elif answer.status == 200 and not reading.done and self._request.address.route.is_metered:
+            elif answer.status == 200 and not ends_whole(reading) and self._request.address.route.is_metered:
                 # the connection ended in order, the answer did not
                 outcome, error_code = "upstream_broken", UpstreamBroken.code
         if self._client_left:
@@ -488,9 +488,16 @@ class Walk:
 
     # --- the end ---
 
+    @property
+    def _most_body(self) -> int:
+        settings = self._relay.settings
+        return settings.max_body if self._request.address.is_buffered else settings.max_upload
+
     def _too_large(self) -> BodyTooLarge:
-        limit = self._relay.settings.max_body
-        return BodyTooLarge(f"The request's body is larger than this gateway accepts: {limit} bytes (server.max_body).")
+        setting = "max_body" if self._request.address.is_buffered else "max_upload"
+        return BodyTooLarge(
+            f"The request's body is larger than this gateway accepts: {self._most_body} bytes (server.{setting})."
+        )
 
     def _answer_refusal(self, refusal: Refusal) -> None:
         if self._ending is not None:

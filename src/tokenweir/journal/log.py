@@ -78,7 +78,8 @@ class Journal:
         self._content_shed = 0
         self._records_lost = 0
         self._committer = Committer(lock, self._marker, settings, clock, self._publish)
-        self._sheds_content = settings.on_failure == "shed_content"
+        # In strict durability no answer could end, with or without the bodies in its record.
+        self._goes_on = settings.on_failure == "shed_content" and settings.durability == "batch"
         self._committer.start()
 
     def __repr__(self) -> str:
@@ -94,7 +95,7 @@ class Journal:
         committer = self._committer
         if not committer.is_open or self._waiting_bytes > CONTENT_LIMIT:
             return False
-        return committer.failing_since is None or self._sheds_content
+        return committer.failing_since is None or self._goes_on
 
     def next_seq(self) -> int:
         """The number of this run's next record."""

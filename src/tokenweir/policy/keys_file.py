@@ -94,7 +94,7 @@ def revoke_key(path: Path, key_id: str, clock: Clock) -> StoredKey:
 def _changing(path: Path) -> Iterator[list[StoredKey]]:
     """The keys as a list to change; written back at the end, unless an error left the block."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(path.with_name(path.name + ".lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             keys = read_keys(path)

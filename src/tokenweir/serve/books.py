@@ -33,6 +33,7 @@ from ..records import CallRecord, Clock, SystemClock
 from .logs import configure_logging
 from .relay import stop_with_parent
 from .shipping import Shipping
+from .starting import one_line_for_errors
 
 __all__ = ["Books", "books_main", "catch_up"]
 
@@ -136,8 +137,10 @@ def books_main(config: Config, listener: socket.socket) -> None:
     configure_logging("books")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     os.nice(_NICENESS)
+    os.umask(0o077)  # the ledger and what its engine writes beside it can hold prompts
     _limit_memory()
-    uvloop.run(_serve(config, listener))
+    with one_line_for_errors():
+        uvloop.run(_serve(config, listener))
 
 
 def _limit_memory() -> None:

@@ -12,22 +12,27 @@ from collections.abc import Callable
 from multiprocessing import parent_process
 from pathlib import Path
 
+import msgspec
 import uvloop
 
-from ..config import Config, load
+from ..config import Config, is_loopback, load, parse_address
 from ..deployments import Catalogue
 from ..errors import ConfigError, TokenweirError
-from ..gateway import SWEEP_SECONDS, Relay
+from ..gateway import SWEEP_SECONDS, Relay, ServerSettings
 from ..journal import Journal
 from ..policy import Keyring, read_keys
 from ..records import Clock, SystemClock
-from ..upstream import open_upstreams
+from ..upstream import Upstream, open_upstreams
 from ..vocabulary import ENCODINGS, load as load_vocabulary
 from .logs import configure_logging
+from .starting import one_line_for_errors
 
 __all__ = ["RelayProcess", "relay_main"]
 
 _log = logging.getLogger(__name__)
+
+# What a running relay keeps: its sockets, its journal, and what was made with its settings.
+_ONLY_AT_START = ("server", "journal", "ledger")
 
 # Connections that the kernel may queue while a relay restarts or the loop is busy.
 _BACKLOG = 4096
@@ -44,6 +49,9 @@ class RelayProcess:
         self._clock = clock
         self._stop = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        # What may be wrong comes first: once the journal is open, its status says that all is well.
+        parts = self._parts(config)
+        self._tls = tls_context(config.server)
         self.journal = Journal.open(Path(config.journal.directory) / name, config.journal, clock)
         self.relay = Relay(
             config.server,
@@ -52,23 +60,33 @@ class RelayProcess:
             is_strict=config.journal.durability == "strict",
             keeps_content=config.journal.content == "full",
         )
-        self._configure(config)
+        self.relay.configure(*parts)
 
-    def _configure(self, config: Config) -> None:
+    def _parts(self, config: Config) -> tuple[Keyring, Catalogue, dict[str, Upstream]]:
+        """What a reload exchanges. Raises ``ConfigError``."""
         keyring = Keyring(config.callers, read_keys(self._keys_path))
+        if keyring.is_open and not is_loopback(parse_address(self._config.server.data)[0]):
+            raise ConfigError(
+                f"no caller has a key (any more), and {self._config.server.data} can be reached from other machines, "
+                f"so anyone could call; restore {self._keys_path}, or create a key with `tokenweir keys create NAME`"
+            )
         catalogue = Catalogue(config.deployments, [upstream.name for upstream in config.upstreams])
-        upstreams = open_upstreams(config.upstreams, os.environ, self._clock)
-        self.relay.configure(keyring, catalogue, upstreams)
-        self._config = config
+        return keyring, catalogue, open_upstreams(config.upstreams, os.environ, self._clock)
 
     def reload(self) -> None:
         """Takes callers, deployments and upstreams anew; no stream notices. What is wrong changes nothing."""
         try:
             config = load(self._config_path, os.environ).config
-            self._configure(config)
+            self.relay.configure(*self._parts(config))
         except TokenweirError as error:
             _log.error("the configuration was not reloaded, the old one stays: %s", error)
             return
+        for table in _ONLY_AT_START:
+            if getattr(config, table) != getattr(self._config, table):
+                _log.warning("[%s] has changed; that takes effect with the next start, not with a reload", table)
+        self._config = msgspec.structs.replace(
+            config, **{table: getattr(self._config, table) for table in _ONLY_AT_START}
+        )
         _log.info("configuration reloaded: %r, %r", self.relay.keyring, self.relay.catalogue)
 
     def _reload_keys(self) -> None:
@@ -77,22 +95,26 @@ class RelayProcess:
         if seen == self._keys_seen:
             return
         self._keys_seen = seen
+        if not seen:
+            _log.error("the keys file %s is gone; the keys it held stay in force until it is back", self._keys_path)
+            return
         try:
-            self.relay.keyring = Keyring(self._config.callers, read_keys(self._keys_path))
+            self.relay.keyring = self._parts(self._config)[0]
         except TokenweirError as error:
             _log.error("the keys file was not reloaded, the old keys stay: %s", error)
             return
         _log.info("keys reloaded: %r", self.relay.keyring)
 
     def stop(self) -> None:
+        """Told twice, it does not wait for what is under way."""
+        if self._stop.is_set():
+            self.relay.abort()
         self._stop.set()
 
     async def run(self, listener: socket.socket) -> None:
         """Serves until ``stop``; returns when the journal is flushed."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(
-            self.relay.new_connection, sock=listener, ssl=_tls_context(self._config), backlog=_BACKLOG
-        )
+        server = await loop.create_server(self.relay.new_connection, sock=listener, ssl=self._tls, backlog=_BACKLOG)
         self._sweep()
         try:
             await self._stop.wait()
@@ -118,6 +140,11 @@ class RelayProcess:
 def relay_main(config: Config, config_path: Path | None, index: int, listener: socket.socket) -> None:
     """A relay process's whole life; called in a process of its own."""
     configure_logging(f"relay-{index}")
+    with one_line_for_errors():
+        _run(config, config_path, index, listener)
+
+
+def _run(config: Config, config_path: Path | None, index: int, listener: socket.socket) -> None:
     raise_file_limit()
     # Proved and built now, for some 110 MB and half a second: building holds the interpreter, and the first stream
     # that breaks must not hold up all the others.
@@ -169,8 +196,8 @@ def _modified(path: Path) -> int:
         return 0
 
 
-def _tls_context(config: Config) -> ssl.SSLContext | None:
-    server = config.server
+def tls_context(server: ServerSettings) -> ssl.SSLContext | None:
+    """The data port's, if it speaks TLS. Raises ``ConfigError``."""
     if server.certificate is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

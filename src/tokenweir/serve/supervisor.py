@@ -5,6 +5,7 @@ in the kernel's queue instead of being refused. Shutdown is a list: relays first
 post what the relays wrote last.
 """
 
+import errno
 import logging
 import multiprocessing
 import os
@@ -20,11 +21,12 @@ from typing import Any
 
 import msgspec
 
-from ..config import Config, parse_address
-from ..errors import ConfigError
+from ..config import Config, load, parse_address
+from ..errors import ConfigError, TokenweirError
 from .books import books_main
 from .logs import configure_logging
 from .relay import raise_file_limit, relay_main
+from .starting import CANNOT_START
 
 __all__ = ["run"]
 
@@ -35,6 +37,10 @@ _spawn = multiprocessing.get_context("spawn")
 _RESTART_SECONDS = 1.0
 # What a process may take beyond its own grace before it is killed.
 _PATIENCE_SECONDS = 10.0
+# What fails this early was never right.
+_FIRST_SECONDS = 15.0
+
+_TAKEN = "Another Tokenweir may be running; `tokenweir doctor` shows what holds the port."
 
 
 class _Child(msgspec.Struct):
@@ -72,7 +78,7 @@ def run(config: Config, *, config_path: Path | None) -> int:
         for index in range(config.server.relays)
     ]
     books = _Child("books", books_main, (config, admin))
-    supervisor = _Supervisor(relays, books, config.server.shutdown_grace)
+    supervisor = _Supervisor(relays, books, config.server.shutdown_grace, config_path)
     supervisor.start()
     scheme = "https" if config.server.certificate else "http"
     _log.info("data port %s://%s, admin port http://%s", scheme, _shown(data), _shown(admin))
@@ -80,11 +86,15 @@ def run(config: Config, *, config_path: Path | None) -> int:
 
 
 class _Supervisor:
-    def __init__(self, relays: list[_Child], books: _Child, grace: float) -> None:
+    def __init__(self, relays: list[_Child], books: _Child, grace: float, config_path: Path | None) -> None:
         self._relays = relays
         self._books = books
         self._grace = grace
+        self._config_path = config_path
+        self._began_at = time.monotonic()
+        self._exit_code = 0
         self._stopping = False
+        self._is_pressed = False
         self._wake_reader, self._wake_writer = socket.socketpair()
 
     def start(self) -> None:
@@ -104,14 +114,17 @@ class _Supervisor:
                 elif not self._stopping:
                     self._revive(children[ready])  # type: ignore[index]
         _log.info("stopping: calls under way have %g s to finish", self._grace)
-        for relay in self._relays:
-            if relay.process is not None and relay.process.is_alive():
-                relay.process.terminate()
+        self._stop_relays()
         for relay in self._relays:
             relay.end(self._grace + _PATIENCE_SECONDS)
         self._books.end(_PATIENCE_SECONDS)
         _log.info("stopped")
-        return 0
+        return self._exit_code
+
+    def _stop_relays(self) -> None:
+        for relay in self._relays:
+            if relay.process is not None and relay.process.is_alive():
+                relay.process.terminate()
 
     @property
     def _children(self) -> list[_Child]:
@@ -120,7 +133,11 @@ class _Supervisor:
     def _revive(self, child: _Child) -> None:
         if child.process is not None:
             child.process.join()
-            _log.error("%s ended unexpectedly (exit code %s); it is started again", child.name, child.process.exitcode)
+            code = child.process.exitcode
+            if code == CANNOT_START and time.monotonic() - self._began_at < _FIRST_SECONDS:
+                self._exit_code, self._stopping = 2, True  # its log says why; trying again would not help
+                return
+            _log.error("%s ended unexpectedly (exit code %s); it is started again", child.name, code)
         pause = _RESTART_SECONDS - (time.monotonic() - child.started_at)
         if pause > 0:
             wait([self._wake_reader], pause)
@@ -128,10 +145,24 @@ class _Supervisor:
             child.start()
 
     def _on_stop(self, signum: int, frame: FrameType | None) -> None:
+        if self._stopping and not self._is_pressed:
+            _log.warning("told a second time to stop: calls under way are ended now")
+            self._is_pressed = True
+            self._stop_relays()
         self._stopping = True
         self._wake_writer.send(b"x")
 
     def _on_reload(self, signum: int, frame: FrameType | None) -> None:
+        """Relays read the file themselves, and say what is wrong with it. One that dies later is to come back
+        with what they took, not with what this process began with."""
+        try:
+            config = load(self._config_path, os.environ).config
+        except TokenweirError:
+            return
+        for relay in self._relays:
+            began: Config = relay.arguments[0]
+            kept = {"server": began.server, "journal": began.journal, "ledger": began.ledger}
+            relay.arguments = (msgspec.structs.replace(config, **kept), *relay.arguments[1:])
         for relay in self._relays:
             if relay.process is not None and relay.process.pid is not None and relay.process.is_alive():
                 os.kill(relay.process.pid, signal.SIGHUP)
@@ -149,7 +180,7 @@ def _listen(address: str, which: str) -> socket.socket:
         listener.close()
         raise ConfigError(
             f"[server] {which} = {address!r}: cannot listen there: {error.strerror}. "
-            "Another Tokenweir may be running; `tokenweir doctor` shows what holds the port."
+            + (_TAKEN if error.errno == errno.EADDRINUSE else "Give an address of this machine, like 127.0.0.1:8080.")
         ) from error
     listener.setblocking(False)
     return listener

@@ -128,4 +128,8 @@ def credential_for(settings: UpstreamSettings, environ: Mapping[str, str], clock
             f"upstream {settings.name!r}: the environment variable {chosen.key_env} is not set; "
             "set it to a key of the resource"
         )
-    return KeyCredential(key.strip(), settings.kind)
+    key = key.strip()
+    if not (key.isascii() and key.isprintable()):
+        where = chosen.key_env or "`credential.key`"
+        raise ConfigError(f"upstream {settings.name!r}: {where} holds a character that cannot be in a key")
+    return KeyCredential(key, settings.kind)

@@ -43,7 +43,17 @@ _HOP_BY_HOP = [
 _CALLER_KEYS = [b"api-key", b"authorization", b"ocp-apim-subscription-key"]
 
 _LINES = LineReader(
-    read=frozenset([*_HOP_BY_HOP, *_CALLER_KEYS, b"accept-encoding", b"content-type", b"traceparent", b"user-agent"]),
+    read=frozenset(
+        [
+            *_HOP_BY_HOP,
+            *_CALLER_KEYS,
+            b"accept-encoding",
+            b"content-encoding",
+            b"content-type",
+            b"traceparent",
+            b"user-agent",
+        ]
+    ),
     stays=frozenset([*_HOP_BY_HOP, *_CALLER_KEYS, b"accept-encoding"]),
     forget=frozenset([*_CALLER_KEYS, b"proxy-authorization", b"cookie", b"traceparent", b"content-length"]),
     strict=True,

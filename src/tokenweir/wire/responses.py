@@ -21,6 +21,9 @@ _HOP_BY_HOP = [
     b"upgrade",
 ]
 
+# Of another gateway behind this one, or API Management's; this gateway's own stand in their place.
+_REPLACED = [b"x-ms-stream", b"x-tokenweir-call-id"]
+
 _LINES = LineReader(
     read=frozenset(
         [
@@ -36,7 +39,7 @@ _LINES = LineReader(
             b"x-request-id",
         ]
     ),
-    stays=frozenset(_HOP_BY_HOP),
+    stays=frozenset([*_HOP_BY_HOP, *_REPLACED]),
     forget=frozenset([b"apim-request-id", b"content-length", b"date", b"set-cookie", b"x-request-id", b"retry-after"]),
     strict=False,
 )
