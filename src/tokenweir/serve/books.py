@@ -41,6 +41,8 @@ _log = logging.getLogger(__name__)
 
 # One transaction a batch: large enough to be quick, small enough not to hold much in memory.
 _BATCH = 5_000
+# Each is of a megabyte or one longer record, so that records with bodies do not fill the memory.
+_READS = 16
 # How long a finished call may wait before it is posted; who asks the admin port does not wait at all.
 _POLL_SECONDS = 0.5
 # A relay says every second that it is well.
@@ -84,8 +86,7 @@ class Books:
             # What is written meanwhile waits for the next time. A batch has a fixed price of some 15 ms, and on a
             # busy relay the reader would never see the journal's end, only ever smaller batches.
             while more:
-                batch = _gather(reader)
-                more = len(batch.records) >= _BATCH
+                batch, more = _gather(reader)
                 if not batch.records:
                     break
                 new += self._ledger.post(batch.records, source, batch.position)
@@ -116,14 +117,17 @@ class Books:
         )
 
 
-def _gather(reader: JournalReader) -> Batch:
-    """All that is there now, in one batch, or somewhat more than ``_BATCH`` records of it."""
+def _gather(reader: JournalReader) -> tuple[Batch, bool]:
+    """What is there now, in one batch, as far as a batch goes; and whether there may be more."""
     records: list[CallRecord] = []
-    while True:
+    for _ in range(_READS):
         batch = reader.read(_BATCH)
         records += batch.records
-        if not batch.records or len(records) >= _BATCH:
-            return Batch(records, batch.position)
+        if not batch.records:
+            return Batch(records, batch.position), False
+        if len(records) >= _BATCH:
+            break
+    return Batch(records, batch.position), True
 
 
 def catch_up(config: Config, ledger: Ledger) -> int:
