@@ -423,7 +423,7 @@ class Walk:
     # --- time limits and giving up ---
 
     def tick(self, now: float) -> None:
-        """Called by the sweeper about twice a second; ends what lasts too long."""
+        """Called by the sweeper every second; ends what lasts too long."""
         if self._ending is not None:
             if now - self._timings.ended > _MAX_SETTLE_SECONDS:
                 self._give_up_on_disk()

@@ -49,7 +49,7 @@ _POLL_SECONDS = 0.5
 _STALE_SECONDS = 5.0
 
 # Where the two share a core, the call under way comes before the book-keeping.
-_NICENESS = 5
+_NICENESS = 10
 
 # Somebody's query may build a list of billions. DuckDB's own limit does not count a single huge value; this
 # makes it an error of that query instead of the end of the process.
