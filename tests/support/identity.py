@@ -21,6 +21,8 @@ class IdentityEndpoint:
 
     clock: Clock
     lifetime: int = 3600
+    token: str | None = None
+    """What it hands out; else ``token-1``, ``token-2``…"""
     is_ill: bool = False
     requests: list[tuple[str, dict[str, str], dict[str, list[str]]]] = field(default_factory=list)
     arrived: threading.Event = field(default_factory=threading.Event)
@@ -37,7 +39,8 @@ class IdentityEndpoint:
         if self.is_ill:
             return 400, {"error": "invalid_request", "error_description": "Identity not found"}
         expires_on = int(self.clock.now().timestamp()) + self.lifetime
-        answer = {"access_token": f"token-{len(self.requests)}", "expires_on": str(expires_on), "resource": "r"}
+        token = self.token or f"token-{len(self.requests)}"
+        answer = {"access_token": token, "expires_on": str(expires_on), "resource": "r"}
         if parts.path.startswith("/metadata"):
             answer["expires_in"] = str(self.lifetime)
         return 200, {**answer, "token_type": "Bearer"}

@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from ..errors import ConfigError
 from .address import HubAddress
 
-__all__ = ["Client", "Connected", "connect"]
+__all__ = ["Client", "Connected", "Identity", "connect"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ C = TypeVar("C", bound=Client)
 class Connected(Generic[C]):
     """A client and the credential that it signs in with, closed together. Nothing is sent before the first use."""
 
-    def __init__(self, client: C, identity: "_Identity | None") -> None:
+    def __init__(self, client: C, identity: "Identity | None") -> None:
         self.client = client
         self._identity = identity
 
@@ -47,7 +47,7 @@ class Connected(Generic[C]):
             self._identity.close()
 
 
-class _Identity:
+class Identity:
     """This machine's identity as the SDK's asynchronous clients want it.
 
     The blocking credential runs in a thread: it is asked about once an hour, and needs no second HTTP client.
@@ -72,7 +72,7 @@ class _Identity:
 def connect(kind: type[C], address: HubAddress, **options: Any) -> Connected[C]:
     """A client of this kind for a hub. `ConfigError` in words for a person if the address is none."""
     address.check()
-    options |= {"retry_total": 0, "retry_backoff_factor": 0}
+    options = {"retry_total": 0, "retry_backoff_factor": 0} | options
     if address.ca_bundle is not None:
         if not Path(address.ca_bundle).is_file():
             raise ConfigError(f"ca_bundle {address.ca_bundle} is not there; it has to be a PEM file")
@@ -84,7 +84,7 @@ def connect(kind: type[C], address: HubAddress, **options: Any) -> Connected[C]:
     make: Any = kind
     if address.connection_string is None:
         namespace, hub = address.place()
-        identity = _Identity(address.client_id)
+        identity = Identity(address.client_id)
         place = {"fully_qualified_namespace": namespace, "eventhub_name": hub}
         return Connected(make(**place, credential=identity, **options), identity)
     try:

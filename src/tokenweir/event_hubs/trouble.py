@@ -47,12 +47,12 @@ class Trouble(msgspec.Struct, frozen=True):
     text: str
 
 
-def explain(error: Exception, address: HubAddress, right: Right) -> Trouble:
-    """What went wrong while somebody who needs this right used the hub."""
+def explain(error: Exception, address: HubAddress, right: Right, group: str | None = None) -> Trouble:
+    """What went wrong while somebody who needs this right used the hub, or a consumer group of it."""
     errors = list(_with_causes(error))
     condition = next(filter(None, map(_condition, errors)), None)
     if condition in _KINDS:
-        return Trouble(_KINDS[condition], _text(condition, address, right))
+        return Trouble(_KINDS[condition], _text(condition, address, right, group))
     for one in errors:
         if trouble := _of_machine(one, address):
             return trouble
@@ -84,11 +84,13 @@ def _condition(error: BaseException) -> str | None:
     return condition if isinstance(condition, str) else None
 
 
-def _text(condition: str, address: HubAddress, right: Right) -> str:
+def _text(condition: str, address: HubAddress, right: Right, group: str | None) -> str:
     namespace, hub = address.place()
     match condition:
         case "server-busy" | "resource-limit-exceeded":
             return f"{address} is throttled ({condition}); more throughput units would help"
+        case "not-found" if group is not None:
+            return f"there is no consumer group {group!r} of {address}; create it, or name another"
         case "not-found":
             where = "hub" if address.hub or address.is_identity else "EntityPath in the connection string"
             return f"there is no hub {hub!r} in {namespace}; check its name ({where})"

@@ -168,6 +168,8 @@ class Outgoing:
             return
         place = place_of(source[0], "Listen", wire)
         self.group = (place["group"] or "$default").lower()
+        if self.group not in wire.namespace.groups:
+            raise Refused("amqp:not-found", f"The messaging entity '{source[0]}' could not be found.")
         self._partition = wire.namespace.partition(place["hub"], place["partition"])
         self._next = _first_wanted(source, self._partition.events)
         self._take_over(self._partition)

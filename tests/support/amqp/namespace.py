@@ -89,6 +89,7 @@ class Namespace:
 
     def __init__(self, hubs: Mapping[str, int], max_message_size: int) -> None:
         self.hubs = {name: [Partition(str(number)) for number in range(count)] for name, count in hubs.items()}
+        self.groups = {"$default", "tokenweir"}
         self.max_message_size = max_message_size
         self.faults = Faults()
         self.tokens: list[str] = []

@@ -1,0 +1,99 @@
+"""Blob storage on loopback: Azurite, Microsoft's own emulator, from npm."""
+
+import base64
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import trustme
+from azure.storage.blob import ContainerClient
+
+__all__ = ["Azurite", "running_azurite"]
+
+_FOLDER = Path.home() / ".cache" / "tokenweir-tests" / "azurite"
+_PROGRAM = _FOLDER / "node_modules" / ".bin" / "azurite-blob"
+_INSTALL_SECONDS = 240
+_ACCOUNT = "tests"
+_KEY = base64.b64encode(b"the key of the tests").decode()
+
+
+class Azurite:
+    """One account, all in memory."""
+
+    def __init__(self, url: str, ca_bundle: str | None) -> None:
+        self.url = f"{url}/{_ACCOUNT}"
+        self.ca_bundle = ca_bundle
+
+    def connection_string(self, *, key: str = _KEY) -> str:
+        protocol = self.url.partition(":")[0]
+        account = f"AccountName={_ACCOUNT};AccountKey={key}"
+        return f"DefaultEndpointsProtocol={protocol};{account};BlobEndpoint={self.url};"
+
+    def make_container(self) -> str:
+        """A new one, by name."""
+        name = f"checkpoints-{uuid4().hex}"
+        client = ContainerClient.from_connection_string(
+            self.connection_string(), name, connection_verify=self.ca_bundle or True
+        )
+        with client:
+            client.create_container()
+        return name
+
+
+@contextmanager
+def running_azurite(tls_folder: Path | None = None) -> Iterator[Azurite]:
+    """Azurite for the length of the block; given a folder for certificates it speaks TLS and takes Entra's tokens."""
+    _install()
+    ca_bundle = None
+    command: list[str | Path] = [_PROGRAM, "--blobPort", "0", "--inMemoryPersistence", "--extentMemoryLimit", "64"]
+    command += ["--skipApiVersionCheck", "--disableTelemetry"]
+    if tls_folder is not None:
+        authority = trustme.CA()
+        issued = authority.issue_cert("127.0.0.1")
+        issued.cert_chain_pems[0].write_to_path(tls_folder / "cert.pem")
+        issued.private_key_pem.write_to_path(tls_folder / "key.pem")
+        authority.cert_pem.write_to_path(tls_folder / "ca.pem")
+        ca_bundle = str(tls_folder / "ca.pem")
+        command += ["--cert", tls_folder / "cert.pem", "--key", tls_folder / "key.pem", "--oauth", "basic"]
+    process = subprocess.Popen(
+        command,
+        env={"PATH": os.environ["PATH"], "AZURITE_ACCOUNTS": f"{_ACCOUNT}:{_KEY}"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        said = ""
+        while not (found := re.search(r"successfully listens on (\S+)", said)):
+            line = process.stdout.readline()
+            assert line, f"Azurite ended: {said}"
+            said += line
+        yield Azurite(found[1], ca_bundle)
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+def _install() -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("SKIPPED LOUDLY: there is no npm, so checkpoints in blob storage are not tried with Azurite")
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    with (_FOLDER / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one of several test processes installs
+        if _PROGRAM.exists():
+            return
+        command = [npm, "install", "--silent", "--no-audit", "--no-fund", "azurite@3"]
+        ran = subprocess.run(command, cwd=_FOLDER, capture_output=True, text=True, timeout=_INSTALL_SECONDS)
+    if ran.returncode != 0:
+        pytest.skip(f"SKIPPED LOUDLY: npm could not install Azurite in {_FOLDER}: {ran.stderr[-300:]}")
