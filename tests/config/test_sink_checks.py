@@ -13,6 +13,7 @@ ENVIRON = {"HUB": "Endpoint=sb://x/;SharedAccessKey=hub-secret;EntityPath=h", "H
 
 GOOD = [
     ("event_hubs", 'connection_string_env = "HUB"'),
+    ("event_hubs", 'connection_string_env = "HUB", endpoint = "sb://10.0.0.4:5671"'),
     ("event_hubs", 'namespace = "n.servicebus.windows.net", hub = "h", managed_identity = true, client_id = "c"'),
     ("kafka", 'servers = "a:9092", topic = "t"'),
     ("kafka", 'servers = "a:9092", topic = "t", username = "u", password_env = "HUB", tls = false'),

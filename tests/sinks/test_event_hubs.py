@@ -323,9 +323,13 @@ def authority(tmp_path: Path) -> Iterator[tuple[EventHubsEmulator, str]]:
 
 def identity_sink(hubs: EventHubsEmulator, ca_bundle: str | None) -> EventHubsSink:
     connection = ConnectionSettings(
-        namespace="ns.servicebus.windows.net", hub="llm", managed_identity=True, ca_bundle=ca_bundle
+        namespace="ns.servicebus.windows.net",
+        hub="llm",
+        managed_identity=True,
+        endpoint=f"sb://127.0.0.1:{hubs.port}",
+        ca_bundle=ca_bundle,
     )
-    return EventHubsSink(connection, {}, endpoint=f"sb://127.0.0.1:{hubs.port}")
+    return EventHubsSink(connection, {})
 
 
 async def test_a_managed_identity_signs_in_over_tls(

@@ -26,6 +26,7 @@ _KINDS: dict[SinkKind, tuple[str, ...]] = {
         "managed_identity",
         "client_id",
         "hub",
+        "endpoint",
         "timeout",
         "ca_bundle",
     ),

@@ -30,13 +30,9 @@ _BUSY_SECONDS = 4.0
 class EventHubsSink:
     """See `Sink`. An event without a key goes by its call, so that the parts of one stay together."""
 
-    def __init__(
-        self, connection: ConnectionSettings, environ: Mapping[str, str], *, endpoint: str | None = None
-    ) -> None:
-        """``endpoint``: connect there, see `HubAddress`."""
+    def __init__(self, connection: ConnectionSettings, environ: Mapping[str, str]) -> None:
         self._settings = connection
         self._environ = environ
-        self._endpoint = endpoint
         self._address = HubAddress()
         # while it is open
         self._hub: Connected[EventHubProducerClient] | None = None
@@ -103,7 +99,7 @@ class EventHubsSink:
             hub=connection.hub,
             client_id=connection.client_id,
             ca_bundle=connection.ca_bundle,
-            endpoint=self._endpoint,
+            endpoint=connection.endpoint,
         )
 
     def _partition_of(self, event: Event) -> str:

@@ -30,6 +30,9 @@ class ConnectionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """`event_hubs`: which of several managed identities."""
     hub: str | None = None
     """`event_hubs`: the hub's name, where the connection string has no ``EntityPath``."""
+    endpoint: str | None = None
+    """`event_hubs`: ``sb://address:port`` to connect to instead of the namespace's own, where something stands in front
+    of it; the certificate is then that address's."""
 
     servers: str | None = None
     """`kafka`: ``broker-1:9092,broker-2:9092``."""
