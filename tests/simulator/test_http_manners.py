@@ -1,8 +1,10 @@
 """The simulator's side of HTTP/1.1: what a proxy in front of it will rely on."""
 
 import asyncio
+import gc
 import hashlib
 import json
+import signal
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,6 +15,7 @@ import httpx
 import msgspec
 import pytest
 
+from tokenweir import vocabulary
 from tokenweir.errors import ConfigError
 from tokenweir.simulator import HostedSimulator, SentCall, Simulator, SimulatorSettings, running_simulator
 
@@ -148,8 +151,9 @@ def test_the_calls_can_be_forgotten(sim: HostedSimulator) -> None:
     assert sim.calls == []
 
 
-def test_a_body_that_is_not_json_is_refused(sim: HostedSimulator) -> None:
-    answer = httpx.post(f"{sim.url}{CHAT.decode()}", content=b"{")
+@pytest.mark.parametrize("body", [b"{", b'{"messages": "\xff"}', b'{"messages": ' + b"[" * 100_000])
+def test_a_body_that_is_not_json_is_refused(sim: HostedSimulator, body: bytes) -> None:
+    answer = httpx.post(f"{sim.url}{CHAT.decode()}", content=body)
     assert answer.status_code == 400
     assert "could not parse the JSON body" in answer.json()["error"]["message"]
 
@@ -168,11 +172,25 @@ def test_an_end_in_the_middle_of_a_stream_enters_it_and_leaves_nothing_behind(tm
     assert [thread.name for thread in set(threading.enumerate()) - before if thread.name == "simulator"] == []
 
 
+def test_ctrl_c_while_it_starts_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = set(threading.enumerate())
+    main = threading.get_ident()
+    monkeypatch.setattr(vocabulary, "load", lambda name: signal.pthread_kill(main, signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt), running_simulator():
+        pass
+    gc.collect()
+    assert [thread.name for thread in set(threading.enumerate()) - before if thread.name == "simulator"] == []
+    assert caplog.messages == []
+
+
 def test_an_address_in_use_and_a_missing_file_are_config_errors(sim: HostedSimulator, tmp_path: Path) -> None:
     taken = urlsplit(sim.url).netloc
     for settings, words in (
         (SimulatorSettings(listen=taken), "Cannot listen on"),
         (SimulatorSettings(listen="nowhere"), "Cannot listen on"),
+        (SimulatorSettings(listen="127.0.0.1:99999"), "Cannot listen on '127.0.0.1:99999': it is not an address"),
         (SimulatorSettings(certificate=str(tmp_path / "none.pem")), "certificate"),
         (SimulatorSettings(ledger=str(tmp_path / "none" / "calls")), "ledger"),
     ):

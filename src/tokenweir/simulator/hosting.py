@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -52,7 +53,7 @@ class Simulator:
     async def __aenter__(self) -> Self:
         """Raises ConfigError where the address or a file cannot be used."""
         await asyncio.to_thread(vocabulary.load, "o200k_base")  # or the first call would wait for it
-        host, _, port = self.settings.listen.rpartition(":")
+        host, port = _address(self.settings.listen)
         tls = _tls(self.settings)
         try:
             self._calls = SentCalls(self.settings.ledger)
@@ -61,7 +62,7 @@ class Simulator:
         desk = SimulatorDesk(self.settings, self._calls)
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                lambda: Connection(desk, self._connections), host, int(port), ssl=tls, backlog=_BACKLOG
+                lambda: Connection(desk, self._connections), host, port, ssl=tls, backlog=_BACKLOG
             )
         except (OSError, ValueError) as error:
             self._calls.close()
@@ -80,6 +81,14 @@ class Simulator:
             await asyncio.sleep(0)
         await self._server.wait_closed()
         self._calls.close()
+
+
+def _address(listen: str) -> tuple[str, int]:
+    """Host and port. The loop itself would take a port beyond 65535 for another one."""
+    host, _, port = listen.strip().rpartition(":")
+    if not (host and port.isascii() and port.isdecimal() and int(port) <= 65535):
+        raise ConfigError(f"Cannot listen on {listen!r}: it is not an address; write it like 127.0.0.1:9000")
+    return host, int(port)
 
 
 def _tls(settings: SimulatorSettings) -> ssl.SSLContext | None:
@@ -120,16 +129,29 @@ class HostedSimulator:
 def running_simulator(settings: SimulatorSettings | None = None) -> Iterator[HostedSimulator]:
     """A simulator in a thread of its own. Raises ConfigError where it cannot start."""
     loop = uvloop.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="simulator")
-    thread.start()
     simulator = Simulator(settings)
+    started: Future[None] = Future()
+    stopped = asyncio.Event()
+    holding = _hold(simulator, started, stopped)
+    thread = threading.Thread(target=loop.run_until_complete, args=(holding,), name="simulator")
+    thread.start()
     try:
-        asyncio.run_coroutine_threadsafe(simulator.__aenter__(), loop).result()
-        try:
-            yield HostedSimulator(simulator, loop)
-        finally:
-            asyncio.run_coroutine_threadsafe(simulator.__aexit__(None, None, None), loop).result()
+        started.result()
+        yield HostedSimulator(simulator, loop)
     finally:
-        loop.call_soon_threadsafe(loop.stop)
+        # Also where Ctrl-C came while it started: it starts to the end, and stops at once.
+        loop.call_soon_threadsafe(stopped.set)
         thread.join()
         loop.close()
+
+
+async def _hold(simulator: Simulator, started: "Future[None]", stopped: asyncio.Event) -> None:
+    """Runs until ``stopped``; why it could not start is ``started``'s to tell."""
+    try:
+        await simulator.__aenter__()
+    except BaseException as error:
+        started.set_exception(error)
+        return
+    started.set_result(None)
+    await stopped.wait()
+    await simulator.__aexit__(None, None, None)

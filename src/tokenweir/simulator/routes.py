@@ -115,7 +115,7 @@ def _call(request: Request, operation: str, *, azure: bool, version: str | None,
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
         return _OBJECT.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused.bad_request(f"We could not parse the JSON body of your request: {error}") from error
 
 
