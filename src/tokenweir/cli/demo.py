@@ -21,6 +21,20 @@ __all__ = ["demo"]
 _API_VERSION = "2024-10-21"
 _QUESTION = [{"role": "user", "content": "What does a weir do to a river?"}]
 
+_INVITATION = f"""
+── point your own client at it ──
+
+    from openai import AzureOpenAI
+    client = AzureOpenAI(azure_endpoint="{{url}}", api_version="{_API_VERSION}", api_key="{{key}}")
+
+    curl -N '{{url}}/openai/deployments/{{model}}/chat/completions?api-version={_API_VERSION}' \\
+      -H 'api-key: {{key}}' -H 'content-type: application/json' \\
+      -d '{{{{"stream": true, "messages": [{{{{"role": "user", "content": "Hello"}}}}]}}}}'
+
+    curl '{{admin}}/api/usage?by=caller,model'
+
+It runs until Ctrl-C; everything it wrote is removed then."""
+
 
 def demo(
     once: Annotated[
@@ -37,6 +51,8 @@ def demo(
         raise typer.BadParameter("the demo calls with the official SDK: pip install 'tokenweir[demo]'") from error
     from ..simulator import SimulatorSettings, running_simulator
 
+    for number in (signal.SIGTERM, signal.SIGHUP):  # end as Ctrl-C does, with the gateway and the folder
+        signal.signal(number, signal.default_int_handler)
     if real:
         from .real_model import running_model
 
@@ -64,10 +80,18 @@ def _demonstrate(upstream: str, *, kind: str, model: str, once: bool) -> None:
 
 
 def _call(gateway: "HostedGateway", key: str, model: str, *, once: bool) -> None:
-    """One plain and one streamed call with the unmodified SDK; only its endpoint and key are ours."""
-    from openai import AzureOpenAI
+    """One plain and one streamed call with the unmodified SDK; only its endpoint and key are ours.
 
-    with AzureOpenAI(azure_endpoint=gateway.url, api_key=key, api_version=_API_VERSION) as client:
+    A proxy in the environment is not for loopback, so nothing is read from there.
+    """
+    from openai import AzureOpenAI, DefaultHttpxClient
+
+    with AzureOpenAI(
+        azure_endpoint=gateway.url,
+        api_key=key,
+        api_version=_API_VERSION,
+        http_client=DefaultHttpxClient(trust_env=False),
+    ) as client:
         _say(once, "── a plain call ──")
         print(_plain(client, model))
         _say(once, "\n── a streamed call, as it arrives ──")
@@ -94,9 +118,9 @@ def _streamed(client: "AzureOpenAI", model: str) -> Any:
 
 
 def _show_records(gateway: "HostedGateway", *, once: bool) -> None:
-    from urllib.request import urlopen
+    from urllib.request import ProxyHandler, build_opener
 
-    with urlopen(f"{gateway.admin_url}/api/calls?limit=2") as answer:
+    with build_opener(ProxyHandler({})).open(f"{gateway.admin_url}/api/calls?limit=2") as answer:
         records = json.load(answer)
     _say(once, "\n── their records: who, what, how much, how fast ──")
     for record in reversed(records["calls"] if isinstance(records, dict) else records):
@@ -108,23 +132,8 @@ def _show_records(gateway: "HostedGateway", *, once: bool) -> None:
 
 
 def _stay(gateway: "HostedGateway", key: str, model: str) -> None:
-    print(
-        f"""
-── point your own client at it ──
-
-    from openai import AzureOpenAI
-    client = AzureOpenAI(azure_endpoint="{gateway.url}", api_version="{_API_VERSION}", api_key="{key}")
-
-    curl -N '{gateway.url}/openai/deployments/{model}/chat/completions?api-version={_API_VERSION}' \\
-      -H 'api-key: {key}' -H 'content-type: application/json' \\
-      -d '{{"stream": true, "messages": [{{"role": "user", "content": "Hello"}}]}}'
-
-    curl '{gateway.admin_url}/api/usage?by=caller,model'
-
-It runs until Ctrl-C; everything it wrote is removed then.""",
-        flush=True,
-    )
     try:
+        print(_INVITATION.format(url=gateway.url, admin=gateway.admin_url, key=key, model=model), flush=True)
         signal.pause()
     except KeyboardInterrupt:
         print("\nstopping", file=sys.stderr)
@@ -155,6 +164,7 @@ shutdown_grace = "2s"
 
 [journal]
 directory = "{folder}/journal"
+durability = "strict"   # the records are asked for as soon as the answers have ended
 
 [ledger]
 url = "duckdb:{folder}/ledger.duckdb"

@@ -64,6 +64,7 @@ def running_gateway(
 ) -> Iterator[HostedGateway]:
     """Serves ``config`` (or what ``environ`` says), which must name these two addresses, until the block ends.
 
+    Settings in the host's own environment are not the gateway's; only how it logs is.
     Raises ``TokenweirError`` with the log's last lines where it does not become ready.
     """
     output = log.open("wb") if log is not None else None
@@ -72,7 +73,7 @@ def running_gateway(
         cwd=directory,
         stdout=output,
         stderr=output,
-        env={**os.environ, **(environ or {})},
+        env={**_without_settings(os.environ), **(environ or {})},
         start_new_session=True,  # Ctrl-C at the terminal is the host's to answer
     )
     gateway = HostedGateway(process, data, admin)
@@ -92,6 +93,12 @@ def running_gateway(
                 process.wait()
         if output is not None:
             output.close()
+
+
+def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Without the proxy function's variables too: a hub named there is not for a demonstration's calls."""
+    settings = ("TOKENWEIR_", "AZURE_OPENAI_", "AZURE_EVENTHUB_")
+    return {name: value for name, value in environ.items() if not name.startswith(settings) or name == "TOKENWEIR_LOG"}
 
 
 def _last_lines(log: Path | None) -> str:
