@@ -54,7 +54,13 @@ def test_the_file_can_be_named_by_variable(
     assert "# other.toml" in tokenweir("config", "check").out
 
 
-def test_the_example_is_a_configuration(tokenweir: Tokenweir, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_is_a_configuration_once_it_names_a_resource(
+    tokenweir: Tokenweir, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AZURE_OPENAI_KEY", "k")
-    (here / "tokenweir.toml").write_text(tokenweir("config", "example").out)
+    example = tokenweir("config", "example").out
+    (here / "tokenweir.toml").write_text(example)
+    checked = tokenweir("config", "check")
+    assert checked.exit_code == 2 and "put the name of your Azure OpenAI resource there" in checked.err
+    (here / "tokenweir.toml").write_text(example.replace("<your-resource>", "sweden"))
     assert tokenweir("config", "check").exit_code == 0

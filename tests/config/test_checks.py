@@ -94,7 +94,7 @@ def test_files_must_be_readable(minimal: str) -> None:
     [
         (
             "sweden.openai.azure.com",
-            "is not an http(s) URL; write it like https://my-resource.openai.azure.com",
+            "is not an http(s) URL; write it like https://<your-resource>.openai.azure.com",
         ),
         ("ftp://sweden", "is not an http(s) URL"),
         ("https://", "is not an http(s) URL"),

@@ -29,7 +29,9 @@ def endpoints(config: Config, environ: Mapping[str, str]) -> Found:
     for upstream in config.upstreams:
         url, path = _http_url(upstream.endpoint), (*_of(upstream), "endpoint")
         if url is None:
-            yield path, "is not an http(s) URL; write it like https://my-resource.openai.azure.com"
+            yield path, "is not an http(s) URL; write it like https://<your-resource>.openai.azure.com"
+        elif "<" in url.netloc:
+            yield path, "still has a <placeholder> in it; put the name of your Azure OpenAI resource there"
         elif url.username or url.query or url.fragment:
             yield path, "must have no user name, query or fragment; a key belongs into `credential`"
         elif upstream.kind == "azure" and re.search(r"/openai(/v1)?/?$", url.path):
