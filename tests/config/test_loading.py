@@ -248,7 +248,17 @@ def test_the_proxy_functions_endpoint_without_its_key_is_refused_by_the_variable
 
 def test_configured_upstreams_win_over_the_proxy_functions_variables(here: Path, minimal: str) -> None:
     environ = {"AZURE_OPENAI_BASE_URL": "https://old.openai.azure.com", "AZURE_OPENAI_KEY": "k"}
-    assert [upstream.name for upstream in load(written(here, minimal), environ).config.upstreams] == ["sweden"]
+    loaded = load(written(here, minimal), environ)
+    assert [upstream.name for upstream in loaded.config.upstreams] == ["sweden"]
+    [note] = [note for note in loaded.notes if "AZURE_OPENAI_BASE_URL" in note]
+    assert note.startswith("AZURE_OPENAI_BASE_URL is set and not used, because [[upstreams]] are configured")
+    assert "old.openai" not in note
+
+
+def test_there_is_nothing_to_say_where_the_proxy_functions_variables_are_used(here: Path, minimal: str) -> None:
+    environ = {"AZURE_OPENAI_BASE_URL": "https://sweden.openai.azure.com", "AZURE_OPENAI_KEY": "k"}
+    for loaded in (load(None, environ), load(written(here, minimal), environ)):
+        assert [note for note in loaded.notes if "AZURE_OPENAI_BASE_URL" in note] == []
 
 
 PROXY = {

@@ -8,14 +8,15 @@ from ..errors import ConfigError
 from ..policy.keys_file import StoredKey, read_keys
 from .addresses import is_loopback
 from .model import Config
-from .proxy_function import event_hub_note
+from .proxy_function import endpoint_note, event_hub_note
 
 __all__ = ["notes"]
 
 
 def notes(config: Config, environ: Mapping[str, str]) -> list[str]:
     """Sentences for a person, none of them a problem."""
-    return [*_about_callers(config), *_about_upstreams(config), *_about_sinks(config), *event_hub_note(config, environ)]
+    about_settings = (*_about_callers(config), *_about_upstreams(config), *_about_sinks(config))
+    return [*about_settings, *endpoint_note(config, environ), *event_hub_note(config, environ)]
 
 
 def _about_callers(config: Config) -> Iterator[str]:

@@ -8,6 +8,7 @@ from .model import Config
 __all__ = [
     "ENDPOINT_VARIABLE",
     "HUB_VARIABLE",
+    "endpoint_note",
     "event_hub_note",
     "sink_from_proxy_variables",
     "upstream_from_proxy_variables",
@@ -44,6 +45,13 @@ def sink_from_proxy_variables(environ: Mapping[str, str]) -> dict[str, Any] | No
     if environ.get(_HUB_NAME):
         connection["hub"] = environ[_HUB_NAME]
     return {"name": "event-hub", "kind": "event_hubs", "shape": "sse-proxy", "connection": connection}
+
+
+def endpoint_note(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
+    """That the endpoint among the variables is not used, where it is not."""
+    endpoint = environ.get(ENDPOINT_VARIABLE)
+    if endpoint and config.upstreams and all(upstream.endpoint != endpoint for upstream in config.upstreams):
+        yield f"{ENDPOINT_VARIABLE} is set and not used, because [[upstreams]] are configured and none is at that address"
 
 
 def event_hub_note(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
