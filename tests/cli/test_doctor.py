@@ -244,6 +244,12 @@ def test_a_missing_key_ends_it_before_anything_is_sent() -> None:
     assert status == "bad" and "NOT_SET" in what
 
 
+def test_a_key_that_no_header_can_hold_is_said_in_words_without_the_key() -> None:
+    [(status, what)] = said(settings("http://localhost:1", credential=CredentialSettings(key="sk-one\nsk-two")))
+    assert status == "bad" and what.endswith("`credential.key` holds a character that cannot be in a key")
+    assert "sk-" not in what
+
+
 @pytest.fixture
 def configured(here: Path) -> Callable[[str], None]:
     def write(text: str) -> None:
