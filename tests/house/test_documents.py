@@ -7,8 +7,11 @@ from pathlib import Path
 import msgspec
 
 import tokenweir
+from support.call_records import a_call
 from tokenweir import errors
+from tokenweir.cli.query import language_of
 from tokenweir.config.reference import settings_reference
+from tokenweir.ledger import open_ledger
 from tokenweir.records import CallRecord
 from tokenweir.sinks.shapes import SHAPES, envelope
 
@@ -56,6 +59,18 @@ def test_every_key_of_every_event_is_explained() -> None:
     part = msgspec.json.decode(envelope(record, {"call_id": "c", "part": "1", "parts": "2"}, b""))
     keys = [*SHAPES["sse-proxy"](record), *SHAPES["apim"](record), *part]
     assert [key for key in keys if f"`{key}`" not in page] == []
+
+
+def test_every_query_that_is_shown_runs() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    queries = [text for page in pages for text in re.findall(r"^tokenweir query '(.+)'", page.read_text("utf-8"), re.M)]
+    assert len(queries) >= 5
+    ledger = open_ledger("duckdb::memory:")
+    ledger.post([a_call(request_body="{}")], "relay-1", "1")
+    for query in queries:
+        ask = {"kql": ledger.query_kql, "sql": ledger.query_sql}[language_of(query)]
+        assert ask(query).rows, query
+    ledger.close()
 
 
 def test_every_error_a_caller_can_get_is_explained_with_its_status() -> None:

@@ -131,7 +131,7 @@ def test_recorded_answers_are_described(
     assert streams > 120
 
 
-# What shared/facts/tokens.md measured, a little less: prompts by what they hold, answers by what they are.
+# What share of the counts is exact, a little less than was measured: prompts by what they hold, answers by what they are.
 EXPECTED_PROMPTS = {
     "text": 0.93,
     "embeddings": 0.95,
