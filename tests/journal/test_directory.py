@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tokenweir.errors import JournalError
-from tokenweir.journal import journal_directories
+from tokenweir.journal import journal_directories, journal_name
 from tokenweir.journal.directory import WriterLock, segment_numbers, segment_path, unusable
 
 HOLD = "import sys; from pathlib import Path; from tokenweir.journal.directory import WriterLock\n"
@@ -80,6 +80,37 @@ def test_before_the_first_relay_there_are_no_writers(tmp_path: Path) -> None:
 def test_a_root_that_is_a_file_is_an_error_with_advice(blocked: Path) -> None:
     with pytest.raises(JournalError, match=r"correct \[journal\] directory"):
         journal_directories(blocked)
+
+
+def test_a_journal_keeps_its_name_and_shares_it_with_no_other(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    name = journal_name(here)
+    assert journal_name(here) == name != journal_name(there)
+    assert [path.name for path in here.iterdir()] == ["name"]
+    assert journal_directories(here) == []
+
+
+def test_of_many_who_name_a_journal_at_once_one_wins(tmp_path: Path) -> None:
+    draw = "import sys; from pathlib import Path; from tokenweir.journal import journal_name\n"
+    draw += "sys.stdin.read(); print(journal_name(Path(sys.argv[1])))"
+    command = [sys.executable, "-c", draw, str(tmp_path)]
+    started = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.close()
+    names = set()
+    for process in started:
+        with process:
+            assert process.stdout is not None
+            names.add(process.stdout.read())
+    assert names == {f"{journal_name(tmp_path)}\n"}
+
+
+def test_a_root_that_cannot_be_named_is_an_error_with_advice(blocked: Path) -> None:
+    with pytest.raises(JournalError, match=r"correct \[journal\] directory"):
+        journal_name(blocked)
 
 
 def test_an_error_without_advice_still_names_the_directory() -> None:

@@ -8,7 +8,7 @@ from .cursors import (
     remove_passed_segments,
     save_cursor,
 )
-from .directory import journal_directories
+from .directory import journal_directories, journal_name
 from .log import Journal
 from .reader import Batch, JournalReader
 from .settings import JournalSettings
@@ -24,6 +24,7 @@ __all__ = [
     "bytes_behind",
     "cursor_names",
     "journal_directories",
+    "journal_name",
     "load_cursor",
     "read_status",
     "remove_passed_segments",

@@ -3,14 +3,18 @@
 import errno
 import fcntl
 import os
+import secrets
+import socket
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import JournalError
 
-__all__ = ["WriterLock", "journal_directories", "segment_numbers", "segment_path", "unusable"]
+__all__ = ["WriterLock", "journal_directories", "journal_name", "segment_numbers", "segment_path", "unusable"]
 
 SEGMENT_SUFFIX = ".twj"
 LOCK_NAME = "lock"
+NAME_NAME = "name"
 
 _ADVICE = {
     errno.EACCES: "give the user that runs Tokenweir read and write permission on it",
@@ -49,6 +53,26 @@ def journal_directories(root: Path) -> list[Path]:
         return sorted(path for path in root.iterdir() if (path / LOCK_NAME).is_file())
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise unusable(root, error) from error
+
+
+def journal_name(root: Path) -> str:
+    """A name for ``[journal] directory`` that no other one anywhere has: drawn when first asked for, and kept there.
+
+    Whoever notes how far its journals have been read in a place that several gateways share needs it to tell them
+    apart; every gateway's first relay is called ``relay-0``.
+    """
+    path = root / NAME_NAME
+    try:
+        if not path.exists():
+            drawn = root / f".name.{os.getpid()}"
+            drawn.write_text(f"{socket.gethostname()}-{secrets.token_hex(6)}")
+            # Of several that draw one at the same time the first wins, and nobody reads half a name.
+            with suppress(FileExistsError):
+                os.link(drawn, path)
+            drawn.unlink()
+        return path.read_text()
     except OSError as error:
         raise unusable(root, error) from error
 

@@ -24,6 +24,7 @@ from ..journal import (
     JournalReader,
     bytes_behind,
     journal_directories,
+    journal_name,
     read_status,
     remove_passed_segments,
     save_cursor,
@@ -76,7 +77,7 @@ class Books:
             return sum(self._post_all(directory) for directory in journal_directories(self._root))
 
     def _post_all(self, directory: Path) -> int:
-        source = directory.name
+        source = f"{journal_name(self._root)}/{directory.name}"
         reader = self._readers.get(source)
         if reader is None:
             self._shipping.begin(directory)  # or segments would go that no sink has seen
