@@ -1,8 +1,11 @@
 """Fixtures that every room may use."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from support.postgres import PostgresServer, running_postgres
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -13,3 +16,9 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"SKIPPED LOUDLY: no shared folder at {SHARED}, so recorded traffic is not replayed")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with running_postgres() as server:
+        yield server

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from support.postgres import PostgresServer
 from tokenweir.cli.admin_client import AdminClient
 from tokenweir.config import load
 from tokenweir.journal import Journal, JournalSettings
@@ -110,13 +111,28 @@ def gateway(books: Path) -> Iterator[None]:
     assert process.returncode == 0
 
 
-def test_the_answers_are_the_same_with_and_without_a_gateway(tokenweir: Tokenweir, books: Path) -> None:
+def assert_same_answers(tokenweir: Tokenweir, books: Path) -> None:
     with gateway(books):
         running = {tuple(question): tokenweir(*question) for question in QUESTIONS}
     for question in QUESTIONS:
         offline = tokenweir(*question)
         assert (running[tuple(question)].out, running[tuple(question)].exit_code) == (offline.out, offline.exit_code)
         assert bool(running[tuple(question)].err) == bool(offline.err)
+
+
+def test_the_answers_are_the_same_with_and_without_a_gateway(tokenweir: Tokenweir, books: Path) -> None:
+    assert_same_answers(tokenweir, books)
+
+
+def test_nor_do_they_change_where_the_ledger_is_behind_a_server(
+    tokenweir: Tokenweir, books: Path, postgres: PostgresServer
+) -> None:
+    from_a_file = [tokenweir(*question).out for question in QUESTIONS]
+    with (books / "tokenweir.toml").open("a") as config:
+        config.write(f'[ledger]\nurl = "{postgres.new_url()}"\n')
+    assert_same_answers(tokenweir, books)
+    assert [tokenweir(*question).out for question in QUESTIONS] == from_a_file
+    assert not list(books.glob("postgresql*"))
 
 
 def test_usage_counts_every_call_in_the_journal_and_money_is_exact(tokenweir: Tokenweir, books: Path) -> None:

@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 import pytest
 import trustme
 
+from support.postgres import PostgresServer
+from support.servers import closed_port
 from tokenweir.cli.checkup.upstream import check_upstream
 from tokenweir.upstream import CredentialSettings, UpstreamSettings
 
@@ -333,3 +335,24 @@ def test_a_file_that_is_no_ledger_is_found(tokenweir: Tokenweir, configured: Cal
         configured(ports(0, 0) + upstream_table(port) + '[ledger]\nurl = "duckdb:ledger.duckdb"\n')
         ran = tokenweir("doctor", "--json")
     assert [finding["what"][:7] for finding in json.loads(ran.out) if finding["status"] == "bad"] == ["ledger:"]
+
+
+def test_a_ledger_behind_a_server_is_opened_and_its_password_not_shown(
+    tokenweir: Tokenweir, configured: Callable[[str], None], postgres: PostgresServer
+) -> None:
+    with upstream() as (port, _):
+        configured(ports(0, 0) + upstream_table(port) + f'[ledger]\nurl = "{postgres.new_url()}"\n')
+        assert findings(tokenweir("doctor", "--json"))["ledger"][0] == "ok"
+        away = f"postgresql://ada:hunter2@127.0.0.1:{closed_port()}/books"
+        configured(ports(0, 0) + upstream_table(port) + f'[ledger]\nurl = "{away}"\n')
+        ran = tokenweir("doctor", "--json")
+    status, what = findings(ran)["ledger"]
+    assert status == "bad" and "127.0.0.1" in what
+    assert "hunter2" not in ran.out + ran.err
+
+
+def test_that_no_ledger_is_kept_is_fine(tokenweir: Tokenweir, configured: Callable[[str], None]) -> None:
+    with upstream() as (port, _):
+        configured(ports(0, 0) + upstream_table(port) + '[ledger]\nurl = "none"\n')
+        found = findings(tokenweir("doctor", "--json"))
+    assert found["ledger"] == ("ok", "none is kept here; records go to the sinks")

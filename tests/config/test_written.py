@@ -45,12 +45,14 @@ def test_only_what_somebody_set_is_written_without_defaults_and_with_its_origin(
 def test_secrets_are_masked() -> None:
     value = loaded(
         '[server]\nadmin_token = "sk-secret-1"\n'
+        '[ledger]\nurl = "postgresql://u:sk-secret-4@db/books?sslmode=require&password=sk-secret-5&x=1"\n'
         '[[upstreams]]\nname = "a"\nendpoint = "https://a"\nproxy = "http://u:sk-secret-2@proxy:1"\n'
         'credential = { key = "sk-secret-3" }\n'
         f'[[callers]]\nname = "a"\nkey_sha256 = "{"0123456789abcdef" * 4}"\n'
     )
     text = text_of(value, defaults=True)
     assert "sk-secret" not in text
+    assert 'url = "postgresql://****@db/books?sslmode=require&password=****&x=1"' in text
     assert 'admin_token = "****"' in text
     assert 'credential = { key = "****" }' in text
     assert 'proxy = "http://****@proxy:1"' in text

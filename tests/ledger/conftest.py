@@ -1,7 +1,6 @@
 """Calls to post, ledgers to post them to, and a program whose calls add up."""
 
 import itertools
-import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tokenweir.ledger import Ledger, open_ledger
-from tokenweir.ledger.duckdb import DuckDBLedger
-from tokenweir.ledger.duckdb_file import DuckDBFile
+from support.engines import ENGINES, DuckDBEngine, Engine, PostgresEngine
+from tokenweir.ledger import Ledger
+from tokenweir.ledger.limits import Limits
 from tokenweir.records import CallRecord
 
 MakeCall = Callable[..., CallRecord]
@@ -32,28 +31,32 @@ def make_call() -> MakeCall:
     return make
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> str:
-    return str(tmp_path / "ledger.duckdb")
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    """Each engine in turn, with a place where there is nothing yet."""
+    if request.param == "duckdb":
+        return DuckDBEngine(tmp_path)
+    return PostgresEngine(request.getfixturevalue("postgres"))
 
 
 @pytest.fixture
-def file(place: str) -> DuckDBFile:
-    """What the ledger below is written to, for those who want a transaction of their own."""
-    return DuckDBFile(place)
-
-
-@pytest.fixture
-def ledger(file: DuckDBFile) -> Iterator[Ledger]:
-    ledger = DuckDBLedger(file)
+def ledger(engine: Engine) -> Iterator[Ledger]:
+    ledger = engine.open()
     yield ledger
     ledger.close()
 
 
 @pytest.fixture
-def busy_ledger(make_call: MakeCall) -> Iterator[Ledger]:
-    """A ledger in memory with three callers, three days, two currencies, and some that used nothing."""
-    ledger = open_ledger("duckdb::memory:")
+def strict(engine: Engine) -> Iterator[Ledger]:
+    """One that has little patience with queries and shows little."""
+    ledger = engine.open(Limits(seconds=0.2, rows=3))
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def busy_ledger(ledger: Ledger, make_call: MakeCall) -> Ledger:
+    """A ledger with three callers, three days, two currencies, and some that used nothing."""
     calls = [
         make_call(
             api=("chat_completions", "completions", "embeddings")[number % 3],
@@ -82,25 +85,4 @@ def busy_ledger(make_call: MakeCall) -> Iterator[Ledger]:
         for number in range(30)
     ]
     ledger.post(calls, "relay-1", "30")
-    yield ledger
-    ledger.close()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """File systems of their own, of a given size."""
-    mounted: list[Path] = []
-
-    def mount(size: str) -> Path:
-        disk = tmp_path / f"disk-{len(mounted)}"
-        disk.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            pytest.skip(f"SKIPPED LOUDLY: no disk can be filled up here: {done.stderr.strip()}")
-        mounted.append(disk)
-        return disk
-
-    yield mount
-    for disk in mounted:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    return ledger

@@ -10,11 +10,13 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from support.engines import ENGINES, DuckDBEngine, Engine, PostgresEngine
 from tokenweir.ledger import Ledger, LedgerError, open_ledger
-from tokenweir.ledger.duckdb_file import DuckDBFile
 from tokenweir.records import CallRecord, Outcome, UsageSource, new_call_id
 
 MakeCall = Callable[..., CallRecord]
+
+REPEATABLE = {"duckdb": "BEGIN", "postgres": "BEGIN ISOLATION LEVEL REPEATABLE READ"}
 
 int64 = st.integers(-(2**63), 2**63 - 1)
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -53,19 +55,39 @@ any_call = st.builds(
 )
 
 
+@pytest.fixture(scope="module", params=ENGINES)
+def lasting_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    if request.param == "duckdb":
+        return DuckDBEngine(tmp_path_factory.mktemp("ledger"))
+    return PostgresEngine(request.getfixturevalue("postgres"))
+
+
 @pytest.fixture(scope="module")
-def endless_ledger() -> Iterator[Ledger]:
-    ledger = open_ledger("duckdb::memory:")
+def lasting_ledger(lasting_engine: Engine) -> Iterator[Ledger]:
+    ledger = lasting_engine.open()
     yield ledger
     ledger.close()
 
 
+def as_kept(engine: Engine, value: Any) -> Any:
+    """What an engine makes of a value: a PostgreSQL text has no U+0000."""
+    match value:
+        case str():
+            return value.replace("\0", "\ufffd") if engine.name == "postgres" else value
+        case dict():
+            return {as_kept(engine, name): as_kept(engine, inner) for name, inner in value.items()}
+        case list():
+            return [as_kept(engine, inner) for inner in value]
+    return value
+
+
 @given(call=any_call)
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-def test_whatever_a_record_holds_comes_back(endless_ledger: Ledger, call: CallRecord) -> None:
+def test_whatever_a_record_holds_comes_back(lasting_ledger: Ledger, lasting_engine: Engine, call: CallRecord) -> None:
     call = msgspec.structs.replace(call, call_id=f"{new_call_id()} {call.call_id}")
-    assert endless_ledger.post([call], "relay-1", "1") == 1
-    assert msgspec.convert(endless_ledger.call(call.call_id), CallRecord) == call
+    expected = CallRecord(**as_kept(lasting_engine, msgspec.structs.asdict(call)))
+    assert lasting_ledger.post([call], "relay-1", "1") == 1
+    assert msgspec.convert(lasting_ledger.call(expected.call_id), CallRecord) == expected
 
 
 def test_a_record_with_nothing_but_defaults_comes_back(ledger: Ledger, make_call: MakeCall) -> None:
@@ -102,25 +124,33 @@ def test_each_source_has_its_position(ledger: Ledger, make_call: MakeCall) -> No
     assert (ledger.position("relay-1"), ledger.position("relay-2")) == ("4:0", "1:0")
 
 
+def test_a_position_stays_where_none_is_given(ledger: Ledger, make_call: MakeCall) -> None:
+    assert ledger.post([make_call()], "hub/0", None) == 1
+    assert ledger.position("hub/0") is None
+    ledger.post([make_call()], "hub/0", "17")
+    assert ledger.post([make_call()], "hub/0", None) == 1
+    assert ledger.position("hub/0") == "17"
+
+
 def test_a_batch_that_fails_leaves_neither_rows_nor_position(
-    ledger: Ledger, file: DuckDBFile, make_call: MakeCall
+    ledger: Ledger, engine: Engine, make_call: MakeCall
 ) -> None:
-    with file.cursor() as cursor:
-        cursor.execute("ALTER TABLE positions ADD COLUMN missing INTEGER")
+    with engine.connect() as connection:
+        connection.execute("ALTER TABLE positions RENAME TO elsewhere")
     with pytest.raises(LedgerError):
         ledger.post([make_call(request_body="{}")], "relay-1", "1")
-    with file.cursor() as cursor:
-        cursor.execute("ALTER TABLE positions DROP COLUMN missing")
+    with engine.connect() as connection:
+        connection.execute("ALTER TABLE elsewhere RENAME TO positions")
     assert ledger.calls() == []
     assert ledger.position("relay-1") is None
     assert ledger.query_sql("SELECT count(*) FROM contents").rows == [[0]]
 
 
-def test_what_was_posted_is_there_after_reopening(place: str, make_call: MakeCall) -> None:
-    first = open_ledger(f"duckdb:{place}")
+def test_what_was_posted_is_there_after_reopening(engine: Engine, make_call: MakeCall) -> None:
+    first = open_ledger(engine.url)
     first.post([make_call(caller="ada")], "relay-1", "9")
     first.close()
-    second = open_ledger(f"duckdb:{place}")
+    second = open_ledger(engine.url)
     assert [call["caller"] for call in second.calls()] == ["ada"]
     assert second.position("relay-1") == "9"
     second.close()
@@ -133,29 +163,30 @@ def test_a_count_that_no_column_can_hold_does_not_hold_up_the_journal(ledger: Le
 
 
 def test_a_reader_in_the_middle_of_reading_does_not_hold_up_posting(
-    ledger: Ledger, file: DuckDBFile, make_call: MakeCall
+    ledger: Ledger, engine: Engine, make_call: MakeCall
 ) -> None:
     ledger.post([make_call()], "relay-1", "1")
     count = "SELECT count(*) FROM calls"
-    with file.cursor() as reader:
-        reader.begin()
+    with engine.connect() as reader:
+        reader.execute(REPEATABLE[engine.name])
         assert reader.execute(count).fetchone() == (1,)
-        # Enough to make the engine want a checkpoint, for which it would like to be alone.
+        # Enough to make DuckDB want a checkpoint, for which it would like to be alone.
         large = "x" * 1_000_000
         for number in range(20):
             ledger.post([make_call(request_body=large)], "relay-1", str(number))
         assert reader.execute(count).fetchone() == (1,)
+        reader.execute("COMMIT")
     assert ledger.query_sql(count).rows == [[21]]
 
 
-def test_a_batch_under_way_does_not_hold_up_reading(ledger: Ledger, file: DuckDBFile) -> None:
+def test_a_batch_under_way_does_not_hold_up_reading(ledger: Ledger, engine: Engine) -> None:
     ledger.post([], "relay-1", "1")
-    with file.cursor() as writer:
-        writer.begin()
+    with engine.connect() as writer:
+        writer.execute("BEGIN")
         writer.execute("UPDATE positions SET position = '2'")
         assert ledger.position("relay-1") == "1"
-        assert ledger.query_kql("positions | project position").rows == [["1"]]
-        writer.commit()
+        assert ledger.query_sql("SELECT position FROM positions").rows == [["1"]]
+        writer.execute("COMMIT")
     assert ledger.position("relay-1") == "2"
 
 

@@ -16,7 +16,7 @@ import msgspec
 from ..config import Config
 from ..errors import ConfigError, TokenweirError
 from ..journal import journal_directories
-from ..ledger import Ledger, LedgerLocked, Table, open_ledger
+from ..ledger import Ledger, LedgerLocked, Table, ledger_file, open_ledger
 from .admin_client import AdminClient, NoAnswer
 
 __all__ = ["Books", "Row", "open_books"]
@@ -58,11 +58,11 @@ def open_books(config: Config) -> Iterator[Books]:
 
 
 def _refuse_the_wrong_place(config: Config) -> None:
-    """Opening a ledger makes it; an empty one in the wrong directory would only mislead."""
-    ledger, journal = Path(config.ledger.url.partition(":")[2]), Path(config.journal.directory)
-    if not ledger.exists() and not journal_directories(journal):
+    """Opening a ledger file makes it; an empty one in the wrong directory would only mislead."""
+    file, journal = ledger_file(config.ledger.url), Path(config.journal.directory)
+    if file is not None and not Path(file).exists() and not journal_directories(journal):
         raise ConfigError(
-            f"there are no books here: neither the ledger {ledger} nor a journal in {journal}; "
+            f"there are no books here: neither the ledger {file} nor a journal in {journal}; "
             "run this where the gateway runs, or give its --config"
         )
 

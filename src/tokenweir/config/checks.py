@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path as FilePath
 
 from ..errors import ConfigError
+from ..ledger import check_url
 from ..policy.keys_file import read_keys
 from .addresses import is_loopback, parse_address
 from .found import Found, no_key_pair, too_small, unreadable
@@ -112,12 +113,10 @@ def _caller_keys(config: Config, environ: Mapping[str, str]) -> Found:
 
 
 def _ledger(config: Config, environ: Mapping[str, str]) -> Found:
-    scheme, _, path = config.ledger.url.partition(":")
-    if scheme != "duckdb" or not path:
-        yield (
-            ("ledger", "url"),
-            "is no ledger this version knows; write it like duckdb:tokenweir-data/ledger.duckdb",
-        )
+    try:
+        check_url(config.ledger.url)
+    except ConfigError as error:
+        yield ("ledger", "url"), str(error)
 
 
 def _is_loopback(address: str) -> bool:

@@ -16,7 +16,7 @@ __all__ = ["Line", "MASK", "as_toml", "write"]
 MASK = "****"
 
 _SECRET = frozenset({"admin_token", "key"})
-_PASSWORD_IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_PASSWORD_IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)|(?<=[?&]password=)[^&\s]+")
 _QUERY = re.compile(r"\?.+")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _TEXT_ESCAPES = {ord('"'): '\\"', ord("\\"): "\\\\"} | {code: f"\\u{code:04x}" for code in (*range(0x20), 0x7F)}

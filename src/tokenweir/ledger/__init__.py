@@ -4,18 +4,21 @@ from .base import Ledger, LedgerError, LedgerLocked, Table
 from .grouping import GROUPINGS, SUMS
 from .moments import parse_moment
 from .names import unknown_name
-from .opening import open_ledger
+from .opening import NO_LEDGER, check_url, ledger_file, open_ledger
 from .reports import report, report_names
 from .settings import LedgerSettings
 
 __all__ = [
     "GROUPINGS",
+    "NO_LEDGER",
     "SUMS",
     "Ledger",
     "LedgerError",
     "LedgerLocked",
     "LedgerSettings",
     "Table",
+    "check_url",
+    "ledger_file",
     "open_ledger",
     "parse_moment",
     "report",

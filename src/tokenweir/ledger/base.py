@@ -41,11 +41,12 @@ class Ledger(Protocol):
     not. Everything raises `LedgerError` when the engine fails.
     """
 
-    def post(self, records: Sequence[CallRecord], source: str, position: str) -> int:
+    def post(self, records: Sequence[CallRecord], source: str, position: str | None) -> int:
         """Write down a batch and how far ``source`` has been read, both or neither; how many calls were new.
 
         When this returns, the batch is on disk. A call whose id is already there is left as it is, so a
-        batch may be posted any number of times. Positions are opaque and replace each other.
+        batch may be posted any number of times, and by several posters at once. Positions are opaque and
+        replace each other; with ``None`` the old one stays.
         """
         ...
 

@@ -5,9 +5,13 @@ better than there: embeddings appear (the function has no answer to parse for th
 and every event is here, because nothing is sampled.
 """
 
-__all__ = ["CREATE_VIEW", "EVENT_NAME", "PROPERTIES"]
+from collections.abc import Callable, Iterable
+
+__all__ = ["EVENT_NAME", "PROPERTIES", "view_statement"]
 
 EVENT_NAME = "Azure OpenAI Tokens"
+
+_TIME_TEXT = "{time_text}"
 
 PROPERTIES = {
     "TokenInfoId": "call_id",
@@ -16,11 +20,11 @@ PROPERTIES = {
         "WHEN 'embeddings' THEN 'Embeddings' ELSE api END"
     ),
     "AppKey": "coalesce(key_id, caller)",
-    "Timestamp": "strftime(started_at, '%Y-%m-%dT%H:%M:%S.%fZ')",
+    "Timestamp": _TIME_TEXT,
     "Stream": "CASE WHEN stream THEN 'True' ELSE 'False' END",
-    "PromptTokens": "input_tokens::VARCHAR",
-    "CompletionTokens": "output_tokens::VARCHAR",
-    "TotalTokens": "total_tokens::VARCHAR",
+    "PromptTokens": "CAST(input_tokens AS VARCHAR)",
+    "CompletionTokens": "CAST(output_tokens AS VARCHAR)",
+    "TotalTokens": "CAST(total_tokens AS VARCHAR)",
     "CallId": "call_id",
     "Caller": "caller",
     "Deployment": "deployment",
@@ -28,18 +32,23 @@ PROPERTIES = {
     "Backend": "backend",
     "Region": "region",
     "UsageSource": "usage_source",
-    "CachedTokens": "cached_input_tokens::VARCHAR",
-    "ReasoningTokens": "reasoning_tokens::VARCHAR",
-    "Cost": "cost::VARCHAR",
+    "CachedTokens": "CAST(cached_input_tokens AS VARCHAR)",
+    "ReasoningTokens": "CAST(reasoning_tokens AS VARCHAR)",
+    "Cost": "CAST(cost AS VARCHAR)",
     "Currency": "currency",
 }
-"""Property → what it is of a row in ``calls``."""
+"""Property → what it is of a row in ``calls``, in SQL that all engines speak; but for the text of a time."""
 
-_DIMENSIONS = ", ".join(f"'{name}': {expression}" for name, expression in PROPERTIES.items())
 
-# A call that used nothing (refused, failed upstream) was never an event, and is none here.
-CREATE_VIEW = f"""
-CREATE OR REPLACE VIEW "customEvents" AS
-SELECT started_at AS "timestamp", '{EVENT_NAME}' AS "name", {{{_DIMENSIONS}}}::JSON AS "customDimensions"
-FROM calls WHERE usage_source <> 'none'
-"""
+def view_statement(time_text: str, as_object: Callable[[Iterable[tuple[str, str]]], str]) -> str:
+    """The statement that makes the view.
+
+    ``time_text`` is the engine's SQL for ``started_at`` as ISO 8601 text in UTC, and ``as_object`` its JSON object
+    of names and expressions.
+    """
+    properties = [(name, what.replace(_TIME_TEXT, time_text)) for name, what in PROPERTIES.items()]
+    # A call that used nothing (refused, failed upstream) was never an event, and is none here.
+    return (
+        f'CREATE OR REPLACE VIEW "customEvents" AS SELECT started_at AS "timestamp", \'{EVENT_NAME}\' AS "name", '
+        f"{as_object(properties)} AS \"customDimensions\" FROM calls WHERE usage_source <> 'none'"
+    )

@@ -10,8 +10,9 @@ from typing import Any
 
 from ..errors import QueryError
 from .names import unknown_name
+from .rows import plain_money
 
-__all__ = ["GROUPINGS", "SUMS", "group_cell", "usage_statement"]
+__all__ = ["GROUPINGS", "SUMS", "usage_row", "usage_statement"]
 
 _TAG = "tag:"
 
@@ -48,6 +49,8 @@ SUMS = {
 }
 """The columns after the groups. ``currency`` is one of the groups: amounts in two currencies never meet."""
 
+_NO_COUNTS = {"cost", "currency"}
+
 
 def usage_statement(by: Sequence[str], tag: Callable[[str], str], where: str) -> str:
     """The SELECT for these groups, which are distinct; ``tag(name)`` is the engine's SQL for one tag."""
@@ -68,6 +71,18 @@ def _group(name: str, tag: Callable[[str], str]) -> str:
     return GROUPINGS[name]
 
 
-def group_cell(name: str, value: Any) -> Any:
+def usage_row(by: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+    """A row of the statement's answer under its names. Some engines add whole numbers up to decimals."""
+    usage = dict(zip([*by, *SUMS], row, strict=True))
+    for name in by:
+        usage[name] = _group_cell(name, usage[name])
+    for name in SUMS.keys() - _NO_COUNTS:
+        usage[name] = int(usage[name])
+    if usage["cost"] is not None:
+        usage["cost"] = plain_money(usage["cost"])
+    return usage
+
+
+def _group_cell(name: str, value: Any) -> Any:
     """How a group is shown: days, hours and months as text, everything else as it is."""
     return value.strftime(_TIME_FORMATS[name]) if isinstance(value, datetime) else value

@@ -5,32 +5,68 @@ from collections.abc import Callable
 from ..errors import ConfigError
 from .base import Ledger
 
-__all__ = ["open_ledger"]
+__all__ = ["NO_LEDGER", "check_url", "ledger_file", "open_ledger"]
+
+NO_LEDGER = "none"
+"""The address that means that no ledger is kept here."""
+
+_EXAMPLES = "duckdb:tokenweir-data/ledger.duckdb or postgresql://tokenweir@db.example.org/tokenweir"
 
 
-def _open_duckdb(place: str) -> Ledger:
+def _open_duckdb(url: str) -> Ledger:
     """The engine is loaded here: a relay knows the ledger's settings, and must not carry its database."""
-    from .duckdb import DuckDBLedger
-    from .duckdb_file import DuckDBFile
+    from .duckdb.file import DuckDBFile
+    from .duckdb.ledger import DuckDBLedger
 
-    return DuckDBLedger(DuckDBFile(place))
+    return DuckDBLedger(DuckDBFile(_place(url)))
 
 
-SCHEMES: dict[str, Callable[[str], Ledger]] = {"duckdb": _open_duckdb}
+def _open_postgres(url: str) -> Ledger:
+    try:
+        from .postgres.ledger import PostgresLedger
+        from .postgres.server import Server
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"ledger.url needs {error.name}; run: pip install 'tokenweir[postgres]'") from error
+
+    return PostgresLedger(Server(url))
+
+
+SCHEMES: dict[str, Callable[[str], Ledger]] = {
+    "duckdb": _open_duckdb,
+    "postgresql": _open_postgres,
+    "postgres": _open_postgres,
+}
 """What an address may begin with, and who opens it."""
 
 
-def open_ledger(url: str) -> Ledger:
-    """Open (and if need be create) the ledger at ``scheme:place``.
+def check_url(url: str) -> None:
+    """`ConfigError` for an address that no engine here can understand. It may hold a password and is not repeated."""
+    if url == NO_LEDGER:
+        return
+    scheme, place = url.partition(":")[0], _place(url)
+    if scheme not in SCHEMES or not place or (scheme != "duckdb" and not place.startswith("//")):
+        raise ConfigError(f"is no ledger this version knows; write it like {_EXAMPLES}")
 
-    Raises `ConfigError` if the address cannot be used, and `LedgerLocked` if another process has it open.
+
+def ledger_file(url: str) -> str | None:
+    """The path of a ledger that is a file; ``None`` for one behind a server, and where there is none."""
+    return _place(url) if url.startswith("duckdb:") else None
+
+
+def open_ledger(url: str) -> Ledger:
+    """Open (and if need be create) the ledger at this address.
+
+    Raises `ConfigError` if the address cannot be used, `LedgerLocked` if another process has it open, and
+    `LedgerError` if its server does not answer.
     """
-    scheme, _, place = url.partition(":")
-    opener = SCHEMES.get(scheme)
-    if opener is None or not place:
-        known = ", ".join(SCHEMES)
-        raise ConfigError(
-            f"ledger.url {url!r} is not a ledger; known kinds: {known}. "
-            "Write it like duckdb:tokenweir-data/ledger.duckdb"
-        )
-    return opener(place)
+    try:
+        check_url(url)
+    except ConfigError as error:
+        raise ConfigError(f"ledger.url {error}") from None
+    if url == NO_LEDGER:
+        raise ConfigError('no ledger is kept here (ledger.url is "none"); ask where one is, with that configuration')
+    return SCHEMES[url.partition(":")[0]](url)
+
+
+def _place(url: str) -> str:
+    return url.partition(":")[2]

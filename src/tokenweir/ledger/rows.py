@@ -4,7 +4,7 @@ The way in is JSON text, one document per record, taken apart by the engine: bin
 row, as ``executemany`` does, is a hundred times slower.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,14 +13,25 @@ import msgspec
 
 from ..records import CallRecord
 
-__all__ = ["COLUMNS", "as_json", "as_record_fields", "has_content", "insert_statement", "plain_money"]
+__all__ = ["COLUMNS", "DEFAULTS", "as_json", "as_record_fields", "has_content", "json_encoder", "plain_money"]
 
 _BODIES = ("request_body", "response_body")
 _FIELDS = {field.name: field for field in msgspec.structs.fields(CallRecord) if field.name not in _BODIES}
 COLUMNS = list(_FIELDS)
 """The columns of ``calls``: every field of a record but the bodies."""
 
-_encoder = msgspec.json.Encoder()
+json_encoder = msgspec.json.Encoder()
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str | None:
+    default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+    if default is msgspec.NODEFAULT or default is None:
+        return None
+    return default if isinstance(default, str) else json_encoder.encode(default).decode()
+
+
+DEFAULTS = {name: text for name, field in _FIELDS.items() if (text := _default(field)) is not None}
+"""What stands in a column where the record says nothing, as text: a record leaves out what has its default."""
 
 
 def has_content(record: CallRecord) -> bool:
@@ -29,32 +40,10 @@ def has_content(record: CallRecord) -> bool:
 
 
 def as_json(record: CallRecord) -> str:
-    """The record as `insert_statement` takes it, which is without its bodies."""
+    """The record as an engine takes it apart, which is without its bodies."""
     if has_content(record):
         record = msgspec.structs.replace(record, request_body=None, response_body=None)
-    return _encoder.encode(record).decode()
-
-
-def insert_statement(types: Mapping[str, str]) -> str:
-    """DuckDB's INSERT of a list of JSON documents, given the type of each column of ``calls``."""
-    # The text of a time carries its offset, which a cast to plain TIMESTAMP would drop.
-    shape = {name: "TIMESTAMPTZ" if types[name] == "TIMESTAMP" else types[name] for name in COLUMNS}
-    cells = ", ".join(_cell(name) for name in COLUMNS)
-    return (
-        f"INSERT INTO calls ({', '.join(COLUMNS)}) SELECT {cells} FROM "
-        f"(SELECT from_json(line, '{_encoder.encode(shape).decode()}') AS r FROM (SELECT unnest($1) AS line))"
-    )
-
-
-def _cell(name: str) -> str:
-    """The value of one column. Records leave out what has its default; the default is put back here."""
-    field = _FIELDS[name]
-    factory = field.default_factory
-    default = field.default if factory is msgspec.NODEFAULT else factory()
-    if default is msgspec.NODEFAULT or default is None:
-        return f"r.{name}"
-    text = default if isinstance(default, str) else _encoder.encode(default).decode()
-    return f"coalesce(r.{name}, '{text}')"
+    return json_encoder.encode(record).decode()
 
 
 def as_record_fields(names: Iterable[str], row: Iterable[Any]) -> dict[str, Any]:

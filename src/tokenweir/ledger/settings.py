@@ -9,4 +9,5 @@ class LedgerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ``[ledger]`` table."""
 
     url: str = "duckdb:tokenweir-data/ledger.duckdb"
-    """``duckdb:`` and the path of the database file."""
+    """``duckdb:`` and the path of a file, for one gateway; ``postgresql://user@host/database``, which many share (the
+    password is better in ``PGPASSWORD``); or ``none``, where records only go to sinks."""

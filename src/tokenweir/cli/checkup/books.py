@@ -6,7 +6,7 @@ from pathlib import Path
 from ...config import Config
 from ...errors import TokenweirError
 from ...journal import JournalReader, journal_directories, load_cursor, read_status
-from ...ledger import LedgerLocked, open_ledger
+from ...ledger import NO_LEDGER, LedgerLocked, ledger_file, open_ledger
 from .finding import Finding, bad, fine, warn
 
 __all__ = ["check_journals", "check_ledger"]
@@ -16,8 +16,14 @@ _ENOUGH = 100_000
 
 
 def check_ledger(config: Config, *, gateway_runs: bool) -> Iterator[Finding]:
-    url = config.ledger.url
-    if not Path(url.partition(":")[2]).exists():
+    url, file = config.ledger.url, ledger_file(config.ledger.url)
+    if url == NO_LEDGER:
+        yield fine("ledger: none is kept here; records go to the sinks")
+        return
+    if file is None:
+        yield _server(url)
+        return
+    if not Path(file).exists():
         yield fine(f"ledger: {url} will be made at the first start")
         return
     try:
@@ -35,6 +41,16 @@ def check_ledger(config: Config, *, gateway_runs: bool) -> Iterator[Finding]:
         )
     else:
         yield fine(f"ledger: {url} can be opened")
+
+
+def _server(url: str) -> Finding:
+    """A ledger behind a server, whose address may hold a password."""
+    try:
+        ledger = open_ledger(url)
+    except TokenweirError as error:
+        return bad(f"ledger: {error}", "start its server, or correct [ledger] url; the journals wait for it")
+    ledger.close()
+    return fine(f"ledger: {ledger!r} can be opened")
 
 
 def check_journals(config: Config) -> Iterator[Finding]:

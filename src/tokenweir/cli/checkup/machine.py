@@ -11,6 +11,7 @@ from pathlib import Path
 from ... import __version__
 from ...config import Config
 from ...errors import TokenweirError
+from ...ledger import ledger_file
 from ...vocabulary import verify
 from .finding import Finding, bad, fine, warn
 
@@ -53,7 +54,8 @@ def check_file_limit() -> Iterator[Finding]:
 
 def check_directories(config: Config) -> Iterator[Finding]:
     yield check_directory("journal", "[journal] directory", Path(config.journal.directory))
-    yield check_directory("ledger", "[ledger] url", Path(config.ledger.url.partition(":")[2]).parent)
+    if file := ledger_file(config.ledger.url):
+        yield check_directory("ledger", "[ledger] url", Path(file).parent)
     yield check_directory("keys", "[server] keys", Path(config.server.keys).parent)
 
 

@@ -14,11 +14,11 @@ from threading import Lock
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from ..errors import ConfigError
-from .base import LedgerError, LedgerLocked
+from ...errors import ConfigError
+from ..base import LedgerError, LedgerLocked
 from .migrations import migrate
 
-__all__ = ["DuckDBFile"]
+__all__ = ["DuckDBFile", "lock_down"]
 
 _HELD = re.compile(r"lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
@@ -33,6 +33,7 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 # After the last of these nothing can be changed any more, but for the time that a typed query may take.
 _LOCK_DOWN = (
+    "SET enable_external_access = false",
     "SET GLOBAL TimeZone = 'UTC'",
     "SET allowed_configs = ['max_execution_time']",
     "SET lock_configuration = true",
@@ -76,12 +77,17 @@ def _open(place: str) -> DuckDBPyConnection:
     connection = _connect(place)
     try:
         migrate(connection)
-        for statement in _LOCK_DOWN:
-            connection.execute(statement)
+        lock_down(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def lock_down(connection: DuckDBPyConnection) -> None:
+    """From here on a typed query can do no harm, on any cursor of this connection."""
+    for statement in _LOCK_DOWN:
+        connection.execute(statement)
 
 
 def _connect(place: str) -> DuckDBPyConnection:

@@ -1,12 +1,12 @@
 """The ledger's shape, as the list of steps that led to it. Steps are only ever added, never changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from duckdb import DuckDBPyConnection
 
-from ..errors import ConfigError
-from .custom_events import CREATE_VIEW
+from ..custom_events import view_statement
+from ..versions import refuse_newer
 
 __all__ = ["MIGRATIONS", "migrate"]
 
@@ -42,7 +42,11 @@ def _1_calls_and_positions(connection: DuckDBPyConnection) -> None:
 
 
 def _2_custom_events(connection: DuckDBPyConnection) -> None:
-    connection.execute(CREATE_VIEW)
+    connection.execute(view_statement("strftime(started_at, '%Y-%m-%dT%H:%M:%S.%fZ')", _as_object))
+
+
+def _as_object(properties: Iterable[tuple[str, str]]) -> str:
+    return "{" + ", ".join(f"'{name}': {what}" for name, what in properties) + "}::JSON"
 
 
 MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [_1_calls_and_positions, _2_custom_events]
@@ -56,11 +60,7 @@ def migrate(connection: DuckDBPyConnection) -> None:
     )
     row = connection.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchone()
     applied = row[0] if row else 0
-    if applied > len(MIGRATIONS):
-        raise ConfigError(
-            f"this ledger has format {applied} and this program knows formats up to {len(MIGRATIONS)}: "
-            "a newer Tokenweir wrote it; upgrade, or name another file in ledger.url"
-        )
+    refuse_newer(applied, len(MIGRATIONS))
     for number, step in enumerate(MIGRATIONS[applied:], start=applied + 1):
         connection.begin()
         step(connection)

@@ -1,6 +1,6 @@
 """Queries that somebody typed, run on the live ledger without being trusted.
 
-What keeps them harmless: the engine has no access to files, network, extensions or settings (`duckdb.py`
+What keeps them harmless: the engine has no access to files, network, extensions or settings (`file.py`
 locks that down for everybody); exactly one statement, and only a SELECT; a read-only transaction, rolled
 back; a limit on time, rows, and how many run at once.
 
@@ -11,26 +11,21 @@ can outstay it.
 import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from threading import BoundedSemaphore, Lock, Timer, get_ident
+from threading import Lock, Timer, get_ident
 from typing import Any
 
 import duckdb
 import msgspec
 from duckdb import DuckDBPyConnection
 
-from ..errors import QueryError
-from .base import Table
+from ...errors import QueryError
+from ..base import Table
+from ..limits import Limits, Turnstile
 
-__all__ = ["Sandbox"]
+__all__ = ["Sandbox", "translate"]
 
-# The heaviest of the seed's queries sums ten million events in this time.
-SECONDS = 60.0
 # A hundred conditions take a third of a second; the translator is Python and slows down the other threads.
 TRANSLATION_SECONDS = 5.0
-# More than a person reads and a spreadsheet minds; the answer is held in memory as a whole.
-ROWS = 10_000
-# A second question need not wait for a slow one; more would take the cores from the relays.
-AT_ONCE = 2
 
 _ISO = "strftime(#{n}, '%Y-%m-%dT%H:%M:%S.%fZ')"
 _FINITE = "CASE WHEN isfinite(#{n}) THEN #{n} END"
@@ -54,16 +49,11 @@ class Sandbox:
     """Runs queries on cursors of a file that was locked down."""
 
     def __init__(
-        self,
-        cursor: Callable[[], AbstractContextManager[DuckDBPyConnection]],
-        *,
-        seconds: float = SECONDS,
-        rows: int = ROWS,
+        self, cursor: Callable[[], AbstractContextManager[DuckDBPyConnection]], limits: Limits | None = None
     ) -> None:
         self._open_cursor = cursor
-        self._seconds = seconds
-        self._rows = rows
-        self._places = BoundedSemaphore(AT_ONCE)
+        self._limits = limits or Limits()
+        self._turnstile = Turnstile(self._limits)
 
     def sql(self, text: str) -> Table:
         """One SELECT. Raises `QueryError` with the engine's words, made into a sentence."""
@@ -73,41 +63,36 @@ class Sandbox:
     def kql(self, text: str) -> Table:
         """One KQL query. Raises `QueryError`; a construct that has no translation is refused, not guessed."""
         with self._cursor(is_typed=False) as cursor:
-            return self._run(cursor, *_translate(cursor, text))
+            return self._run(cursor, *translate(cursor, text))
 
     @contextmanager
     def _cursor(self, *, is_typed: bool = True) -> Iterator[DuckDBPyConnection]:
         """A connection with a running clock, in a transaction that cannot write and is never committed."""
-        if not self._places.acquire(timeout=self._seconds):
-            raise QueryError(f"{AT_ONCE} other queries are still running; try again in a moment")
-        try:
-            with self._open_cursor() as cursor:
-                cursor.execute(f"SET max_execution_time = {round(self._seconds * 1000)}")
-                cursor.execute("BEGIN TRANSACTION READ ONLY")
-                try:
-                    yield cursor
-                except duckdb.FatalException:
-                    raise
-                except duckdb.Error as error:
-                    raise QueryError(self._explain(error, is_typed)) from error
-        finally:
-            self._places.release()
+        with self._turnstile.passed(), self._open_cursor() as cursor:
+            cursor.execute(f"SET max_execution_time = {round(self._limits.seconds * 1000)}")
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            try:
+                yield cursor
+            except duckdb.FatalException:
+                raise
+            except duckdb.Error as error:
+                raise QueryError(self._explain(error, is_typed)) from error
 
     def _run(self, cursor: DuckDBPyConnection, text: str, values: dict[str, Any] | None = None) -> Table:
         relation = cursor.sql(_the_one_select(cursor, text), params=values or None)
         columns, types = list(relation.columns), list(relation.types)
         cells = [_CELLS.get(kind.id, _AS_TEXT).format(n=n) for n, kind in enumerate(types, start=1)]
-        found = relation.project(", ".join(cells)).limit(self._rows + 1).fetchall()
+        most = self._limits.rows
+        found = relation.project(", ".join(cells)).limit(most + 1).fetchall()
         decoded = [n for n, kind in enumerate(types) if str(kind) == "JSON" or _CELLS.get(kind.id) is _AS_JSON]
-        rows = [_decode(list(row), decoded) for row in found[: self._rows]]
-        more = len(found) > self._rows
-        return Table(columns, rows, _more_rows(self._rows) if more else None)
+        rows = [_decode(list(row), decoded) for row in found[:most]]
+        return Table(columns, rows, self._limits.note(len(found)))
 
     def _explain(self, error: duckdb.Error, is_typed: bool) -> str:
         """The engine's message, unless a person could not act on it."""
         match error:
             case duckdb.InterruptException():
-                return f"the query took longer than {self._seconds:g} s and was stopped; ask about less time"
+                return self._limits.took_too_long()
             case duckdb.OutOfMemoryException():
                 return "the query needs more memory than queries may have; ask for fewer groups or columns"
             case duckdb.PermissionException():
@@ -125,8 +110,8 @@ def _the_one_select(cursor: DuckDBPyConnection, text: str) -> str:
     return statements[0].query
 
 
-def _translate(cursor: DuckDBPyConnection, text: str) -> tuple[str, dict[str, Any]]:
-    """KQL as SQL, and the values of the parameters it declares."""
+def translate(cursor: DuckDBPyConnection, text: str) -> tuple[str, dict[str, Any]]:
+    """KQL as the engine's SQL, and the values of the parameters it declares. `QueryError` if it has none."""
     # Its parser takes a third of a second to load, which only those who ask in KQL should pay.
     import duckdb_kql
     from duckdb_kql.engine import schema
@@ -153,10 +138,6 @@ def _decode(row: list[Any], places: list[int]) -> list[Any]:
         if row[place] is not None:
             row[place] = msgspec.json.decode(row[place])
     return row
-
-
-def _more_rows(limit: int) -> str:
-    return f"only the first {limit:,} rows are shown; sum them up, or ask for less"
 
 
 class _TooLong(BaseException):

@@ -8,7 +8,7 @@ SELECT
     sum(output_tokens) AS output_tokens,
     sum(reasoning_tokens) AS reasoning_tokens,
     sum(total_tokens) AS total_tokens,
-    coalesce(sum(cost), 0) AS cost
+    CAST(coalesce(sum(cost), 0) AS DECIMAL(38, 12)) AS cost
 FROM calls
-GROUP BY ALL
+GROUP BY 1, 2
 ORDER BY caller NULLS FIRST, currency NULLS FIRST

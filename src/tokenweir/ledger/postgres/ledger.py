@@ -1,0 +1,129 @@
+"""The ledger in PostgreSQL: the statements that fill it. Any number of processes may post at once."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import psycopg
+
+from ...records import CallRecord
+from ..base import Table
+from ..duckdb.visits import KqlVisits
+from ..limits import Limits
+from ..reading import Reading
+from ..rows import COLUMNS, DEFAULTS, as_json, has_content
+from .copying import copy_calls
+from .sandbox import Sandbox
+from .server import Connection, Server
+from .storable import storable
+
+__all__ = ["PostgresLedger"]
+
+_COLUMN_TYPES = (
+    "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+    "WHERE attrelid = to_regclass('calls') AND attnum > 0 AND NOT attisdropped"
+)
+# A batch comes as one JSON document per line, into a table that is gone with the transaction: faster than binding
+# values, by a factor of six, and as fast as copying fifty columns.
+_MAKE_INCOMING = "CREATE TEMPORARY TABLE incoming (line json) ON COMMIT DROP"
+_COPY_LINES = "COPY incoming FROM STDIN"
+_COPY_CONTENTS = "COPY contents FROM STDIN"
+_SET_POSITION = (
+    "INSERT INTO positions (source, position) VALUES (%s, %s) "
+    "ON CONFLICT (source) DO UPDATE SET position = excluded.position"
+)
+
+
+class PostgresLedger(Reading):
+    """A `Ledger` in a database that others may share, whose connections it closes."""
+
+    _mark = "%s"
+
+    def __init__(self, server: Server, limits: Limits | None = None) -> None:
+        self._server = server
+        self._sandbox = Sandbox(server, limits or Limits())
+        self._visits = KqlVisits(partial(copy_calls, server), limits or Limits())
+        self._insert_calls = _insert_statement(dict(self._read(_COLUMN_TYPES, [])))
+
+    def __repr__(self) -> str:
+        return f"<PostgresLedger {self._server.place}>"
+
+    def post(self, records: Sequence[CallRecord], source: str, position: str | None) -> int:
+        batch = {record.call_id: record for record in records}.values()
+        with self._server.transaction() as connection:
+            try:
+                with connection.transaction():
+                    new = self._insert(connection, [_Incoming.of(record) for record in batch])
+            except psycopg.DataError:
+                new = self._insert(connection, [_Incoming.of(storable(record)) for record in batch])
+            if position is not None:
+                connection.execute(_SET_POSITION, [source, position])
+        return new
+
+    def _insert(self, connection: Connection, batch: Sequence["_Incoming"]) -> int:
+        connection.execute(_MAKE_INCOMING)
+        with connection.cursor().copy(_COPY_LINES) as copy:
+            for _, line in batch:
+                copy.write_row([line])
+        fresh = {call_id for (call_id,) in connection.execute(self._insert_calls).fetchall()}
+        with connection.cursor().copy(_COPY_CONTENTS) as copy:
+            for record, _ in batch:
+                if record.call_id in fresh and has_content(record):
+                    copy.write_row([record.call_id, record.request_body, record.response_body])
+        return len(fresh)
+
+    def query_sql(self, text: str) -> Table:
+        return self._sandbox.sql(text)
+
+    def query_kql(self, text: str) -> Table:
+        return self._visits.kql(text)
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _read(self, statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
+        with self._server.transaction() as connection:
+            return connection.execute(statement, values).fetchall()
+
+    def _tag(self, name: str) -> str:
+        literal = name.replace("\0", "\ufffd").replace("'", "''").replace("%", "%%")
+        return f"tags ->> '{literal}'"
+
+
+class _Incoming(NamedTuple):
+    """A record and its line in the table it comes in by."""
+
+    record: CallRecord
+    line: str
+
+    @classmethod
+    def of(cls, record: CallRecord) -> "_Incoming":
+        line = as_json(record)
+        # The table takes these two, and cannot be asked for its JSON or its sums afterwards.
+        if "\\u0000" in line or (record.cost is not None and not record.cost.is_finite()):
+            record = storable(record)
+            line = as_json(record)
+        return cls(record, line)
+
+
+def _insert_statement(types: dict[str, str]) -> str:
+    """The INSERT of the lines that came in, given the type of each column of ``calls``.
+
+    Of two posters that bring the same call at the same time, the second waits here until the first has committed or
+    failed. All bring their calls in the same order, so that no two can wait for each other.
+    """
+    # The text of a time carries its offset, which a cast to plain timestamp would drop.
+    is_time = {name for name, kind in types.items() if kind.startswith("timestamp")}
+    shape = ", ".join(f"{name} {'timestamptz' if name in is_time else types[name]}" for name in COLUMNS)
+    cells = ", ".join(_cell(name, is_time=name in is_time) for name in COLUMNS)
+    return (
+        f"INSERT INTO calls ({', '.join(COLUMNS)}) SELECT {cells} FROM incoming, json_to_record(line) AS r({shape}) "
+        "ORDER BY r.call_id ON CONFLICT (call_id) DO NOTHING RETURNING call_id"
+    )
+
+
+def _cell(name: str, *, is_time: bool) -> str:
+    """The value of one column. Records leave out what has its default; the default is put back here."""
+    if is_time:
+        return f"r.{name} AT TIME ZONE 'UTC'"
+    return f"coalesce(r.{name}, '{DEFAULTS[name]}')" if name in DEFAULTS else f"r.{name}"

@@ -1,0 +1,87 @@
+"""The ledger's shape in PostgreSQL, as the list of steps that led to it. Steps are only ever added, never changed."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import psycopg
+
+from ..custom_events import view_statement
+from ..versions import refuse_newer
+
+__all__ = ["MIGRATIONS", "migrate"]
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+# One process at a time brings a database up to date; the others wait for it. Any number will do.
+_LOCK = int.from_bytes(b"tokenwei")
+
+# Times are plain TIMESTAMP holding UTC, so that a day is the same day in every session, whatever its time zone.
+# Texts sort by their code points, as in the other engines, and not as the database's language would have it.
+# JSON is kept as the text it came as: binary JSON would reorder names and lose how a number was written.
+_TEXT = 'text COLLATE "C"'
+_CALLS = """
+CREATE TABLE calls (
+    call_id text PRIMARY KEY, replica text, seq bigint, started_at timestamp NOT NULL,
+    api text, operation text, method text, path text, api_version text,
+    deployment text, requested_model text, stream boolean,
+    caller text, key_id text, subject text, tags json, client_address text, user_agent text,
+    backend text, region text, sku text, spillover_from text, response_model text,
+    upstream_request_id text, response_id text, attempts bigint,
+    status bigint, outcome text, error_code text, finish_reasons json, content_filter text,
+    usage_source text, input_tokens bigint, cached_input_tokens bigint, output_tokens bigint,
+    reasoning_tokens bigint, input_audio_tokens bigint, output_audio_tokens bigint,
+    accepted_prediction_tokens bigint, rejected_prediction_tokens bigint, total_tokens bigint, usage json,
+    cost numeric(38,12), currency text, price_id text,
+    first_byte_ms double precision, first_token_ms double precision, stream_ms double precision,
+    latency_ms double precision, gateway_ms double precision,
+    chunks bigint, bytes_in bigint, bytes_out bigint,
+    traceparent text
+)
+""".replace(" text", f" {_TEXT}")
+
+
+def _1_calls_and_positions(connection: Connection) -> None:
+    connection.execute(_CALLS)
+    connection.execute("CREATE INDEX calls_by_time ON calls (started_at, call_id)")
+    # Bodies stand apart, so that reports never read past them.
+    connection.execute(f"CREATE TABLE contents (call_id {_TEXT} PRIMARY KEY, request_body text, response_body text)")
+    connection.execute(f"CREATE TABLE positions (source {_TEXT} PRIMARY KEY, position text NOT NULL)")
+
+
+def _2_custom_events(connection: Connection) -> None:
+    connection.execute(view_statement('to_char(started_at, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\')', _as_object))
+
+
+def _as_object(properties: Iterable[tuple[str, str]]) -> str:
+    return "json_build_object(" + ", ".join(f"'{name}', {what}" for name, what in properties) + ")"
+
+
+MIGRATIONS: Final[list[Callable[[Connection], None]]] = [_1_calls_and_positions, _2_custom_events]
+
+
+def migrate(connection: Connection) -> None:
+    """Bring a ledger up to date, in one transaction. `ConfigError` if it is ahead of us.
+
+    Where nothing is to be done nothing is written, so that a user who may only read can open it.
+    """
+    refuse_newer(applied := _applied(connection), len(MIGRATIONS))
+    if applied == len(MIGRATIONS):
+        return
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS migrations "
+            "(number bigint PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL)"
+        )
+        applied = _applied(connection)
+        for number, step in enumerate(MIGRATIONS[applied:], start=applied + 1):
+            step(connection)
+            connection.execute("INSERT INTO migrations VALUES (%s, %s, now())", [number, step.__name__])
+
+
+def _applied(connection: Connection) -> int:
+    with connection.transaction():
+        if connection.execute("SELECT to_regclass('migrations')").fetchone() == (None,):
+            return 0
+        row = connection.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchone()
+    return int(row[0]) if row else 0

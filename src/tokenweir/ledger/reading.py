@@ -1,0 +1,83 @@
+"""The reading half of a ledger, in the SQL that its engines have in common.
+
+What they do not share, an engine brings along: how a value's place is marked, how to reach into a JSON column,
+and of course the connection.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from .grouping import usage_row, usage_statement
+from .moments import as_utc
+from .rows import COLUMNS, as_record_fields
+
+__all__ = ["Reading"]
+
+_CALL_COLUMNS = ", ".join(f"calls.{name}" for name in COLUMNS)
+
+
+class Reading(ABC):
+    """`Ledger.position`, ``calls``, ``call`` and ``usage``."""
+
+    _mark: ClassVar[str]
+    """What stands for a value in a statement."""
+
+    @abstractmethod
+    def _read(self, statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
+        """All rows; times naive and in UTC, JSON as text."""
+
+    @abstractmethod
+    def _tag(self, name: str) -> str:
+        """SQL for one tag of a call as text."""
+
+    def position(self, source: str) -> str | None:
+        rows = self._read(f"SELECT position FROM positions WHERE source = {self._mark}", [source])
+        return rows[0][0] if rows else None
+
+    def calls(
+        self,
+        limit: int = 50,
+        *,
+        caller: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[dict[str, Any]]:
+        where, values = self._where(since, until, caller)
+        rows = self._read(
+            f"SELECT {_CALL_COLUMNS} FROM calls{where} ORDER BY started_at DESC, call_id DESC LIMIT {self._mark}",
+            [*values, limit],
+        )
+        return [as_record_fields(COLUMNS, row) for row in rows]
+
+    def call(self, call_id: str) -> dict[str, Any] | None:
+        rows = self._read(
+            f"SELECT {_CALL_COLUMNS}, request_body, response_body "
+            f"FROM calls LEFT JOIN contents ON contents.call_id = calls.call_id WHERE calls.call_id = {self._mark}",
+            [call_id],
+        )
+        return as_record_fields([*COLUMNS, "request_body", "response_body"], rows[0]) if rows else None
+
+    def usage(
+        self, by: Sequence[str], since: datetime | None = None, until: datetime | None = None
+    ) -> list[dict[str, Any]]:
+        groups = list(dict.fromkeys(by))
+        where, values = self._where(since, until)
+        rows = self._read(usage_statement(groups, self._tag, where), values)
+        return [usage_row(groups, row) for row in rows]
+
+    def _where(
+        self, since: datetime | None, until: datetime | None, caller: str | None = None
+    ) -> tuple[str, list[Any]]:
+        """A WHERE clause, or nothing, and its values."""
+        conditions: list[str] = []
+        values: list[Any] = []
+        for comparison, moment in (("started_at >=", since), ("started_at <", until)):
+            if moment is not None:
+                conditions.append(f"{comparison} {self._mark}")
+                values.append(as_utc(moment).replace(tzinfo=None))
+        if caller is not None:
+            conditions.append(f"caller = {self._mark}")
+            values.append(caller)
+        return (f" WHERE {' AND '.join(conditions)}" if conditions else "", values)
