@@ -3,6 +3,7 @@
 from .app import new_app
 from .calls import call, calls
 from .config import config
+from .consume import consume
 from .demo import demo
 from .doctor import doctor
 from .keys import keys
@@ -18,6 +19,7 @@ app = new_app("The gateway and meter for Azure OpenAI.")
 
 app.command()(demo)
 app.command()(serve)
+app.command()(consume)
 app.command()(usage)
 app.command()(query)
 app.command()(calls)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path as FilePath
 
 from ..errors import ConfigError
+from ..intake import IntakeSettings, check_intake
 from ..ledger import check_url
 from ..policy.keys_file import read_keys
 from .addresses import is_loopback, parse_address
@@ -119,6 +120,16 @@ def _ledger(config: Config, environ: Mapping[str, str]) -> Found:
         yield ("ledger", "url"), str(error)
 
 
+def _intake(config: Config, environ: Mapping[str, str]) -> Found:
+    """Who never consumes has no such table."""
+    if config.intake == IntakeSettings():
+        return
+    try:
+        check_intake(config.intake, environ)
+    except ConfigError as error:
+        yield ("intake",), str(error)
+
+
 def _is_loopback(address: str) -> bool:
     """Whether only this machine can reach it; an address that is none is another check's business."""
     try:
@@ -144,5 +155,6 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Found], tuple[str, ...
     (sink_names, ()),
     (sink_connections, ()),
     (sink_files, ()),
+    (_intake, ("intake",)),
 ]
 """Each check with the tables it compares."""

@@ -6,6 +6,7 @@ import msgspec
 
 from ..deployments.settings import DeploymentSettings
 from ..gateway.settings import ServerSettings
+from ..intake.settings import IntakeSettings
 from ..journal.settings import JournalSettings
 from ..ledger.settings import LedgerSettings
 from ..policy.settings import CallerSettings
@@ -22,6 +23,7 @@ class Config(msgspec.Struct, frozen=True):
     server: ServerSettings = ServerSettings()
     journal: JournalSettings = JournalSettings()
     ledger: LedgerSettings = LedgerSettings()
+    intake: IntakeSettings = IntakeSettings()
     upstreams: list[UpstreamSettings] = []
     deployments: list[DeploymentSettings] = []
     callers: list[CallerSettings] = []

@@ -170,6 +170,6 @@ def _load(visitor: DuckDBPyConnection, columns: list[str], fd: int) -> None:
     shape = ", ".join(f"'{name}': '{types[name]}'" for name in columns)
     visitor.execute(
         f"INSERT INTO calls ({', '.join(columns)}) SELECT * FROM read_csv('/proc/{os.getpid()}/fd/{fd}', "
-        f"auto_detect = false, header = false, new_line = '\\n', delim = ',', quote = '\"', escape = '\"', nullstr = '', "
-        f"allow_quoted_nulls = false, parallel = false, max_line_size = 67108864, columns = {{{shape}}})"
+        f"columns = {{{shape}}}, header = false, delim = ',', quote = '\"', escape = '\"', new_line = '\\n', "
+        "nullstr = '', allow_quoted_nulls = false, auto_detect = false, parallel = false, max_line_size = 67108864)"
     )
