@@ -82,6 +82,8 @@ class Consumer:
 
     async def _next(self, batches: AsyncIterator[Batch]) -> Batch | None:
         """The next batch; ``None`` when it is time to stop."""
+        if self._stop.is_set():
+            return None
         loop = asyncio.get_running_loop()
         pulling, stopping = loop.create_task(_pull(batches)), loop.create_task(self._stop.wait())
         await asyncio.wait({pulling, stopping}, return_when=asyncio.FIRST_COMPLETED)

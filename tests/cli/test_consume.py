@@ -1,0 +1,58 @@
+"""The command: from a topic into the ledger, and what it says when it cannot."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from support.consumers import ConsumerProcess, intake_config
+from support.engines import PostgresEngine
+from support.kafka import running_broker
+from support.postgres import PostgresServer
+from tokenweir.records import CallRecord, new_call_id
+
+Tokenweir = Callable[..., Any]
+
+
+def test_records_come_by_a_topic_until_sigterm(tmp_path: Path, postgres: PostgresServer) -> None:
+    records = [CallRecord(call_id=new_call_id(), started_at=datetime.now(UTC), total_tokens=n) for n in range(1000)]
+    engine = PostgresEngine(postgres)
+    with running_broker() as broker:
+        topic = asyncio.run(broker.new_topic())
+        config = intake_config(tmp_path, broker, topic, engine.url)
+        asyncio.run(broker.send(topic, [(0, msgspec.json.encode(record), {}) for record in records]))
+        consumer = ConsumerProcess(config)
+        ledger = engine.open()
+        while not ledger.calls(1):
+            pass
+        said = consumer.stop()
+        assert f"so far {ledger.usage([])[0]['calls']} new records, 0 that were known, 0 dead letters" in said
+
+        second = ConsumerProcess(config)
+        while ledger.usage([])[0]["calls"] < 1000:
+            pass
+        second.stop()
+    assert ledger.usage([])[0]["total_tokens"] == sum(range(1000))
+    assert ledger.position(f"kafka/{topic}/0") == "1000"
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("", '[intake] `kind = "event_hubs"` is not there yet'),
+        ('[intake]\nkind = "kafka"\n', "[intake] `servers` and `topic` are needed"),
+        ('[intake]\nkind = "kafka"\nservers = "b"\ntopics = "t"\n', "did you mean `topic`?"),
+        ('[intake]\nkind = "kafka"\nservers = "b"\ntopic = "t"\n[ledger]\nurl = "none"\n', "no ledger is kept here"),
+    ],
+)
+def test_what_is_missing_is_said_at_once(tokenweir: Tokenweir, here: Path, table: str, said: str) -> None:
+    (here / "tokenweir.toml").write_text(table)
+    ran = tokenweir("consume")
+    assert ran.exit_code == 2
+    assert said in ran.err
+    assert not list(here.glob("tokenweir-data*"))
