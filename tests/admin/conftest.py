@@ -32,6 +32,7 @@ class Gateway:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
+        self.has_ledger = True
         self.waiting: list[CallRecord] = []
         self.relays: list[RelayStatus] = []
         self.sinks: list[SinkStatus] = []
@@ -45,7 +46,7 @@ class Gateway:
 
     def app(self) -> Starlette:
         return create_app(
-            self.ledger,
+            self.ledger if self.has_ledger else None,
             catch_up=self.catch_up,
             metrics=self.metrics,
             token=self.token,

@@ -180,3 +180,27 @@ def test_a_method_that_a_path_does_not_have(gateway: Any) -> None:
     assert answer.status_code == 405
     assert answer.json()["error"]["message"] == "ask this path with POST, not GET"
     assert answer.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "what"),
+    [
+        ("GET", "/api/calls", {}),
+        ("GET", "/api/calls/call-1", {}),
+        ("GET", "/api/usage", {}),
+        ("POST", "/api/query", {"json": {"kql": "calls | count"}}),
+    ],
+)
+def test_a_gateway_without_a_ledger_says_so(gateway: Any, method: str, path: str, what: dict[str, Any]) -> None:
+    gateway.has_ledger = False
+    answer = gateway.ask(path, method, **what)
+    assert answer.status_code == 501
+    assert answer.json()["error"]["code"] == "no_ledger"
+    assert "`tokenweir consume`" in answer.json()["error"]["message"]
+    for other in ("/api/relays", "/api/sinks", "/metrics", "/healthz", "/api/openapi.json"):
+        assert gateway.ask(other).status_code == 200
+
+
+def test_a_mistake_is_a_mistake_without_a_ledger_too(gateway: Any) -> None:
+    gateway.has_ledger = False
+    assert gateway.ask("/api/calls?colour=red").status_code == 400

@@ -58,3 +58,16 @@ def test_a_ledger_that_takes_nothing(gateway: Any, make_relay: Any) -> None:
     gateway.relays = [make_relay()]
     gateway.catch_up = fail
     assert failing(gateway) == {"ledger": "the ledger failed: No space left on device"}
+
+
+def test_a_gateway_without_a_ledger_is_ready_when_the_rest_is(gateway: Any, make_relay: Any) -> None:
+    gateway.has_ledger = False
+    gateway.relays = [make_relay(lag_bytes=0)]
+    assert failing(gateway) == {}
+    assert gateway.ask("/readyz").json()["checks"][-1] == {
+        "name": "ledger",
+        "ok": True,
+        "message": "none is kept here; records go to the sinks",
+    }
+    gateway.relays = []
+    assert list(failing(gateway)) == ["relays"]

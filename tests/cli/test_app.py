@@ -79,3 +79,9 @@ def test_starting_imports_nothing_heavy(here: Path) -> None:
     program = f"import sys, tokenweir.cli\nprint([name for name in {heavy} if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", program], cwd=here, capture_output=True, text=True)
     assert ran.stdout == "[]\n", ran.stderr
+
+
+def test_a_gateway_without_a_ledger_needs_a_sink(tokenweir: Callable[..., Any], minimal: Path) -> None:
+    ran = tokenweir("serve", "--no-ledger")
+    assert ran.exit_code == 2
+    assert 'TOKENWEIR_LEDGER__URL: is "none" and there are no [[sinks]]' in ran.err

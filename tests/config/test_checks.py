@@ -212,6 +212,21 @@ def test_a_ledger_is_one_this_version_knows(minimal: str, url: str) -> None:
     assert problem.startswith("[ledger] url: is no ledger this version knows")
 
 
+def test_records_must_go_somewhere(minimal: str) -> None:
+    nowhere = minimal + '[ledger]\nurl = "none"\n'
+    [problem] = problems(nowhere)
+    assert problem == '[ledger] url: is "none" and there are no [[sinks]], so records would go nowhere; add one'
+    assert problems(nowhere + '[[sinks]]\nname = "f"\nkind = "file"\nconnection = { path = "f.jsonl" }\n') == []
+
+
+def test_an_intake_says_where_from_or_is_left_out(minimal: str) -> None:
+    [problem] = problems(minimal + '[intake]\nkind = "kafka"\nservers = "b:9092"\n')
+    assert problem.startswith("[intake]: `servers` and `topic` are needed")
+    complete = minimal + '[intake]\nkind = "kafka"\nservers = "b:9092"\ntopic = "calls"\n'
+    assert problems(complete) == []
+    assert problems(complete + 'username = "u"\npassword_env = "PW"\n', {"PW": "x"}) == []
+
+
 def test_notes_say_what_is_allowed_and_may_surprise(minimal: str) -> None:
     Path("tokenweir.toml").write_text(minimal.replace("https:", "http:"))
     assert examine(None, {}).notes == [

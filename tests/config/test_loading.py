@@ -140,7 +140,7 @@ def test_all_mistakes_are_said_at_once_with_their_places(here: Path, minimal: st
     )
     assert problems(written(here, text), {"TOKENWEIR_SERVER__ADMIN_TOKN": "x"}) == [
         "TOKENWEIR_SERVER__ADMIN_TOKN: did you mean `TOKENWEIR_SERVER__ADMIN_TOKEN`?",
-        "my.toml: [zzz]: not a setting; here can be server, journal, ledger, upstreams, deployments, callers, sinks",
+        f"my.toml: [zzz]: not a setting; here can be {', '.join(Config.__struct_fields__)}",
         "my.toml: [server] datta: did you mean `data`?",
         "my.toml: [server] relays: expected a whole number, got the text 'two'",
         "my.toml: [server] max_body: expected a size like 65536, 64KB, 10MB or 1.5GB, got true",

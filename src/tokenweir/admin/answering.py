@@ -11,12 +11,16 @@ from starlette.responses import Response
 
 from ..errors import QueryError, TokenweirError
 
-__all__ = ["ERROR_HANDLERS", "error_answer", "json_answer"]
+__all__ = ["ERROR_HANDLERS", "NoLedger", "error_answer", "json_answer"]
 
 _log = logging.getLogger(__name__)
 
 # Money as text: a float would round it.
 _encode = msgspec.json.Encoder(decimal_format="string").encode
+
+
+class NoLedger(TokenweirError):
+    """A question to the ledger of a gateway that keeps none."""
 
 
 def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -47,6 +51,10 @@ async def _failure(request: Request, error: Exception) -> Response:
     return error_answer(500, "internal_error", "the gateway made a mistake; its log says which")
 
 
+async def _no_ledger(request: Request, error: Exception) -> Response:
+    return error_answer(501, "no_ledger", str(error))
+
+
 async def _unavailable(request: Request, error: Exception) -> Response:
     """A journal or a ledger that fails says why, and what to do."""
     _log.error("the admin port could not answer %s: %s", request.url.path, error)
@@ -55,6 +63,7 @@ async def _unavailable(request: Request, error: Exception) -> Response:
 
 ERROR_HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
     QueryError: _bad_question,
+    NoLedger: _no_ledger,
     TokenweirError: _unavailable,
     404: _no_such_route,
     405: _wrong_method,

@@ -12,10 +12,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..errors import TokenweirError
-from ..ledger import Ledger
+from ..ledger import Ledger, Table
 from ..records import Clock
 from ..sinks import SinkStatus
-from .answering import ERROR_HANDLERS, error_answer, json_answer
+from .answering import ERROR_HANDLERS, NoLedger, error_answer, json_answer
 from .asking import asked, limit, moment, query
 from .guard import Guard
 from .health import Check, readiness
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 def create_app(
-    ledger: Ledger,
+    ledger: Ledger | None,
     *,
     catch_up: Callable[[], object],
     metrics: Metrics,
@@ -40,7 +40,8 @@ def create_app(
     clock: Clock,
 ) -> Starlette:
     """The application. ``catch_up`` posts what the journals hold, before every answer that reads the ledger,
-    so that a call can be found as soon as its record is on disk. Blocking work runs in threads."""
+    so that a call can be found as soon as its record is on disk. Blocking work runs in threads. Without a ledger,
+    questions to it are answered with where to ask instead."""
     desk = _Desk(ledger, catch_up, metrics, relays, sinks, expected_relays, clock)
     routes = [
         Route("/api/calls", desk.calls),
@@ -62,7 +63,7 @@ class _Desk:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: Ledger | None,
         catch_up: Callable[[], object],
         metrics: Metrics,
         relays: Callable[[], list[RelayStatus]],
@@ -83,11 +84,11 @@ class _Desk:
         now = self._clock.now()
         most, since, until = limit(given), moment(given, "since", now), moment(given, "until", now)
         caller = given.get("caller")
-        return json_answer(await self._read(lambda: self._ledger.calls(most, caller=caller, since=since, until=until)))
+        return json_answer(await self._read(lambda ledger: ledger.calls(most, caller=caller, since=since, until=until)))
 
     async def call(self, request: Request) -> Response:
         call_id = request.path_params["call_id"]
-        found = await self._read(lambda: self._ledger.call(call_id))
+        found = await self._read(lambda ledger: ledger.call(call_id))
         if found is None:
             return error_answer(404, "unknown_call", f"there is no call {call_id[:80]!r} in the ledger")
         return json_answer(found)
@@ -97,12 +98,15 @@ class _Desk:
         now = self._clock.now()
         since, until = moment(given, "since", now), moment(given, "until", now)
         by = [name.strip() for name in given.get("by", "caller").split(",") if name.strip()]
-        return json_answer(await self._read(lambda: self._ledger.usage(by, since, until)))
+        return json_answer(await self._read(lambda ledger: ledger.usage(by, since, until)))
 
     async def query(self, request: Request) -> Response:
         language, text = await query(request)
-        ask = self._ledger.query_kql if language == "kql" else self._ledger.query_sql
-        return json_answer(await self._read(lambda: ask(text)))
+
+        def ask(ledger: Ledger) -> Table:
+            return ledger.query_kql(text) if language == "kql" else ledger.query_sql(text)
+
+        return json_answer(await self._read(ask))
 
     async def relays(self, request: Request) -> Response:
         return json_answer(await run_sync(self._relays))
@@ -125,17 +129,23 @@ class _Desk:
         return json_answer({"checks": checks}, 200 if all(check.ok for check in checks) else 503)
 
     def _checks(self) -> list[Check]:
+        error = None
         try:
             self._catch_up()
-        except TokenweirError as error:
-            return readiness(self._relays(), self._expected_relays, str(error))
-        return readiness(self._relays(), self._expected_relays, None)
+        except TokenweirError as failed:
+            error = str(failed)
+        return readiness(self._relays(), self._expected_relays, error, has_ledger=self._ledger is not None)
 
-    async def _read(self, question: Callable[[], T]) -> T:
+    async def _read(self, question: Callable[[Ledger], T]) -> T:
         """The answer to a question to the ledger, which has everything by then."""
+        ledger = self._ledger
+        if ledger is None:
+            raise NoLedger(
+                "this gateway keeps no ledger, its records go to the sinks; ask where `tokenweir consume` keeps them"
+            )
 
         def read() -> T:
             self._catch_up()
-            return question()
+            return question(ledger)
 
         return await run_sync(read)

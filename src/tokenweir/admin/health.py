@@ -19,15 +19,17 @@ class Check(msgspec.Struct, frozen=True):
     message: str
 
 
-def readiness(relays: list[RelayStatus], expected: int, ledger_error: str | None) -> list[Check]:
-    """The relays, the journal of each, and the ledger.
+def readiness(
+    relays: list[RelayStatus], expected: int, ledger_error: str | None, *, has_ledger: bool = True
+) -> list[Check]:
+    """The relays, the journal of each, and the ledger, if one is kept.
 
     A directory of a relay that is no longer configured says nothing: only as many relays are waited for as
     there should be.
     """
     fresh = [relay for relay in relays if relay.fresh]
     journals = [_journal(relay.name, relay.journal) for relay in fresh if relay.journal is not None]
-    return [_relays(relays, len(fresh), expected), *journals, _ledger(relays, ledger_error)]
+    return [_relays(relays, len(fresh), expected), *journals, _ledger(relays, ledger_error, has_ledger)]
 
 
 def _relays(relays: list[RelayStatus], fresh: int, expected: int) -> Check:
@@ -48,9 +50,11 @@ def _journal(name: str, journal: JournalStatus) -> Check:
     return Check(f"journal of {name}", failing is None, message)
 
 
-def _ledger(relays: list[RelayStatus], error: str | None) -> Check:
+def _ledger(relays: list[RelayStatus], error: str | None, has_ledger: bool) -> Check:
     if error is not None:
         return Check("ledger", False, error)
+    if not has_ledger:
+        return Check("ledger", True, "none is kept here; records go to the sinks")
     lags = [(relay.name, relay.lag_bytes or 0) for relay in relays]
     if behind := [f"{lag // 1024**2} MB of {name}" for name, lag in lags if lag > MOST_LAG_BYTES]:
         return Check("ledger", False, f"is behind; not posted yet: {', '.join(behind)}")

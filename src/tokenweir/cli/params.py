@@ -1,6 +1,7 @@
 """Options that several commands share, and how a configuration is found for them."""
 
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -27,11 +28,14 @@ Format = Literal["table", "json", "csv"]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the answer.")]
 
 
-def load_config(file: Path | None, *, checked: bool = True) -> "Loaded":
-    """The configuration in force. ``checked = False``: what only a running gateway needs may be missing."""
+def load_config(file: Path | None, *, checked: bool = True, variables: Mapping[str, str] | None = None) -> "Loaded":
+    """The configuration in force. ``checked = False``: what only a running gateway needs may be missing.
+
+    ``variables`` are what options stand for; they win over the environment.
+    """
     from ..config import load
 
-    return load(file, os.environ, checked=checked)
+    return load(file, {**os.environ, **(variables or {})}, checked=checked)
 
 
 def moment(text: str | None) -> datetime | None:

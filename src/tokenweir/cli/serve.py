@@ -1,6 +1,7 @@
 """``tokenweir serve``: the gateway."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -9,13 +10,19 @@ from .params import ConfigOption, load_config
 __all__ = ["serve"]
 
 
-def serve(file: ConfigOption = None) -> None:
+def serve(
+    file: ConfigOption = None,
+    no_ledger: Annotated[
+        bool,
+        typer.Option("--no-ledger", help="Keep no ledger, only ship to [[sinks]]; as TOKENWEIR_LEDGER__URL=none."),
+    ] = False,
+) -> None:
     """Run the gateway until it is told to stop.
 
     Without a file, AZURE_OPENAI_BASE_URL, AZURE_OPENAI_KEY and AZURE_OPENAI_API_VERSION are enough.
     SIGHUP reloads callers, deployments and upstreams; SIGTERM lets open answers finish first.
     """
-    loaded = load_config(file)
+    loaded = load_config(file, variables={"TOKENWEIR_LEDGER__URL": "none"} if no_ledger else None)
     for note in loaded.notes:
         print(f"tokenweir: note: {note}", file=sys.stderr)
     from ..serve.supervisor import run

@@ -12,7 +12,7 @@ from pathlib import Path as FilePath
 
 from ..errors import ConfigError
 from ..intake import IntakeSettings, check_intake
-from ..ledger import check_url
+from ..ledger import NO_LEDGER, check_url
 from ..policy.keys_file import read_keys
 from .addresses import is_loopback, parse_address
 from .found import Found, no_key_pair, too_small, unreadable
@@ -120,6 +120,11 @@ def _ledger(config: Config, environ: Mapping[str, str]) -> Found:
         yield ("ledger", "url"), str(error)
 
 
+def _no_ledger(config: Config, environ: Mapping[str, str]) -> Found:
+    if config.ledger.url == NO_LEDGER and not config.sinks:
+        yield ("ledger", "url"), 'is "none" and there are no [[sinks]], so records would go nowhere; add one'
+
+
 def _intake(config: Config, environ: Mapping[str, str]) -> Found:
     """Who never consumes has no such table."""
     if config.intake == IntakeSettings():
@@ -152,6 +157,7 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Found], tuple[str, ...
     (upstream_amounts, ()),
     (_caller_keys, ()),
     (_ledger, ()),
+    (_no_ledger, ("ledger", "sinks")),
     (sink_names, ()),
     (sink_connections, ()),
     (sink_files, ()),

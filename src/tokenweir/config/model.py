@@ -23,11 +23,11 @@ class Config(msgspec.Struct, frozen=True):
     server: ServerSettings = ServerSettings()
     journal: JournalSettings = JournalSettings()
     ledger: LedgerSettings = LedgerSettings()
-    intake: IntakeSettings = IntakeSettings()
     upstreams: list[UpstreamSettings] = []
     deployments: list[DeploymentSettings] = []
     callers: list[CallerSettings] = []
     sinks: list[SinkSettings] = []
+    intake: IntakeSettings = IntakeSettings()
 
 
 class Loaded(msgspec.Struct, frozen=True):

@@ -25,11 +25,12 @@ from ..journal import (
     bytes_behind,
     journal_directories,
     journal_name,
+    load_cursor,
     read_status,
     remove_passed_segments,
     save_cursor,
 )
-from ..ledger import Ledger, open_ledger
+from ..ledger import NO_LEDGER, Ledger, open_ledger
 from ..records import CallRecord, Clock, SystemClock
 from .logs import configure_logging
 from .relay import stop_with_parent
@@ -60,9 +61,12 @@ _CURSOR = "ledger"
 
 
 class Books:
-    """Journals on one side, ledger on the other. ``catch_up`` may be called from any thread."""
+    """Journals on one side, ledger on the other. ``catch_up`` may be called from any thread.
 
-    def __init__(self, root: Path, ledger: Ledger, clock: Clock, shipping: Shipping) -> None:
+    Without a ledger the records are only counted for the metrics; the sinks, which read by themselves, take them on.
+    """
+
+    def __init__(self, root: Path, ledger: Ledger | None, clock: Clock, shipping: Shipping) -> None:
         self._root = root
         self._ledger = ledger
         self._clock = clock
@@ -81,7 +85,7 @@ class Books:
         reader = self._readers.get(source)
         if reader is None:
             self._shipping.begin(directory)  # or segments would go that no sink has seen
-            reader = self._readers[source] = JournalReader(directory, self._ledger.position(source))
+            reader = self._readers[source] = JournalReader(directory, self._position(directory, source))
         new, more = 0, True
         try:
             # What is written meanwhile waits for the next time. A batch has a fixed price of some 15 ms, and on a
@@ -90,7 +94,7 @@ class Books:
                 batch, more = _gather(reader)
                 if not batch.records:
                     break
-                new += self._ledger.post(batch.records, source, batch.position)
+                new += self._post(batch.records, source, batch.position)
                 save_cursor(directory, _CURSOR, batch.position)
                 remove_passed_segments(directory)
                 for record in batch.records:
@@ -100,6 +104,12 @@ class Books:
             del self._readers[source]
             raise
         return new
+
+    def _position(self, directory: Path, source: str) -> str | None:
+        return self._ledger.position(source) if self._ledger else load_cursor(directory, _CURSOR)
+
+    def _post(self, records: list[CallRecord], source: str, position: str) -> int:
+        return self._ledger.post(records, source, position) if self._ledger else len(records)
 
     def relays(self) -> list[RelayStatus]:
         """How each relay is, as its journal directory tells."""
@@ -156,7 +166,7 @@ def _limit_memory() -> None:
 
 async def _serve(config: Config, listener: socket.socket) -> None:
     clock = SystemClock()
-    ledger = open_ledger(config.ledger.url)
+    ledger = open_ledger(config.ledger.url) if config.ledger.url != NO_LEDGER else None
     root = Path(config.journal.directory)
     shipping = Shipping(root, config.sinks, os.environ, clock)
     books = Books(root, ledger, clock, shipping)
@@ -190,7 +200,8 @@ async def _serve(config: Config, listener: socket.socket) -> None:
         await serving
         _try_to_catch_up(books)
         await shipping.stop()
-        ledger.close()
+        if ledger is not None:
+            ledger.close()
 
 
 def _try_to_catch_up(books: Books) -> None:

@@ -1,0 +1,52 @@
+"""Books without a ledger: what is counted, and which segments may go."""
+
+import asyncio
+from pathlib import Path
+
+from support.journals import StoppedClock, write_journal
+from support.servers import until
+from tokenweir.journal import journal_directories
+from tokenweir.journal.directory import segment_numbers
+from tokenweir.records import CallRecord, new_call_id
+from tokenweir.serve.books import Books
+from tokenweir.serve.shipping import Shipping
+from tokenweir.sinks import ConnectionSettings, SinkSettings
+
+CLOCK = StoppedClock()
+
+
+def some(count: int) -> list[CallRecord]:
+    return [CallRecord(call_id=new_call_id(), started_at=CLOCK.now(), caller="ada") for _ in range(count)]
+
+
+def test_without_a_ledger_records_are_counted_and_wait_for_the_sinks(tmp_path: Path) -> None:
+    root, events = tmp_path / "journal", tmp_path / "events.jsonl"
+    for _ in range(4):  # each run begins a segment
+        write_journal(root / "relay-0", some(5))
+    [directory] = journal_directories(root)
+    before = segment_numbers(directory)
+    assert len(before) == 4
+    sink = SinkSettings(name="file", kind="file", connection=ConnectionSettings(path=str(events)))
+
+    def new_books() -> tuple[Books, Shipping]:
+        shipping = Shipping(root, [sink], {}, CLOCK)
+        return Books(root, None, CLOCK, shipping), shipping
+
+    books, _ = new_books()
+    assert books.catch_up() == 20
+    assert b"tokenweir_calls_total{" in books.metrics.exposition()
+    assert segment_numbers(directory) == before
+
+    # What was counted before is not counted again after a restart.
+    books, shipping = new_books()
+    write_journal(root / "relay-0", some(1))
+    assert books.catch_up() == 1
+
+    async def ship_all() -> None:
+        shipping.start()
+        await until(lambda: not any(status.behind_bytes for status in shipping.statuses()))
+        await shipping.stop()
+
+    asyncio.run(ship_all())
+    assert events.read_bytes().count(b"\n") == 21
+    assert len(segment_numbers(directory)) == 1
