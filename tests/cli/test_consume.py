@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from support.amqp.emulator import running_event_hubs
 from support.consumers import ConsumerProcess, intake_config
 from support.engines import PostgresEngine
 from support.kafka import running_broker
@@ -41,10 +42,31 @@ def test_records_come_by_a_topic_until_sigterm(tmp_path: Path, postgres: Postgre
     ledger.close()
 
 
+def test_events_come_by_a_hub_of_which_the_ledger_keeps_how_far_it_was_read(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    engine = PostgresEngine(postgres)
+    config = tmp_path / "consume.toml"
+    config.write_text(f'[ledger]\nurl = "{engine.url}"\n[intake]\nconnection_string_env = "HUB"\n')
+    ledger = engine.open()
+    with running_event_hubs({"llm": 1}) as hubs:
+        environ = {"HUB": hubs.connection_string("llm")}
+        for start, stop in ((0, 60), (60, 100)):
+            for number in range(start, stop):
+                record = CallRecord(call_id=new_call_id(), started_at=datetime.now(UTC), total_tokens=number)
+                hubs.put("llm", "0", msgspec.json.encode(record), {"shape": "tokenweir"})
+            consumer = ConsumerProcess(config, environ)
+            while not (usage := ledger.usage([])) or usage[0]["calls"] < stop:
+                pass
+            assert f"so far {stop - start} new records, 0 that were known, 0 dead letters" in consumer.stop()
+    assert ledger.usage([])[0]["total_tokens"] == sum(range(100))
+    ledger.close()
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("", '[intake] `kind = "event_hubs"` is not there yet'),
+        ("", '[intake] either `connection_string_env` is needed'),
         ('[intake]\nkind = "kafka"\n', "[intake] `servers` and `topic` are needed"),
         ('[intake]\nkind = "kafka"\nservers = "b"\ntopics = "t"\n', "did you mean `topic`?"),
         ('[intake]\nkind = "kafka"\nservers = "b"\ntopic = "t"\n[ledger]\nurl = "none"\n', "no ledger is kept here"),

@@ -14,6 +14,11 @@ from tokenweir.records import Duration
 pytestmark = pytest.mark.anyio
 
 
+def never_read(_: str) -> str | None:
+    """A ledger that knows of nothing yet; the group knows."""
+    return None
+
+
 def settings(broker: Broker, topic: str) -> IntakeSettings:
     """Each topic has a group of its own."""
     return IntakeSettings(
@@ -28,7 +33,7 @@ def settings(broker: Broker, topic: str) -> IntakeSettings:
 
 @asynccontextmanager
 async def opened(settings: IntakeSettings) -> AsyncIterator[Source]:
-    source = open_source(settings, {})
+    source = open_source(settings, {}, never_read)
     try:
         yield source
     finally:

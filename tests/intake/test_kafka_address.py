@@ -82,7 +82,7 @@ def test_what_is_missing_is_named(given: dict[str, str], environ: dict[str, str]
     assert said in str(refused.value)
     assert "s3cret" not in str(refused.value)
     with pytest.raises(ConfigError, match=r"^\[intake\] "):
-        open_source(settings(**given), environ)
+        open_source(settings(**given), environ, lambda _: None)
 
 
 def test_a_file_that_is_no_certificate_is_named(tmp_path: Path) -> None:

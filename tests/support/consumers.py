@@ -1,9 +1,11 @@
 """`tokenweir consume` as processes of their own, from a topic into a ledger."""
 
 import itertools
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from .kafka import Broker
@@ -37,11 +39,11 @@ dead_letters = "{folder}/dead-letters.jsonl"
 class ConsumerProcess:
     """One consumer, which has been started."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, environ: Mapping[str, str] | None = None) -> None:
         command = [sys.executable, "-m", "tokenweir", "consume", "--config", str(config)]
         self._log = config.with_name(f"consumer-{next(_numbers)}.log")
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, stderr=log)
+            self._process = subprocess.Popen(command, stderr=log, env={**os.environ, **(environ or {})})
 
     def kill(self) -> None:
         """SIGKILL, at once, if it is still there."""

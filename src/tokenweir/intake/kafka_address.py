@@ -11,6 +11,7 @@ import msgspec
 
 from ..errors import ConfigError
 from .settings import IntakeSettings
+from .variables import secret
 
 __all__ = ["KafkaAddress", "kafka_address"]
 
@@ -33,7 +34,7 @@ class KafkaAddress(msgspec.Struct, frozen=True):
 def kafka_address(settings: IntakeSettings, environ: Mapping[str, str]) -> KafkaAddress:
     """`ConfigError` if the settings do not make an address."""
     if settings.connection_string_env is not None:
-        return _event_hub(settings, _secret(settings.connection_string_env, "connection_string_env", environ))
+        return _event_hub(settings, secret(settings.connection_string_env, "connection_string_env", environ))
     if not settings.servers or not settings.topic:
         raise ConfigError(
             "`servers` and `topic` are needed, or `connection_string_env`, to say where messages come from"
@@ -41,7 +42,7 @@ def kafka_address(settings: IntakeSettings, environ: Mapping[str, str]) -> Kafka
     options: dict[str, Any] = {"bootstrap_servers": settings.servers}
     if settings.username is None:
         return KafkaAddress(settings.topic, options | _security(settings, "PLAINTEXT", "SSL"))
-    password = _secret(settings.password_env, "password_env", environ)
+    password = secret(settings.password_env, "password_env", environ)
     return KafkaAddress(settings.topic, options | _signed_in(settings, settings.username, password))
 
 
@@ -74,11 +75,3 @@ def _security(settings: IntakeSettings, in_the_clear: str, with_tls: str) -> dic
     except OSError as error:
         raise ConfigError(f"`ca_bundle` {settings.ca_bundle} cannot be used: {error.strerror or error}") from error
     return {"security_protocol": with_tls, "ssl_context": context}
-
-
-def _secret(variable: str | None, setting: str, environ: Mapping[str, str]) -> str:
-    if variable is None:
-        raise ConfigError(f"`{setting}` is missing; it names the environment variable that holds the secret")
-    if not environ.get(variable):
-        raise ConfigError(f"`{setting}` names the environment variable {variable}, which is not set")
-    return environ[variable]

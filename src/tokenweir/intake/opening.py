@@ -1,30 +1,64 @@
 """Settings → the source they describe. What only one kind needs is imported here, when that kind is opened."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..errors import ConfigError
 from .base import Source
+from .hub_address import hub_address, storage_connection_string
 from .kafka_address import kafka_address
 from .settings import IntakeSettings
 
 __all__ = ["check_intake", "open_source"]
 
+_EXTRAS = {"event_hubs": "azure", "kafka": "kafka"}
+
+_HUB_GROUP = "$Default"
+_TOPIC_GROUP = "tokenweir"
+
 
 def check_intake(settings: IntakeSettings, environ: Mapping[str, str]) -> None:
     """`ConfigError`, with what is wrong with the table, if it does not say where messages come from."""
-    if settings.kind == "event_hubs":
-        raise ConfigError('`kind = "event_hubs"` is not there yet; Event Hubs also speaks `kind = "kafka"`')
-    kafka_address(settings, environ)
+    if settings.kind == "kafka":
+        kafka_address(settings, environ)
+        return
+    hub_address(settings, environ)
+    if settings.checkpoints_container is not None:
+        storage_connection_string(settings, environ)
 
 
-def open_source(settings: IntakeSettings, environ: Mapping[str, str]) -> Source:
-    """The source, not connected yet. `ConfigError` if the settings are wrong, or a package is missing."""
+def open_source(settings: IntakeSettings, environ: Mapping[str, str], position: Callable[[str], str | None]) -> Source:
+    """The source, not connected yet. ``position`` is the ledger's, for a hub without checkpoints of its own.
+
+    `ConfigError` if the settings are wrong, or a package is missing.
+    """
     try:
         check_intake(settings, environ)
+        return _kafka(settings, environ) if settings.kind == "kafka" else _event_hubs(settings, environ, position)
     except ConfigError as error:
         raise ConfigError(f"[intake] {error}") from error
-    try:
-        from .kafka import KafkaSource
     except ModuleNotFoundError as error:
-        raise ConfigError(f"[intake] needs {error.name}; run: pip install 'tokenweir[kafka]'") from error
-    return KafkaSource(kafka_address(settings, environ), settings.group, settings.session_timeout)
+        extra = _EXTRAS[settings.kind]
+        raise ConfigError(f"[intake] needs {error.name}; run: pip install 'tokenweir[{extra}]'") from error
+
+
+def _kafka(settings: IntakeSettings, environ: Mapping[str, str]) -> Source:
+    from .kafka import KafkaSource
+
+    return KafkaSource(kafka_address(settings, environ), settings.group or _TOPIC_GROUP, settings.session_timeout)
+
+
+def _event_hubs(settings: IntakeSettings, environ: Mapping[str, str], position: Callable[[str], str | None]) -> Source:
+    from .checkpoints import BlobCheckpoints, Checkpoints, CheckpointsAddress, LedgerPositions
+    from .event_hubs import EventHubsSource
+
+    checkpoints: Checkpoints = LedgerPositions(position)
+    if settings.checkpoints_container is not None:
+        address = CheckpointsAddress(
+            container=settings.checkpoints_container,
+            connection_string=storage_connection_string(settings, environ),
+            account_url=settings.checkpoints_account,
+            client_id=settings.client_id,
+            ca_bundle=settings.ca_bundle,
+        )
+        checkpoints = BlobCheckpoints(address)
+    return EventHubsSource(hub_address(settings, environ), settings.group or _HUB_GROUP, checkpoints)

@@ -15,10 +15,10 @@ __all__ = ["IntakeSettings"]
 class IntakeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ``[intake]`` table."""
 
-    kind: Literal["kafka", "event_hubs"] = "event_hubs"
+    kind: Literal["event_hubs", "kafka"] = "event_hubs"
     """Which wire the messages come by; Event Hubs also speaks `kafka`."""
-    group: str = "tokenweir"
-    """The consumer group. Consumers of one group share the partitions."""
+    group: str | None = None
+    """The consumer group, which shares the partitions; default: ``$Default`` of a hub, ``tokenweir`` of a topic."""
     dead_letters: str = "tokenweir-data/dead-letters/intake.jsonl"
     """Where messages are kept that cannot be read, one JSON line each. They may hold prompts."""
 
@@ -28,6 +28,20 @@ class IntakeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The hub's name, where the connection string has no ``EntityPath``."""
     ca_bundle: str | None = None
     """A PEM file to trust instead of the system's."""
+
+    namespace: str | None = None
+    """`event_hubs`: ``my-namespace.servicebus.windows.net``, with ``managed_identity``."""
+    managed_identity: bool = False
+    """`event_hubs`: sign in with this machine's Entra identity; it needs the role Azure Event Hubs Data Receiver."""
+    client_id: str | None = None
+    """`event_hubs`: which of several managed identities."""
+    checkpoints_container: str | None = None
+    """`event_hubs`: the container of blob storage by which several consumers share a group. Without it the ledger
+    keeps the positions, for one consumer that reads all partitions."""
+    checkpoints_account: str | None = None
+    """`event_hubs`: ``https://my-account.blob.core.windows.net``, where this machine's identity signs in."""
+    checkpoints_connection_string_env: str | None = None
+    """`event_hubs`: or the environment variable that holds the storage account's connection string."""
 
     servers: str | None = None
     """`kafka`: ``broker-1:9092,broker-2:9092``."""

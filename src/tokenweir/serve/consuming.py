@@ -162,7 +162,8 @@ def run(config: Config) -> int:
 
 
 async def _run(config: Config) -> None:
-    source = open_source(config.intake, os.environ)
+    # What is wrong with the source is said before a ledger is made.
+    source = open_source(config.intake, os.environ, lambda name: ledger.position(name))
     ledger = open_ledger(config.ledger.url)
     clock = SystemClock()
     consumer = Consumer(source, ledger, DeadLetterFile(Path(config.intake.dead_letters), clock), clock)
