@@ -66,7 +66,7 @@ def test_events_come_by_a_hub_of_which_the_ledger_keeps_how_far_it_was_read(
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("", '[intake] either `connection_string_env` is needed'),
+        ("", "[intake] either `connection_string_env` is needed"),
         ('[intake]\nkind = "kafka"\n', "[intake] `servers` and `topic` are needed"),
         ('[intake]\nkind = "kafka"\nservers = "b"\ntopics = "t"\n', "did you mean `topic`?"),
         ('[intake]\nkind = "kafka"\nservers = "b"\ntopic = "t"\n[ledger]\nurl = "none"\n', "no ledger is kept here"),
