@@ -4,9 +4,8 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-import trustme
-
 import pytest
+import trustme
 
 from tokenweir.config import InvalidConfig, load
 
@@ -19,8 +18,10 @@ def test_the_example_names_no_resource_that_might_be_somebodys() -> None:
     with pytest.raises(InvalidConfig) as refused:
         load(None, {"AZURE_OPENAI_KEY": "k"})
     assert refused.value.problems == [
-        'tokenweir.toml: [[upstreams]] "sweden" endpoint: still has a <placeholder> in it; '
-        "put the name of your Azure OpenAI resource there"
+        (
+            'tokenweir.toml: [[upstreams]] "sweden" endpoint: still has a <placeholder> in it; '
+            "put the name of your Azure OpenAI resource there"
+        )
     ]
 
 

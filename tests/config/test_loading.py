@@ -251,7 +251,7 @@ def test_configured_upstreams_win_over_the_proxy_functions_variables(here: Path,
     loaded = load(written(here, minimal), environ)
     assert [upstream.name for upstream in loaded.config.upstreams] == ["sweden"]
     [note] = [note for note in loaded.notes if "AZURE_OPENAI_BASE_URL" in note]
-    assert note.startswith("AZURE_OPENAI_BASE_URL is set and not used, because [[upstreams]] are configured")
+    assert note.startswith("AZURE_OPENAI_BASE_URL is set and not used: [[upstreams]] are configured")
     assert "old.openai" not in note
 
 

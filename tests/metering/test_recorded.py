@@ -131,7 +131,7 @@ def test_recorded_answers_are_described(
     assert streams > 120
 
 
-# What share of the counts is exact, a little less than was measured: prompts by what they hold, answers by what they are.
+# What share of the counts is exact, a little less than was measured: prompts by what they hold, answers by their kind.
 EXPECTED_PROMPTS = {
     "text": 0.93,
     "embeddings": 0.95,

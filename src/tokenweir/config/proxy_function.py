@@ -51,7 +51,7 @@ def endpoint_note(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
     """That the endpoint among the variables is not used, where it is not."""
     endpoint = environ.get(ENDPOINT_VARIABLE)
     if endpoint and config.upstreams and all(upstream.endpoint != endpoint for upstream in config.upstreams):
-        yield f"{ENDPOINT_VARIABLE} is set and not used, because [[upstreams]] are configured and none is at that address"
+        yield f"{ENDPOINT_VARIABLE} is set and not used: [[upstreams]] are configured, and none is at that address"
 
 
 def event_hub_note(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
