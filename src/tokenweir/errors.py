@@ -8,6 +8,7 @@
     │   ├── upstream UpstreamUnreachable, UpstreamTimeout, UpstreamBroken
     │   └── gateway  JournalUnavailable, ShuttingDown, CredentialUnavailable
     ├── JournalError             a record could not be made durable
+    │   └── JournalInUse         another process writes there
     └── QueryError               a query was refused or failed; the text is for the person who typed it
 
 The body of an answer has OpenAI's error shape, so the official SDKs raise their usual exceptions.
@@ -25,6 +26,7 @@ __all__ = [
     "InvalidApiKey",
     "InvalidBody",
     "JournalError",
+    "JournalInUse",
     "JournalUnavailable",
     "MalformedRequest",
     "QueryError",
@@ -52,6 +54,10 @@ class ConfigError(TokenweirError):
 
 class JournalError(TokenweirError):
     """The journal cannot be written or read; the cause is kept."""
+
+
+class JournalInUse(JournalError):
+    """Another process writes this journal."""
 
 
 class QueryError(TokenweirError):

@@ -25,13 +25,13 @@ STREAM = BODY[:-1] + b',"stream":true}'
 
 
 def status_of(relay: RelayThread) -> JournalStatus:
-    status = read_status(relay.process.journal.directory)
+    status = read_status(relay.journal.directory)
     assert status is not None
     return status
 
 
 def wait_until_failing(relay: RelayThread) -> None:
-    relay.until(lambda: relay.process.journal.status().failing_since)
+    relay.until(lambda: relay.journal.status().failing_since)
 
 
 def has_nothing_to_read(client: RawClient) -> bool:
@@ -75,7 +75,7 @@ def test_a_full_disk_refuses_new_calls_keeps_every_record_and_mends_itself(world
         assert "new calls are refused" in logged
 
         filler.unlink()
-        relay.until(lambda: relay.process.journal.accepts_calls)
+        relay.until(lambda: relay.journal.accepts_calls)
         assert not refused(client)
     records = relay.records(5)
 
@@ -107,10 +107,10 @@ def test_a_journal_whose_writer_has_died_refuses_calls_and_says_so(world: World)
     relay = world.relay()
     with RawClient(relay.address) as client:
         assert not refused(client)
-        assert relay.inside(relay.process.journal.close) == 0
+        assert relay.inside(relay.journal.close) == 0
         for _ in range(2):
             assert refused(client)
-    relay.until(lambda: relay.process.journal.status().records_lost == 2)
+    relay.until(lambda: relay.journal.status().records_lost == 2)
     assert ["is lost" in logged for logged in world.errors.taken()] == [True, True]
 
 
@@ -202,7 +202,7 @@ def test_strict_a_disk_that_does_not_come_back_breaks_the_answer(world: World) -
         assert DONE not in client.read_to_end()
     assert relay.inside(lambda: relay.process.relay.walks) == set()
     filler.unlink()
-    relay.until(lambda: relay.process.journal.accepts_calls)
+    relay.until(lambda: relay.journal.accepts_calls)
     assert sorted(str(record.status) for record in relay.records(3)) == ["200", "401", "503"]
     world.errors.taken()
 

@@ -104,7 +104,7 @@ def test_everything_at_once(world: World, durability: str, policy: str) -> None:
         client.join()
     relay.until(lambda: not relay.process.relay.clients)
     relay.until(lambda: not relay.process.relay.walks and "0 estimates" in repr(relay.process.relay))
-    records = relay.records(relay.inside(lambda: relay.process.journal._seq))
+    records = relay.records(relay.inside(lambda: relay.journal._seq))
 
     assert sorted(record.seq for record in records) == list(range(1, len(records) + 1))
     assert len({record.call_id for record in records}) == len(records) > CLIENTS * CONNECTIONS / 2

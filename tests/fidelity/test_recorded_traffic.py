@@ -4,7 +4,9 @@ import http.client
 import json
 from pathlib import Path
 
-from support.relay_thread import KEY, running_relay
+import pytest
+
+from support.relay_thread import HOSTS, KEY, Host, running_relay
 from support.replay import Recording, replaying_upstream
 from tokenweir.records import CallRecord
 
@@ -26,10 +28,13 @@ def call(connection: http.client.HTTPConnection, recording: Recording) -> tuple[
     return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
 
 
-def test_every_recorded_answer_passes_unchanged_and_is_metered_exactly(shared: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("host", HOSTS)
+def test_every_recorded_answer_passes_unchanged_and_is_metered_exactly(
+    shared: Path, tmp_path: Path, host: Host
+) -> None:
     recordings = load(shared)
     ids: dict[str, str] = {}
-    with replaying_upstream(recordings) as url, running_relay(tmp_path, url) as relay:
+    with replaying_upstream(recordings) as url, running_relay(tmp_path, url, host=host) as relay:
         connection = http.client.HTTPConnection(*relay.address)
         for name, recording in recordings.items():
             status, headers, body = call(connection, recording)
@@ -64,10 +69,13 @@ def assert_usage(record: CallRecord, recording: Recording) -> None:
     assert record.reasoning_tokens == (output_details.get("reasoning_tokens") or 0), name
 
 
-def test_the_same_call_direct_and_through_the_gateway_differs_in_two_headers_only(shared: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_same_call_direct_and_through_the_gateway_differs_in_two_headers_only(
+    shared: Path, tmp_path: Path, host: Host
+) -> None:
     recordings = load(shared)
     name, recording = next((n, r) for n, r in recordings.items() if r.entry["api"] == "azure" and r.status == 200)
-    with replaying_upstream(recordings) as url, running_relay(tmp_path, url) as relay:
+    with replaying_upstream(recordings) as url, running_relay(tmp_path, url, host=host) as relay:
         direct = http.client.HTTPConnection(url.removeprefix("http://"))
         through = http.client.HTTPConnection(*relay.address)
         _, plain, _ = call(direct, recording)

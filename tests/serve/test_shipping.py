@@ -68,7 +68,7 @@ def test_one_that_fails_by_a_defect_is_said_and_the_others_go_on(
     def fail(records: object) -> None:
         raise ZeroDivisionError("of a prompt")
 
-    monkeypatch.setattr(shipping._shippers[0], "_groups", fail)
+    monkeypatch.setattr(shipping._shippers._shippers[0], "_groups", fail)
 
     async def run() -> None:
         shipping.start()

@@ -1,4 +1,7 @@
-"""A real relay in a thread: real sockets, real journal, real configuration; only the clock can jump."""
+"""A real relay in a thread: real sockets, real journal, real configuration; only the clock can jump.
+
+Its port is the fast server's, or with ``host="uvicorn"`` that of the ASGI application in uvicorn.
+"""
 
 import asyncio
 import socket
@@ -8,23 +11,30 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
+import uvicorn
 import uvloop
 
-from tokenweir.config import Config
+from tokenweir.config import Config, Loaded
+from tokenweir.config.places import Origins
 from tokenweir.deployments import DeploymentSettings
 from tokenweir.gateway import ServerSettings
-from tokenweir.journal import JournalReader, JournalSettings
+from tokenweir.journal import Journal, JournalReader, JournalSettings
 from tokenweir.policy import CallerSettings, hash_key
 from tokenweir.records import CallRecord
+from tokenweir.serve.hosted import HostedGateway
 from tokenweir.serve.relay import RelayProcess
 from tokenweir.upstream import CredentialSettings, UpstreamSettings
 
-__all__ = ["KEY", "JumpingClock", "RelayThread", "running_relay"]
+__all__ = ["HOSTS", "KEY", "Host", "JumpingClock", "RelayThread", "running_relay"]
 
 KEY = "tw-test-key-of-team-a"
+
+Host = Literal["fast", "uvicorn"]
+HOSTS: list[Host] = ["fast", "uvicorn"]
+_JOURNALS = {"fast": "relay-0", "uvicorn": "hosted-0"}
 
 T = TypeVar("T")
 
@@ -50,19 +60,29 @@ class JumpingClock:
 class RelayThread:
     """A running relay and what it has written down."""
 
-    def __init__(self, folder: Path, clock: JumpingClock) -> None:
+    def __init__(self, folder: Path, clock: JumpingClock, host: Host) -> None:
         self.clock = clock
+        self.host: Host = host
+        self.server: uvicorn.Server
         self.url = ""
         self.address = ("", 0)
-        self._reader = JournalReader(folder / "journal" / "relay-0", None)
+        self._reader = JournalReader(folder / "journal" / _JOURNALS[host], None)
         self._records: list[CallRecord] = []
         self.process: RelayProcess
         self.loop: asyncio.AbstractEventLoop
         self.thread: threading.Thread
 
+    @property
+    def journal(self) -> Journal:
+        assert isinstance(self.process.journal, Journal)
+        return self.process.journal
+
     def tell_to_stop(self) -> None:
         """As SIGTERM does."""
-        self.loop.call_soon_threadsafe(self.process.stop)
+        if self.host == "uvicorn":
+            self.server.should_exit = True
+        else:
+            self.loop.call_soon_threadsafe(self.process.stop)
 
     def jump(self, seconds: float) -> None:
         """Lets the sweeper look, then time pass, and the sweeper look again."""
@@ -121,6 +141,7 @@ def running_relay(
     deployments: list[DeploymentSettings] | None = None,
     callers: list[CallerSettings] | None = None,
     config_path: Path | None = None,
+    host: Host = "fast",
 ) -> Iterator[RelayThread]:
     """A relay in front of ``upstream``; its one caller is ``team-a`` with ``KEY``.
 
@@ -141,10 +162,27 @@ def running_relay(
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
     ready = threading.Event()
-    relay = RelayThread(folder, JumpingClock())
+    relay = RelayThread(folder, JumpingClock(), host)
+
+    async def serve_hosted() -> None:
+        gateway = HostedGateway(lambda: Loaded(config, config_path, Origins(None, {}), [], []), clock=relay.clock)
+        settings = uvicorn.Config(
+            gateway, log_config=None, access_log=False, lifespan="on", date_header=False, server_header=False
+        )
+        server = relay.server = uvicorn.Server(settings)
+        serving = relay.loop.create_task(server.serve(sockets=[listener]))
+        while not (server.started or serving.done()):  # noqa: ASYNC110 - uvicorn has nothing to wait for
+            await asyncio.sleep(0)
+        assert gateway.process is not None
+        relay.process = gateway.process
+        ready.set()
+        await serving
 
     async def serve() -> None:
         relay.loop = asyncio.get_running_loop()
+        if host == "uvicorn":
+            await serve_hosted()
+            return
         relay.process = RelayProcess(config, config_path, "relay-0", relay.clock)
         relay.loop.call_soon(ready.set)
         await relay.process.run(listener)

@@ -102,7 +102,7 @@ class World:
         """Every relay that is still up answers one more call, records it and nothing else, and has nothing
         left over."""
         for relay in self._relays:
-            if relay.thread.is_alive() and relay.process.journal.accepts_calls:
+            if relay.thread.is_alive() and relay.journal.accepts_calls:
                 _assert_well(relay, self.tls)
 
 

@@ -8,7 +8,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import JournalError
+from ..errors import JournalError, JournalInUse
 
 __all__ = ["WriterLock", "journal_directories", "journal_name", "segment_numbers", "segment_path", "unusable"]
 
@@ -87,7 +87,7 @@ class WriterLock:
     def hold(self) -> None:
         """Makes the directory if need be and takes the lock; does nothing if that lock is held.
 
-        JournalError if another process holds it, OSError if the directory cannot be written.
+        JournalInUse if another process holds it, OSError if the directory cannot be written.
         """
         if self._fd is not None and is_same_file(self._fd, self.directory / LOCK_NAME):
             return
@@ -101,7 +101,7 @@ class WriterLock:
         except BlockingIOError:
             holder = os.pread(fd, 20, 0).decode("ascii", "replace").strip()
             os.close(fd)
-            raise JournalError(
+            raise JournalInUse(
                 f"the journal in {self.directory} is being written by process {holder or 'unknown'}: "
                 "stop that process, or give this one another [journal] directory"
             ) from None

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable
 from multiprocessing import parent_process
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import uvloop
@@ -18,7 +19,7 @@ import uvloop
 from ..config import Config, is_loopback, load, parse_address
 from ..deployments import Catalogue
 from ..errors import ConfigError, TokenweirError
-from ..gateway import SWEEP_SECONDS, Relay, ServerSettings
+from ..gateway import SWEEP_SECONDS, Log, Relay, ServerSettings
 from ..journal import Journal
 from ..policy import Keyring, read_keys
 from ..records import Clock, SystemClock
@@ -27,7 +28,7 @@ from ..vocabulary import ENCODINGS, load as load_vocabulary
 from .logs import configure_logging
 from .starting import one_line_for_errors
 
-__all__ = ["RelayProcess", "relay_main"]
+__all__ = ["ProcessLog", "RelayProcess", "relay_main"]
 
 _log = logging.getLogger(__name__)
 
@@ -38,10 +39,28 @@ _ONLY_AT_START = ("server", "journal", "ledger")
 _BACKLOG = 4096
 
 
+class ProcessLog(Log, Protocol):
+    """Where a process's records go, and who closes it: a `Journal`, or what stands in for one without a disk."""
+
+    gauges: dict[str, float | int]
+
+    def close(self) -> int:
+        """Blocks until what can be brought out is; returns how many records are lost."""
+        ...
+
+
 class RelayProcess:
     """Puts one relay together, runs it, and takes it apart: stop accepting, let calls finish, flush the journal."""
 
-    def __init__(self, config: Config, config_path: Path | None, name: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: Config,
+        config_path: Path | None,
+        name: str,
+        clock: Clock,
+        open_log: Callable[[], ProcessLog] | None = None,
+    ) -> None:
+        """``open_log`` gives another log than the journal called ``name``."""
         self._config = config
         self._config_path = config_path
         self._keys_path = Path(config.server.keys)
@@ -52,7 +71,9 @@ class RelayProcess:
         # What may be wrong comes first: once the journal is open, its status says that all is well.
         parts = self._parts(config)
         self._tls = tls_context(config.server)
-        self.journal = Journal.open(Path(config.journal.directory) / name, config.journal, clock)
+        self.journal: ProcessLog = (
+            open_log() if open_log else Journal.open(Path(config.journal.directory) / name, config.journal, clock)
+        )
         self.relay = Relay(
             config.server,
             self.journal,
@@ -115,17 +136,29 @@ class RelayProcess:
         """Serves until ``stop``; returns when the journal is flushed."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(self.relay.new_connection, sock=listener, ssl=self._tls, backlog=_BACKLOG)
-        self._sweep()
+        self.begin()
         try:
             await self._stop.wait()
         finally:
             server.close()
-            await self.relay.drain(self._config.server.shutdown_grace)
-            if self._timer is not None:
-                self._timer.cancel()
-            unwritten = self.journal.close()
-            if unwritten:
-                _log.error("%d records could not be written before the end", unwritten)
+            await self.drain()
+            self.end()
+
+    def begin(self) -> None:
+        """Starts what runs beside the calls: time limits, and a look at the keys file."""
+        self._sweep()
+
+    async def drain(self) -> None:
+        """Lets open answers finish. Nothing new is let in any more."""
+        await self.relay.drain(self._config.server.shutdown_grace)
+
+    def end(self) -> None:
+        """Flushes the journal; nothing may be under way any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        unwritten = self.journal.close()
+        if unwritten:
+            _log.error("%d records could not be written before the end", unwritten)
 
     def _sweep(self) -> None:
         self.relay.sweep()

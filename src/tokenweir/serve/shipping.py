@@ -22,9 +22,9 @@ from ..journal import (
     save_cursor,
 )
 from ..records import CallRecord, Clock
-from ..sinks import DeadLetters, Shipper, SinkSettings, SinkStatus, dead_letters_path, open_sink
+from ..sinks import DeadLetters, Shipper, SinkSettings, SinkStatus, Source, dead_letters_path, open_sink
 
-__all__ = ["CURSOR_PREFIX", "JournalsSource", "Shipping", "cursor_of"]
+__all__ = ["CURSOR_PREFIX", "JournalsSource", "Shippers", "Shipping", "cursor_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -91,11 +91,13 @@ class JournalsSource:
         return reader
 
 
-class Shipping:
-    """All sinks of a gateway. ``start`` in a running loop, ``stop`` at the end; without, nothing is sent."""
+class Shippers:
+    """The pumps of all sinks. ``start`` in a running loop, ``stop`` at the end; without, nothing is sent."""
 
-    def __init__(self, root: Path, sinks: Sequence[SinkSettings], environ: Mapping[str, str], clock: Clock) -> None:
-        self._sources = [JournalsSource(root, cursor_of(sink)) for sink in sinks]
+    def __init__(
+        self, sinks: Sequence[SinkSettings], sources: Sequence[Source], environ: Mapping[str, str], clock: Clock
+    ) -> None:
+        """``sources`` has one for each of the ``sinks``."""
         self._shippers = [
             Shipper(
                 sink,
@@ -104,14 +106,9 @@ class Shipping:
                 DeadLetters(dead_letters_path(sink), sink.name, clock),
                 clock,
             )
-            for sink, source in zip(sinks, self._sources, strict=True)
+            for sink, source in zip(sinks, sources, strict=True)
         ]
         self._tasks: list[asyncio.Task[None]] = []
-
-    def begin(self, directory: Path) -> None:
-        """Sees to it that no segment of a journal goes before every sink has passed it; from any thread."""
-        for source in self._sources:
-            source.begin(directory)
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -120,7 +117,7 @@ class Shipping:
             task.add_done_callback(_report)
 
     async def stop(self) -> None:
-        """Sends what there is where that goes quickly. The rest stays in the journals for the next start."""
+        """Sends what there is where that goes quickly; what is left stays where it comes from."""
         if not self._tasks:
             return
         for shipper in self._shippers:
@@ -131,10 +128,35 @@ class Shipping:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def statuses(self) -> list[SinkStatus]:
+        """How each sink is, but for how far it is behind; from any thread."""
+        return [shipper.status() for shipper in self._shippers]
+
+
+class Shipping:
+    """All sinks of a gateway, each reading the journals of all its relays."""
+
+    def __init__(self, root: Path, sinks: Sequence[SinkSettings], environ: Mapping[str, str], clock: Clock) -> None:
+        self._sources = [JournalsSource(root, cursor_of(sink)) for sink in sinks]
+        self._shippers = Shippers(sinks, self._sources, environ, clock)
+
+    def begin(self, directory: Path) -> None:
+        """Sees to it that no segment of a journal goes before every sink has passed it; from any thread."""
+        for source in self._sources:
+            source.begin(directory)
+
+    def start(self) -> None:
+        """Without it, nothing is sent. In a running loop."""
+        self._shippers.start()
+
+    async def stop(self) -> None:
+        """Sends what there is where that goes quickly. The rest stays in the journals for the next start."""
+        await self._shippers.stop()
+
+    def statuses(self) -> list[SinkStatus]:
         """How each sink is; from any thread."""
         return [
-            msgspec.structs.replace(shipper.status(), behind_bytes=source.behind_bytes())
-            for shipper, source in zip(self._shippers, self._sources, strict=True)
+            msgspec.structs.replace(status, behind_bytes=source.behind_bytes())
+            for status, source in zip(self._shippers.statuses(), self._sources, strict=True)
         ]
 
 

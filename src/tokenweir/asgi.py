@@ -1,0 +1,10 @@
+"""``uvicorn tokenweir.asgi:app``: the gateway in any server that speaks ASGI.
+
+Configured as ``tokenweir serve`` is: the file that TOKENWEIR_CONFIG names, else ``tokenweir.toml``, and the variables.
+"""
+
+from .serve.hosted import HostedGateway
+
+__all__ = ["app"]
+
+app = HostedGateway()
