@@ -22,9 +22,9 @@ def sim() -> Iterator[HostedSimulator]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, sim: HostedSimulator) -> Iterator[World]:
+def world(tmp_path: Path, sim: HostedSimulator, request: pytest.FixtureRequest) -> Iterator[World]:
     with ExitStack() as stack:
-        world = World(tmp_path, sim, stack)
+        world = World(tmp_path, sim, stack, getattr(request, "param", "fast"))
         logging.getLogger().addHandler(world.errors)
         stack.callback(logging.getLogger().removeHandler, world.errors)
         yield world

@@ -12,7 +12,7 @@ from support.raw_client import RawClient, chat_request
 from support.relay_thread import RelayThread
 from support.scripted import Line
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, answer, chunked, frame
-from support.world import World
+from support.world import World, on_both_hosts
 
 FRAME = frame("water " * 2700)
 # 16 MB, more than the kernel takes of them: 4 MB on their way to the client, and what it has for the relay.
@@ -144,6 +144,7 @@ def received(relay: RelayThread) -> int:
     return walk._forwarder.received if walk._forwarder is not None else 0
 
 
+@on_both_hosts
 def test_a_slow_client_of_an_upstream_that_dies_gets_all_that_came_and_sees_the_break(world: World) -> None:
     flood = Flood(ends=False)
     relay = world.relay(world.upstream(flood.play))

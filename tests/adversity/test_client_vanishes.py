@@ -9,7 +9,7 @@ from support.raw_client import RawClient, chat_request, upload_head
 from support.relay_thread import KEY
 from support.scripted import Line, Play
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, chunked, frame
-from support.world import World
+from support.world import World, on_both_hosts
 from tokenweir.deployments import Catalogue, DeploymentSettings, TargetSettings
 from tokenweir.policy import CallerSettings, hash_key
 from tokenweir.simulator import Script
@@ -44,6 +44,7 @@ def read_events(client: RawClient, count: int) -> bytes:
     return seen
 
 
+@on_both_hosts
 @pytest.mark.parametrize(
     "leave", [RawClient.close, RawClient.reset, RawClient.half_close], ids=lambda way: way.__name__
 )
@@ -179,6 +180,7 @@ def test_client_vanishes_before_the_answer_began(world: World, policy: str) -> N
         assert (record.status, record.usage_source, record.total_tokens) == (200, "reported", 16)
 
 
+@on_both_hosts
 @pytest.mark.parametrize("policy", ["cancel", "drain"])
 def test_client_vanishes_before_anybody_was_asked(world: World, policy: str) -> None:
     connected = threading.Event()
@@ -199,6 +201,7 @@ def test_client_vanishes_before_anybody_was_asked(world: World, policy: str) -> 
     assert (record.outcome, record.status, record.attempts, record.usage_source) == ("client_gone", None, 0, "none")
 
 
+@on_both_hosts
 def test_client_vanishes_while_its_body_is_being_sent(world: World) -> None:
     relay = world.relay(server=DRAIN)
     with RawClient(relay.address) as client:
@@ -212,6 +215,7 @@ def test_client_vanishes_while_its_body_is_being_sent(world: World) -> None:
     assert world.sent_calls() == []
 
 
+@on_both_hosts
 def test_client_vanishes_in_the_middle_of_an_upload(world: World) -> None:
     asked = threading.Event()
 

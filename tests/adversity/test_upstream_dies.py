@@ -10,7 +10,7 @@ from support.raw_client import RawClient, chat_request, upload_head
 from support.relay_thread import RelayThread
 from support.scripted import Line
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, answer, chunked, frame
-from support.world import World
+from support.world import World, on_both_hosts
 from tokenweir.simulator import Script
 
 EVENTS = [frame("Water "), frame("flows "), frame("over.")]
@@ -35,6 +35,7 @@ def close(line: Line) -> None:
     line.socket.close()
 
 
+@on_both_hosts
 @pytest.mark.parametrize("way", [close, Line.reset], ids=["close", "reset"])
 def test_upstream_dies_mid_stream(world: World, way: Callable[[Line], None]) -> None:
     client_has_read = threading.Event()
@@ -63,6 +64,7 @@ def test_upstream_dies_mid_stream(world: World, way: Callable[[Line], None]) -> 
     assert record.bytes_out == len(seen)
 
 
+@on_both_hosts
 def test_upstream_closes_in_the_middle_of_a_body_of_known_length(world: World) -> None:
     def play(line: Line) -> None:
         line.read_request()
@@ -98,6 +100,7 @@ def test_upstream_breaks_the_chunked_grammar_mid_stream(world: World) -> None:
     assert (record.outcome, record.error_code) == ("upstream_broken", "upstream_broken")
 
 
+@on_both_hosts
 def test_upstream_sends_an_error_frame_in_a_stream_that_began_well(world: World) -> None:
     relay = world.relay()
     with RawClient(relay.address) as client:
@@ -113,6 +116,7 @@ def test_upstream_sends_an_error_frame_in_a_stream_that_began_well(world: World)
     assert abs(record.output_tokens - world.sent("frame").visible_tokens) <= 1
 
 
+@on_both_hosts
 def test_upstream_ends_a_stream_without_done(world: World) -> None:
     relay = world.relay()
     with RawClient(relay.address) as client:
@@ -125,6 +129,7 @@ def test_upstream_ends_a_stream_without_done(world: World) -> None:
     assert (record.usage_source, record.output_tokens) == ("reported", sent.completion_tokens)
 
 
+@on_both_hosts
 def test_upstream_falls_silent_mid_stream(world: World) -> None:
     relay = world.relay()
     with RawClient(relay.address) as client:

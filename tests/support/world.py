@@ -7,16 +7,25 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from tokenweir.deployments import DeploymentSettings, TargetSettings
 from tokenweir.simulator import HostedSimulator, SentCall
 from tokenweir.upstream import CredentialSettings, UpstreamSettings
 
 from .disks import small_disk
 from .raw_client import RawClient, chat_request
-from .relay_thread import RelayThread, running_relay
+from .relay_thread import HOSTS, Host, RelayThread, running_relay
 from .scripted import Play, ScriptedUpstream, scripted
 
-__all__ = ["Errors", "World"]
+__all__ = ["Errors", "World", "on_both_hosts"]
+
+
+on_both_hosts = pytest.mark.parametrize("world", HOSTS, indirect=True)
+"""Runs a test with the fast server and with the ASGI application in uvicorn."""
+
+# How uvicorn says that it cut a connection because the answer was not to become whole.
+_CUT = "ASGI callable returned without completing response."
 
 
 class Errors(logging.Handler):
@@ -27,7 +36,8 @@ class Errors(logging.Handler):
         self._messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._messages.append(self.format(record))
+        if record.getMessage() != _CUT:
+            self._messages.append(self.format(record))
 
     def taken(self) -> list[str]:
         """What has been logged so far; whoever takes it had expected it."""
@@ -38,8 +48,10 @@ class Errors(logging.Handler):
 class World:
     """What a test starts here is stopped at its end, after a check that its relays are well."""
 
-    def __init__(self, folder: Path, sim: HostedSimulator, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, sim: HostedSimulator, stack: ExitStack, host: Host = "fast") -> None:
         self.folder = folder
+        self.host: Host = host
+        """What the relays run in, unless they are told otherwise."""
         self.sim = sim
         self.errors = Errors()
         self.tls: ssl.SSLContext | None = None
@@ -78,6 +90,7 @@ class World:
         if faulty:
             deployments.append(DeploymentSettings("faulty", targets if then_sim else targets[:-1]))
         options.setdefault("deployments", deployments)
+        options.setdefault("host", self.host)
         relay = self._stack.enter_context(running_relay(folder or self.folder, upstreams, **options))
         self._relays.append(relay)
         return relay
