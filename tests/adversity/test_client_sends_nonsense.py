@@ -8,7 +8,7 @@ from support.raw_client import RawClient, chat_request, upload_head
 from support.relay_thread import KEY, RelayThread
 from support.scripted import Line
 from support.streams import STREAM_HEAD, chunked, frame
-from support.world import World
+from support.world import World, on_both_hosts
 from tokenweir.deployments import DeploymentSettings, TargetSettings
 
 PATH = b"/openai/deployments/gpt-4o/chat/completions?api-version=1"
@@ -173,6 +173,7 @@ def test_too_much_is_refused(world: World, name: str) -> None:
     assert len(world.sim.calls) == known
 
 
+@on_both_hosts
 def test_a_body_exactly_as_large_as_allowed_passes_and_one_byte_more_does_not(world: World) -> None:
     relay = world.relay(server=SERVER)
     exact = BODY + b" " * (1000 - len(BODY))
@@ -288,6 +289,7 @@ def test_an_idle_connection_is_closed(world: World, used: bool) -> None:
     assert len(relay.records(int(used))) == used
 
 
+@on_both_hosts
 def test_a_body_is_no_json_object(world: World) -> None:
     known = len(world.sim.calls)
     deep = b'{"messages":' + b"[" * 100_000

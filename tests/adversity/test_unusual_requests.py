@@ -12,7 +12,7 @@ from support.raw_client import RawClient, chat_request, get_request, upload_head
 from support.relay_thread import KEY
 from support.scripted import Line
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, answer, chunked, frame
-from support.world import World
+from support.world import World, on_both_hosts
 from tokenweir.simulator import Script, SimulatorSettings, running_simulator
 
 BODY = b'{"messages":[{"role":"user","content":"What does a weir do?"}]}'
@@ -63,6 +63,7 @@ def test_pipelined_requests_are_answered_in_order(world: World) -> None:
     ]
 
 
+@on_both_hosts
 def test_a_request_in_pieces_of_one_byte(world: World) -> None:
     relay = world.relay()
     with RawClient(relay.address) as client:
@@ -101,6 +102,7 @@ def test_a_stream_that_breaks_does_not_look_whole_to_a_client_that_speaks_http_1
     assert relay.record().outcome == "upstream_broken"
 
 
+@on_both_hosts
 def test_a_client_that_asks_to_close(world: World) -> None:
     relay = world.relay()
     with RawClient(relay.address) as client:
@@ -111,6 +113,7 @@ def test_a_client_that_asks_to_close(world: World) -> None:
     assert relay.record().outcome == "completed"
 
 
+@on_both_hosts
 def test_a_client_that_waits_to_be_told_to_go_on(world: World) -> None:
     relay = world.relay()
     with RawClient(relay.address) as client:
@@ -126,6 +129,7 @@ def test_a_client_that_waits_to_be_told_to_go_on(world: World) -> None:
     assert {record.outcome for record in relay.records(3)} == {"completed"}
 
 
+@on_both_hosts
 @pytest.mark.parametrize("kind", ["chat", "upload", "too large", "too large a file", "no deployment"])
 def test_a_client_that_waits_is_refused_before_it_sends_its_body(world: World, kind: str) -> None:
     head, status = {
@@ -145,6 +149,7 @@ def test_a_client_that_waits_is_refused_before_it_sends_its_body(world: World, k
     assert (relay.record().outcome, relay.record().status, relay.record().bytes_in) == ("refused", status, 0)
 
 
+@on_both_hosts
 def test_a_refused_client_that_does_not_wait_keeps_its_connection(world: World) -> None:
     relay = world.relay()
     with RawClient(relay.address) as client:
@@ -156,6 +161,7 @@ def test_a_refused_client_that_does_not_wait_keeps_its_connection(world: World) 
     assert [record.status for record in relay.records(2)] == [401, 200]
 
 
+@on_both_hosts
 def test_head_and_get_and_delete(world: World) -> None:
     relay = world.relay()
     with RawClient(relay.address) as client:
@@ -177,6 +183,7 @@ def test_head_and_get_and_delete(world: World) -> None:
     assert {record.usage_source for record in records} == {"none"}
 
 
+@on_both_hosts
 @pytest.mark.parametrize("told", ["204 No Content", "304 Not Modified", "200 OK"])
 def test_an_answer_without_a_body(world: World, told: str) -> None:
     length = "content-length: 0\r\n" if told == "200 OK" else ""
@@ -194,6 +201,7 @@ def test_an_answer_without_a_body(world: World, told: str) -> None:
     assert [record.bytes_out for record in relay.records(2)] == [0, 0]
 
 
+@on_both_hosts
 @pytest.mark.parametrize("kind", ["length", "chunked"])
 def test_an_upload_of_five_megabytes_is_passed_through_as_it_comes(world: World, kind: str) -> None:
     whole = b"".join(PARTS)
@@ -280,6 +288,7 @@ def test_tls_to_an_upstream_of_our_own_authority(world: World, tmp_path: Path) -
         assert stranger.record().outcome == "upstream_error"
 
 
+@on_both_hosts
 def test_usage_that_was_not_asked_for_is_taken_out_however_the_stream_is_cut(world: World) -> None:
     events = frame("one"), frame("two"), USAGE, DONE
 

@@ -198,6 +198,7 @@ def half_a_head(line: Line) -> None:
 DEATHS = [reset_at_once, close_at_once, garbage, binary, endless_head, two_lengths, other_protocol, half_a_head]
 
 
+@on_both_hosts
 @pytest.mark.parametrize("play", DEATHS, ids=lambda play: play.__name__)
 def test_upstream_gives_no_answer_that_can_be_read(world: World, play: Callable[[Line], None]) -> None:
     relay = world.relay(world.upstream(play))
@@ -386,6 +387,7 @@ def test_upstream_speaks_of_early_hints_first(world: World) -> None:
     assert {record.outcome for record in relay.records(2)} == {"completed"}
 
 
+@on_both_hosts
 def test_upstream_answers_before_the_upload_has_come_whole(world: World) -> None:
     def play(line: Line) -> None:
         line.read_head()

@@ -7,7 +7,7 @@ import pytest
 from support.raw_client import RawClient, chat_request
 from support.scripted import Line, Play
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, answer, chunked, frame
-from support.world import World
+from support.world import World, on_both_hosts
 
 # Beyond what any reader follows, and short enough to be looked at as one event.
 DEEP = 20_000
@@ -59,6 +59,7 @@ def test_a_body_of_nonsense_is_passed_on(world: World, name: str) -> None:
     assert (record.status, record.bytes_out) == (200, len(body))
 
 
+@on_both_hosts
 @pytest.mark.parametrize("name", NONSENSE)
 def test_a_stream_of_nonsense_is_passed_on(world: World, name: str) -> None:
     event = b"data: " + NONSENSE[name] + b"\n\n"
@@ -100,6 +101,7 @@ def test_an_encoding_that_cannot_be_read_is_passed_on(world: World, encoding: st
     assert (record.status, record.bytes_out) == (200, len(body))
 
 
+@on_both_hosts
 def test_headers_of_nonsense_are_passed_on_and_recorded(world: World) -> None:
     lines = [
         "x-ms-region: \xff\xe9",

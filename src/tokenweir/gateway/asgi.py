@@ -51,6 +51,7 @@ class HostedCall:
         self._closes = False
         # for the request
         self._has_begun = False
+        self._is_receiving = True
         self._may_read = asyncio.Event()
         self._may_read.set()
         # for the answer
@@ -90,7 +91,7 @@ class HostedCall:
         ]
         if length is not None:
             headers.append((b"content-length", b"%d" % length))
-        if self._closes and self._scope.get("http_version", "1.1") < "2":
+        if (self._closes or self._is_receiving) and self._scope.get("http_version", "1.1") < "2":
             headers.append((b"connection", b"close"))
         self._start = {"type": "http.response.start", "status": int(line[:3]), "headers": headers}
         if not is_followed:
@@ -176,6 +177,7 @@ class HostedCall:
                     raise MalformedRequest("the body is not as long as Content-Length says")
             if body:
                 self._walk.request_data(body)
+        self._is_receiving = False
         self._walk.request_end()
         return True
 

@@ -1,0 +1,132 @@
+"""The Function App of the gateway, called as the Functions runtime calls it: the user function, then its response."""
+
+import asyncio
+import importlib.util
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import uvicorn
+from openai import AzureOpenAI
+from starlette.requests import Request
+
+from tokenweir.simulator import HostedSimulator, Script, running_simulator
+
+FOLDER = Path(__file__).resolve().parents[2] / "deploy/azure/functions/gateway"
+VERSION = "2024-10-21"
+
+
+@pytest.fixture
+def sim() -> Iterator[HostedSimulator]:
+    with running_simulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def function_app(sim: HostedSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """As the platform loads it, with the SSE proxy's variables and a file in the place of the hub."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AZURE_OPENAI_KEY", "upstream-key")
+    monkeypatch.setenv("AZURE_OPENAI_API_VERSION", VERSION)
+    monkeypatch.setenv("AZURE_OPENAI_BASE_URL", sim.url)
+    monkeypatch.setenv("TOKENWEIR_CONFIG", str(tmp_path / "sinks.toml"))
+    (tmp_path / "sinks.toml").write_text(
+        '[journal]\ncontent = "full"\n'
+        '[[sinks]]\nname = "lines"\nkind = "file"\nshape = "sse-proxy"\n'
+        f'connection = {{ path = "{tmp_path}/events.jsonl" }}\n'
+    )
+    spec = importlib.util.spec_from_file_location("function_app", FOLDER / "function_app.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def function_host(function_app: ModuleType) -> Iterator[str]:
+    """Stands for the runtime: its own uvicorn, which sends whatever response the function has returned. Gives the
+    URL; at the end the gateway is stopped, and its records are with the sinks."""
+    (function,) = function_app.app.get_functions()
+    relay = function.get_user_function()
+    stopped = threading.Event()
+
+    async def runtime(scope: Any, receive: Any, send: Any) -> None:
+        response = await relay(req=Request(scope, receive))
+        await response(scope, receive, send)
+
+    server = uvicorn.Server(uvicorn.Config(runtime, port=0, log_config=None, access_log=False, lifespan="off"))
+    started = threading.Event()
+
+    async def serve() -> None:
+        serving = asyncio.get_running_loop().create_task(server.serve())
+        while not (server.started or serving.done()):  # noqa: ASYNC110 - uvicorn has nothing to wait for
+            await asyncio.sleep(0)
+        started.set()
+        await serving
+        await function_app.gateway.stop()
+        stopped.set()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="functions")
+    thread.start()
+    try:
+        assert started.wait(20)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+    assert stopped.is_set()
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+
+
+def test_it_is_one_function_for_all_that_is_below_openai_and_asks_for_a_key(function_app: ModuleType) -> None:
+    (function,) = function_app.app.get_functions()
+    trigger = function.get_trigger().get_dict_repr()
+    assert trigger["route"] == "openai/{*path}"
+    assert trigger["authLevel"].value == "function"
+    assert {method.value for method in trigger["methods"]} >= {"GET", "POST", "DELETE"}
+
+
+@pytest.mark.parametrize("prefix", ["/api", ""])
+def test_the_official_sdk_streams_and_calls_through_it_and_the_events_are_the_proxys(
+    sim: HostedSimulator, function_app: ModuleType, tmp_path: Path, prefix: str
+) -> None:
+    told: Any = [{"role": "user", "content": "What does a weir do?"}]
+    said = ""
+    with function_host(function_app) as url, AzureOpenAI(
+        azure_endpoint=url + prefix,
+        api_key="whatever the proxy's callers send",
+        api_version=VERSION,
+        max_retries=0,
+        default_headers={"x-functions-key": "secret-functions-key", "x-simulate": Script(output_tokens=30).text()},
+        default_query={"code": "secret-functions-key"},
+    ) as client:
+        with client.chat.completions.create(model="gpt-4o", messages=told, stream=True) as stream:
+            for chunk in stream:
+                said += (chunk.choices[0].delta.content or "") if chunk.choices else ""
+        whole = client.chat.completions.create(model="gpt-4o", messages=told)
+    streamed, answered = events(tmp_path)
+
+    assert streamed["type"] == "stream_completion"
+    assert streamed["content"] == said != ""
+    assert streamed["prompt"] == told
+    assert answered["type"] == "completion"
+    assert whole.usage is not None
+    for event in (streamed, answered):
+        assert event["usage"]["total_tokens"] == whole.usage.total_tokens
+    assert "secret-functions-key" not in (tmp_path / "events.jsonl").read_text()
+    assert len(sim.calls) == 2
+
+
+def test_the_settings_name_every_variable_of_the_proxy() -> None:
+    values = json.loads((FOLDER / "local.settings.sample.json").read_text())["Values"]
+    proxy = ["AZURE_OPENAI_KEY", "AZURE_OPENAI_API_VERSION", "AZURE_OPENAI_BASE_URL"]
+    proxy += ["AZURE_EVENTHUB_CONN_STR", "AZURE_EVENTHUB_NAME", "PYTHON_ENABLE_INIT_INDEXING"]
+    assert [name for name in proxy if name not in values] == []
