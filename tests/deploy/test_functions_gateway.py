@@ -100,14 +100,17 @@ def test_the_official_sdk_streams_and_calls_through_it_and_the_events_are_the_pr
 ) -> None:
     told: Any = [{"role": "user", "content": "What does a weir do?"}]
     said = ""
-    with function_host(function_app) as url, AzureOpenAI(
-        azure_endpoint=url + prefix,
-        api_key="whatever the proxy's callers send",
-        api_version=VERSION,
-        max_retries=0,
-        default_headers={"x-functions-key": "secret-functions-key", "x-simulate": Script(output_tokens=30).text()},
-        default_query={"code": "secret-functions-key"},
-    ) as client:
+    with (
+        function_host(function_app) as url,
+        AzureOpenAI(
+            azure_endpoint=url + prefix,
+            api_key="whatever the proxy's callers send",
+            api_version=VERSION,
+            max_retries=0,
+            default_headers={"x-functions-key": "secret-functions-key", "x-simulate": Script(output_tokens=30).text()},
+            default_query={"code": "secret-functions-key"},
+        ) as client,
+    ):
         with client.chat.completions.create(model="gpt-4o", messages=told, stream=True) as stream:
             for chunk in stream:
                 said += (chunk.choices[0].delta.content or "") if chunk.choices else ""

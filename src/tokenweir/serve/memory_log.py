@@ -11,6 +11,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from sys import getsizeof
 from typing import NamedTuple
 
 import msgspec
@@ -28,7 +29,8 @@ MEMORY_LIMIT = 64 * 1024 * 1024
 # What one read hands to a sink: as much as a journal's reader does.
 _READ_BYTES = 1024 * 1024
 
-_size_of = msgspec.msgpack.Encoder().encode
+# What a record without its bodies takes in memory, generously.
+_BARE_BYTES = 4096
 
 
 class _Waiting(NamedTuple):
@@ -91,7 +93,7 @@ class MemoryLog:
             return
         if not self.accepts_calls:
             record = msgspec.structs.replace(record, request_body=None, response_body=None)
-        size = len(_size_of(record))
+        size = _BARE_BYTES + getsizeof(record.request_body) + getsizeof(record.response_body)
         with self._lock:
             fits = self._is_open and self._bytes + size <= self._limit
             if fits:
