@@ -1,0 +1,87 @@
+"""The Function App of the gateway in the real Functions runtime, which needs Python 3.13."""
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from support.scripted import Line, scripted
+from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, chunked, frame
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "deploy/azure/functions/gateway"
+CACHE = Path.home() / ".cache/tokenweir-tests/functions-3.13"
+NEEDED = ["azure-functions", "azure-functions-runtime", "azurefunctions-extensions-http-fastapi", str(ROOT)]
+
+
+def python_3_13() -> str | None:
+    """An interpreter that starts; pyenv has names for some that do not."""
+    pyenv = sorted((Path.home() / ".pyenv/versions").glob("3.13.*/bin/python"))
+    for found in [*map(str, pyenv), shutil.which("python3.13")]:
+        if found and subprocess.run([found, "-c", ""], capture_output=True).returncode == 0:
+            return found
+    return None
+
+
+@pytest.fixture(scope="module")
+def interpreter() -> Path:
+    """A Python 3.13 with the runtime and what the gateway needs; made once for this machine."""
+    ready = CACHE / "ready"
+    if not ready.exists():
+        found = python_3_13()
+        if found is None:
+            pytest.skip("SKIPPED LOUDLY: no Python 3.13 here, so the Functions runtime does not run")
+        subprocess.run([found, "-m", "venv", "--clear", str(CACHE)], check=True)
+        installed = subprocess.run([str(CACHE / "bin/python"), "-m", "pip", "install", "-qq", *NEEDED])
+        if installed.returncode != 0:
+            pytest.skip("SKIPPED LOUDLY: the Functions runtime could not be installed")
+        ready.touch()
+    return CACHE / "bin/python"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_runtime_indexes_the_app_and_streams_through_it_chunk_by_chunk(interpreter: Path, tmp_path: Path) -> None:
+    seen = threading.Semaphore(0)
+    heads: list[bytes] = []
+
+    def play(line: Line) -> None:
+        heads.append(line.read_request()[0])
+        line.send(STREAM_HEAD.replace(b"\r\n\r\n", b"\r\nx-ms-region: Sweden Central\r\n\r\n"))
+        for word in ("Water ", "flows "):
+            assert seen.acquire(timeout=20)
+            line.send(chunked(frame(word)))
+        assert seen.acquire(timeout=20)
+        line.send(chunked(USAGE, DONE) + LAST_CHUNK)
+
+    told: list[dict[str, object]] = []
+    body = json.dumps({"model": "gpt-4o", "messages": [], "stream": True})
+    path = "/api/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21&code=secret"
+    with scripted(play) as upstream:
+        variables = {"AZURE_OPENAI_BASE_URL": upstream.url, "AZURE_OPENAI_KEY": "upstream-key"}
+        host = subprocess.Popen(
+            [str(interpreter), str(Path(__file__).with_name("mini_host.py")), str(FOLDER), path, body],
+            cwd=tmp_path,
+            env={**os.environ, **variables, "PYTHONPATH": str(ROOT / "src")},
+            stdout=subprocess.PIPE,
+        )
+        try:
+            assert host.stdout is not None
+            for line in host.stdout:
+                if line.startswith(b"{"):  # the others are the web server's
+                    told.append(json.loads(line))
+                    seen.release()
+        finally:
+            host.kill()
+            host.wait()
+            if host.stdout is not None:
+                host.stdout.close()
+
+    assert told[0] == {"status": 200, "region": "Sweden Central"}
+    assert [piece["piece"] for piece in told[1:3]] == [frame("Water ").decode(), frame("flows ").decode()]
+    assert told[-2:] == [{"whole": True}, {"invocation": 1}]
+    assert b"secret" not in heads[0]
