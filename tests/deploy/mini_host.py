@@ -15,7 +15,6 @@ from typing import Any
 
 import azure_functions_runtime as runtime
 
-
 # The protocol's enums, as far as the runtime compares them with numbers.
 NUMBERS = {"Failure": 0, "Success": 1, "in": 0, "out": 1, "inout": 2}
 
