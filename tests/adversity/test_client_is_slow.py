@@ -69,6 +69,7 @@ def buffered(relay: RelayThread) -> int:
     return client._transport.get_write_buffer_size() if client._transport is not None else 0
 
 
+@on_both_hosts
 def test_a_client_that_does_not_read_holds_its_upstream_back_and_then_gets_every_byte(world: World) -> None:
     flood = Flood()
     relay = world.relay(world.upstream(flood.play))
@@ -77,7 +78,8 @@ def test_a_client_that_does_not_read_holds_its_upstream_back_and_then_gets_every
         wait_until_held_back(relay, flood)
 
         assert flood.pieces < PIECES * 3 / 4
-        assert relay.inside(lambda: buffered(relay)) < 512 * 1024
+        if relay.host == "fast":
+            assert relay.inside(lambda: buffered(relay)) < 512 * 1024
 
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
         assert client.read_head()[0] == 200

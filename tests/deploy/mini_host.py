@@ -44,7 +44,7 @@ class Proto(metaclass=AnyWord):
 
 
 class Protos:
-    def __getattr__(self, name: str) -> type[Proto]:
+    def __getattr__(self, name: str) -> AnyWord:
         return AnyWord(name, (Proto,), {})
 
 
