@@ -261,6 +261,18 @@ async def test_a_key_without_the_right_to_send_is_told(hubs: EventHubsEmulator) 
     assert text.endswith("its policy needs the right Send")
 
 
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [
+        ("com.microsoft:entity-disabled", "is disabled; it is enabled again in the portal"),
+        ("com.microsoft:argument-error", "does not take it (argument-error)"),
+    ],
+)
+async def test_a_hub_that_lets_nobody_in_is_told(hubs: EventHubsEmulator, condition: str, told: str) -> None:
+    hubs.faults.refusal = condition
+    assert (await refusal(sink_to(hubs))) == f"the hub 'llm' of 127.0.0.1:{hubs.port} {told}"
+
+
 async def test_a_right_that_is_taken_away_later_is_told_by_the_send(hubs: EventHubsEmulator) -> None:
     async with opened(sink_to(hubs)) as sink:
         hubs.faults.denied = True

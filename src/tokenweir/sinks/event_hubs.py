@@ -63,7 +63,9 @@ class EventHubsSink:
                 self._partitions = await client.get_partition_ids()
                 self._limit = (await client.create_batch()).max_size_in_bytes - _AROUND_BATCH
         except Exception as error:
-            raise self._as_ours(error) from error
+            ours = self._as_ours(error)
+            # What a hub does not take while nothing is sent yet is no event.
+            raise (Denied(ours.reason) if isinstance(ours, Rejected) else ours) from error
 
     async def send(self, events: Sequence[Event]) -> None:
         lanes: dict[str, list[Event]] = {}

@@ -56,6 +56,8 @@ def place_of(address: str, claim: str, wire: Wire) -> re.Match[str]:
     partitions = wire.namespace.hubs.get(found["hub"], []) if found else []
     if not found or not partitions or found["partition"] not in (None, *(one.id for one in partitions)):
         raise Refused("amqp:not-found", f"The messaging entity '{address}' could not be found.")
+    if wire.namespace.faults.refusal is not None:
+        raise Refused(wire.namespace.faults.refusal, "The link is refused.")
     if wire.namespace.faults.denied or not any(path.lower().startswith(one) for one in wire.granted):
         need = f"'{claim}' claim(s) are required to perform this operation. Resource: '{address}'."
         raise Refused("amqp:unauthorized-access", f"Unauthorized access. {need}")

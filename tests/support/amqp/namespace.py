@@ -29,6 +29,8 @@ class Faults:
     """Drop the connection once a delivery is kept, before it is confirmed."""
     denied: bool = False
     """The token is fine, and lacks the right to send or listen."""
+    refusal: str | None = None
+    """Refuse links to hubs with this condition."""
     refused_tokens: bool = False
     """Every token is refused, also one with a good signature."""
 
