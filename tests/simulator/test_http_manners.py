@@ -178,8 +178,12 @@ def test_ctrl_c_while_it_starts_leaves_nothing_behind(
     before = set(threading.enumerate())
     main = threading.get_ident()
     monkeypatch.setattr(vocabulary, "load", lambda name: signal.pthread_kill(main, signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt), running_simulator():
-        pass
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt), running_simulator():
+            pass
+    finally:
+        signal.signal(signal.SIGINT, usual)
     gc.collect()
     assert [thread.name for thread in set(threading.enumerate()) - before if thread.name == "simulator"] == []
     assert caplog.messages == []

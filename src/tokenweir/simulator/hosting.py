@@ -134,8 +134,8 @@ def running_simulator(settings: SimulatorSettings | None = None) -> Iterator[Hos
     stopped = asyncio.Event()
     holding = _hold(simulator, started, stopped)
     thread = threading.Thread(target=loop.run_until_complete, args=(holding,), name="simulator")
-    thread.start()
     try:
+        thread.start()
         started.result()
         yield HostedSimulator(simulator, loop)
     finally:
