@@ -22,6 +22,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def sigint_is_not_ignored() -> Iterator[None]:
+    """As it is for tests in the background, and for what they start."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
 @contextmanager
 def demo(folder: Path, *arguments: str, **environ: str) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-m", "tokenweir", "demo", *arguments]
