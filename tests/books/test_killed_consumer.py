@@ -12,7 +12,7 @@ import pytest
 
 from support.consumers import ConsumerProcess, intake_config
 from support.engines import PostgresEngine
-from support.kafka import Broker, running_broker
+from support.kafka_broker import Broker, running_broker
 from support.postgres import PostgresServer
 from tokenweir.ledger import Ledger
 from tokenweir.records import CallRecord, new_call_id

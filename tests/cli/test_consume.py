@@ -12,7 +12,7 @@ import pytest
 from support.amqp.emulator import running_event_hubs
 from support.consumers import ConsumerProcess, intake_config
 from support.engines import PostgresEngine
-from support.kafka import running_broker
+from support.kafka_broker import running_broker
 from support.postgres import PostgresServer
 from tokenweir.records import CallRecord, new_call_id
 

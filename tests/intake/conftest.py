@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from support.kafka import Broker, running_broker
+from support.kafka_broker import Broker, running_broker
 from tokenweir.intake import Message
 from tokenweir.records import CallRecord, new_call_id
 

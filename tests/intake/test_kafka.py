@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from support.kafka import Broker
+from support.kafka_broker import Broker
 from support.servers import closed_port
 from tokenweir.intake import Batch, IntakeSettings, Message, Source, SourceDenied, SourceUnavailable, open_source
 from tokenweir.records import Duration

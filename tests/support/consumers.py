@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from .kafka import Broker
+from .kafka_broker import Broker
 
 __all__ = ["ConsumerProcess", "intake_config"]
 

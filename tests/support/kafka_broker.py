@@ -1,12 +1,15 @@
 """A real broker that speaks Kafka (Tansu), as a process of its own, in memory."""
 
+import asyncio
+import itertools
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from support.servers import closed_port
 
@@ -24,6 +27,7 @@ class Broker:
         self._port = port
         self._storage = storage
         self._process: subprocess.Popen[bytes] | None = None
+        self._numbers = itertools.count()
 
     def start(self) -> None:
         url = f"tcp://{self.servers}"
@@ -42,6 +46,30 @@ class Broker:
         if process is not None:
             process.kill()
             process.wait()
+
+    async def new_topic(self, partitions: int = 1) -> str:
+        """A topic that nobody has used before."""
+        name = f"calls-{next(self._numbers)}"
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
+        await admin.start()
+        try:
+            await admin.create_topics([NewTopic(name, partitions, 1)])
+        finally:
+            await admin.close()
+        return name
+
+    async def send(self, topic: str, messages: Iterable[tuple[int, bytes, Mapping[str, str]]]) -> None:
+        """Partition, body and headers of each; all are there when this returns."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.servers, max_request_size=4_000_000)
+        await producer.start()
+        try:
+            sent = []
+            for partition, body, headers in messages:
+                encoded = [(name, value.encode()) for name, value in headers.items()]
+                sent.append(await producer.send(topic, body, partition=partition, headers=encoded))
+            await asyncio.gather(*sent)
+        finally:
+            await producer.stop()
 
     async def messages(self, topic: str, count: int) -> list[Message]:
         """The first so many of a topic, each partition in its order; the test's timeout is the only limit."""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ..errors import ConfigError
+from ..event_hubs import HubAddress
 from .settings import IntakeSettings
 from .variables import secret
 
@@ -47,19 +48,11 @@ def kafka_address(settings: IntakeSettings, environ: Mapping[str, str]) -> Kafka
 
 
 def _event_hub(settings: IntakeSettings, connection_string: str) -> KafkaAddress:
-    parts = [part.partition("=") for part in connection_string.split(";")]
-    fields = {name.strip().lower(): value.strip() for name, _, value in parts}
-    host = fields.get("endpoint", "").partition("://")[2].strip("/")
-    hub = settings.hub or settings.topic or fields.get("entitypath")
-    if not host or not hub:
-        raise ConfigError(
-            f"{settings.connection_string_env} holds no connection string of a hub: it needs Endpoint=sb://… and "
-            "EntityPath=…, or set `hub`"
-        )
-    server = host if ":" in host else f"{host}:{_EVENT_HUBS_PORT}"
-    return KafkaAddress(
-        hub, {"bootstrap_servers": server} | _signed_in(settings, "$ConnectionString", connection_string)
-    )
+    address = HubAddress(connection_string=connection_string, hub=settings.hub or settings.topic)
+    address.check()
+    namespace, hub = address.place()
+    server = {"bootstrap_servers": f"{namespace}:{_EVENT_HUBS_PORT}"}
+    return KafkaAddress(hub, server | _signed_in(settings, "$ConnectionString", connection_string))
 
 
 def _signed_in(settings: IntakeSettings, username: str, password: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ def secret(variable: str | None, setting: str, environ: Mapping[str, str]) -> st
     """What a variable holds that a setting names. `ConfigError`, which repeats nothing of it, if there is none."""
     if variable is None:
         raise ConfigError(f"`{setting}` is missing; it names the environment variable that holds the secret")
-    if not environ.get(variable):
+    value = environ.get(variable, "").strip()
+    if not value:
         raise ConfigError(f"`{setting}` names the environment variable {variable}, which is not set")
-    return environ[variable]
+    return value
