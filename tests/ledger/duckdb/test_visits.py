@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tokenweir.errors import QueryError
+from tokenweir.ledger.duckdb import visits as visits_module
 from tokenweir.ledger.duckdb.visits import KqlVisits, Wanted
 from tokenweir.ledger.limits import Limits
 from tokenweir.ledger.rows import COLUMNS
@@ -100,6 +101,14 @@ def test_only_times_that_are_looked_at_are_copied(
     assert (wanted.since, wanted.until) == (since, until)
 
 
+@pytest.mark.parametrize("rest", ["top 2 by latency_ms", "order by user_agent asc | take 2", "take 1"])
+def test_the_time_is_understood_whatever_is_done_with_the_calls(
+    origin: Origin, ask: Callable[[str], object], rest: str
+) -> None:
+    ask(f"calls | where started_at > datetime(2026-03-02) | {rest}")
+    assert origin.wanted[0].since == at("2026-03-02")
+
+
 def test_two_looks_at_the_calls_copy_what_both_need(origin: Origin, ask: Callable[[str], object]) -> None:
     ask(
         "calls | where started_at > datetime(2026-03-02) | join kind=leftouter "
@@ -159,6 +168,18 @@ def test_more_calls_than_may_be_copied_are_refused_with_a_way_out(origin: Origin
     visits = KqlVisits(origin.copy, Limits(), most_calls=2)
     with pytest.raises(QueryError, match=r"more than 2 calls.*ago\(7d\)"):
         visits.kql("calls | count")
+
+
+def test_calls_that_do_not_fit_into_memory_are_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(visits_module._CONFIG, "memory_limit", "16MB")
+
+    def copy(limits: Limits, wanted: Wanted, most: int, file: BinaryIO) -> int:
+        for number in range(20_000):
+            file.write(f"{number:01000}\n".encode())
+        return 20_000
+
+    with pytest.raises(QueryError, match="need more memory than queries may have; ask for fewer columns"):
+        KqlVisits(copy, Limits()).kql("calls | summarize count() by caller")
 
 
 @pytest.mark.parametrize("table", ["contents", "positions", "migrations"])
