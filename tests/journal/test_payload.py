@@ -8,8 +8,8 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from tokenweir.journal.payload import bare_payload, decode, encode, without_content
-from tokenweir.records import CallRecord
+from tokenweir.journal.payload import bare_payload, decode, encode
+from tokenweir.records import CallRecord, Trace, without_contents
 
 MakeRecord = Callable[..., CallRecord]
 
@@ -59,11 +59,12 @@ def test_a_number_beyond_64_bits_costs_the_raw_usage_and_not_the_record(
 
 
 def test_a_record_is_kept_without_its_bodies(make_record: MakeRecord) -> None:
-    full = make_record(request_body="ask", response_body="answer", caller="team-a", cost=Decimal("0.1"))
-    bare = msgspec.structs.replace(full, request_body=None, response_body=None)
+    contents = {"request_body": "ask", "response_body": "answer", "trace": Trace(["failed"])}
+    full = make_record(**contents, caller="team-a", cost=Decimal("0.1"))
+    bare = msgspec.structs.replace(full, **dict.fromkeys(contents))
     stripped = bare_payload(encode(full))
 
-    assert without_content(full) == bare
+    assert without_contents(full) == bare
     assert stripped is not None
     assert decode(stripped) == bare
 
@@ -71,5 +72,5 @@ def test_a_record_is_kept_without_its_bodies(make_record: MakeRecord) -> None:
 def test_a_record_that_has_no_bodies_stays_as_it_is(make_record: MakeRecord) -> None:
     record = make_record()
 
-    assert without_content(record) is record
+    assert without_contents(record) is record
     assert bare_payload(encode(record)) is None

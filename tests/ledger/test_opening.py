@@ -21,9 +21,9 @@ def columns(ledger: Ledger, table: str) -> set[str]:
 
 def test_every_field_of_a_record_has_its_column(ledger: Ledger) -> None:
     fields = set(CallRecord.__struct_fields__)
-    bodies = {"request_body", "response_body"}
-    assert columns(ledger, "calls") == fields - bodies
-    assert columns(ledger, "contents") == bodies | {"call_id"}
+    contents = {"request_body", "response_body", "trace"}
+    assert columns(ledger, "calls") == fields - contents
+    assert columns(ledger, "contents") == contents | {"call_id"}
 
 
 @pytest.mark.parametrize("url", ["mysql://host/db", "ledger.duckdb", "duckdb:", "", "postgresql:db", "None"])
@@ -53,8 +53,8 @@ def test_only_a_file_is_a_file() -> None:
     assert ledger_file("none") is None
 
 
-# Every engine has the same two.
-@pytest.mark.parametrize("number", range(2))
+# Every engine has the same three.
+@pytest.mark.parametrize("number", range(3))
 def test_a_ledger_of_an_older_program_is_brought_up_to_date(engine: Engine, number: int) -> None:
     with engine.connect_alone() as old:
         old.execute(MAKE_MIGRATIONS)
@@ -72,7 +72,7 @@ def test_a_ledger_of_an_older_program_is_brought_up_to_date(engine: Engine, numb
 
 
 def test_all_migrations_are_tried(engine: Engine) -> None:
-    assert len(engine.migrations) == 2
+    assert len(engine.migrations) == 3
 
 
 def test_a_ledger_of_a_newer_program_is_refused_and_can_still_be_used_by_it(engine: Engine) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from support.engines import ENGINES, DuckDBEngine, Engine, PostgresEngine
 from tokenweir.ledger import Ledger, LedgerError, open_ledger
-from tokenweir.records import CallRecord, Outcome, UsageSource, new_call_id
+from tokenweir.records import CallRecord, Outcome, Trace, TraceReason, UsageSource, new_call_id
 
 MakeCall = Callable[..., CallRecord]
 
@@ -39,6 +39,14 @@ SOMETHING_FOR = {
     dict[str, str]: st.dictionaries(st.text(), st.text(), max_size=3),
     dict[str, Any]: st.dictionaries(st.text(), json, max_size=3),
     list[str]: st.lists(st.text(), max_size=3),
+    Trace: st.builds(
+        Trace,
+        reasons=st.lists(st.sampled_from(get_args(TraceReason)), max_size=3),
+        request_headers=st.lists(st.tuples(st.text(), st.text()), max_size=3),
+        body_ms=st.none() | finite,
+        arrivals=st.lists(st.tuples(finite, int64), max_size=3),
+        arrivals_left_out=int64,
+    ),
 }
 
 

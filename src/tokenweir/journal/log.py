@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Self
 
 from ..errors import JournalError, JournalUnavailable
-from ..records import CallRecord, Clock
+from ..records import CallRecord, Clock, without_contents
 from .committer import Committer
 from .directory import WriterLock, unusable
-from .payload import encode, without_content
+from .payload import encode
 from .segment import frame, new_marker
 from .segment_file import cut_torn_tail
 from .settings import JournalSettings
@@ -171,7 +171,7 @@ class Journal:
             # the room of those that were let in. Counted, and seen as a gap in seq.
             self._records_lost += 1
             return None
-        bare = without_content(record)
+        bare = without_contents(record)
         if bare is not record:
             whole = frame(encode(bare), self._marker)
         if not committer.is_open or self._waiting_bytes + len(whole) > WAITING_LIMIT:

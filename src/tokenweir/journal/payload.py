@@ -5,13 +5,11 @@ from typing import Any
 
 import msgspec
 
-from ..records import CallRecord
+from ..records import CONTENTS, CallRecord
 
-__all__ = ["bare_payload", "decode", "encode", "without_content"]
+__all__ = ["bare_payload", "decode", "encode"]
 
 logger = logging.getLogger(__name__)
-
-_BODIES = ("request_body", "response_body")
 
 _encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(CallRecord).decode
@@ -29,17 +27,10 @@ def encode(record: CallRecord) -> bytes:
         return _encode(_encodable(record))
 
 
-def without_content(record: CallRecord) -> CallRecord:
-    """The record without its bodies; the very same object if it has none."""
-    if record.request_body is None and record.response_body is None:
-        return record
-    return msgspec.structs.replace(record, request_body=None, response_body=None)
-
-
 def bare_payload(payload: bytes) -> bytes | None:
-    """The record without its bodies, None if it has none."""
+    """The record without its contents, None if it has none."""
     fields: dict[str, Any] = msgspec.msgpack.decode(payload)
-    bare = {name: value for name, value in fields.items() if name not in _BODIES}
+    bare = {name: value for name, value in fields.items() if name not in CONTENTS}
     return _encode(bare) if len(bare) < len(fields) else None
 
 

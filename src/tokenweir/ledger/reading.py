@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
+from ..records import CONTENTS
 from .grouping import usage_row, usage_statement
 from .moments import as_utc
 from .rows import COLUMNS, as_record_fields
@@ -53,11 +54,11 @@ class Reading(ABC):
 
     def call(self, call_id: str) -> dict[str, Any] | None:
         rows = self._read(
-            f"SELECT {_CALL_COLUMNS}, request_body, response_body "
+            f"SELECT {_CALL_COLUMNS}, {', '.join(CONTENTS)} "
             f"FROM calls LEFT JOIN contents ON contents.call_id = calls.call_id WHERE calls.call_id = {self._mark}",
             [call_id],
         )
-        return as_record_fields([*COLUMNS, "request_body", "response_body"], rows[0]) if rows else None
+        return as_record_fields([*COLUMNS, *CONTENTS], rows[0]) if rows else None
 
     def usage(
         self, by: Sequence[str], since: datetime | None = None, until: datetime | None = None

@@ -11,14 +11,24 @@ from typing import Any
 
 import msgspec
 
-from ..records import CallRecord
+from ..records import CONTENTS, CallRecord, without_contents
 
-__all__ = ["COLUMNS", "DEFAULTS", "as_json", "as_record_fields", "has_content", "json_encoder", "plain_money"]
+__all__ = [
+    "COLUMNS",
+    "CONTENT_COLUMNS",
+    "DEFAULTS",
+    "as_json",
+    "as_record_fields",
+    "contents_of",
+    "json_encoder",
+    "plain_money",
+]
 
-_BODIES = ("request_body", "response_body")
-_FIELDS = {field.name: field for field in msgspec.structs.fields(CallRecord) if field.name not in _BODIES}
+_FIELDS = {field.name: field for field in msgspec.structs.fields(CallRecord) if field.name not in CONTENTS}
 COLUMNS = list(_FIELDS)
-"""The columns of ``calls``: every field of a record but the bodies."""
+"""The columns of ``calls``: every field of a record but its contents."""
+CONTENT_COLUMNS = ["call_id", *CONTENTS]
+"""The columns of ``contents``."""
 
 json_encoder = msgspec.json.Encoder()
 
@@ -34,16 +44,15 @@ DEFAULTS = {name: text for name, field in _FIELDS.items() if (text := _default(f
 """What stands in a column where the record says nothing, as text: a record leaves out what has its default."""
 
 
-def has_content(record: CallRecord) -> bool:
-    """Whether there are bodies to be kept."""
-    return record.request_body is not None or record.response_body is not None
-
-
 def as_json(record: CallRecord) -> str:
-    """The record as an engine takes it apart, which is without its bodies."""
-    if has_content(record):
-        record = msgspec.structs.replace(record, request_body=None, response_body=None)
-    return json_encoder.encode(record).decode()
+    """The record as an engine takes it apart, which is without its contents."""
+    return json_encoder.encode(without_contents(record)).decode()
+
+
+def contents_of(record: CallRecord) -> tuple[str | None, ...]:
+    """The row of ``contents``, all of it text."""
+    trace = None if record.trace is None else json_encoder.encode(record.trace).decode()
+    return record.call_id, record.request_body, record.response_body, trace
 
 
 def as_record_fields(names: Iterable[str], row: Iterable[Any]) -> dict[str, Any]:
@@ -70,4 +79,5 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "tags": msgspec.json.decode,
     "usage": msgspec.json.decode,
     "finish_reasons": msgspec.json.decode,
+    "trace": msgspec.json.decode,
 }

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from .trace import Trace
 from .usage import UsageSource
 
-__all__ = ["CallRecord", "Outcome"]
+__all__ = ["CONTENTS", "CallRecord", "Outcome", "has_contents", "without_contents"]
 
 Outcome = Literal[
     "completed",
@@ -110,6 +111,22 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     # how to find it elsewhere
     traceparent: str | None = None
 
-    # bodies, only where ``journal.content = "full"``
+    # contents, which are large and seldom there: bodies only where ``journal.content = "full"``
     request_body: str | None = None
     response_body: str | None = None
+    trace: Trace | None = None
+
+
+CONTENTS = ("request_body", "response_body", "trace")
+"""The fields that stand apart wherever records are kept, so that reports never read past them."""
+
+
+def has_contents(record: CallRecord) -> bool:
+    return record.request_body is not None or record.response_body is not None or record.trace is not None
+
+
+def without_contents(record: CallRecord) -> CallRecord:
+    """The record without its contents; the very same object if it has none."""
+    if not has_contents(record):
+        return record
+    return msgspec.structs.replace(record, request_body=None, response_body=None, trace=None)

@@ -14,10 +14,8 @@ from collections.abc import Callable, Sequence
 from sys import getsizeof
 from typing import NamedTuple
 
-import msgspec
-
 from ..errors import JournalError
-from ..records import CallRecord
+from ..records import CallRecord, without_contents
 
 __all__ = ["MemoryLog", "MemorySource"]
 
@@ -29,8 +27,9 @@ MEMORY_LIMIT = 64 * 1024 * 1024
 # What one read hands to a sink: as much as a journal's reader does.
 _READ_BYTES = 1024 * 1024
 
-# What a record without its bodies takes in memory, generously.
+# What a record without its contents takes in memory, generously; and what each arrival in a trace does.
 _BARE_BYTES = 4096
+_ARRIVAL_BYTES = 160
 
 
 class _Waiting(NamedTuple):
@@ -92,8 +91,8 @@ class MemoryLog:
         if not self.sources:
             return
         if not self.accepts_calls:
-            record = msgspec.structs.replace(record, request_body=None, response_body=None)
-        size = _BARE_BYTES + getsizeof(record.request_body) + getsizeof(record.response_body)
+            record = without_contents(record)
+        size = _size_of(record)
         with self._lock:
             fits = self._is_open and self._bytes + size <= self._limit
             if fits:
@@ -128,3 +127,8 @@ class MemoryLog:
             while self._gone < done:
                 self._bytes -= self._waiting.popleft().size
                 self._gone += 1
+
+
+def _size_of(record: CallRecord) -> int:
+    size = _BARE_BYTES + getsizeof(record.request_body) + getsizeof(record.response_body)
+    return size if record.trace is None else size + _BARE_BYTES + _ARRIVAL_BYTES * len(record.trace.arrivals)

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import msgspec
 
-from ..records import CallRecord
+from ..records import CallRecord, without_contents
 from .base import Rejected
 from .event import Event
 from .settings import SinkSettings
@@ -43,7 +43,7 @@ def fit(record: CallRecord, settings: SinkSettings, limit: int) -> list[Event]:
         return [whole]
     if settings.on_too_large == "split":
         return mould.parts(whole, data, limit)
-    bare = msgspec.structs.replace(record, request_body=None, response_body=None)
+    bare = without_contents(record)
     shed = mould.event(_encode(SHAPES[settings.shape](bare) | {"bodies_shed": True}))
     if shed.size <= limit:
         return [shed]

@@ -6,11 +6,11 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from ...records import CallRecord
+from ...records import CallRecord, has_contents
 from ..base import Table
 from ..limits import Limits
 from ..reading import Reading
-from ..rows import COLUMNS, DEFAULTS, as_json, has_content, json_encoder
+from ..rows import COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of, json_encoder
 from .file import DuckDBFile
 from .sandbox import Sandbox
 
@@ -20,7 +20,10 @@ _COLUMN_TYPES = "SELECT column_name, data_type FROM duckdb_columns() WHERE table
 # Ids ascend with time, so their bounds spare the engine all but the newest row groups: with ten million calls that
 # is nine milliseconds instead of eight hundred for a batch of thousands.
 _KNOWN = "SELECT call_id FROM calls WHERE call_id BETWEEN $2 AND $3 AND call_id IN (SELECT unnest($1))"
-_INSERT_CONTENTS = "INSERT INTO contents SELECT unnest($1), unnest($2::VARCHAR[]), unnest($3::VARCHAR[])"
+_INSERT_CONTENTS = (
+    f"INSERT INTO contents ({', '.join(CONTENT_COLUMNS)}) "
+    f"SELECT {', '.join(f'unnest(${number}::VARCHAR[])' for number in range(1, len(CONTENT_COLUMNS) + 1))}"
+)
 _SET_POSITION = "INSERT OR REPLACE INTO positions VALUES (?, ?)"
 
 
@@ -46,9 +49,8 @@ class DuckDBLedger(Reading):
             fresh = [record for call_id, record in batch.items() if call_id not in known]
             if fresh:
                 cursor.execute(self._insert_calls, [[as_json(record) for record in fresh]])
-            if kept := [record for record in fresh if has_content(record)]:
-                bodies = [(record.call_id, record.request_body, record.response_body) for record in kept]
-                cursor.execute(_INSERT_CONTENTS, [list(column) for column in zip(*bodies, strict=True)])
+            if kept := [contents_of(record) for record in fresh if has_contents(record)]:
+                cursor.execute(_INSERT_CONTENTS, [list(column) for column in zip(*kept, strict=True)])
             if position is not None:
                 cursor.execute(_SET_POSITION, [source, position])
             cursor.commit()

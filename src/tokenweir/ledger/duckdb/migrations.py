@@ -49,7 +49,11 @@ def _as_object(properties: Iterable[tuple[str, str]]) -> str:
     return "{" + ", ".join(f"'{name}': {what}" for name, what in properties) + "}::JSON"
 
 
-MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [_1_calls_and_positions, _2_custom_events]
+def _3_traces(connection: DuckDBPyConnection) -> None:
+    connection.execute("ALTER TABLE contents ADD COLUMN trace VARCHAR")
+
+
+MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [_1_calls_and_positions, _2_custom_events, _3_traces]
 
 
 def migrate(connection: DuckDBPyConnection) -> None:

@@ -56,7 +56,11 @@ def _as_object(properties: Iterable[tuple[str, str]]) -> str:
     return "json_build_object(" + ", ".join(f"'{name}', {what}" for name, what in properties) + ")"
 
 
-MIGRATIONS: Final[list[Callable[[Connection], None]]] = [_1_calls_and_positions, _2_custom_events]
+def _3_traces(connection: Connection) -> None:
+    connection.execute("ALTER TABLE contents ADD COLUMN trace text")
+
+
+MIGRATIONS: Final[list[Callable[[Connection], None]]] = [_1_calls_and_positions, _2_custom_events, _3_traces]
 
 
 def migrate(connection: Connection) -> None:
