@@ -22,7 +22,7 @@ from tokenweir.config.places import Origins
 from tokenweir.deployments import DeploymentSettings
 from tokenweir.gateway import ServerSettings
 from tokenweir.journal import Journal, JournalReader, JournalSettings
-from tokenweir.policy import CallerSettings, hash_key
+from tokenweir.policy import CallerSettings, TracingSettings, hash_key
 from tokenweir.records import CallRecord
 from tokenweir.serve.hosted import HostedGateway
 from tokenweir.serve.relay import RelayProcess
@@ -140,6 +140,7 @@ def running_relay(
     upstream_settings: dict[str, Any] | None = None,
     deployments: list[DeploymentSettings] | None = None,
     callers: list[CallerSettings] | None = None,
+    tracing: dict[str, Any] | None = None,
     config_path: Path | None = None,
     host: Host = "fast",
 ) -> Iterator[RelayThread]:
@@ -157,6 +158,7 @@ def running_relay(
         journal=msgspec.structs.replace(JournalSettings(directory=str(folder / "journal")), **(journal or {})),
         upstreams=upstream,
         deployments=deployments or [],
+        tracing=msgspec.structs.replace(TracingSettings(), **(tracing or {})),
         callers=callers if callers is not None else [CallerSettings("team-a", hash_key(KEY), {"cost_centre": "4711"})],
     )
     listener = socket.create_server(("127.0.0.1", 0))

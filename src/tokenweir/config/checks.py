@@ -23,6 +23,8 @@ from .upstream_checks import any_upstream, credentials, endpoints, targets, upst
 
 __all__ = ["check"]
 
+# Of hex digits, half of what its signatures have.
+_SHORTEST_SECRET = 32
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -92,6 +94,16 @@ def _amounts(config: Config, environ: Mapping[str, str]) -> Found:
     yield from too_small(("journal",), config.journal, "segment_size")
 
 
+def _tracing(config: Config, environ: Mapping[str, str]) -> Found:
+    tracing = config.tracing
+    if not 0 <= tracing.sample <= 1:
+        yield ("tracing", "sample"), f"is {tracing.sample:g}; give a share from 0 to 1, like 0.01"
+    if tracing.secret is not None and len(tracing.secret) < _SHORTEST_SECRET:
+        yield ("tracing", "secret"), "is too short to be one; give a long random text, or leave it out"
+    if not tracing.api.strip():
+        yield ("tracing", "api"), "is empty; give the name that `apiId` ends with"
+
+
 def _distinct_names(config: Config, environ: Mapping[str, str]) -> Found:
     for table in LISTS:
         for name, count in Counter(item.name for item in getattr(config, table)).items():
@@ -149,6 +161,7 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Found], tuple[str, ...
     (_admin_port, ("server",)),
     (_certificate, ("server",)),
     (_amounts, ()),
+    (_tracing, ("tracing",)),
     (any_upstream, ("upstreams",)),
     (_distinct_names, ()),
     (endpoints, ()),

@@ -9,7 +9,7 @@ from ..gateway.settings import ServerSettings
 from ..intake.settings import IntakeSettings
 from ..journal.settings import JournalSettings
 from ..ledger.settings import LedgerSettings
-from ..policy.settings import CallerSettings
+from ..policy.settings import CallerSettings, TracingSettings
 from ..sinks.settings import SinkSettings
 from ..upstream.settings import UpstreamSettings
 from .places import Origins
@@ -28,6 +28,7 @@ class Config(msgspec.Struct, frozen=True):
     callers: list[CallerSettings] = []
     sinks: list[SinkSettings] = []
     intake: IntakeSettings = IntakeSettings()
+    tracing: TracingSettings = TracingSettings()
 
 
 class Loaded(msgspec.Struct, frozen=True):

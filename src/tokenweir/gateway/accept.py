@@ -45,6 +45,7 @@ def address_of(head: RequestHead) -> Address:
         route.is_metered or not head.has_body or content_type.startswith(b"application/json"),
         fields[b"user-agent"].decode("ascii") if b"user-agent" in fields else None,
         fields[b"traceparent"].decode("ascii") if b"traceparent" in fields else None,
+        fields.get(b"apim-debug-authorization"),
     )
 
 

@@ -46,11 +46,13 @@ def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes
     """The head for one target, up to its length.
 
     Header lines travel as they came. Replaced are the address, the key and the framing. A metered call
-    asks for ``identity``: what is compressed cannot be metered as it passes.
+    asks for ``identity``: what is compressed cannot be metered as it passes. A debug token of ours has done its
+    work; another one may be meant for an API Management behind us.
     """
     head, address, settings = request.head, request.address, upstream.settings
     target_path = request_target(settings, upstream.endpoint.base, address.route, target.deployment, address.query)
-    lines = [b"%b %b HTTP/1.1" % (head.method, target_path), b"host: " + upstream.endpoint.authority, *head.kept]
+    kept = head.kept if request.debug is None else [line for line in head.kept if not _DEBUG_TOKEN.match(line)]
+    lines = [b"%b %b HTTP/1.1" % (head.method, target_path), b"host: " + upstream.endpoint.authority, *kept]
     signature = upstream.credential.line
     if signature is not None:
         lines.append(signature)
@@ -66,6 +68,7 @@ def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes
     return b"\r\n".join(lines)
 
 
+_DEBUG_TOKEN = re.compile(rb"apim-debug-authorization:", re.IGNORECASE)
 _VISIBLE = re.compile(rb"[!-~]+")
 _CALLER_KEYS = (b"api-key", b"authorization", b"ocp-apim-subscription-key")
 

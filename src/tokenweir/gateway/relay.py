@@ -16,6 +16,7 @@ from .client import ClientConnection
 from .familiar import Familiar
 from .request import Ending, Request
 from .settings import ServerSettings
+from .tracing import Tracing
 from .walk import Walk
 
 __all__ = ["Log", "Relay"]
@@ -49,6 +50,7 @@ class Relay:
         settings: ServerSettings,
         journal: Log,
         clock: Clock,
+        tracing: Tracing,
         *,
         is_strict: bool,
         keeps_content: bool,
@@ -57,6 +59,7 @@ class Relay:
         self.settings = settings
         self.journal = journal
         self.clock = clock
+        self.tracing = tracing
         self.is_strict = is_strict
         self.keeps_content = keeps_content
         self.is_stopping = False

@@ -8,7 +8,7 @@ import msgspec
 
 from ..deployments import Target
 from ..metering import Reading
-from ..policy import Identity
+from ..policy import DebugToken, Identity
 from ..records import Outcome, Route
 from ..wire import RequestHead
 
@@ -29,6 +29,7 @@ class Address(msgspec.Struct, frozen=True, gc=False):
     """Whether the body is held until whole: it has to be read, and can be sent again."""
     user_agent: str | None = None
     traceparent: str | None = None
+    debug_token: bytes | None = None
 
 
 class Request(msgspec.Struct, gc=False):
@@ -40,6 +41,8 @@ class Request(msgspec.Struct, gc=False):
     started_at: datetime
     received_at: float
 
+    debug: DebugToken | None = None
+    """One of ours that came with it, valid or not."""
     body: bytes = b""
     model: str | None = None
     stream: bool = False

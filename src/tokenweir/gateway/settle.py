@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from ..deployments import Target
 from ..metering import NO_READING, Reading
 from ..policy import Identity
-from ..records import CallRecord, Usage
+from ..records import CallRecord, Trace, Usage
 from ..upstream import Upstream
 from ..wire import Fields, ResponseHead
 from .request import Address, Admission, Ending, Request
@@ -110,6 +110,7 @@ def record_of(
     bytes_in: int,
     bytes_out: int,
     keeps_content: bool,
+    trace: Trace | None,
 ) -> CallRecord:
     """The record of one call, complete. Durations are whole microseconds, written in milliseconds."""
     reading = ending.reading or NO_READING
@@ -161,6 +162,7 @@ def record_of(
         bytes_out=bytes_out,
         request_body=_content(request.body) if keeps_content else None,
         response_body=reading.content if keeps_content else None,
+        trace=trace,
     )
 
 

@@ -24,7 +24,7 @@ from ..errors import (
     UpstreamTimeout,
 )
 from ..metering import meter_for
-from ..records import Outcome, Route, Usage, new_call_id
+from ..records import Outcome, Route, Trace, TraceReason, Usage, new_call_id
 from ..upstream import Upstream, UpstreamConnection
 from ..wire import RequestHead, ResponseHead, UsageStripper, status_line
 from .accept import read_body, unreadable_head
@@ -42,6 +42,7 @@ from .familiar import Familiar
 from .forward import Collector, Forwarder
 from .request import Address, Admission, Candidates, Client, Ending, Nobody, Request
 from .settle import Timings, ends_whole, needs_estimate, record_of
+from .tracing import Attempt, NotingForwarder, TracingNotes, answer_line, trace_of
 from .upload import Upload
 
 if TYPE_CHECKING:
@@ -83,6 +84,11 @@ class Walk:
     _asks_as_it_came = False
     """Whether the target has just refused ``stream_options`` that the client had not sent."""
     _is_repeated = False
+    _opened: tuple[float, float] | None = None
+    """When a new connection was asked for, and when it stood."""
+    # for the trace
+    _notes: TracingNotes | None = None
+    _earlier: list[Attempt] | None = None
     # for the answer
     _answer: ResponseHead | None = None
     _forwarder: Forwarder | None = None
@@ -132,12 +138,15 @@ class Walk:
         try:
             address = familiar.address(head)
             request = self._request = Request(new_call_id(), head, address, relay.clock.now(), self._timings.received)
+            if address.debug_token is not None or relay.tracing.sample:
+                self._notes = relay.tracing.begin(request)
             self._admission = familiar.admission(request, relay.keyring)
             admit(journal_accepts=relay.journal.accepts_calls, stopping=relay.is_stopping)
             if head.content_length is not None and head.content_length > self._most_body:
                 raise self._too_large()
             if not address.is_buffered:
                 self._upload = Upload(self._client, chunked=head.content_length is None)
+                self._timings.since = self._timings.received
                 self._choose()
         except Refusal as refusal:
             self.refuse(refusal, head)
@@ -241,6 +250,7 @@ class Walk:
 
     def _repeat(self, upstream: Upstream) -> None:
         """Once more to the same target, on a connection that nobody has used."""
+        self._note_attempt(UpstreamBroken.code, None)
         self._timings.since = self._relay.clock.monotonic()
         self._is_repeated = True
         self._connect(upstream)
@@ -257,6 +267,7 @@ class Walk:
 
     async def _open(self, upstream: Upstream) -> None:
         began = self._relay.clock.monotonic()
+        self._opened = began, 0.0
         connection = None
         try:
             if not upstream.credential.is_ready:
@@ -270,7 +281,9 @@ class Walk:
             self._attempt_failed(refusal)
             return
         self._connecting = None
-        self._timings.since += self._relay.clock.monotonic() - began
+        stood = self._relay.clock.monotonic()
+        self._opened = began, stood
+        self._timings.since += stood - began
         self._send(connection, upstream)
 
     def _send(self, connection: UpstreamConnection, upstream: Upstream) -> None:
@@ -297,6 +310,7 @@ class Walk:
         if self._ending is not None:
             return
         if self._candidates is not None and self._candidates.has_more and self._can_repeat:
+            self._note_attempt(refusal.code, None)
             self._try_another()
         else:
             self._answer_refusal(refusal)
@@ -311,6 +325,8 @@ class Walk:
         connection, upstream, candidates = self._connection, self._upstream, self._candidates
         if connection is None or upstream is None or candidates is None:
             return
+        if self._notes is not None:
+            self._notes.answered = self._relay.clock.monotonic()
         verdict = verdict_on(head, injected=self._injected, has_more=candidates.has_more, can_repeat=self._can_repeat)
         if verdict == "pass on":
             if self._asks_as_it_came and head.status < 400:
@@ -319,6 +335,7 @@ class Walk:
         elif verdict == "try the next":
             self._connection = None
             upstream.pool.drain(connection)
+            self._note_attempt(None, head)
             self._try_another()
         else:
             connection.receiver = Collector(
@@ -362,6 +379,7 @@ class Walk:
             return
         if refuses_stream_options(body):
             self._connection = None
+            self._note_attempt(None, head)
             self._asks_as_it_came = True
             self._timings.since = self._relay.clock.monotonic()
             self._connect(upstream)
@@ -386,7 +404,8 @@ class Walk:
             keep_content=relay.keeps_content,
             monotonic=relay.clock.monotonic,
         )
-        forwarder = self._forwarder = Forwarder(
+        notes = self._notes
+        forwarder = self._forwarder = (Forwarder if notes is None else NotingForwarder)(
             self,
             self._client,
             connection,
@@ -395,11 +414,15 @@ class Walk:
             relay.clock,
             holds_end=relay.is_strict,
         )
+        if isinstance(forwarder, NotingForwarder) and notes is not None:
+            forwarder.notes = notes
         lines = b"%b\r\nx-ms-stream: %b\r\nx-tokenweir-call-id: %b" % (
             head.lines,
             b"True" if request.stream else b"False",
             request.call_id.encode("ascii"),
         )
+        if request.debug is not None:
+            lines += answer_line(request.debug, request.call_id.encode("ascii"))
         forwarder.start(head, lines, is_head_request=request.head.method == b"HEAD")
         return forwarder
 
@@ -562,6 +585,7 @@ class Walk:
         request, body = self._request, refusal.body()
         call_id = request.call_id.encode("ascii")
         lines = b"\r\ncontent-type: application/json\r\nx-tokenweir-call-id: " + call_id
+        lines += answer_line(request.debug, call_id)
         if refusal.status == 503:
             lines += b"\r\nretry-after: 1"
         has_body = request.head.method != b"HEAD"
@@ -579,6 +603,7 @@ class Walk:
         request, target, upstream = self._request, self._target, self._upstream
         if not self._attempts:
             target = upstream = None
+        reasons = relay.tracing.reasons(ending, self._timings, self._notes)
         record = record_of(
             self._familiar.record(
                 request.address, self._admission, target, upstream, relay.journal.replica, self._client_address
@@ -594,6 +619,7 @@ class Walk:
             bytes_in=self._bytes_in,
             bytes_out=forwarder.received if forwarder is not None else 0,
             keeps_content=relay.keeps_content,
+            trace=self._trace(reasons, ending) if reasons else None,
         )
         try:
             relay.journal.append(record, self._durable if self._waits_for_disk else None)
@@ -601,6 +627,31 @@ class Walk:
             self._give_up_on_disk()
         self._is_settled = True
         self._part()
+
+    # --- the trace ---
+
+    def _note_attempt(self, error: str | None, answer: ResponseHead | None) -> None:
+        """Another request follows this one. Few calls come here."""
+        answered = self._relay.clock.monotonic() if answer is not None else 0.0
+        self._earlier = [*(self._earlier or ()), *self._latest_attempt(error, answer, answered)]
+        self._opened = None
+
+    def _latest_attempt(self, error: str | None, answer: ResponseHead | None, answered: float) -> list[Attempt]:
+        target, sent = self._target, self._timings.sent
+        if target is None:
+            return []
+        began, connected = self._opened or (self._timings.since, 0.0)
+        sent = sent if sent >= began else 0.0
+        status, lines = (answer.status, answer.lines) if answer is not None else (None, b"")
+        return [Attempt(target, began, connected, sent, answered, status, error, lines)]
+
+    def _trace(self, reasons: list[TraceReason], ending: Ending) -> Trace:
+        answer, notes = self._answer, self._notes
+        error = ending.error_code if answer is None else None
+        latest = self._latest_attempt(error, answer, notes.answered if notes is not None else 0.0)
+        attempts = [*(self._earlier or ()), *latest]
+        body_whole = attempts[0].began if attempts else self._timings.since
+        return trace_of(reasons, self._request, self._candidates, attempts, body_whole, notes)
 
     def _durable(self) -> None:
         if self._waits_for_disk:

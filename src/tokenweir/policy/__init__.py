@@ -1,15 +1,19 @@
 """Who may do what: keys and the identities behind them. Pure decisions."""
 
+from .debug_tokens import DebugToken, DebugTokens
 from .keyring import ANONYMOUS, Identity, Keyring
 from .keys_file import StoredKey, add_key, hash_key, read_keys, revoke_key
-from .settings import CallerSettings
+from .settings import CallerSettings, TracingSettings
 
 __all__ = [
     "ANONYMOUS",
     "CallerSettings",
+    "DebugToken",
+    "DebugTokens",
     "Identity",
     "Keyring",
     "StoredKey",
+    "TracingSettings",
     "add_key",
     "hash_key",
     "read_keys",

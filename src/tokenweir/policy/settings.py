@@ -1,10 +1,12 @@
-"""What is known about one caller."""
+"""What is known about one caller, and which calls are traced."""
 
 from typing import Literal
 
 import msgspec
 
-__all__ = ["CallerSettings"]
+from ..records import Duration
+
+__all__ = ["CallerSettings", "TracingSettings"]
 
 
 class CallerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,3 +20,20 @@ class CallerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Written into each record of the caller, to group by: ``{ cost_centre = "4711" }``."""
     on_client_gone: Literal["cancel", "drain"] | None = None
     """As in ``[server]``, for calls of this caller."""
+
+
+class TracingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ``[tracing]`` table. Whoever has a debug token is traced whatever stands here."""
+
+    failed: bool = True
+    """Trace every call that did not end well: refused, an error status, broken off, left, timed out."""
+    slow_first_byte: Duration = Duration(10)
+    """Trace every call whose answer began later than that."""
+    slow_call: Duration = Duration(120)
+    """Trace every call that took longer than that."""
+    sample: float = 0.0
+    """The share of all other calls that is traced, from 0 to 1."""
+    api: str = "openai"
+    """The name of this gateway's API, as the last part of the ``apiId`` for which debug tokens are asked."""
+    secret: str | None = None
+    """Signs debug tokens; the same wherever they are to be accepted. Default: a new one with each start."""

@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import resource
+import secrets
 import signal
 import socket
 import ssl
@@ -19,7 +20,7 @@ import uvloop
 from ..config import Config, is_loopback, load, parse_address
 from ..deployments import Catalogue
 from ..errors import ConfigError, TokenweirError
-from ..gateway import SWEEP_SECONDS, Log, Relay, ServerSettings
+from ..gateway import SWEEP_SECONDS, Log, Relay, ServerSettings, Tracing
 from ..journal import Journal
 from ..policy import Keyring, read_keys
 from ..records import Clock, SystemClock
@@ -28,12 +29,12 @@ from ..vocabulary import ENCODINGS, load as load_vocabulary
 from .logs import configure_logging
 from .starting import one_line_for_errors
 
-__all__ = ["ProcessLog", "RelayProcess", "relay_main"]
+__all__ = ["ONLY_AT_START", "ProcessLog", "RelayProcess", "relay_main", "with_debug_secret"]
 
 _log = logging.getLogger(__name__)
 
 # What a running relay keeps: its sockets, its journal, and what was made with its settings.
-_ONLY_AT_START = ("server", "journal", "ledger")
+ONLY_AT_START = ("server", "journal", "ledger", "tracing")
 
 # Connections that the kernel may queue while a relay restarts or the loop is busy.
 _BACKLOG = 4096
@@ -78,6 +79,8 @@ class RelayProcess:
             config.server,
             self.journal,
             clock,
+            # A secret that nobody else knows: no debug token can be issued.
+            Tracing(config.tracing, config.tracing.secret or secrets.token_hex(), clock),
             is_strict=config.journal.durability == "strict",
             keeps_content=config.journal.content == "full",
         )
@@ -97,16 +100,16 @@ class RelayProcess:
     def reload(self) -> None:
         """Takes callers, deployments and upstreams anew; no stream notices. What is wrong changes nothing."""
         try:
-            config = load(self._config_path, os.environ).config
+            config = with_debug_secret(load(self._config_path, os.environ).config, self._config.tracing.secret)
             self.relay.configure(*self._parts(config))
         except TokenweirError as error:
             _log.error("the configuration was not reloaded, the old one stays: %s", error)
             return
-        for table in _ONLY_AT_START:
+        for table in ONLY_AT_START:
             if getattr(config, table) != getattr(self._config, table):
                 _log.warning("[%s] has changed; that takes effect with the next start, not with a reload", table)
         self._config = msgspec.structs.replace(
-            config, **{table: getattr(self._config, table) for table in _ONLY_AT_START}
+            config, **{table: getattr(self._config, table) for table in ONLY_AT_START}
         )
         _log.info("configuration reloaded: %r, %r", self.relay.keyring, self.relay.catalogue)
 
@@ -168,6 +171,14 @@ class RelayProcess:
             open_connections=len(self.relay.clients),
         )
         self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+
+def with_debug_secret(config: Config, secret: str | None) -> Config:
+    """The configuration with ``secret`` where it names none to sign debug tokens with: what the books issue, the
+    relays must know."""
+    if config.tracing.secret is not None:
+        return config
+    return msgspec.structs.replace(config, tracing=msgspec.structs.replace(config.tracing, secret=secret))
 
 
 def relay_main(config: Config, config_path: Path | None, index: int, listener: socket.socket) -> None:

@@ -9,6 +9,7 @@ import errno
 import logging
 import multiprocessing
 import os
+import secrets
 import signal
 import socket
 import time
@@ -25,7 +26,7 @@ from ..config import Config, load, parse_address
 from ..errors import ConfigError, TokenweirError
 from .books import books_main
 from .logs import configure_logging
-from .relay import raise_file_limit, relay_main
+from .relay import ONLY_AT_START, raise_file_limit, relay_main, with_debug_secret
 from .starting import CANNOT_START
 
 __all__ = ["run"]
@@ -71,6 +72,7 @@ def run(config: Config, *, config_path: Path | None) -> int:
     """Serves until SIGTERM or Ctrl-C. Returns the exit code. Raises ``ConfigError`` where a port is taken."""
     configure_logging("serve")
     raise_file_limit()
+    config = with_debug_secret(config, secrets.token_hex())
     data = _listen(config.server.data, "data")
     admin = _listen(config.server.admin, "admin")
     relays = [
@@ -161,7 +163,7 @@ class _Supervisor:
             return
         for relay in self._relays:
             began: Config = relay.arguments[0]
-            kept = {"server": began.server, "journal": began.journal, "ledger": began.ledger}
+            kept = {table: getattr(began, table) for table in ONLY_AT_START}
             relay.arguments = (msgspec.structs.replace(config, **kept), *relay.arguments[1:])
         for relay in self._relays:
             if relay.process is not None and relay.process.pid is not None and relay.process.is_alive():

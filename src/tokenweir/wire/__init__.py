@@ -4,6 +4,7 @@ from .bodies import Body, SizedBody, UnsizedBody
 from .chunked import ChunkedReader, ChunkError, chunk
 from .fields import Fields
 from .http1 import END, RequestHead, RequestReader, read_request_head
+from .masking import MASK, is_telling, masked
 from .responses import ResponseHead, head_bytes, read_response_head, status_line
 from .shapes import ResponseHeadReader
 from .sse import UsageStripper, data_of, split_events
@@ -11,6 +12,7 @@ from .surrogates import decode_json, mend_json
 
 __all__ = [
     "END",
+    "MASK",
     "Body",
     "ChunkError",
     "ChunkedReader",
@@ -26,6 +28,8 @@ __all__ = [
     "data_of",
     "decode_json",
     "head_bytes",
+    "is_telling",
+    "masked",
     "mend_json",
     "read_request_head",
     "read_response_head",

@@ -48,6 +48,7 @@ _LINES = LineReader(
             *_HOP_BY_HOP,
             *_CALLER_KEYS,
             b"accept-encoding",
+            b"apim-debug-authorization",
             b"content-encoding",
             b"content-type",
             b"traceparent",
@@ -55,7 +56,16 @@ _LINES = LineReader(
         ]
     ),
     stays=frozenset([*_HOP_BY_HOP, *_CALLER_KEYS, b"accept-encoding"]),
-    forget=frozenset([*_CALLER_KEYS, b"proxy-authorization", b"cookie", b"traceparent", b"content-length"]),
+    forget=frozenset(
+        [
+            *_CALLER_KEYS,
+            b"apim-debug-authorization",
+            b"content-length",
+            b"cookie",
+            b"proxy-authorization",
+            b"traceparent",
+        ]
+    ),
     strict=True,
 )
 

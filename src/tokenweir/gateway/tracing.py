@@ -1,0 +1,150 @@
+"""Which calls are traced, and what a trace is made of.
+
+Of most calls nothing is kept for it: their walk knows at its end where they were tried and when, so a trace of one
+that failed or was slow is put together then. Only where one is wanted from the beginning (a debug token, or by
+chance) is the time taken at more places, and each piece of the answer noted.
+
+    begin ─▶ notes, or none      end ─▶ reasons ─▶ (none: no trace)
+                                           └─────▶ trace_of(what the walk knows, notes)
+"""
+
+import random
+from collections.abc import Sequence
+
+import msgspec
+
+from ..deployments import Target
+from ..policy import DebugToken, DebugTokens, TracingSettings
+from ..records import Clock, Trace, TracedAttempt, TracedTarget, TraceReason
+from ..wire import masked
+from .forward import Forwarder
+from .request import Candidates, Ending, Request
+from .settle import Timings
+
+__all__ = ["Attempt", "NotingForwarder", "Tracing", "TracingNotes", "answer_line", "trace_of"]
+
+# The arrivals of an answer of a hundred pages. More are counted.
+_MOST_ARRIVALS = 4096
+
+
+class Attempt(msgspec.Struct, frozen=True, gc=False):
+    """One request to an upstream as its walk knows it; moments on the monotonic clock, 0.0 where one never came."""
+
+    target: Target
+    began: float
+    connected: float = 0.0
+    sent: float = 0.0
+    answered: float = 0.0
+    status: int | None = None
+    error: str | None = None
+    lines: bytes = b""
+    """The answer's header lines, each behind its CR LF."""
+
+
+class TracingNotes:
+    """What is kept of a call that is traced from its beginning."""
+
+    def __init__(self, reason: TraceReason) -> None:
+        self.reason: TraceReason = reason
+        self.answered = 0.0
+        self.arrivals: list[tuple[float, int]] = []
+        """Moments on the monotonic clock, and bytes."""
+        self.left_out = 0
+
+
+class NotingForwarder(Forwarder):
+    """A forwarder that notes when each piece came."""
+
+    notes: TracingNotes
+
+    def body_received(self, data: bytes) -> None:
+        notes = self.notes
+        if len(notes.arrivals) < _MOST_ARRIVALS:
+            notes.arrivals.append((self._monotonic(), len(data)))
+        else:
+            notes.left_out += 1
+        super().body_received(data)
+
+
+class Tracing:
+    """Decides. One for all calls of a process, until the configuration changes."""
+
+    def __init__(self, settings: TracingSettings, secret: str, clock: Clock) -> None:
+        self.sample = settings.sample
+        self._settings = settings
+        self._tokens = DebugTokens(secret, settings.api)
+        self._clock = clock
+        self._chance = random.Random()
+
+    def begin(self, request: Request) -> TracingNotes | None:
+        """Notes for a call that is to be traced whatever becomes of it. To be asked where there is a debug token,
+        or a ``sample``."""
+        token = request.address.debug_token
+        if token is not None:
+            request.debug = self._tokens.read(token.decode("latin-1"), self._clock.now())
+            if request.debug is not None and request.debug.state == "valid":
+                return TracingNotes("asked")
+        return TracingNotes("sampled") if self._chance.random() < self.sample else None
+
+    def reasons(self, ending: Ending, timings: Timings, notes: TracingNotes | None) -> list[TraceReason]:
+        """Why there is to be a trace of a call that has ended; empty: there is none."""
+        settings, received = self._settings, timings.received
+        reasons: list[TraceReason] = [notes.reason] if notes is not None else []
+        if settings.failed and (ending.outcome != "completed" or (ending.status or 0) >= 400):
+            reasons.append("failed")
+        if timings.ended - received > settings.slow_call or timings.first_byte - received > settings.slow_first_byte:
+            reasons.append("slow")
+        return reasons
+
+
+def answer_line(token: DebugToken | None, call_id: bytes) -> bytes:
+    """What API Management's answer says of a debug token: a header line behind its CR LF, or nothing."""
+    if token is None:
+        return b""
+    if token.state == "valid":
+        return b"\r\napim-trace-id: " + call_id
+    expires = f"{token.expires:%Y-%m-%dT%H:%M:%SZ}".encode("ascii")
+    if token.state == "expired":
+        return b"\r\napim-debug-authorization-expired: the debug token has expired at " + expires
+    return b"\r\napim-debug-authorization-wrongapi: the debug token is for another API"
+
+
+def trace_of(
+    reasons: list[TraceReason],
+    request: Request,
+    candidates: Candidates | None,
+    attempts: Sequence[Attempt],
+    body_whole: float,
+    notes: TracingNotes | None,
+) -> Trace:
+    """The trace of a call that has ended. ``body_whole``: a moment, 0.0 where it never was."""
+    start = request.received_at
+    targets = candidates.targets if candidates is not None else ()
+    head = request.head
+    kept = {line.partition(b":")[0].lower() for line in head.kept}
+    ended_here = [name + b":" + value for name, value in head.fields.items() if name not in kept]
+
+    def since(moment: float) -> float | None:
+        return int((moment - start) * 1e6) / 1000 if moment else None
+
+    return Trace(
+        reasons=reasons,
+        request_headers=masked([*head.kept, *ended_here]),
+        body_ms=since(body_whole),
+        targets=[TracedTarget(target.upstream, target.deployment, target.sku) for target in targets],
+        attempts=[
+            TracedAttempt(
+                target=next((index for index, target in enumerate(targets) if target is attempt.target), 0),
+                began_ms=since(attempt.began) or 0.0,
+                connected_ms=since(attempt.connected),
+                sent_ms=since(attempt.sent),
+                answered_ms=since(attempt.answered),
+                status=attempt.status,
+                error=attempt.error,
+                headers=masked(line for line in attempt.lines.split(b"\r\n") if line),
+            )
+            for attempt in attempts
+        ],
+        arrivals=[(int((moment - start) * 1e6) / 1000, size) for moment, size in notes.arrivals] if notes else [],
+        arrivals_left_out=notes.left_out if notes else 0,
+    )
