@@ -50,7 +50,7 @@ class Forwarder:
         self._connection = connection
         self._monotonic: Callable[[], float] = clock.monotonic
         self.meter = meter
-        self._feed = meter.feed
+        self.feed: Callable[[bytes], None] = meter.feed
         self._stripper = stripper
         self._holds_end = holds_end
         self._held = b""
@@ -80,7 +80,7 @@ class Forwarder:
         if not self.received:
             self.first_byte_at = self._monotonic()
         self.received += len(data)
-        self._feed(data)
+        self.feed(data)
         if self._stripper is not None:
             data = self._stripper.feed(data)
             if not data:

@@ -9,7 +9,7 @@ chance) is the time taken at more places, and each piece of the answer noted.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -17,14 +17,15 @@ from ..deployments import Target
 from ..policy import DebugToken, DebugTokens, TracingSettings
 from ..records import Clock, Trace, TracedAttempt, TracedTarget, TraceReason
 from ..wire import masked
-from .forward import Forwarder
 from .request import Candidates, Ending, Request
 from .settle import Timings
 
-__all__ = ["Attempt", "NotingForwarder", "Tracing", "TracingNotes", "answer_line", "trace_of"]
+__all__ = ["Attempt", "Tracing", "TracingNotes", "answer_line", "trace_of"]
 
 # The arrivals of an answer of a hundred pages. More are counted.
 _MOST_ARRIVALS = 4096
+
+_NO_REASONS: Sequence[TraceReason] = ()
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
@@ -44,26 +45,26 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
 class TracingNotes:
     """What is kept of a call that is traced from its beginning."""
 
-    def __init__(self, reason: TraceReason) -> None:
+    def __init__(self, reason: TraceReason, clock: Clock) -> None:
         self.reason: TraceReason = reason
         self.answered = 0.0
         self.arrivals: list[tuple[float, int]] = []
         """Moments on the monotonic clock, and bytes."""
         self.left_out = 0
+        self._monotonic = clock.monotonic
 
+    def watch(self, feed: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        """A meter's ``feed`` that notes when it was fed, and how much."""
+        arrivals, monotonic = self.arrivals, self._monotonic
 
-class NotingForwarder(Forwarder):
-    """A forwarder that notes when each piece came."""
+        def noting(data: bytes) -> None:
+            if len(arrivals) < _MOST_ARRIVALS:
+                arrivals.append((monotonic(), len(data)))
+            else:
+                self.left_out += 1
+            feed(data)
 
-    notes: TracingNotes
-
-    def body_received(self, data: bytes) -> None:
-        notes = self.notes
-        if len(notes.arrivals) < _MOST_ARRIVALS:
-            notes.arrivals.append((self._monotonic(), len(data)))
-        else:
-            notes.left_out += 1
-        super().body_received(data)
+        return noting
 
 
 class Tracing:
@@ -71,7 +72,8 @@ class Tracing:
 
     def __init__(self, settings: TracingSettings, secret: str, clock: Clock) -> None:
         self.sample = settings.sample
-        self._settings = settings
+        self._failed = settings.failed
+        self._slow_call, self._slow_first_byte = float(settings.slow_call), float(settings.slow_first_byte)
         self._tokens = DebugTokens(secret, settings.api)
         self._clock = clock
         self._chance = random.Random()
@@ -83,16 +85,20 @@ class Tracing:
         if token is not None:
             request.debug = self._tokens.read(token.decode("latin-1"), self._clock.now())
             if request.debug is not None and request.debug.state == "valid":
-                return TracingNotes("asked")
-        return TracingNotes("sampled") if self._chance.random() < self.sample else None
+                return TracingNotes("asked", self._clock)
+        return TracingNotes("sampled", self._clock) if self._chance.random() < self.sample else None
 
-    def reasons(self, ending: Ending, timings: Timings, notes: TracingNotes | None) -> list[TraceReason]:
+    def reasons(self, ending: Ending, timings: Timings, notes: TracingNotes | None) -> Sequence[TraceReason]:
         """Why there is to be a trace of a call that has ended; empty: there is none."""
-        settings, received = self._settings, timings.received
+        received = timings.received
+        has_failed = self._failed and (ending.outcome != "completed" or (ending.status or 0) >= 400)
+        is_slow = timings.ended - received > self._slow_call or timings.first_byte - received > self._slow_first_byte
+        if not (has_failed or is_slow or notes is not None):
+            return _NO_REASONS
         reasons: list[TraceReason] = [notes.reason] if notes is not None else []
-        if settings.failed and (ending.outcome != "completed" or (ending.status or 0) >= 400):
+        if has_failed:
             reasons.append("failed")
-        if timings.ended - received > settings.slow_call or timings.first_byte - received > settings.slow_first_byte:
+        if is_slow:
             reasons.append("slow")
         return reasons
 
@@ -110,7 +116,7 @@ def answer_line(token: DebugToken | None, call_id: bytes) -> bytes:
 
 
 def trace_of(
-    reasons: list[TraceReason],
+    reasons: Sequence[TraceReason],
     request: Request,
     candidates: Candidates | None,
     attempts: Sequence[Attempt],
@@ -128,7 +134,7 @@ def trace_of(
         return int((moment - start) * 1e6) / 1000 if moment else None
 
     return Trace(
-        reasons=reasons,
+        reasons=list(reasons),
         request_headers=masked([*head.kept, *ended_here]),
         body_ms=since(body_whole),
         targets=[TracedTarget(target.upstream, target.deployment, target.sku) for target in targets],

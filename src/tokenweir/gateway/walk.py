@@ -12,6 +12,7 @@ makes a walk.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..deployments import Target
@@ -42,7 +43,7 @@ from .familiar import Familiar
 from .forward import Collector, Forwarder
 from .request import Address, Admission, Candidates, Client, Ending, Nobody, Request
 from .settle import Timings, ends_whole, needs_estimate, record_of
-from .tracing import Attempt, NotingForwarder, TracingNotes, answer_line, trace_of
+from .tracing import Attempt, TracingNotes, answer_line, trace_of
 from .upload import Upload
 
 if TYPE_CHECKING:
@@ -404,8 +405,7 @@ class Walk:
             keep_content=relay.keeps_content,
             monotonic=relay.clock.monotonic,
         )
-        notes = self._notes
-        forwarder = self._forwarder = (Forwarder if notes is None else NotingForwarder)(
+        forwarder = self._forwarder = Forwarder(
             self,
             self._client,
             connection,
@@ -414,8 +414,8 @@ class Walk:
             relay.clock,
             holds_end=relay.is_strict,
         )
-        if isinstance(forwarder, NotingForwarder) and notes is not None:
-            forwarder.notes = notes
+        if self._notes is not None:
+            forwarder.feed = self._notes.watch(forwarder.feed)
         lines = b"%b\r\nx-ms-stream: %b\r\nx-tokenweir-call-id: %b" % (
             head.lines,
             b"True" if request.stream else b"False",
@@ -645,7 +645,7 @@ class Walk:
         status, lines = (answer.status, answer.lines) if answer is not None else (None, b"")
         return [Attempt(target, began, connected, sent, answered, status, error, lines)]
 
-    def _trace(self, reasons: list[TraceReason], ending: Ending) -> Trace:
+    def _trace(self, reasons: Sequence[TraceReason], ending: Ending) -> Trace:
         answer, notes = self._answer, self._notes
         error = ending.error_code if answer is None else None
         latest = self._latest_attempt(error, answer, notes.answered if notes is not None else 0.0)

@@ -2,6 +2,7 @@
 something and to hold no secret. Names that nobody thought of are masked, too."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 __all__ = ["MASK", "is_telling", "masked"]
 
@@ -67,7 +68,13 @@ def masked(lines: Iterable[bytes]) -> list[tuple[str, str]]:
     """Names and values of header lines, in their order."""
     shown = []
     for line in lines:
-        raw_name, _, value = line.partition(b":")
-        name = raw_name.decode("latin-1")
-        shown.append((name, value.strip().decode("latin-1") if is_telling(name) else MASK))
+        name, _, value = line.partition(b":")
+        text, tells = _judged(name)
+        shown.append((text, value.strip().decode("latin-1") if tells else MASK))
     return shown
+
+
+@lru_cache(maxsize=4096)
+def _judged(name: bytes) -> tuple[str, bool]:
+    text = name.decode("latin-1")
+    return text, is_telling(text)
