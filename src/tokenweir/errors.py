@@ -5,7 +5,7 @@
     ├── Refusal                  the call ends here, with an answer of our own
     │   ├── caller   MalformedRequest, InvalidBody, HeadTooLarge, BodyTooLarge, InvalidApiKey,
     │   │            UnknownRoute, UnknownDeployment, RequestTimeout
-    │   ├── upstream UpstreamUnreachable, UpstreamTimeout, UpstreamBroken
+    │   ├── upstream UpstreamUnreachable, UpstreamTimeout, UpstreamBroken, UpstreamBusy
     │   └── gateway  JournalUnavailable, ShuttingDown, CredentialUnavailable
     ├── JournalError             a record could not be made durable
     │   └── JournalInUse         another process writes there
@@ -37,6 +37,7 @@ __all__ = [
     "UnknownDeployment",
     "UnknownRoute",
     "UpstreamBroken",
+    "UpstreamBusy",
     "UpstreamTimeout",
     "UpstreamUnreachable",
 ]
@@ -74,6 +75,8 @@ class Refusal(TokenweirError):
     param: ClassVar[str | None] = None
     closes: ClassVar[bool] = False
     """Whether the client's connection cannot be used after this answer."""
+    retry_after: str | None = None
+    """What the answer's ``Retry-After`` says, in seconds or as a date."""
 
     def body(self) -> bytes:
         """The answer in OpenAI's error shape: ``{"error": {"message", "type", "param", "code"}}``."""
@@ -157,6 +160,14 @@ class UpstreamBroken(UpstreamRefusal):
     code = "upstream_broken"
 
 
+class UpstreamBusy(UpstreamRefusal):
+    """A target had no room (429), and none of those behind it could be reached."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "upstream_busy"
+
+
 class UpstreamTimeout(UpstreamRefusal):
     status = 504
     code = "upstream_timeout"
@@ -174,9 +185,11 @@ class JournalUnavailable(Refusal):
 
     status = 503
     code = "journal_unavailable"
+    retry_after = "1"
 
 
 class ShuttingDown(Refusal):
     status = 503
     code = "shutting_down"
+    retry_after = "1"
     closes = True

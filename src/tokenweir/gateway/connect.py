@@ -1,12 +1,14 @@
 """Step 4, connect: the request as one target is to see it, and what to make of how the target answers."""
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from ..deployments import Target
+from ..errors import UpstreamBusy
 from ..upstream import Upstream, request_target, with_included_usage, with_model
 from ..wire import ResponseHead
-from .request import Request
+from .request import Attempt, Request
 
 __all__ = [
     "Verdict",
@@ -17,6 +19,7 @@ __all__ = [
     "upstream_body",
     "upstream_head",
     "verdict_on",
+    "was_busy",
 ]
 
 Verdict = Literal["pass on", "try the next", "read first"]
@@ -69,6 +72,7 @@ def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes
 
 
 _DEBUG_TOKEN = re.compile(rb"apim-debug-authorization:", re.IGNORECASE)
+_RETRY_AFTER = re.compile(rb"\r\nretry-after:[ \t]*([ -~]+)", re.IGNORECASE)
 _VISIBLE = re.compile(rb"[!-~]+")
 _CALLER_KEYS = (b"api-key", b"authorization", b"ocp-apim-subscription-key")
 
@@ -107,6 +111,21 @@ def verdict_on(head: ResponseHead, *, injected: bool, has_more: bool, can_repeat
     if head.status == 400 and injected:
         return "read first"
     return "pass on"
+
+
+def was_busy(attempts: Sequence[Attempt]) -> UpstreamBusy | None:
+    """What to answer where the last target could not be reached and one before it had no room: that it is worth
+    coming back says more than what is out of reach."""
+    busy = next((attempt for attempt in reversed(attempts) if attempt.status == 429), None)
+    if busy is None:
+        return None
+    refusal = UpstreamBusy(
+        f"Upstream `{busy.target.upstream}` has no room at present, and no other one can be reached. Try again later."
+    )
+    told = _RETRY_AFTER.search(busy.lines)
+    if told is not None:
+        refusal.retry_after = told[1].decode("ascii")
+    return refusal
 
 
 def refuses_stream_options(body: bytes) -> bool:

@@ -12,7 +12,7 @@ from ..policy import DebugToken, Identity
 from ..records import Outcome, Route
 from ..wire import RequestHead
 
-__all__ = ["Address", "Admission", "Candidates", "Client", "Ending", "Nobody", "Request"]
+__all__ = ["Address", "Admission", "Attempt", "Candidates", "Client", "Ending", "Nobody", "Request"]
 
 
 class Address(msgspec.Struct, frozen=True, gc=False):
@@ -72,6 +72,20 @@ class Candidates(msgspec.Struct, gc=False):
     @property
     def has_more(self) -> bool:
         return self.tried < len(self.targets)
+
+
+class Attempt(msgspec.Struct, frozen=True, gc=False):
+    """One request to an upstream as its walk knows it; moments on the monotonic clock, 0.0 where one never came."""
+
+    target: Target
+    began: float
+    connected: float = 0.0
+    sent: float = 0.0
+    answered: float = 0.0
+    status: int | None = None
+    error: str | None = None
+    lines: bytes = b""
+    """The answer's header lines, each behind its CR LF."""
 
 
 class Ending(msgspec.Struct, gc=False):

@@ -11,35 +11,18 @@ chance) is the time taken at more places, and each piece of the answer noted.
 import random
 from collections.abc import Callable, Sequence
 
-import msgspec
-
-from ..deployments import Target
 from ..policy import DebugToken, DebugTokens, TracingSettings
 from ..records import Clock, Trace, TracedAttempt, TracedTarget, TraceReason
 from ..wire import masked
-from .request import Candidates, Ending, Request
+from .request import Attempt, Candidates, Ending, Request
 from .settle import Timings
 
-__all__ = ["Attempt", "Tracing", "TracingNotes", "answer_line", "trace_of"]
+__all__ = ["Tracing", "TracingNotes", "answer_line", "trace_of"]
 
 # The arrivals of an answer of a hundred pages. More are counted.
 _MOST_ARRIVALS = 4096
 
 _NO_REASONS: Sequence[TraceReason] = ()
-
-
-class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """One request to an upstream as its walk knows it; moments on the monotonic clock, 0.0 where one never came."""
-
-    target: Target
-    began: float
-    connected: float = 0.0
-    sent: float = 0.0
-    answered: float = 0.0
-    status: int | None = None
-    error: str | None = None
-    lines: bytes = b""
-    """The answer's header lines, each behind its CR LF."""
 
 
 class TracingNotes:

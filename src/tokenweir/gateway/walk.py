@@ -38,12 +38,13 @@ from .connect import (
     remember_refusal,
     upstream_body,
     verdict_on,
+    was_busy,
 )
 from .familiar import Familiar
 from .forward import Collector, Forwarder
-from .request import Address, Admission, Candidates, Client, Ending, Nobody, Request
+from .request import Address, Admission, Attempt, Candidates, Client, Ending, Nobody, Request
 from .settle import Timings, ends_whole, needs_estimate, record_of
-from .tracing import Attempt, TracingNotes, answer_line, trace_of
+from .tracing import TracingNotes, answer_line, trace_of
 from .upload import Upload
 
 if TYPE_CHECKING:
@@ -314,7 +315,7 @@ class Walk:
             self._note_attempt(refusal.code, None)
             self._try_another()
         else:
-            self._answer_refusal(refusal)
+            self._answer_refusal(was_busy(self._earlier or ()) or refusal)
 
     @property
     def _can_repeat(self) -> bool:
@@ -586,8 +587,8 @@ class Walk:
         call_id = request.call_id.encode("ascii")
         lines = b"\r\ncontent-type: application/json\r\nx-tokenweir-call-id: " + call_id
         lines += answer_line(request.debug, call_id)
-        if refusal.status == 503:
-            lines += b"\r\nretry-after: 1"
+        if refusal.retry_after is not None:
+            lines += b"\r\nretry-after: " + refusal.retry_after.encode("ascii")
         has_body = request.head.method != b"HEAD"
         self._client.respond(
             status_line(refusal.status), lines, length=len(body), has_body=has_body, is_followed=has_body

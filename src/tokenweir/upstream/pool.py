@@ -5,6 +5,9 @@ The one used last goes first, so that a quiet hour lets the others age and close
 """
 
 import asyncio
+import logging
+import os
+import socket
 import ssl
 from collections import deque
 
@@ -14,9 +17,11 @@ from ..wire import ResponseHead, ResponseHeadReader
 from .connection import UpstreamConnection
 from .endpoint import Endpoint
 from .settings import UpstreamSettings
-from .tunnel import connect_through, proxy_for
+from .tunnel import TunnelRefused, connect_through, proxy_for
 
 __all__ = ["Pool"]
+
+_log = logging.getLogger(__name__)
 
 # Azure's front ends close an idle connection after a few minutes, many load balancers after 60 s;
 # being first spares a call that meets a closing connection.
@@ -24,6 +29,8 @@ _MAX_IDLE_SECONDS = 50.0
 # An error answer has a few hundred bytes and comes at once; reading it costs less than a TLS handshake.
 _MAX_DRAIN_BYTES = 64 * 1024
 _MAX_DRAIN_SECONDS = 10.0
+# One that is away fails every call, and its log would be all that anybody sees.
+_REPORT_SECONDS = 10.0
 
 
 class Pool:
@@ -39,6 +46,7 @@ class Pool:
         self._idle: deque[UpstreamConnection] = deque()
         self._open: set[UpstreamConnection] = set()
         self._opening = 0
+        self._report_due = 0.0
         self._is_closed = False
         self._draining: dict[UpstreamConnection, float] = {}
 
@@ -57,39 +65,28 @@ class Pool:
         return None
 
     async def connect(self) -> UpstreamConnection:
-        """A new connection. Raises ``UpstreamUnreachable`` in words for a person, the cause kept."""
-        name, limit = self._settings.name, self._settings.max_connections
+        """A new connection. Raises ``UpstreamUnreachable`` in words for a caller; the log has those for an operator."""
+        limit, seconds = self._settings.max_connections, self._settings.connect_timeout
         if len(self._open) + self._opening >= limit:
-            raise UpstreamUnreachable(
-                f"All {limit} connections to upstream `{name}` are in use; raise max_connections or try again."
-            )
+            raise self._unreachable(f"all {limit} connections are in use", "raise max_connections")
         connection = UpstreamConnection(self, self._heads)
         self._opening += 1
         try:
-            async with asyncio.timeout(self._settings.connect_timeout):
+            async with asyncio.timeout(seconds):
                 await self._open_one(connection)
         except TimeoutError as error:
-            raise UpstreamUnreachable(
-                f"No connection to upstream `{name}` ({self._address}) within "
-                f"{self._settings.connect_timeout:g} s. Check the network path; `tokenweir doctor` shows each step."
-            ) from error
+            raise self._unreachable(f"no connection within {seconds:g} s", "check the network path") from error
         except ssl.SSLError as error:
-            raise UpstreamUnreachable(
-                f"The TLS handshake with upstream `{name}` ({self._address}) failed: {error.reason or error}. "
-                "If its certificate comes from your own authority, set ca_bundle."
-            ) from error
+            mend = "if its certificate comes from your own authority, set ca_bundle"
+            raise self._unreachable("the TLS handshake failed", mend, f"{error.reason or error}") from error
+        except TunnelRefused as error:
+            raise self._unreachable("the proxy on the way gives no tunnel", error.mend, f"{error}") from error
         except OSError as error:
-            raise UpstreamUnreachable(
-                f"Upstream `{name}` ({self._address}) cannot be reached: {error.strerror or error}. "
-                "Check its endpoint and the network path; `tokenweir doctor` shows each step."
-            ) from error
+            raise self._unreachable(_without_address(error), "check its endpoint", f"{error}") from error
         finally:
             self._opening -= 1
         if connection.is_closed:  # so early that nobody would be told of its end
-            raise UpstreamUnreachable(
-                f"Upstream `{name}` ({self._address}) closed a new connection at once. "
-                "Check its endpoint and its limits; `tokenweir doctor` shows each step."
-            )
+            raise self._unreachable("it closed a new connection at once", "check its endpoint and its limits")
         self._open.add(connection)
         return connection
 
@@ -111,9 +108,23 @@ class Pool:
         connection.receiver = _Drain(connection)
         self._draining[connection] = self._clock.monotonic() + _MAX_DRAIN_SECONDS
 
-    @property
-    def _address(self) -> str:
-        return f"{self._endpoint.host}:{self._endpoint.port}"
+    def _unreachable(self, what: str, mend: str, detail: str = "") -> UpstreamUnreachable:
+        """Callers are not told hosts and proxies. The log says it once, and again while it goes on."""
+        name, now = self._settings.name, self._clock.monotonic()
+        if now >= self._report_due:
+            self._report_due = now + _REPORT_SECONDS
+            _log.warning(
+                "upstream %s (%s:%d) cannot be reached: %s%s; %s; `tokenweir doctor` shows each step",
+                name,
+                self._endpoint.host,
+                self._endpoint.port,
+                what,
+                detail and f" ({detail})",
+                mend,
+            )
+        return UpstreamUnreachable(
+            f"Upstream `{name}` cannot be reached: {what}. Try again shortly; the gateway's log says more."
+        )
 
     def idle(self, connection: UpstreamConnection) -> None:
         connection.idle_since = self._clock.monotonic()
@@ -166,6 +177,13 @@ class _Drain:
 
     def upload_paused(self, paused: bool) -> None:
         """The request was sent whole."""
+
+
+def _without_address(error: OSError) -> str:
+    """What the system says of an error, and not what asyncio adds to it."""
+    if isinstance(error, socket.gaierror):
+        return error.strerror or "its name is not known"
+    return os.strerror(error.errno) if error.errno else "the connection broke off"
 
 
 def _tls_context(settings: UpstreamSettings) -> ssl.SSLContext:

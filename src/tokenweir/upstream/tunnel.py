@@ -6,11 +6,10 @@ import ssl
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from ..errors import UpstreamUnreachable
 from .connection import UpstreamConnection
 from .endpoint import Endpoint
 
-__all__ = ["connect_through", "proxy_for"]
+__all__ = ["TunnelRefused", "connect_through", "proxy_for"]
 
 _MAX_ANSWER = 16 * 1024
 
@@ -46,10 +45,16 @@ class _Connect(asyncio.Protocol):
             self._answer.set_exception(error or ConnectionResetError("the proxy closed the connection"))
 
 
+class TunnelRefused(OSError):
+    """The proxy is there, and gives no tunnel."""
+
+    mend = "allow the upstream's host on the proxy, or name it in NO_PROXY"
+
+
 async def connect_through(
     proxy: str, endpoint: Endpoint, context: ssl.SSLContext, connection: UpstreamConnection
 ) -> None:
-    """Connects ``connection`` to ``endpoint`` through ``proxy``. Raises ``UpstreamUnreachable`` or ``OSError``."""
+    """Connects ``connection`` to ``endpoint`` through ``proxy``. Raises ``OSError``; ``TunnelRefused`` is one."""
     loop = asyncio.get_running_loop()
     parts = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
     answer: asyncio.Future[bytes] = loop.create_future()
@@ -65,15 +70,12 @@ async def connect_through(
         status = (await answer).split(b" ", 2)[1:2]
         if status != [b"200"]:
             shown = status[0].decode("ascii", "replace") if status else "nothing"
-            raise UpstreamUnreachable(
-                f"The proxy {parts.hostname}:{parts.port or 8080} answered {shown} when asked for a tunnel to "
-                f"{target}. Allow that host on the proxy, or name the upstream in NO_PROXY."
-            )
+            raise TunnelRefused(f"{parts.hostname}:{parts.port or 8080} answered {shown}")
         secured = await loop.start_tls(transport, connection, context, server_hostname=endpoint.host)
     except BaseException:
         transport.abort()
         raise
     if secured is None:
-        raise UpstreamUnreachable("the proxy's tunnel closed during the TLS handshake")
+        raise TunnelRefused(f"{parts.hostname}:{parts.port or 8080} closed it during the TLS handshake")
     if connection.is_closed:
         connection.connection_made(secured)
