@@ -14,9 +14,10 @@ import pytest
 from azure.eventhub import EventDataBatch
 from hypothesis import given, settings, strategies as st
 
-from support.amqp.emulator import EventHubsEmulator, Received, running_event_hubs
+from support.amqp.emulator import KEY, EventHubsEmulator, Received, running_event_hubs
+from support.amqp.websockets import running_websocket_door
 from support.identity import serving_identity
-from support.servers import closed_port, tls_pair
+from support.servers import TunnelProxy, closed_port, serving, tls_pair
 from tokenweir.records import Duration, SystemClock
 from tokenweir.sinks import ConnectionSettings, Denied, Event, Rejected, Throttled, Unavailable
 from tokenweir.sinks.event_hubs import _AROUND_BATCH, EventHubsSink, _fill
@@ -346,6 +347,35 @@ def identity_sink(hubs: EventHubsEmulator, ca_bundle: str | None) -> EventHubsSi
         ca_bundle=ca_bundle,
     )
     return EventHubsSink(connection, {})
+
+
+@pytest.mark.parametrize("through", ["directly", "through a proxy", "past a proxy"])
+async def test_amqp_goes_inside_websockets_where_nothing_but_https_is_let_out(
+    hubs: EventHubsEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, through: str
+) -> None:
+    tls, authority = tls_pair("localhost")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    proxy = TunnelProxy()
+    for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with running_websocket_door(hubs.port, tls) as port:
+        async with serving(proxy.script) as proxy_port:
+            if through != "directly":
+                monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy_port}")
+            if through == "past a proxy":
+                monkeypatch.setenv("NO_PROXY", "localhost")
+            string = "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=RootManageSharedAccessKey"
+            connection = ConnectionSettings(
+                connection_string_env="CONN",
+                endpoint=f"sb://localhost:{port}",
+                websockets=True,
+                ca_bundle=str(tmp_path / "ca.pem"),
+            )
+            environ = {"CONN": f"{string};SharedAccessKey={KEY};EntityPath=llm"}
+            async with opened(EventHubsSink(connection, environ)) as sink:
+                await sink.send([event(number, "a") for number in range(50)])
+    assert numbers(arrived(hubs)) == list(range(50))
+    assert bool(proxy.heads) == (through == "through a proxy")
 
 
 async def test_a_managed_identity_signs_in_over_tls(

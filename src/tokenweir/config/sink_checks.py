@@ -27,6 +27,7 @@ _KINDS: dict[SinkKind, tuple[str, ...]] = {
         "client_id",
         "hub",
         "endpoint",
+        "websockets",
         "timeout",
         "ca_bundle",
     ),

@@ -22,6 +22,8 @@ class HubAddress(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str | None = None
     """``sb://address:port`` to connect to instead of the namespace's own, where something stands in front of it. Its
     certificate is for that address."""
+    websockets: bool = False
+    """Speak AMQP inside WebSockets on port 443, through the environment's HTTPS proxy if there is one."""
 
     def __repr__(self) -> str:
         return f"<HubAddress {self}>"

@@ -8,6 +8,8 @@ import asyncio
 import logging
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from ..errors import ConfigError
 from .address import HubAddress
@@ -69,6 +71,29 @@ class Identity:
         self._credential.close()
 
 
+def _transport(address: HubAddress) -> dict[str, Any]:
+    if address.endpoint is None and not address.websockets:
+        return {}
+    from azure.eventhub import TransportType
+
+    kind = TransportType.AmqpOverWebsocket if address.websockets else TransportType.Amqp
+    options: dict[str, Any] = {"transport_type": kind}
+    if address.endpoint is not None:
+        options["custom_endpoint_address"] = address.endpoint
+    proxy = getproxies().get("https") if address.websockets else None
+    server = urlsplit(address.endpoint).hostname if address.endpoint else address.place()[0]
+    if proxy and not proxy_bypass(server or ""):
+        parts = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
+        # The SDK wants the scheme with the name.
+        options["http_proxy"] = {
+            "proxy_hostname": f"{parts.scheme}://{parts.hostname}",
+            "proxy_port": parts.port or 8080,
+            "username": unquote(parts.username) if parts.username else None,
+            "password": unquote(parts.password) if parts.password else None,
+        }
+    return options
+
+
 def connect(kind: type[C], address: HubAddress, **options: Any) -> Connected[C]:
     """A client of this kind for a hub. `ConfigError` in words for a person if the address is none."""
     address.check()
@@ -77,10 +102,7 @@ def connect(kind: type[C], address: HubAddress, **options: Any) -> Connected[C]:
         if not Path(address.ca_bundle).is_file():
             raise ConfigError(f"ca_bundle {address.ca_bundle} is not there; it has to be a PEM file")
         options["connection_verify"] = address.ca_bundle
-    if address.endpoint is not None:
-        from azure.eventhub import TransportType
-
-        options |= {"custom_endpoint_address": address.endpoint, "transport_type": TransportType.Amqp}
+    options |= _transport(address)
     make: Any = kind
     if address.connection_string is None:
         namespace, hub = address.place()

@@ -29,6 +29,7 @@ def hub_address(settings: IntakeSettings, environ: Mapping[str, str]) -> HubAddr
         hub=settings.hub,
         client_id=settings.client_id,
         ca_bundle=settings.ca_bundle,
+        websockets=settings.websockets,
     )
     address.check()
     return address

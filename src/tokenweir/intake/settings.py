@@ -35,6 +35,9 @@ class IntakeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`event_hubs`: sign in with this machine's Entra identity; it needs the role Azure Event Hubs Data Receiver."""
     client_id: str | None = None
     """`event_hubs`: which of several managed identities."""
+    websockets: bool = False
+    """`event_hubs`: speak AMQP inside WebSockets, where a firewall lets out nothing but port 443; through the proxy of
+    ``HTTPS_PROXY`` if that is set."""
     checkpoints_container: str | None = None
     """`event_hubs`: the container of blob storage by which several consumers share a group. Without it the ledger
     keeps the positions, for one consumer that reads all partitions."""

@@ -102,6 +102,7 @@ class EventHubsSink:
             client_id=connection.client_id,
             ca_bundle=connection.ca_bundle,
             endpoint=connection.endpoint,
+            websockets=connection.websockets,
         )
 
     def _partition_of(self, event: Event) -> str:

@@ -33,6 +33,9 @@ class ConnectionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     endpoint: str | None = None
     """`event_hubs`: ``sb://address:port`` to connect to instead of the namespace's own, where something stands in front
     of it; the certificate is then that address's."""
+    websockets: bool = False
+    """`event_hubs`: speak AMQP inside WebSockets, where a firewall lets out nothing but port 443; through the proxy of
+    ``HTTPS_PROXY`` if that is set."""
 
     servers: str | None = None
     """`kafka`: ``broker-1:9092,broker-2:9092``."""
