@@ -6,11 +6,10 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 
 from .contenders import CONTENDERS, Contender, Site
 from .machine import describe_machine
-from .processes import raise_file_limit
+from .processes import leave_on_signals, raise_file_limit
 from .report import Header, as_json, as_markdown
 from .results import Case, Failure, Results, Sample
 from .scenario import SCENARIOS, Scenario, has_wrk, warm_up
@@ -69,8 +68,7 @@ class Run:
 
 def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, _leave)
+    leave_on_signals()
     files = raise_file_limit()
     machine = describe_machine()
     with prepared_site(options.cache) as site:
@@ -147,11 +145,6 @@ def _brief(values: object) -> str:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _leave(_signal: int, _frame: FrameType | None) -> None:
-    # As an exception, so that every block that started a child is left and stops it.
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

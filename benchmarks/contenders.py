@@ -57,7 +57,7 @@ class Gateway:
 
     def cpu(self) -> tuple[float, float]:
         """Seconds of CPU used so far, on the path and aside."""
-        return cpu_seconds(self._path), cpu_seconds(self._aside())
+        return cpu_seconds(self._path), cpu_seconds(self.aside())
 
     def resident(self) -> int:
         """Bytes of memory of the processes on the path."""
@@ -74,7 +74,8 @@ class Gateway:
                 return
             before = now
 
-    def _aside(self) -> list[int]:
+    def aside(self) -> list[int]:
+        """Its other processes."""
         return [pid for pid in descendants(self._child.pid) if pid not in self._path] if self._child else []
 
 

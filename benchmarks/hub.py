@@ -1,4 +1,7 @@
-"""The Event Hubs of the benchmark: the tests' emulator as a process. Prints where it listens, and serves."""
+"""The Event Hubs of the benchmarks: the tests' emulator as a process. Prints where it listens, and serves.
+
+With ``--keep`` events do not stay in its memory: they are appended to a file, for `delivered` to read.
+"""
 
 import argparse
 import json
@@ -6,21 +9,81 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from .processes import ROOT
 
+if TYPE_CHECKING:
+    from support.amqp.emulator import EventHubsEmulator
+
+__all__ = ["HUB", "KeptEvent"]
+
+HUB = "llm"
+_ENDINGS = {signal.SIGTERM, signal.SIGINT}
+_LOOK_SECONDS = 0.5
+_EVERY_DELIVERY = 10**9
+
+
+class KeptEvent(NamedTuple):
+    """One event in the file: the fields of one MessagePack array of them, each such array after its length."""
+
+    partition: str
+    enqueued_ms: int
+    message: bytes
+    """As AMQP has it."""
+
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("partitions", type=int)
-    options = parser.parse_args(arguments)
+    options = parse(arguments)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)  # before there is a thread that could be interrupted instead
     sys.path.insert(0, str(ROOT / "tests"))
-    from support.amqp.emulator import running_event_hubs
+    from support.amqp.emulator import EventHubsEmulator
 
-    with running_event_hubs({"llm": options.partitions}) as hubs:
-        print(json.dumps({"pid": os.getpid(), "connection_string": hubs.connection_string("llm")}), flush=True)
-        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    hubs = EventHubsEmulator({HUB: options.partitions}, port=options.port)
+    try:
+        hubs.start()
+        print(json.dumps({"pid": os.getpid(), "connection_string": hubs.connection_string(HUB)}), flush=True)
+        if options.keep is None:
+            signal.sigwait(_ENDINGS)
+        else:
+            _keep(hubs, options.keep, options.busy)
+    finally:
+        hubs.close()
     return 0
+
+
+def _keep(hubs: "EventHubsEmulator", path: Path, busy_seconds: float) -> None:
+    began = monotonic()
+    hubs.faults.busy = _EVERY_DELIVERY if busy_seconds else 0
+    with path.open("ab") as file:
+        while not signal.sigtimedwait(_ENDINGS, _LOOK_SECONDS):
+            _move(hubs, file)
+            if hubs.faults.busy and monotonic() - began > busy_seconds:
+                hubs.faults.busy = 0
+        hubs.stop()
+        _move(hubs, file)  # what came until then was confirmed
+
+
+def _move(hubs: "EventHubsEmulator", file: IO[bytes]) -> None:
+    taken = hubs.take(HUB)
+    events = [KeptEvent(name, int(one.enqueued_at), one.message) for name, found in taken.items() for one in found]
+    if events:
+        encoded = msgspec.msgpack.encode(events)
+        file.write(len(encoded).to_bytes(4, "big") + encoded)
+        file.flush()
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.hub")
+    parser.add_argument("partitions", type=int)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--keep", type=Path, metavar="FILE")
+    parser.add_argument("--busy", type=float, default=0, help="seconds at first in which it takes nothing")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ where the one before had been stopped.
 
 import argparse
 import shutil
-import signal
 import statistics
 import sys
 import tempfile
@@ -19,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from time import perf_counter
-from types import FrameType
 from typing import Any
 
 import duckdb
@@ -30,6 +28,7 @@ from tokenweir.ledger import Ledger, open_ledger, report
 from tokenweir.records import CallRecord
 
 from .machine import describe_machine
+from .processes import leave_on_signals
 
 _METHOD = """
 Each engine is filled by `Ledger.post` with the same records, without bodies, {batch:,} at a time, one poster. Calls are
@@ -209,7 +208,7 @@ def main(arguments: Sequence[str]) -> int:
     machine = describe_machine()
     directory = options.at or Path(tempfile.mkdtemp(prefix="tokenweir-ledgers-"))
     found: dict[tuple[int, str, str], str] = {}
-    signal.signal(signal.SIGTERM, _leave)
+    leave_on_signals()
     try:
         with ExitStack() as stack:
             engines = [stack.enter_context(ENGINES[name](directory)) for name in options.engines]
@@ -267,11 +266,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if unknown := set(options.engines) - set(ENGINES):
         parser.error(f"--engines knows {', '.join(ENGINES)}, not {', '.join(sorted(unknown))}")
     return options
-
-
-def _leave(_signal: int, _frame: FrameType | None) -> None:
-    # As an exception, so that what was started is stopped.
-    raise KeyboardInterrupt
 
 
 def _say(line: str) -> None:

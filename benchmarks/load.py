@@ -11,7 +11,7 @@ import json
 import ssl
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import cast
@@ -40,11 +40,19 @@ class Tally:
     first_bytes: list[float] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Order:
+    """What is asked, and where the answer is counted."""
+
+    message: bytes
+    tally: Tally
+
+
 class Connection(asyncio.Protocol):
     """One keep-alive connection; ``on_idle`` is called whenever it has been answered whole."""
 
-    def __init__(self, tally: Tally, message: bytes, on_idle: Callable[["Connection"], None]) -> None:
-        self._tally, self._message, self._on_idle = tally, message, on_idle
+    def __init__(self, order: Order, on_idle: Callable[["Connection"], None]) -> None:
+        self._order, self._tally, self._on_idle = order, order.tally, on_idle
         self._transport: asyncio.Transport | None = None
         self._asked_at = 0.0
         self._head: bytes | None = b""
@@ -67,14 +75,16 @@ class Connection(asyncio.Protocol):
             if not self.started.done():
                 self.started.set_exception(ConnectionError("the gateway hung up before it answered"))
 
-    def ask(self, due_at: float) -> None:
-        """Send the request; it counts from ``due_at`` on the performance counter."""
+    def ask(self, due_at: float, order: Order | None = None) -> None:
+        """Send the request, its own unless told another; it counts from ``due_at`` on the performance counter."""
+        order = order or self._order
+        self._tally = order.tally
         if self._transport is None:
             self._tally.errors += 1
             return
         self.busy = True
         self._asked_at, self._head, self._left = due_at, b"", None
-        self._transport.write(self._message)
+        self._transport.write(order.message)
 
     def close(self) -> None:
         self.busy = False
@@ -128,7 +138,7 @@ class Load:
         self.tally = Tally()
         self._port = port
         self._tls = tls
-        self._message = _encode(script)
+        self._order = Order(encode(*request(script)), self.tally)
         self._idle: deque[Connection] = deque()
         self._due: deque[float] = deque()
         self._connections: list[Connection] = []
@@ -189,7 +199,7 @@ class Load:
 
     async def _connect_one(self, loop: asyncio.AbstractEventLoop, on_idle: Callable[[Connection], None]) -> Connection:
         _, connection = await loop.create_connection(
-            lambda: Connection(self.tally, self._message, on_idle), "127.0.0.1", self._port, ssl=self._tls
+            lambda: Connection(self._order, on_idle), "127.0.0.1", self._port, ssl=self._tls
         )
         self._connections.append(connection)
         return connection
@@ -224,10 +234,12 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
     if not values:
         return {}
     ordered = sorted(values)
-    return {
-        "p50": ordered[len(ordered) // 2] * 1e6,
-        "p99": ordered[min(int(len(ordered) * 0.99), len(ordered) - 1)] * 1e6,
-    }
+    return {"p50": percentile(ordered, 0.5) * 1e6, "p99": percentile(ordered, 0.99) * 1e6}
+
+
+def percentile(ordered: Sequence[float], part: float) -> float:
+    """The value that such a part of the ordered ones lies below."""
+    return ordered[min(int(len(ordered) * part), len(ordered) - 1)]
 
 
 def report(tally: Tally, seconds: float) -> dict[str, object]:
@@ -242,8 +254,8 @@ def report(tally: Tally, seconds: float) -> dict[str, object]:
     }
 
 
-def _encode(script: Script) -> bytes:
-    path, headers, body = request(script)
+def encode(path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    """The request as it goes over the wire."""
     lines = [
         f"POST {path} HTTP/1.1",
         "host: localhost",

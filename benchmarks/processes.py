@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any
 
 __all__ = [
@@ -22,10 +23,12 @@ __all__ = [
     "ask",
     "environment",
     "free_port",
+    "leave_on_signals",
     "python_module",
     "raise_file_limit",
     "running",
     "talking",
+    "tokenweir",
 ]
 
 GATEWAY_CORE = 0
@@ -93,6 +96,11 @@ def python_module(name: str, *arguments: object) -> list[str]:
     return [sys.executable, "-m", f"benchmarks.{name}", *map(str, arguments)]
 
 
+def tokenweir(*arguments: object) -> list[str]:
+    """The command of Tokenweir, as it is installed beside this Python."""
+    return [sys.executable, "-m", "tokenweir", *map(str, arguments)]
+
+
 def environment(more: dict[str, str] | None) -> dict[str, str]:
     """Only what a child needs: no proxy settings, and no keys of the person who runs the benchmark."""
     kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
@@ -108,6 +116,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def leave_on_signals() -> None:
+    """Ctrl-C and SIGTERM as an exception, so that every block that started a child is left and stops it."""
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, _leave)
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def raise_file_limit() -> int:

@@ -8,7 +8,7 @@ from .results import Case, Results
 from .scenario import Scenario
 from .targets import TARGETS
 
-__all__ = ["Header", "as_json", "as_markdown"]
+__all__ = ["Header", "as_json", "as_markdown", "markdown_table"]
 
 _NOTHING = "–"
 _REASON = 400
@@ -131,7 +131,7 @@ def _targets(results: Results) -> str:
         verdict = _NOTHING if measured is None else "kept" if measured <= target.limit else "**missed**"
         value = _NOTHING if measured is None else f"{measured:.2f}{target.unit}"
         rows.append([target.promise, f"{target.limit:g}{target.unit}", value, verdict])
-    return "### Targets\n\n" + _markdown_table(["Tokenweir's", "at most", "measured", ""], rows)
+    return "### Targets\n\n" + markdown_table(["Tokenweir's", "at most", "measured", ""], rows)
 
 
 def _table(scenario: Scenario, results: Results, *, tls: bool) -> str:
@@ -144,7 +144,7 @@ def _table(scenario: Scenario, results: Results, *, tls: bool) -> str:
     ]
     shown = [n for n in range(len(columns) + 2) if any(row[n] != _NOTHING for row in rows)]
     titles = [scenario.size_is, "gateway", *columns]
-    return _markdown_table([titles[n] for n in shown], [[row[n] for n in shown] for row in rows]) if rows else ""
+    return markdown_table([titles[n] for n in shown], [[row[n] for n in shown] for row in rows]) if rows else ""
 
 
 def _failures(results: Results) -> Iterable[str]:
@@ -164,6 +164,6 @@ def _list(lines: Iterable[str]) -> str:
     return "\n".join(f"- {' '.join(line.split())}" for line in lines)
 
 
-def _markdown_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [titles, ["---", "---", *("--:" for _ in titles[2:])], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
