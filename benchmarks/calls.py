@@ -32,7 +32,8 @@ _MESSAGES = [
     {"role": "system", "content": "You are the assistant of a hydrology department. Answer in plain words."},
     {"role": "user", "content": "How much water passes a small stream between two meadows over the year?"},
 ]
-_TOKENS = 60
+_TOKENS = 50
+_DEPLOYMENTS = ("gpt-4o", "gpt-4o-mini", "gpt-4.1")
 
 
 def caller_keys(callers: int) -> dict[str, str]:
@@ -56,10 +57,11 @@ class Calls:
         options, loop = self._options, asyncio.get_running_loop()
         for ending in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(ending, self._stop.set)
-        for _ in range(options.connections):
-            self._idle.append(await self._connect(options.port, self._take_due))
+        for number in range(options.connections):
+            port = options.ports[number % len(options.ports)]
+            self._idle.append(await self._connect(port, self._take_due))
         control = await self._connect(options.control, lambda _: None) if options.control else None
-        aside = Order(_message("nobody", stream=False, name=CONTROL), self._control)
+        aside = Order(_message(0, "nobody", stream=False, name=CONTROL), self._control)
         _say({"pid": os.getpid()})
         began = told = asked = perf_counter()
         sent = 0
@@ -81,10 +83,10 @@ class Calls:
 
     def _in_turn(self) -> Iterator[Order]:
         """Callers in turn, each of them now with an answer, now with a stream."""
-        keys = caller_keys(self._options.callers).values()
+        keys = list(enumerate(caller_keys(self._options.callers).values()))
         delay = self._options.chunk_delay
-        streams = [Order(_message(key, stream=True, delay=delay), self._streams) for key in keys]
-        answers = [Order(_message(key, stream=False), self._answers) for key in keys]
+        streams = [Order(_message(*key, stream=True, delay=delay), self._streams) for key in keys]
+        answers = [Order(_message(*key, stream=False), self._answers) for key in keys]
         if self._options.streamed == 0:
             return itertools.cycle(answers)
         part = round(1 / self._options.streamed)
@@ -136,16 +138,22 @@ def _milliseconds(seconds: Sequence[float]) -> list[float]:
     return [round(value * 1e3, 3) for value in seconds]
 
 
-def _message(key: str, *, stream: bool, delay: str = "0ms", name: str | None = None) -> bytes:
-    script = {"output_tokens": _TOKENS} | ({"chunk_delay": delay} if stream else {})
-    body = json.dumps({"messages": _MESSAGES, "model": "gpt-4o"} | ({"stream": True} if stream else {})).encode()
+def _message(number: int, key: str, *, stream: bool, delay: str = "0ms", name: str | None = None) -> bytes:
+    """Callers differ in what they ask for, so that sums that are equal say something."""
+    deployment = _DEPLOYMENTS[number % len(_DEPLOYMENTS)]
+    script = {"output_tokens": _TOKENS + number} | ({"chunk_delay": delay} if stream else {})
+    body = json.dumps({"messages": _MESSAGES, "model": deployment} | ({"stream": True} if stream else {})).encode()
     headers = {
         "api-key": key,
         "content-type": "application/json",
         "content-length": str(len(body)),
         "x-simulate": json.dumps(script),
     } | ({"x-client-request-id": name} if name else {})
-    return encode("/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21", headers, body)
+    return encode(f"/openai/deployments/{deployment}/chat/completions?api-version=2024-10-21", headers, body)
+
+
+def _ports(text: str) -> list[int]:
+    return [int(port) for port in text.split(",")]
 
 
 def _say(fields: dict[str, object]) -> None:
@@ -154,7 +162,7 @@ def _say(fields: dict[str, object]) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.calls", description=__doc__)
-    parser.add_argument("port", type=int)
+    parser.add_argument("ports", type=_ports, help="of one gateway, or of several with commas between")
     parser.add_argument("--rate", type=float, default=200, help="calls a second [%(default)s]")
     parser.add_argument("--callers", type=int, default=20)
     parser.add_argument("--connections", type=int, default=128)

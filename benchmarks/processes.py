@@ -16,6 +16,7 @@ from types import FrameType
 from typing import IO, Any
 
 __all__ = [
+    "ANY_CORE",
     "GATEWAY_CORE",
     "LOAD_CORE",
     "ROOT",
@@ -34,6 +35,8 @@ __all__ = [
 GATEWAY_CORE = 0
 LOAD_CORE = 1
 """The load client and the upstream share it."""
+ANY_CORE = "0,1"
+"""Where the kernel is to share out what there is."""
 ROOT = Path(__file__).resolve().parent.parent
 
 # Envoy and uvicorn finish open requests first; the benchmark leaves none that matter.
@@ -62,7 +65,7 @@ class Child:
 
 @contextmanager
 def running(
-    command: Sequence[str], core: int, log: Path, more_environment: dict[str, str] | None = None
+    command: Sequence[str], core: int | str, log: Path, more_environment: dict[str, str] | None = None
 ) -> Iterator[Child]:
     """Run a command for the length of the block."""
     with log.open("w") as output:
@@ -74,7 +77,7 @@ def running(
 
 
 @contextmanager
-def talking(command: Sequence[str], core: int) -> Iterator[Iterator[dict[str, Any]]]:
+def talking(command: Sequence[str], core: int | str) -> Iterator[Iterator[dict[str, Any]]]:
     """Run a command that prints JSON lines, for the block to read. RuntimeError if it fails."""
     process = _start(command, core, subprocess.PIPE, environment(None))
     try:
@@ -85,7 +88,7 @@ def talking(command: Sequence[str], core: int) -> Iterator[Iterator[dict[str, An
             process.stdout.close()
 
 
-def ask(command: Sequence[str], core: int) -> dict[str, Any]:
+def ask(command: Sequence[str], core: int | str) -> dict[str, Any]:
     """Run a command to its end and return the last JSON object it printed."""
     with talking(command, core) as lines:
         return list(lines)[-1]
@@ -140,7 +143,7 @@ def raise_file_limit() -> int:
 
 
 def _start(
-    command: Sequence[str], core: int, output: IO[str] | int, variables: dict[str, str]
+    command: Sequence[str], core: int | str, output: IO[str] | int, variables: dict[str, str]
 ) -> subprocess.Popen[str]:
     # A session of its own, so that Ctrl-C reaches us alone and we stop children in order; if we are killed
     # ourselves, the kernel ends them.

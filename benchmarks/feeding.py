@@ -1,0 +1,69 @@
+"""Writes records into a journal, so many a second, as a relay does: what is behind the journal without what is before.
+
+Says at the end how much there was of each deployment.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import perf_counter
+
+import msgspec
+import uvloop
+
+from tokenweir.journal import Journal, JournalSettings
+from tokenweir.records import SystemClock, new_call_id
+
+from .ledgers import record
+
+_TICK = 0.005
+_KINDS = 5_000
+
+
+async def _feed(directory: Path, rate: float) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(ending, stop.set)
+    journal = Journal.open(directory, JournalSettings(), SystemClock())
+    kinds = [record(number, _KINDS) for number in range(_KINDS)]
+    calls, prompts, answers = Counter[str](), Counter[str](), Counter[str]()
+    print(json.dumps({"pid": os.getpid()}), flush=True)
+    began, sent = perf_counter(), 0
+    while not stop.is_set():
+        due = int((perf_counter() - began) * rate)
+        for number in range(sent, due):
+            kind = kinds[number % _KINDS]
+            started = datetime.now(UTC) - timedelta(milliseconds=kind.latency_ms)
+            journal.append(
+                msgspec.structs.replace(
+                    kind, call_id=new_call_id(), replica=journal.replica, seq=journal.next_seq(), started_at=started
+                )
+            )
+            name = kind.deployment or ""
+            calls[name] += 1
+            prompts[name] += kind.input_tokens
+            answers[name] += kind.output_tokens
+        sent = max(sent, due)
+        await asyncio.sleep(_TICK)
+    lost = journal.close()
+    totals = {name: [calls[name], prompts[name], answers[name]] for name in calls}
+    print(json.dumps({"lost": lost, "totals": totals}), flush=True)
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.feeding", description=__doc__)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--rate", type=float, default=1000)
+    options = parser.parse_args(arguments)
+    uvloop.run(_feed(options.directory, options.rate))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
