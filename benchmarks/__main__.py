@@ -94,16 +94,17 @@ def main(arguments: Sequence[str]) -> int:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     names = [kind.name for kind in CONTENDERS if kind.name != "direct"]
+    usual = [kind.name for kind in CONTENDERS if kind.name != "direct" and not kind.is_asked_for]
     scenarios = {scenario.name: scenario for scenario in SCENARIOS}
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Tokenweir beside nginx, Envoy and LiteLLM.")
     parser.add_argument("--quick", action="store_true", help="one short round at few sizes: about two minutes")
-    parser.add_argument("--only", help=f"contenders, with commas between: {','.join(names)}")
+    parser.add_argument("--only", help=f"contenders, with commas between: {','.join(names)} [{','.join(usual)}]")
     parser.add_argument("--scenario", help=f"scenarios, with commas between: {','.join(scenarios)}")
     parser.add_argument("--upstream", choices=["plain", "tls", "both"], default="both")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every sample there")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where contenders are installed [%(default)s]")
     options = parser.parse_args(arguments)
-    options.only = _chosen(parser, "--only", options.only, names)
+    options.only = _chosen(parser, "--only", options.only, names) if options.only else usual
     options.scenario = [scenarios[name] for name in _chosen(parser, "--scenario", options.scenario, [*scenarios])]
     options.upstream = {"plain": [False], "tls": [True], "both": [False, True]}[options.upstream]
     return options

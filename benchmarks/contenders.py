@@ -85,6 +85,8 @@ class Contender(ABC):
     name: str
     is_slow = False
     """Orders of magnitude slower than the rest: it gets fewer connections and one round."""
+    is_asked_for = False
+    """Takes part only when it is named."""
     patience = 20.0
     """Seconds until its first answer."""
 
@@ -268,17 +270,68 @@ class Tokenweir(Contender):
 
     @override
     def command(self, run: Path, port: int, *, tls: bool) -> list[str]:
+        return [str(self._binary()), "serve", "--config", str(self._written(run, port, tls=tls))]
+
+    def _written(self, run: Path, port: int, *, tls: bool) -> Path:
+        """Its configuration as a file."""
         config = run / "tokenweir.toml"
         key = hashlib.sha256(API_KEY.encode()).hexdigest()
         more = {"PORT": port, "ADMIN_PORT": free_port(), "API_KEY_SHA256": key}
         config.write_text(self._configure("tokenweir.toml", run, tls=tls, **more))
-        return [str(self._binary()), "serve", "--config", str(config)]
+        return config
 
     def _binary(self) -> Path:
         return Path(sys.executable).parent / "tokenweir"
 
 
-CONTENDERS: tuple[type[Contender], ...] = (Direct, Nginx, Envoy, Tokenweir, LiteLLM)
+class Hosted(Tokenweir):
+    """Tokenweir as an ASGI application in somebody else's server, as the guide says. No books run beside it."""
+
+    is_asked_for = True
+    options: tuple[str, ...] = ()
+
+    @override
+    def missing(self) -> str | None:
+        return None if self._binary().exists() else f"{self.name} is not installed beside {sys.executable}"
+
+    @override
+    def version(self) -> str:
+        return f"{self.name} {version(self.name)} with tokenweir.asgi"
+
+    @override
+    def command(self, run: Path, port: int, *, tls: bool) -> list[str]:
+        # Hosts have no option for a configuration of ours, and hand on their environment.
+        config = f"TOKENWEIR_CONFIG={self._written(run, port, tls=tls)}"
+        return ["env", config, str(self._binary()), *self.options, *self._listening(port), "tokenweir.asgi:app"]
+
+    def _listening(self, port: int) -> list[str]:
+        return ["--host", "127.0.0.1", "--port", str(port)]
+
+    @override
+    def _binary(self) -> Path:
+        return Path(sys.executable).parent / self.name
+
+
+class Uvicorn(Hosted):
+    name = "uvicorn"
+    options = ("--no-server-header", "--no-date-header", "--no-access-log", "--log-level", "warning")
+
+
+class Granian(Hosted):
+    name = "granian"
+    options = ("--interface", "asgi", "--log-level", "warning", "--no-access-log")
+
+
+class Hypercorn(Hosted):
+    name = "hypercorn"
+    options = ("--worker-class", "uvloop", "--log-level", "warning")
+
+    @override
+    def _listening(self, port: int) -> list[str]:
+        return ["--bind", f"127.0.0.1:{port}"]
+
+
+CONTENDERS: tuple[type[Contender], ...] = (Direct, Nginx, Envoy, Tokenweir, LiteLLM, Uvicorn, Granian, Hypercorn)
 
 
 def fill(template: str, **values: object) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .contenders import CONTENDERS
 from .results import Case, Results
 from .scenario import Scenario
 from .targets import TARGETS
@@ -11,6 +12,7 @@ from .targets import TARGETS
 __all__ = ["Header", "as_json", "as_markdown", "markdown_table"]
 
 _NOTHING = "–"
+_HOSTS = {kind.name for kind in CONTENDERS if kind.is_asked_for}
 _REASON = 400
 """Characters of a failure's reason; all of it is in the JSON, and was shown when it happened."""
 _METHOD = """
@@ -60,6 +62,11 @@ def _against(other: str) -> Cell:
     return lambda results, case, who: _number(results.ratio(case, who, other, "cpu_us"), 2)
 
 
+def _against_serve(results: Results, case: Case, who: str) -> str:
+    """Of the hosts that run Tokenweir as an application."""
+    return _against("tokenweir")(results, case, who) if who in _HOSTS else _NOTHING
+
+
 def _added(key: str) -> Cell:
     def cell(results: Results, case: Case, who: str) -> str:
         if who == "direct":
@@ -74,6 +81,7 @@ def _costs(unit: str) -> dict[str, Cell]:
         f"CPU µs per {unit}": _spread("cpu_us"),
         "× nginx": _against("nginx"),
         "× Envoy": _against("envoy"),
+        "× serve": _against_serve,
         f"{unit}s per s": _median("per_second", 0),
         "memory MB": _median("resident_mb", 0),
         f"aside, µs per {unit}": _median("aside_us", 1),
