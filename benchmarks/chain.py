@@ -182,22 +182,25 @@ def _watch(
     client: int,
     options: argparse.Namespace,
 ) -> tuple[Load, dict[str, float], Totals | None]:
-    """Lets it run, and tells what was asked and used between the warm-up and the end."""
-    sleep(options.warm_up)
+    """Lets it run, and tells what was asked and used between the warm-up and the end. The client's lines are its clock:
+    one that nobody read would make it wait."""
+    warm = [next(lines) for _ in range(options.warm_up)]
     parts = {**parts, "PostgreSQL": _postgres(database)}
-    before, began = {name: cpu_seconds(pids) for name, pids in parts.items()}, monotonic()
-    sleep(options.seconds)
-    seconds = monotonic() - began
+    before = {name: cpu_seconds(pids) for name, pids in parts.items()}
+    steady = [next(lines) for _ in range(options.seconds)]
+    seconds = sum(line["seconds"] for line in steady)
     cpu = {name: (cpu_seconds(pids) - before[name]) / seconds for name, pids in parts.items()}
     os.kill(client, signal.SIGTERM)
-    told = list(lines)
-    if options.fed:
-        totals = {name: (calls, prompts, answers) for name, (calls, prompts, answers) in told[-1]["totals"].items()}
-        return Load(options.rate, told[-1]["lost"], []), cpu, totals
-    steady = told[round(options.warm_up) : -1]
-    calls, whole = sum(line["calls"] for line in steady), sum(line["seconds"] for line in steady)
-    answers = sorted(value for line in steady for value in line["answer_ms"])
-    return Load(calls / whole, sum(line["errors"] for line in told), answers), cpu, None
+    last = list(lines)
+    load = Load(
+        per_second=sum(line["calls"] for line in steady) / seconds,
+        errors=sum(line["errors"] for line in (*warm, *steady, *last)),
+        answers_ms=sorted(value for line in steady for value in line.get("answer_ms", ())),
+    )
+    totals = last[-1].get("totals")
+    if totals is None:
+        return load, cpu, None
+    return load, cpu, {name: (calls, prompts, answers) for name, (calls, prompts, answers) in totals.items()}
 
 
 def _postgres(database: Engine) -> list[int]:
@@ -331,8 +334,8 @@ def _sums(outcome: Outcome) -> str:
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chain", description=__doc__)
     parser.add_argument("--rate", type=float, default=1000, help="calls a second [%(default)s]")
-    parser.add_argument("--seconds", type=float, default=20, help="[%(default)s]")
-    parser.add_argument("--warm-up", type=float, default=10, metavar="SECONDS", help="not counted [%(default)s]")
+    parser.add_argument("--seconds", type=int, default=20, help="[%(default)s]")
+    parser.add_argument("--warm-up", type=int, default=10, metavar="SECONDS", help="not counted [%(default)s]")
     parser.add_argument("--wire", choices=["kafka", "event_hubs"], default="kafka", help="[%(default)s]")
     parser.add_argument("--gateways", type=int, default=1, help="[%(default)s]")
     parser.add_argument("--consumers", type=int, default=1, help="[%(default)s]")

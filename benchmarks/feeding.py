@@ -1,6 +1,6 @@
 """Writes records into a journal, so many a second, as a relay does: what is behind the journal without what is before.
 
-Says at the end how much there was of each deployment.
+Prints a JSON line for each second, and in the last one how much there was of each deployment.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from tokenweir.records import SystemClock, new_call_id
 from .ledgers import record
 
 _TICK = 0.005
+_WINDOW = 1.0
 _KINDS = 5_000
 
 
@@ -34,8 +35,9 @@ async def _feed(directory: Path, rate: float) -> None:
     journal = Journal.open(directory, JournalSettings(), SystemClock())
     kinds = [record(number, _KINDS) for number in range(_KINDS)]
     calls, prompts, answers = Counter[str](), Counter[str](), Counter[str]()
-    print(json.dumps({"pid": os.getpid()}), flush=True)
-    began, sent = perf_counter(), 0
+    _say({"pid": os.getpid()})
+    began = told = perf_counter()
+    sent = said = 0
     while not stop.is_set():
         due = int((perf_counter() - began) * rate)
         for number in range(sent, due):
@@ -51,10 +53,17 @@ async def _feed(directory: Path, rate: float) -> None:
             prompts[name] += kind.input_tokens
             answers[name] += kind.output_tokens
         sent = max(sent, due)
+        if (now := perf_counter()) - told >= _WINDOW:
+            _say({"seconds": now - told, "calls": sent - said, "errors": 0})
+            told, said = now, sent
         await asyncio.sleep(_TICK)
     lost = journal.close()
     totals = {name: [calls[name], prompts[name], answers[name]] for name in calls}
-    print(json.dumps({"lost": lost, "totals": totals}), flush=True)
+    _say({"seconds": perf_counter() - told, "calls": sent - said, "errors": lost, "totals": totals})
+
+
+def _say(fields: dict[str, object]) -> None:
+    print(json.dumps(fields), flush=True)
 
 
 def main(arguments: Sequence[str]) -> None:
