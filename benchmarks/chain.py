@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -23,6 +24,7 @@ import msgspec
 import psycopg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from .delivered import read_arrivals
 from .hub import HUB
 from .ledgers import Engine, postgres_engine
 from .load import percentile
@@ -53,6 +55,8 @@ class Wire:
     secret: str
     servers: str | None = None
     """Of Kafka."""
+    kept: Path | None = None
+    """Where the hub writes down what it had, when it ends."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class Outcome:
     load: Load
     rows: list[Row]
     sent: dict[str, float]
-    """When the sink handed each call's message to its producer."""
+    """When the sink handed each call's message to its producer, or the hub took it."""
     cpu: dict[str, float]
     """Share of a core that each part took."""
     said: Totals
@@ -98,44 +102,36 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def measure(run: Path, options: argparse.Namespace) -> Outcome:
-    with ExitStack() as stack:
-        database = stack.enter_context(postgres_engine(run, {"track_commit_timestamp": "on"}))
-        wire = stack.enter_context(_kafka() if options.wire == "kafka" else _event_hubs())
-        upstream = stack.enter_context(simulator(run, ANY_CORE))
-        gateways = [
-            stack.enter_context(
-                served(
-                    run / f"gateway-{number}",
-                    upstream,
-                    wire.sink,
-                    callers=_CALLERS,
-                    secret=wire.secret,
-                    ledger="none",
-                    core=ANY_CORE,
-                )
-            )
-            for number in range(options.gateways)
-        ]
-        consumers = [
-            stack.enter_context(consumer(run, f"consumer-{number}", database.url, wire.intake, wire.secret))
-            for number in range(options.consumers)
-        ]
-        parts = {
-            "relays": [pid for gateway in gateways for pid in gateway.pids],
-            "books (sinks)": [pid for gateway in gateways for pid in gateway.aside()],
-            options.wire: [wire.pid],
-            "consumers": consumers,
-            "simulator": [upstream.pid],
-        }
-        command = _feeding(gateways, options) if options.fed else _asking(gateways, options)
-        with talking(command, ANY_CORE) as lines:
-            client = next(lines)["pid"]
-            parts["client"] = [client]
-            load, cpu, said = _watch(lines, parts, database, client, options)
-        if said is None:
-            said = _answered(upstream)
-        _wait_for_all(database, sum(calls for calls, _, _ in said.values()))
-        sent = asyncio.run(_messages(wire.servers)) if wire.servers else {}
+    with postgres_engine(run, {"track_commit_timestamp": "on"}) as database:
+        with ExitStack() as stack:
+            wire = stack.enter_context(_kafka() if options.wire == "kafka" else _event_hubs(run / "hub"))
+            upstream = stack.enter_context(simulator(run, ANY_CORE))
+            start = partial(served, callers=_CALLERS, secret=wire.secret, ledger="none", core=ANY_CORE)
+            gateways = [
+                stack.enter_context(start(run / f"gateway-{number}", upstream, wire.sink))
+                for number in range(options.gateways)
+            ]
+            consumers = [
+                stack.enter_context(consumer(run, f"consumer-{number}", database.url, wire.intake, wire.secret))
+                for number in range(options.consumers)
+            ]
+            parts = {
+                "relays": [pid for gateway in gateways for pid in gateway.pids],
+                "books (sinks)": [pid for gateway in gateways for pid in gateway.aside()],
+                options.wire: [wire.pid],
+                "consumers": consumers,
+                "PostgreSQL": _postgres(database),
+                "simulator": [upstream.pid],
+            }
+            command = _feeding(gateways, options) if options.fed else _asking(gateways, options)
+            with talking(command, ANY_CORE) as lines:
+                load, cpu, said = _watch(lines, parts, options)
+            if said is None:
+                said = _answered(upstream)
+            _wait_for_all(database, sum(calls for calls, _, _ in said.values()))
+            sent = asyncio.run(_messages(wire.servers)) if wire.servers else {}
+        if wire.kept:
+            sent = {arrival.call_id: arrival.came for arrival in read_arrivals([wire.kept])}
         return Outcome(load, _rows(database, options), sent, cpu, said, _kept(database))
 
 
@@ -154,14 +150,15 @@ def _kafka() -> Iterator[Wire]:
 
 
 @contextmanager
-def _event_hubs() -> Iterator[Wire]:
-    with hub(partitions=_PARTITIONS, core=ANY_CORE) as found:
+def _event_hubs(kept: Path) -> Iterator[Wire]:
+    with hub("--keep", kept, "--receivers", partitions=_PARTITIONS, core=ANY_CORE) as found:
         place = f'connection_string_env = "{SECRET}"'
         yield Wire(
             pid=found.pid,
             sink=f'kind = "event_hubs"\nconnection = {{ {place}, hub = "{HUB}" }}',
             intake=f'kind = "event_hubs"\n{place}\nhub = "{HUB}"',
             secret=found.connection_string,
+            kept=kept,
         )
 
 
@@ -176,16 +173,13 @@ def _feeding(gateways: Sequence[Served], options: argparse.Namespace) -> list[st
 
 
 def _watch(
-    lines: Iterator[dict[str, Any]],
-    parts: Mapping[str, Sequence[int]],
-    database: Engine,
-    client: int,
-    options: argparse.Namespace,
+    lines: Iterator[dict[str, Any]], parts: Mapping[str, Sequence[int]], options: argparse.Namespace
 ) -> tuple[Load, dict[str, float], Totals | None]:
     """Lets it run, and tells what was asked and used between the warm-up and the end. The client's lines are its clock:
     one that nobody read would make it wait."""
+    client = next(lines)["pid"]
     warm = [next(lines) for _ in range(options.warm_up)]
-    parts = {**parts, "PostgreSQL": _postgres(database)}
+    parts = {**parts, "client": [client]}
     before = {name: cpu_seconds(pids) for name, pids in parts.items()}
     steady = [next(lines) for _ in range(options.seconds)]
     seconds = sum(line["seconds"] for line in steady)
@@ -300,8 +294,8 @@ def _delays(outcome: Outcome) -> str:
     rows, sent = outcome.rows, outcome.sent
     kinds = {"from the end of the call to the commit of its row": [row.committed - row.ended for row in rows]}
     if sent:
-        kinds["  until the sink sends it"] = [sent[row.call_id] - row.ended for row in rows]
-        kinds["  from there on"] = [row.committed - sent[row.call_id] for row in rows]
+        kinds["until it was sent"] = [sent[row.call_id] - row.ended for row in rows]
+        kinds["from there on"] = [row.committed - sent[row.call_id] for row in rows]
     return markdown_table(
         ["", "records", "p50 s", "p99 s", "most s"],
         [

@@ -1,6 +1,7 @@
 """The Event Hubs of the benchmarks: the tests' emulator as a process. Prints where it listens, and serves.
 
-With ``--keep`` events do not stay in its memory: they are appended to a file, for `delivered` to read.
+With ``--keep`` events are written to a file, for `delivered` to read: at the end, or, without receivers, soon after
+they came, and then they are no longer in memory.
 """
 
 import argparse
@@ -50,19 +51,20 @@ def main(arguments: Sequence[str]) -> int:
         if options.keep is None:
             signal.sigwait(_ENDINGS)
         else:
-            _keep(hubs, options.keep, options.busy)
+            _keep(hubs, options)
     finally:
         hubs.close()
     return 0
 
 
-def _keep(hubs: "EventHubsEmulator", path: Path, busy_seconds: float) -> None:
+def _keep(hubs: "EventHubsEmulator", options: argparse.Namespace) -> None:
     began = monotonic()
-    hubs.faults.busy = _EVERY_DELIVERY if busy_seconds else 0
-    with path.open("ab") as file:
+    hubs.faults.busy = _EVERY_DELIVERY if options.busy else 0
+    with options.keep.open("ab") as file:
         while not signal.sigtimedwait(_ENDINGS, _LOOK_SECONDS):
-            _move(hubs, file)
-            if hubs.faults.busy and monotonic() - began > busy_seconds:
+            if not options.receivers:
+                _move(hubs, file)
+            if hubs.faults.busy and monotonic() - began > options.busy:
                 hubs.faults.busy = 0
         hubs.stop()
         _move(hubs, file)  # what came until then was confirmed
@@ -82,6 +84,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("partitions", type=int)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--keep", type=Path, metavar="FILE")
+    parser.add_argument("--receivers", action="store_true", help="there are some, so nothing is forgotten")
     parser.add_argument("--busy", type=float, default=0, help="seconds at first in which it takes nothing")
     return parser.parse_args(arguments)
 
