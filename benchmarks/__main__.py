@@ -2,20 +2,17 @@
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .contenders import CONTENDERS, Contender, Site
 from .machine import describe_machine
-from .processes import leave_on_signals, raise_file_limit
+from .processes import INTERRUPTED, leave_on_signals, raise_file_limit
 from .report import Header, as_json, as_markdown
 from .results import Case, Failure, Results, Sample
 from .scenario import SCENARIOS, Scenario, has_wrk, warm_up
 from .site import CACHE, prepared_site
-
-_INTERRUPTED = 128 + signal.SIGINT
 
 
 class Run:
@@ -89,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
     print(as_markdown(header, options.scenario, run.results))
     if options.json:
         options.json.write_text(json.dumps(as_json(header, run.results), indent=1) + "\n")
-    return _INTERRUPTED if was_interrupted else 1 if run.results.failures else 0
+    return INTERRUPTED if was_interrupted else 1 if run.results.failures else 0
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -31,7 +31,7 @@ from .load import percentile
 from .machine import describe_machine
 from .measure import cpu_seconds, descendants
 from .parts import SECRET, Served, Simulator, broker, consumer, hub, new_topic, run_folder, served, simulator
-from .processes import ANY_CORE, leave_on_signals, python_module, talking
+from .processes import ANY_CORE, INTERRUPTED, leave_on_signals, python_module, talking
 from .report import markdown_table
 
 _TOPIC = "records"
@@ -95,8 +95,12 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     leave_on_signals()
     machine = describe_machine()
-    with run_folder() as run:
-        outcome = measure(run, options)
+    try:
+        with run_folder() as run:
+            outcome = measure(run, options)
+    except KeyboardInterrupt:
+        _say("interrupted: everything was stopped, and there is nothing to report")
+        return INTERRUPTED
     print(as_markdown(machine, outcome, options))
     return 0 if outcome.said == outcome.kept else 1
 

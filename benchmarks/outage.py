@@ -31,7 +31,7 @@ from .load import percentile
 from .machine import describe_machine
 from .measure import cpu_seconds, resident_bytes
 from .parts import Hub, Served, hub, run_folder, served, simulator
-from .processes import LOAD_CORE, free_port, leave_on_signals, python_module, talking
+from .processes import INTERRUPTED, LOAD_CORE, free_port, leave_on_signals, python_module, talking
 from .report import markdown_table
 from .results import Case, Results, Sample
 from .scenario import Values
@@ -152,8 +152,12 @@ def main(arguments: Sequence[str]) -> int:
     leave_on_signals()
     os.sched_setaffinity(0, {LOAD_CORE})
     machine = describe_machine()
-    with run_folder() as run:
-        outcome = measure(run, options, machine)
+    try:
+        with run_folder() as run:
+            outcome = measure(run, options, machine)
+    except KeyboardInterrupt:
+        _say("interrupted: everything was stopped, and there is nothing to report")
+        return INTERRUPTED
     print(as_markdown(outcome, options))
     if options.json:
         options.json.write_text(json.dumps(as_json(outcome), indent=1) + "\n")

@@ -18,6 +18,7 @@ from typing import IO, Any
 __all__ = [
     "ANY_CORE",
     "GATEWAY_CORE",
+    "INTERRUPTED",
     "LOAD_CORE",
     "ROOT",
     "Child",
@@ -37,6 +38,8 @@ LOAD_CORE = 1
 """The load client and the upstream share it."""
 ANY_CORE = "0,1"
 """Where the kernel is to share out what there is."""
+INTERRUPTED = 128 + signal.SIGINT
+"""What a program of this folder returns after Ctrl-C."""
 ROOT = Path(__file__).resolve().parent.parent
 
 # Envoy and uvicorn finish open requests first; the benchmark leaves none that matter.

@@ -255,6 +255,17 @@ async def test_a_batch_a_single_event_and_a_large_one_lie_in_their_partitions(hu
     assert hubs.deliveries == 2
 
 
+async def test_what_was_taken_is_gone(hubs: EventHubsEmulator) -> None:
+    async with producer(hubs) as client:
+        await client.send_event(event(b"one"), partition_id="0")
+        await client.send_event(event(b"two"), partition_id="0")
+        taken = hubs.take("llm")
+        await client.send_event(event(b"three"), partition_id="0")
+    assert [one.as_received(0).body for one in taken["0"]] == [b"one", b"two"]
+    assert taken["1"] == []
+    assert [one.body for one in hubs.received("llm")["0"]] == [b"three"]
+
+
 async def test_a_key_keeps_to_one_partition(hubs: EventHubsEmulator) -> None:
     async with producer(hubs) as client:
         for number in range(3):
