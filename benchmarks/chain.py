@@ -11,7 +11,6 @@ import asyncio
 import os
 import signal
 import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-import msgspec
 import psycopg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -30,9 +28,10 @@ from .ledgers import Engine, postgres_engine
 from .load import percentile
 from .machine import describe_machine
 from .measure import cpu_seconds, descendants
-from .parts import SECRET, Served, Simulator, broker, consumer, hub, new_topic, run_folder, served, simulator
+from .parts import SECRET, Served, broker, consumer, hub, new_topic, run_folder, served, simulator
 from .processes import ANY_CORE, INTERRUPTED, leave_on_signals, python_module, talking
 from .report import markdown_table
+from .totals import Totals, answered, kept
 
 _TOPIC = "records"
 _PARTITIONS = 4
@@ -40,9 +39,6 @@ _CALLERS = 20
 _PATIENCE = 60.0
 _PROMISED = 2.0
 """Seconds within which 99 of 100 records are to be there."""
-
-Totals = Mapping[str, tuple[int, int, int]]
-"""Of each deployment: calls, prompt tokens, completion tokens."""
 
 
 @dataclass(frozen=True)
@@ -131,12 +127,12 @@ def measure(run: Path, options: argparse.Namespace) -> Outcome:
             with talking(command, ANY_CORE) as lines:
                 load, cpu, said = _watch(lines, parts, options)
             if said is None:
-                said = _answered(upstream)
+                said = answered(upstream.ledger)
             _wait_for_all(database, sum(calls for calls, _, _ in said.values()))
             sent = asyncio.run(_messages(wire.servers)) if wire.servers else {}
         if wire.kept:
             sent = {arrival.call_id: arrival.came for arrival in read_arrivals([wire.kept])}
-        return Outcome(load, _rows(database, options), sent, cpu, said, _kept(database))
+        return Outcome(load, _rows(database, options), sent, cpu, said, kept(database.ledger))
 
 
 @contextmanager
@@ -213,32 +209,6 @@ def _wait_for_all(database: Engine, calls: int) -> None:
     while (found := sum(row["calls"] for row in database.ledger.usage([]))) < calls and monotonic() < deadline:
         _say(f"{found:,} of {calls:,} are there")
         sleep(0.5)
-
-
-class _Answered(msgspec.Struct):
-    deployment: str | None = None
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    api: str = "other"
-
-
-def _answered(upstream: Simulator) -> Totals:
-    """What the simulator says it used."""
-    decode = msgspec.json.Decoder(_Answered).decode
-    calls, prompts, answers = Counter[str](), Counter[str](), Counter[str]()
-    with upstream.ledger.open("rb") as file:
-        for call in map(decode, file):
-            if call.api != "other":
-                name = call.deployment or ""
-                calls[name] += 1
-                prompts[name] += call.prompt_tokens
-                answers[name] += call.completion_tokens
-    return {name: (calls[name], prompts[name], answers[name]) for name in calls}
-
-
-def _kept(database: Engine) -> Totals:
-    rows = database.ledger.usage(["deployment"])
-    return {row["deployment"]: (row["calls"], row["input_tokens"], row["output_tokens"]) for row in rows}
 
 
 def _rows(database: Engine, options: argparse.Namespace) -> list[Row]:

@@ -11,32 +11,30 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from time import sleep, time_ns
+from time import sleep
 from typing import Any
 
 import duckdb
 import msgspec
 
-from tokenweir.journal import bytes_behind, read_status
+from tokenweir.journal import bytes_behind
 
 from .calls import CONTROL
 from .delivered import Arrival, Delivery, check, read_arrivals
 from .hub import HUB
 from .load import percentile
 from .machine import describe_machine
-from .measure import cpu_seconds, resident_bytes
 from .parts import Hub, Served, hub, run_folder, served, simulator
 from .processes import INTERRUPTED, LOAD_CORE, free_port, leave_on_signals, python_module, talking
 from .report import markdown_table
-from .results import Case, Results, Sample
-from .scenario import Values
+from .results import Results
+from .watching import CURSOR, Moment, Watch, now, summed_up
 
-_CURSOR = "sink-hub"
 _SINK = f'kind = "event_hubs"\nconnection = {{ connection_string_env = "BENCH_HUB", hub = "{HUB}" }}'
 _BUSY_PART = 12
 """The last part of an outage in which the hub is back, and takes nothing: server-busy."""
@@ -45,76 +43,6 @@ _STEADY_LAG = 2.0
 _LAST_SECONDS = 120.0
 _LINES = 16
 """Of the table over time."""
-
-Lines = Iterator[dict[str, Any]]
-
-
-@dataclass
-class Moment:
-    """What was seen in one second."""
-
-    phase: str
-    round: int
-    at: float
-    """Seconds since 1970."""
-    told: dict[str, Any]
-    """The client's line."""
-    relay_cpu: float
-    books_cpu: float
-    hub_cpu: float
-    relay_bytes: int
-    books_bytes: int
-    journal_bytes: int
-    behind_bytes: int
-    load: float
-
-
-@dataclass
-class Watch:
-    """Follows the client's lines, and looks at the gateway with each of them."""
-
-    lines: Lines
-    gateway: Served
-    moments: list[Moment] = field(default_factory=list)
-    hub: Hub | None = None
-
-    def __post_init__(self) -> None:
-        self._aside = self.gateway.aside()
-        self._books = max(self._aside, key=lambda pid: resident_bytes([pid]))
-        self._hub_cpu = 0.0
-
-    def phase(self, name: str, turn: int, seconds: float, until: Callable[[], bool] = lambda: True) -> None:
-        """Looks for so long, and on until the condition holds."""
-        began = _now()
-        _say(f"{name}, round {turn + 1}")
-        while _now() - began < seconds or not until():
-            self.look(name, turn)
-
-    def look(self, name: str, turn: int) -> None:
-        told = next(self.lines)
-        relay, _ = self.gateway.cpu()
-        self.moments.append(
-            Moment(
-                phase=name,
-                round=turn,
-                at=_now(),
-                told=told,
-                relay_cpu=relay,
-                books_cpu=cpu_seconds(self._aside),
-                hub_cpu=cpu_seconds([self.hub.pid]) if self.hub else 0.0,
-                relay_bytes=self.gateway.resident(),
-                books_bytes=resident_bytes([self._books]),
-                journal_bytes=sum(file.stat().st_size for file in self.gateway.journal.rglob("*") if file.is_file()),
-                behind_bytes=bytes_behind(self.gateway.journal, _CURSOR),
-                load=os.getloadavg()[0],
-            )
-        )
-
-    def has_caught_up(self) -> bool:
-        """The sink is behind by no more than what a few seconds bring."""
-        status = read_status(self.gateway.journal)
-        written, seconds = (status.bytes_written if status else 0), self.moments[-1].at - self.moments[0].at
-        return self.moments[-1].behind_bytes < 3 * written / max(seconds, 1.0)
 
 
 @dataclass(frozen=True)
@@ -232,14 +160,14 @@ def _go_through(watch: Watch, hubs: Hubs, options: argparse.Namespace) -> None:
         watch.phase("hub gone", turn, options.minutes * 60 - busy)
         watch.hub = hubs.start(busy)
         watch.phase("hub busy", turn, busy)
-        hubs.back_at.append(_now())
+        hubs.back_at.append(now())
         watch.phase("catching up", turn, 1, watch.has_caught_up)
         watch.phase("hub up", turn + 1, options.before * 60)
 
 
 def _wait_for_the_last(gateway: Served) -> None:
-    deadline = _now() + _LAST_SECONDS
-    while bytes_behind(gateway.journal, _CURSOR) and _now() < deadline:
+    deadline = now() + _LAST_SECONDS
+    while bytes_behind(gateway.journal, CURSOR) and now() < deadline:
         sleep(0.1)
 
 
@@ -259,35 +187,6 @@ class _Answered(msgspec.Struct):
 def _kept(file: Path) -> set[str]:
     with duckdb.connect(str(file), read_only=True) as connection:
         return {call_id for (call_id,) in connection.execute("SELECT call_id FROM calls").fetchall()}
-
-
-def summed_up(moments: Sequence[Moment], rate: float) -> Results:
-    """Each phase of each round. What was used in a second is the difference to the one before."""
-    results = Results()
-    pairs = list(zip(moments, moments[1:], strict=False))
-    for phase, turn in dict.fromkeys((moment.phase, moment.round) for moment in moments):
-        inside = [(old, new) for old, new in pairs if (new.phase, new.round) == (phase, turn)]
-        if inside and phase != "warm-up":
-            results.samples.append(Sample(Case("outage", tls=False, size=round(rate)), phase, turn, _values(inside)))
-    return results
-
-
-def _values(inside: Sequence[tuple[Moment, Moment]]) -> Values:
-    calls = sum(new.told["calls"] for _, new in inside)
-    seconds = sum(new.told["seconds"] for _, new in inside)
-    found = {
-        "minutes": seconds / 60,
-        "per_second": calls / seconds,
-        "errors": sum(new.told["errors"] for _, new in inside),
-        "relay_us": sum(new.relay_cpu - old.relay_cpu for old, new in inside) / calls * 1e6,
-        "books_percent": sum(new.books_cpu - old.books_cpu for old, new in inside) / seconds * 100,
-        "load": median(new.load for _, new in inside),
-    }
-    for name in ("answer_ms", "first_byte_ms", "control_ms"):
-        values = sorted(value for _, new in inside for value in new.told[name])
-        if values:
-            found |= {f"{name}_p50": percentile(values, 0.5), f"{name}_p99": percentile(values, 0.99)}
-    return found
 
 
 def _caught_up(back_at: float, arrivals: Sequence[Arrival]) -> CatchingUp:
@@ -408,10 +307,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--warm-up", type=float, default=10, metavar="SECONDS", help="not counted [%(default)s]")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write what was measured there")
     return parser.parse_args(arguments)
-
-
-def _now() -> float:
-    return time_ns() / 1e9
 
 
 def _say(line: str) -> None:
