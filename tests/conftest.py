@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from support.clickhouse import ClickHouseServer, running_clickhouse
 from support.postgres import PostgresServer, running_postgres
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -21,4 +22,10 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def clickhouse() -> Iterator[ClickHouseServer]:
+    with running_clickhouse() as server:
         yield server

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.engines import ENGINES, DuckDBEngine, Engine, PostgresEngine
+from support.engines import ENGINES, Engine, new_engine
 from tokenweir.ledger import Ledger
 from tokenweir.ledger.limits import Limits
 from tokenweir.records import CallRecord
@@ -34,9 +34,7 @@ def make_call() -> MakeCall:
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     """Each engine in turn, with a place where there is nothing yet."""
-    if request.param == "duckdb":
-        return DuckDBEngine(tmp_path)
-    return PostgresEngine(request.getfixturevalue("postgres"))
+    return new_engine(request, tmp_path)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from support.engines import ENGINES, DuckDBEngine, Engine, PostgresEngine
+from support.engines import ENGINES, Engine, new_engine
 from tokenweir.ledger import Ledger, LedgerError, open_ledger
 from tokenweir.records import CallRecord, Outcome, Trace, TraceReason, UsageSource, new_call_id
 
@@ -65,9 +65,7 @@ any_call = st.builds(
 
 @pytest.fixture(scope="module", params=ENGINES)
 def lasting_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    if request.param == "duckdb":
-        return DuckDBEngine(tmp_path_factory.mktemp("ledger"))
-    return PostgresEngine(request.getfixturevalue("postgres"))
+    return new_engine(request, tmp_path_factory.mktemp("ledger"))
 
 
 @pytest.fixture(scope="module")

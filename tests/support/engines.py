@@ -1,14 +1,21 @@
 """The engines that keep a ledger, for tests that hold for all of them."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import clickhouse_connect
 import duckdb
 import psycopg
+import pytest
+from clickhouse_connect.driver.client import Client
 
 from tokenweir.ledger import Ledger
+from tokenweir.ledger.clickhouse import migrations as clickhouse_migrations
+from tokenweir.ledger.clickhouse.address import understood
+from tokenweir.ledger.clickhouse.ledger import ClickHouseLedger
+from tokenweir.ledger.clickhouse.server import Server as ClickHouseConnection
 from tokenweir.ledger.duckdb import migrations as duckdb_migrations
 from tokenweir.ledger.duckdb.file import DuckDBFile
 from tokenweir.ledger.duckdb.ledger import DuckDBLedger
@@ -17,11 +24,12 @@ from tokenweir.ledger.postgres import migrations as postgres_migrations
 from tokenweir.ledger.postgres.ledger import PostgresLedger
 from tokenweir.ledger.postgres.server import Server
 
+from .clickhouse import ClickHouseServer
 from .postgres import PostgresServer
 
-__all__ = ["ENGINES", "DuckDBEngine", "Engine", "PostgresEngine"]
+__all__ = ["ENGINES", "ClickHouseEngine", "DuckDBEngine", "Engine", "PostgresEngine", "new_engine"]
 
-ENGINES = ["duckdb", "postgres"]
+ENGINES = ["duckdb", "postgres", "clickhouse"]
 
 
 class Engine(Protocol):
@@ -32,6 +40,10 @@ class Engine(Protocol):
     migrations: list[Callable[[Any], None]]
     endless: str
     """A SELECT that does not end."""
+    rows_of: str
+    """The table behind ``{}``, where that is a view."""
+    is_atomic: bool
+    """Whether rows and position are of one piece."""
 
     def open(self, limits: Limits | None = None) -> Ledger:
         """The ledger at this place, once."""
@@ -50,6 +62,8 @@ class DuckDBEngine:
     name = "duckdb"
     migrations = duckdb_migrations.MIGRATIONS
     endless = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range * b.range % 7 = 3"
+    rows_of = "{}"
+    is_atomic = True
 
     def __init__(self, directory: Path) -> None:
         self.url = f"duckdb:{directory}/ledger.duckdb"
@@ -71,6 +85,8 @@ class PostgresEngine:
     name = "postgres"
     migrations = postgres_migrations.MIGRATIONS
     endless = "SELECT count(*) FROM generate_series(1, 10000000) a, generate_series(1, 10000000) b WHERE a * b % 7 = 3"
+    rows_of = "{}"
+    is_atomic = True
 
     def __init__(self, server: PostgresServer) -> None:
         self.server = server
@@ -83,3 +99,65 @@ class PostgresEngine:
         return psycopg.connect(self.url, autocommit=True)
 
     connect_alone = connect
+
+
+class ClickHouseEngine:
+    name = "clickhouse"
+    migrations = clickhouse_migrations.MIGRATIONS
+    endless = "SELECT count(*) FROM numbers(10000000) a, numbers(10000000) b WHERE a.number * b.number % 7 = 3"
+    rows_of = "posted_{}"
+    is_atomic = False
+
+    def __init__(self, server: ClickHouseServer) -> None:
+        self.server = server
+        self.database = server.new_database()
+
+    @property
+    def url(self) -> str:
+        return self.server.url(self.database)
+
+    def open(self, limits: Limits | None = None) -> Ledger:
+        return ClickHouseLedger(ClickHouseConnection(understood(self.url, {})), limits)
+
+    @contextmanager
+    def connect(self) -> Iterator[Any]:
+        server = self.server
+        with clickhouse_connect.get_client(
+            host="127.0.0.1",
+            port=server.port,
+            username=server.user,
+            password=server.password,
+            database=self.database,
+            autogenerate_session_id=False,
+        ) as client:
+            yield _Statements(client)
+
+    connect_alone = connect
+
+
+class _Statements:
+    """A client of ClickHouse that looks like the connections of the others."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._found: list[Any] = []
+
+    def execute(self, statement: str) -> "_Statements":
+        if statement.startswith("SELECT"):
+            self._found = [tuple(row) for row in self._client.query(statement).result_rows]
+        else:
+            self._client.command(statement)
+        return self
+
+    def fetchone(self) -> Any:
+        return self._found.pop(0) if self._found else None
+
+
+def new_engine(request: pytest.FixtureRequest, directory: Path) -> Engine:
+    """The engine that a fixture's parameter names, with a place where there is nothing yet."""
+    match request.param:
+        case "postgres":
+            return PostgresEngine(request.getfixturevalue("postgres"))
+        case "clickhouse":
+            return ClickHouseEngine(request.getfixturevalue("clickhouse"))
+    return DuckDBEngine(directory)

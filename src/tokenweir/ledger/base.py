@@ -13,7 +13,7 @@ __all__ = ["Ledger", "LedgerError", "LedgerLocked", "Table"]
 
 
 class LedgerError(TokenweirError):
-    """The ledger could not be read or written. A batch being posted left nothing behind; post it again."""
+    """The ledger could not be read or written. A batch being posted did not move the position; post it again."""
 
 
 class LedgerLocked(LedgerError):
@@ -42,11 +42,12 @@ class Ledger(Protocol):
     """
 
     def post(self, records: Sequence[CallRecord], source: str, position: str | None) -> int:
-        """Write down a batch and how far ``source`` has been read, both or neither; how many calls were new.
+        """Write down a batch and how far ``source`` has been read; how many calls were new.
 
-        When this returns, the batch is on disk. A call whose id is already there is left as it is, so a
-        batch may be posted any number of times, and by several posters at once. Positions are opaque and
-        replace each other; with ``None`` the old one stays.
+        When this returns, the batch is on disk. The position never gets ahead of the rows; an engine with
+        transactions writes both or neither. A call whose id is already there is left as it is, so a batch may be
+        posted any number of times, and by several posters at once: no query ever sees a call twice. Positions are
+        opaque and replace each other; with ``None`` the old one stays.
         """
         ...
 

@@ -11,7 +11,7 @@ __all__ = ["EVENT_NAME", "PROPERTIES", "view_statement"]
 
 EVENT_NAME = "Azure OpenAI Tokens"
 
-_TIME_TEXT = "{time_text}"
+_TIME_TEXT, _COST_TEXT = "{time_text}", "{cost_text}"
 
 PROPERTIES = {
     "TokenInfoId": "call_id",
@@ -34,19 +34,24 @@ PROPERTIES = {
     "UsageSource": "usage_source",
     "CachedTokens": "CAST(cached_input_tokens AS VARCHAR)",
     "ReasoningTokens": "CAST(reasoning_tokens AS VARCHAR)",
-    "Cost": "CAST(cost AS VARCHAR)",
+    "Cost": _COST_TEXT,
     "Currency": "currency",
 }
-"""Property → what it is of a row in ``calls``, in SQL that all engines speak; but for the text of a time."""
+"""Property → what it is of a row in ``calls``, in SQL that all engines speak; but for the texts of a time and a cost."""
 
 
-def view_statement(time_text: str, as_object: Callable[[Iterable[tuple[str, str]]], str]) -> str:
+def view_statement(
+    time_text: str,
+    as_object: Callable[[Iterable[tuple[str, str]]], str],
+    cost_text: str = "CAST(cost AS VARCHAR)",
+) -> str:
     """The statement that makes the view.
 
-    ``time_text`` is the engine's SQL for ``started_at`` as ISO 8601 text in UTC, and ``as_object`` its JSON object
-    of names and expressions.
+    ``time_text`` is the engine's SQL for ``started_at`` as ISO 8601 text in UTC, ``cost_text`` that for ``cost`` with
+    all its places, and ``as_object`` its JSON object of names and expressions.
     """
-    properties = [(name, what.replace(_TIME_TEXT, time_text)) for name, what in PROPERTIES.items()]
+    texts = {_TIME_TEXT: time_text, _COST_TEXT: cost_text}
+    properties = [(name, texts.get(what, what)) for name, what in PROPERTIES.items()]
     # A call that used nothing (refused, failed upstream) was never an event, and is none here.
     return (
         f'CREATE OR REPLACE VIEW "customEvents" AS SELECT started_at AS "timestamp", \'{EVENT_NAME}\' AS "name", '

@@ -1,5 +1,6 @@
 """From the address in the settings to an open ledger."""
 
+import os
 from collections.abc import Callable
 
 from ..errors import ConfigError
@@ -10,7 +11,10 @@ __all__ = ["NO_LEDGER", "check_url", "ledger_file", "open_ledger"]
 NO_LEDGER = "none"
 """The address that means that no ledger is kept here."""
 
-_EXAMPLES = "duckdb:tokenweir-data/ledger.duckdb or postgresql://tokenweir@db.example.org/tokenweir"
+_EXAMPLES = (
+    "duckdb:tokenweir-data/ledger.duckdb, postgresql://tokenweir@db.example.org/tokenweir "
+    "or clickhouse://tokenweir@db.example.org/tokenweir"
+)
 
 
 def _open_duckdb(url: str) -> Ledger:
@@ -31,10 +35,23 @@ def _open_postgres(url: str) -> Ledger:
     return PostgresLedger(Server(url))
 
 
+def _open_clickhouse(url: str) -> Ledger:
+    try:
+        from .clickhouse.address import understood
+        from .clickhouse.ledger import ClickHouseLedger
+        from .clickhouse.server import Server
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"ledger.url needs {error.name}; run: pip install 'tokenweir[clickhouse]'") from error
+
+    return ClickHouseLedger(Server(understood(url, os.environ)))
+
+
 SCHEMES: dict[str, Callable[[str], Ledger]] = {
     "duckdb": _open_duckdb,
     "postgresql": _open_postgres,
     "postgres": _open_postgres,
+    "clickhouse": _open_clickhouse,
+    "clickhouse+http": _open_clickhouse,
 }
 """What an address may begin with, and who opens it."""
 

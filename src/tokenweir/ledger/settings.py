@@ -10,4 +10,5 @@ class LedgerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     url: str = "duckdb:tokenweir-data/ledger.duckdb"
     """``duckdb:`` and the path of a file, for one gateway; ``postgresql://user@host/database``, which many share (the
-    password is better in ``PGPASSWORD``); or ``none``, where records only go to sinks."""
+    password is better in ``PGPASSWORD``); ``clickhouse://user@host/database``, for very many calls (the password is
+    better in ``CLICKHOUSE_PASSWORD``); or ``none``, where records only go to sinks."""

@@ -12,10 +12,10 @@ from ..duckdb.visits import KqlVisits
 from ..limits import Limits
 from ..reading import Reading
 from ..rows import COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of
+from ..storable import storable
 from .copying import copy_calls
 from .sandbox import Sandbox
 from .server import Connection, Server
-from .storable import storable
 
 __all__ = ["PostgresLedger"]
 
@@ -55,7 +55,7 @@ class PostgresLedger(Reading):
                 with connection.transaction():
                     new = self._insert(connection, [_Incoming.of(record) for record in batch])
             except psycopg.DataError:
-                new = self._insert(connection, [_Incoming.of(storable(record)) for record in batch])
+                new = self._insert(connection, [_Incoming.of(_mended(record)) for record in batch])
             if position is not None:
                 connection.execute(_SET_POSITION, [source, position])
         return new
@@ -90,6 +90,10 @@ class PostgresLedger(Reading):
         return f"tags ->> '{literal}'"
 
 
+def _mended(record: CallRecord) -> CallRecord:
+    return storable(record, "PostgreSQL", holds_zeros=False)
+
+
 class _Incoming(NamedTuple):
     """A record and its line in the table it comes in by."""
 
@@ -101,7 +105,7 @@ class _Incoming(NamedTuple):
         line = as_json(record)
         # The table takes these two, and cannot be asked for its JSON or its sums afterwards.
         if "\\u0000" in line or (record.cost is not None and not record.cost.is_finite()):
-            record = storable(record)
+            record = _mended(record)
             line = as_json(record)
         return cls(record, line)
 

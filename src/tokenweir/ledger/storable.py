@@ -1,0 +1,57 @@
+"""What an engine cannot hold, made into what it can: a record must not hold up those behind it.
+
+Whole numbers end at 64 bits, money has 26 digits before the point, and PostgreSQL's texts cannot hold the character
+U+0000. An upstream that reports such a thing is broken, yet its call was made and is counted.
+"""
+
+import logging
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from ..records import CallRecord
+
+__all__ = ["INT64", "MONEY_END", "storable"]
+
+_log = logging.getLogger(__name__)
+
+INT64 = range(-(2**63), 2**63)
+MONEY_END = Decimal(10) ** 26
+
+
+def storable(record: CallRecord, engine: str, *, holds_zeros: bool) -> CallRecord:
+    """The record without numbers that are too large, and if need be with U+FFFD for U+0000.
+
+    The same one if all of it fits. What is changed is logged under the engine's name.
+    """
+    fields = msgspec.structs.asdict(record)
+    kept = {name: value if holds_zeros else _without_zeros(value) for name, value in fields.items() if _fits(value)}
+    changed = [name for name, value in fields.items() if kept.get(name, _ABSENT) != value]
+    if not changed:
+        return record
+    _log.error("record %s: %s cannot hold its %s as it is", record.call_id, engine, ", ".join(changed))
+    return CallRecord(**kept)
+
+
+_ABSENT = object()
+
+
+def _fits(value: Any) -> bool:
+    match value:
+        case int():
+            return value in INT64
+        case Decimal():
+            return value.is_finite() and abs(value) < MONEY_END
+    return True
+
+
+def _without_zeros(value: Any) -> Any:
+    match value:
+        case str():
+            return value.replace("\0", "\ufffd")
+        case dict():
+            return {_without_zeros(name): _without_zeros(inner) for name, inner in value.items()}
+        case list():
+            return [_without_zeros(inner) for inner in value]
+    return value

@@ -1,0 +1,96 @@
+"""A ClickHouse of our own, from a wheel, behind its HTTP interface; each user of it gets a database of its own."""
+
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import clickhouse_connect
+import pytest
+
+__all__ = ["OWNER", "READER", "ClickHouseServer", "running_clickhouse"]
+
+OWNER = ("SELECT, INSERT, CREATE TABLE, CREATE VIEW, DROP VIEW, ALTER ADD COLUMN",)
+"""What docs/guides/many-relays.md says that a gateway's user needs."""
+READER = ("SELECT",)
+
+# What tests do beside the ledger.
+_TESTER = (*OWNER, "CREATE DATABASE", "DROP TABLE")
+
+_USERS = """
+<clickhouse>
+    <profiles><default>{profile}</default></profiles>
+    <quotas><default/></quotas>
+    <users><default>
+        <password/> <networks><ip>::/0</ip></networks> <profile>default</profile> <quota>default</quota>
+        <grants>{grants}</grants>
+    </default></users>
+</clickhouse>
+"""
+_BRIDGE = Path(__file__).with_name("clickhouse_bridge.py")
+
+
+class ClickHouseServer:
+    """Hands out addresses at which there is nothing yet. It may be stopped, killed, and started again."""
+
+    user, password = "tokenweir", "sesame"
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._numbers = itertools.count()
+        self.port = 0
+        self.start()
+
+    def start(self, grants: Sequence[str] = _TESTER, profile: str = "") -> None:
+        """With what its user may do; on another port than before."""
+        queries = "".join(f"<query>GRANT {grant} ON ledger*.*</query>" for grant in grants)
+        (self._directory / "users.xml").write_text(_USERS.format(grants=queries, profile=profile))
+        (self._directory / "config.xml").write_text(
+            f"<clickhouse><users_config>{self._directory}/users.xml</users_config></clickhouse>"
+        )
+        command = [sys.executable, str(_BRIDGE), str(self._directory), json.dumps({self.user: self.password})]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline() or 0)
+        assert self.port, "the bridge to chdb has not started"
+
+    def stop(self) -> None:
+        self._process.communicate(timeout=30)
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is written any more."""
+        self._process.kill()
+        self._process.communicate()
+
+    def new_database(self) -> str:
+        database = f"ledger_{next(self._numbers)}"
+        with clickhouse_connect.get_client(
+            host="127.0.0.1", port=self.port, username=self.user, password=self.password, autogenerate_session_id=False
+        ) as client:
+            client.command(f"CREATE DATABASE {database}")
+        return database
+
+    def url(self, database: str) -> str:
+        return f"clickhouse+http://{self.user}:{self.password}@127.0.0.1:{self.port}/{database}"
+
+
+@contextmanager
+def running_clickhouse() -> Iterator[ClickHouseServer]:
+    """Skips the test where none can be started."""
+    if find_spec("chdb") is None:
+        pytest.skip("SKIPPED LOUDLY: chdb is not installed here, so nothing is tried with ClickHouse")
+    directory = Path(tempfile.mkdtemp(prefix="tokenweir-ch-"))
+    try:
+        server = ClickHouseServer(directory)
+        try:
+            yield server
+        finally:
+            server.kill()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
