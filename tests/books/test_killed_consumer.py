@@ -11,9 +11,8 @@ import msgspec
 import pytest
 
 from support.consumers import ConsumerProcess, intake_config
-from support.engines import PostgresEngine
+from support.engines import SHARED, Engine, new_engine
 from support.kafka_broker import Broker, running_broker
-from support.postgres import PostgresServer
 from tokenweir.ledger import Ledger
 from tokenweir.records import CallRecord, new_call_id
 
@@ -73,7 +72,7 @@ def count(ledger: Ledger) -> int:
     return sum(row["calls"] for row in ledger.usage([]))
 
 
-def kill_and_check(folder: Path, broker: Broker, engine: PostgresEngine, kills: int, messages: int) -> None:
+def kill_and_check(folder: Path, broker: Broker, engine: Engine, kills: int, messages: int) -> None:
     """Two consumers share the partitions; each kill takes one of them, and another one takes its place."""
     chance = random.Random()
     traffic = Traffic(chance)
@@ -143,15 +142,18 @@ def check(ledger: Ledger, traffic: Traffic) -> None:
         assert msgspec.convert(ledger.call(record.call_id), CallRecord) == record
 
 
-def test_killed_consumers_leave_every_record_once(tmp_path: Path, postgres: PostgresServer) -> None:
+@pytest.fixture(params=SHARED)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    return new_engine(request, tmp_path)
+
+
+def test_killed_consumers_leave_every_record_once(tmp_path: Path, engine: Engine) -> None:
     with running_broker() as broker:
-        kill_and_check(tmp_path, broker, PostgresEngine(postgres), kills=3, messages=3_000)
+        kill_and_check(tmp_path, broker, engine, kills=3, messages=3_000)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_consumers_that_are_killed_fifty_times_leave_every_record_once(
-    tmp_path: Path, postgres: PostgresServer
-) -> None:
+def test_consumers_that_are_killed_fifty_times_leave_every_record_once(tmp_path: Path, engine: Engine) -> None:
     with running_broker() as broker:
-        kill_and_check(tmp_path, broker, PostgresEngine(postgres), kills=50, messages=6_000)
+        kill_and_check(tmp_path, broker, engine, kills=50, messages=6_000)

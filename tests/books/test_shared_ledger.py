@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from support.engines import PostgresEngine
+import pytest
+
+from support.engines import SHARED, Engine, new_engine
 from support.journals import write_journal
-from support.postgres import PostgresServer
 from tokenweir.records import CallRecord, SystemClock, new_call_id
 from tokenweir.serve.books import Books
 from tokenweir.serve.shipping import Shipping
@@ -18,10 +19,14 @@ def write(directory: Path, caller: str, count: int) -> None:
     )
 
 
+@pytest.fixture(params=SHARED)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    return new_engine(request, tmp_path)
+
+
 def test_two_gateways_whose_relays_have_the_same_name_do_not_mix_up_their_positions(
-    tmp_path: Path, postgres: PostgresServer
+    tmp_path: Path, engine: Engine
 ) -> None:
-    engine = PostgresEngine(postgres)
     roots = {"here": tmp_path / "here", "there": tmp_path / "there"}
     # One is far ahead of the other, whose records must not be taken for read because of that.
     for rounds in ({"here": 50, "there": 1}, {"here": 1, "there": 20}, {"here": 3, "there": 2}):

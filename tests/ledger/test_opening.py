@@ -26,7 +26,9 @@ def test_every_field_of_a_record_has_its_column(ledger: Ledger) -> None:
     assert columns(ledger, "contents") == contents | {"call_id"}
 
 
-@pytest.mark.parametrize("url", ["mysql://host/db", "ledger.duckdb", "duckdb:", "", "postgresql:db", "None"])
+@pytest.mark.parametrize(
+    "url", ["mysql://host/db", "ledger.duckdb", "duckdb:", "", "postgresql:db", "clickhouse:db", "None"]
+)
 def test_an_unknown_kind_of_ledger_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="write it like duckdb:"):
         check_url(url)
@@ -34,7 +36,15 @@ def test_an_unknown_kind_of_ledger_is_refused(url: str) -> None:
         open_ledger(url)
 
 
-@pytest.mark.parametrize("url", ["mysql://ada:hunter2@host/db", "postgresql://ada:hunter2@host/db?colour=hunter2"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://ada:hunter2@host/db",
+        "postgresql://ada:hunter2@host/db?colour=hunter2",
+        "clickhouse://ada:hunter2@host/db?colour=hunter2",
+        "clickhouse://ada:hunter2@host:hunter2/db",
+    ],
+)
 def test_a_refused_address_is_not_repeated(url: str) -> None:
     with pytest.raises(ConfigError) as refused:
         open_ledger(url)
@@ -50,6 +60,7 @@ def test_no_ledger_is_an_address_that_cannot_be_opened() -> None:
 def test_only_a_file_is_a_file() -> None:
     assert ledger_file("duckdb:a/b.duckdb") == "a/b.duckdb"
     assert ledger_file("postgresql://host/db") is None
+    assert ledger_file("clickhouse://host/db") is None
     assert ledger_file("none") is None
 
 
@@ -62,7 +73,8 @@ def test_a_ledger_of_an_older_program_is_brought_up_to_date(engine: Engine, numb
             step(old)
             old.execute(f"INSERT INTO migrations VALUES ({done}, '{step.__name__}', now())")
         if number:
-            old.execute("INSERT INTO calls (call_id, started_at, caller) VALUES ('old', now(), 'ada')")
+            calls = engine.rows_of.format("calls")
+            old.execute(f"INSERT INTO {calls} (call_id, started_at, caller) VALUES ('old', now(), 'ada')")
     ledger = engine.open()
     assert [call["caller"] for call in ledger.calls()] == (["ada"] if number else [])
     applied = ledger.query_sql("SELECT number, name FROM migrations ORDER BY number").rows

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from support.engines import ENGINES, Engine, new_engine
+from support.engines import ENGINES, TRANSACTIONAL, Engine, new_engine
 from tokenweir.ledger import Ledger, LedgerError, open_ledger
 from tokenweir.records import CallRecord, Outcome, Trace, TraceReason, UsageSource, new_call_id
 
@@ -138,15 +138,31 @@ def test_a_position_stays_where_none_is_given(ledger: Ledger, make_call: MakeCal
     assert ledger.position("hub/0") == "17"
 
 
+def post_where_no_position_can_be_kept(ledger: Ledger, engine: Engine, call: CallRecord) -> None:
+    positions = engine.rows_of.format("positions")
+    with engine.connect() as connection:
+        connection.execute(engine.rename.format(positions, "elsewhere"))
+        with pytest.raises(LedgerError):
+            ledger.post([call], "relay-1", "1")
+        connection.execute(engine.rename.format("elsewhere", positions))
+
+
+def test_a_batch_that_fails_moves_no_position_and_counts_once_when_it_is_posted_again(
+    ledger: Ledger, engine: Engine, make_call: MakeCall
+) -> None:
+    call = make_call(request_body="{}")
+    post_where_no_position_can_be_kept(ledger, engine, call)
+    assert ledger.position("relay-1") is None
+    ledger.post([call], "relay-1", "1")
+    assert ledger.position("relay-1") == "1"
+    assert ledger.query_sql("SELECT count(*), (SELECT count(*) FROM contents) FROM calls").rows == [[1, 1]]
+
+
+@pytest.mark.parametrize("engine", TRANSACTIONAL, indirect=True)
 def test_a_batch_that_fails_leaves_neither_rows_nor_position(
     ledger: Ledger, engine: Engine, make_call: MakeCall
 ) -> None:
-    with engine.connect() as connection:
-        connection.execute("ALTER TABLE positions RENAME TO elsewhere")
-    with pytest.raises(LedgerError):
-        ledger.post([make_call(request_body="{}")], "relay-1", "1")
-    with engine.connect() as connection:
-        connection.execute("ALTER TABLE elsewhere RENAME TO positions")
+    post_where_no_position_can_be_kept(ledger, engine, make_call(request_body="{}"))
     assert ledger.calls() == []
     assert ledger.position("relay-1") is None
     assert ledger.query_sql("SELECT count(*) FROM contents").rows == [[0]]
@@ -168,6 +184,7 @@ def test_a_count_that_no_column_can_hold_does_not_hold_up_the_journal(ledger: Le
     assert ledger.call(absurd.call_id) is not None
 
 
+@pytest.mark.parametrize("engine", TRANSACTIONAL, indirect=True)
 def test_a_reader_in_the_middle_of_reading_does_not_hold_up_posting(
     ledger: Ledger, engine: Engine, make_call: MakeCall
 ) -> None:
@@ -185,6 +202,7 @@ def test_a_reader_in_the_middle_of_reading_does_not_hold_up_posting(
     assert ledger.query_sql(count).rows == [[21]]
 
 
+@pytest.mark.parametrize("engine", TRANSACTIONAL, indirect=True)
 def test_a_batch_under_way_does_not_hold_up_reading(ledger: Ledger, engine: Engine) -> None:
     ledger.post([], "relay-1", "1")
     with engine.connect() as writer:

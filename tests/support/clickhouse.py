@@ -1,5 +1,6 @@
 """A ClickHouse of our own, from a wheel, behind its HTTP interface; each user of it gets a database of its own."""
 
+import base64
 import itertools
 import json
 import shutil
@@ -11,8 +12,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-import clickhouse_connect
 import pytest
+from urllib3 import PoolManager
 
 __all__ = ["OWNER", "READER", "ClickHouseServer", "running_clickhouse"]
 
@@ -25,7 +26,7 @@ _TESTER = (*OWNER, "CREATE DATABASE", "DROP TABLE")
 
 _USERS = """
 <clickhouse>
-    <profiles><default>{profile}</default></profiles>
+    <profiles><default> <fsync_metadata>0</fsync_metadata> {profile} </default></profiles>
     <quotas><default/></quotas>
     <users><default>
         <password/> <networks><ip>::/0</ip></networks> <profile>default</profile> <quota>default</quota>
@@ -41,20 +42,22 @@ class ClickHouseServer:
 
     user, password = "tokenweir", "sesame"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, certificate: Path | None = None) -> None:
         self._directory = directory
+        self._certificate = [str(certificate)] if certificate else []
         self._numbers = itertools.count()
         self.port = 0
         self.start()
 
-    def start(self, grants: Sequence[str] = _TESTER, profile: str = "") -> None:
-        """With what its user may do; on another port than before."""
+    def start(self, grants: Sequence[str] = _TESTER, profile: str = "", port: int = 0) -> None:
+        """With what its user may do; on another port than before, unless one is given."""
         queries = "".join(f"<query>GRANT {grant} ON ledger*.*</query>" for grant in grants)
         (self._directory / "users.xml").write_text(_USERS.format(grants=queries, profile=profile))
         (self._directory / "config.xml").write_text(
             f"<clickhouse><users_config>{self._directory}/users.xml</users_config></clickhouse>"
         )
-        command = [sys.executable, str(_BRIDGE), str(self._directory), json.dumps({self.user: self.password})]
+        passwords = json.dumps({self.user: self.password})
+        command = [sys.executable, str(_BRIDGE), str(self._directory), str(port), passwords, *self._certificate]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline() or 0)
@@ -69,25 +72,32 @@ class ClickHouseServer:
         self._process.communicate()
 
     def new_database(self) -> str:
+        """An empty one. Asked for by hand, because the client would first ask for two other things."""
         database = f"ledger_{next(self._numbers)}"
-        with clickhouse_connect.get_client(
-            host="127.0.0.1", port=self.port, username=self.user, password=self.password, autogenerate_session_id=False
-        ) as client:
-            client.command(f"CREATE DATABASE {database}")
+        credentials = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        pool = PoolManager(cert_reqs="CERT_NONE", assert_hostname=False) if self._certificate else PoolManager()
+        response = pool.request(
+            "POST",
+            f"{'https' if self._certificate else 'http'}://127.0.0.1:{self.port}/",
+            body=f"CREATE DATABASE {database}".encode(),
+            headers={"Authorization": f"Basic {credentials}"},
+        )
+        assert response.status == 200, response.data
         return database
 
     def url(self, database: str) -> str:
-        return f"clickhouse+http://{self.user}:{self.password}@127.0.0.1:{self.port}/{database}"
+        scheme = "clickhouse" if self._certificate else "clickhouse+http"
+        return f"{scheme}://{self.user}:{self.password}@127.0.0.1:{self.port}/{database}"
 
 
 @contextmanager
-def running_clickhouse() -> Iterator[ClickHouseServer]:
-    """Skips the test where none can be started."""
+def running_clickhouse(certificate: Path | None = None) -> Iterator[ClickHouseServer]:
+    """Skips the test where none can be started. With a certificate and its key in a file, it speaks HTTPS."""
     if find_spec("chdb") is None:
         pytest.skip("SKIPPED LOUDLY: chdb is not installed here, so nothing is tried with ClickHouse")
     directory = Path(tempfile.mkdtemp(prefix="tokenweir-ch-"))
     try:
-        server = ClickHouseServer(directory)
+        server = ClickHouseServer(directory, certificate)
         try:
             yield server
         finally:

@@ -1,4 +1,5 @@
-"""ClickHouse's HTTP interface over chdb, which is ClickHouse in this process. A program: directory and passwords.
+"""ClickHouse's HTTP interface over chdb, which is ClickHouse in this process. A program: directory, port,
+passwords, and the file of a certificate and its key if it is to be HTTPS.
 
 Each request gets a session of its own, as from a server. What only a server checks is done here: the password, that
 there is one statement, and that no answer goes into a file of its own. All the rest is the engine's: grammar,
@@ -8,6 +9,7 @@ settings, the grants of its only user.
 import base64
 import json
 import re
+import ssl
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -40,8 +42,8 @@ class Refused(Exception):
 class Bridge(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, engine: str, passwords: dict[str, str]) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, engine: str, port: int, passwords: dict[str, str]) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
         self.engine = engine
         self.passwords = passwords
         self.kept_open = chdb.connect(engine)
@@ -123,8 +125,12 @@ def quoted(value: str) -> str:
 
 
 def main() -> None:
-    directory, passwords = Path(sys.argv[1]), json.loads(sys.argv[2])
-    bridge = Bridge(f"{directory}/data?config-file={directory}/config.xml", passwords)
+    directory, port, passwords = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
+    bridge = Bridge(f"{directory}/data?config-file={directory}/config.xml", port, passwords)
+    if certificate := "".join(sys.argv[4:]):
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate)
+        bridge.socket = context.wrap_socket(bridge.socket, server_side=True)
     threading.Thread(target=bridge.serve_forever, daemon=True).start()
     sys.stdout.write(f"{bridge.server_address[1]}\n")
     sys.stdout.flush()

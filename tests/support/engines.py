@@ -27,9 +27,22 @@ from tokenweir.ledger.postgres.server import Server
 from .clickhouse import ClickHouseServer
 from .postgres import PostgresServer
 
-__all__ = ["ENGINES", "ClickHouseEngine", "DuckDBEngine", "Engine", "PostgresEngine", "new_engine"]
+__all__ = [
+    "ENGINES",
+    "SHARED",
+    "TRANSACTIONAL",
+    "ClickHouseEngine",
+    "DuckDBEngine",
+    "Engine",
+    "PostgresEngine",
+    "new_engine",
+]
 
 ENGINES = ["duckdb", "postgres", "clickhouse"]
+TRANSACTIONAL = ["duckdb", "postgres"]
+"""Those in which rows and position are of one piece, and a reader may see the same rows for a while."""
+SHARED = ["postgres", "clickhouse"]
+"""Those that several gateways may fill."""
 
 
 class Engine(Protocol):
@@ -40,10 +53,10 @@ class Engine(Protocol):
     migrations: list[Callable[[Any], None]]
     endless: str
     """A SELECT that does not end."""
+    rename: str
+    """Gives the table ``{}`` the name ``{}``."""
     rows_of: str
     """The table behind ``{}``, where that is a view."""
-    is_atomic: bool
-    """Whether rows and position are of one piece."""
 
     def open(self, limits: Limits | None = None) -> Ledger:
         """The ledger at this place, once."""
@@ -62,8 +75,8 @@ class DuckDBEngine:
     name = "duckdb"
     migrations = duckdb_migrations.MIGRATIONS
     endless = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range * b.range % 7 = 3"
+    rename = "ALTER TABLE {} RENAME TO {}"
     rows_of = "{}"
-    is_atomic = True
 
     def __init__(self, directory: Path) -> None:
         self.url = f"duckdb:{directory}/ledger.duckdb"
@@ -85,8 +98,8 @@ class PostgresEngine:
     name = "postgres"
     migrations = postgres_migrations.MIGRATIONS
     endless = "SELECT count(*) FROM generate_series(1, 10000000) a, generate_series(1, 10000000) b WHERE a * b % 7 = 3"
+    rename = "ALTER TABLE {} RENAME TO {}"
     rows_of = "{}"
-    is_atomic = True
 
     def __init__(self, server: PostgresServer) -> None:
         self.server = server
@@ -105,8 +118,8 @@ class ClickHouseEngine:
     name = "clickhouse"
     migrations = clickhouse_migrations.MIGRATIONS
     endless = "SELECT count(*) FROM numbers(10000000) a, numbers(10000000) b WHERE a.number * b.number % 7 = 3"
+    rename = "RENAME TABLE {} TO {}"
     rows_of = "posted_{}"
-    is_atomic = False
 
     def __init__(self, server: ClickHouseServer) -> None:
         self.server = server

@@ -1,0 +1,53 @@
+"""KQL over ClickHouse looks at copies, and says so when there would be too many."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from support.engines import ClickHouseEngine
+from tokenweir.errors import QueryError
+from tokenweir.ledger.clickhouse.address import understood
+from tokenweir.ledger.clickhouse.copying import copy_calls
+from tokenweir.ledger.clickhouse.server import Server
+from tokenweir.ledger.duckdb.visits import KqlVisits
+from tokenweir.ledger.limits import Limits
+from tokenweir.records import CallRecord, SystemClock
+
+MakeCall = Callable[..., CallRecord]
+
+
+def test_what_is_asked_about_less_time_fits_again(engine: ClickHouseEngine, make_call: MakeCall) -> None:
+    now = SystemClock().now()
+    ledger = engine.open()
+    ledger.post([make_call(started_at=now - timedelta(days=day)) for day in range(10)], "relay-1", "10")
+    ledger.close()
+
+    server = Server(understood(engine.url, {}))
+    visits = KqlVisits(partial(copy_calls, server), Limits(), most_calls=5)
+    with pytest.raises(QueryError, match="more than 5 calls"):
+        visits.kql("calls | count")
+    assert visits.kql("calls | where started_at > ago(4d) | count").rows == [[4]]
+    assert visits.kql("calls | where started_at < ago(4d) and started_at > ago(9d) | count").rows == [[5]]
+    server.close()
+
+
+def test_copying_that_takes_too_long_is_stopped(engine: ClickHouseEngine) -> None:
+    ledger = engine.open(Limits(seconds=0.2))
+    with engine.connect() as connection:
+        connection.execute("DROP VIEW calls")
+        connection.execute(f"CREATE VIEW calls AS SELECT 'x' AS call_id FROM ({engine.endless})")
+    with pytest.raises(QueryError, match="longer than 0.2 s"):
+        ledger.query_kql("calls | count")
+    ledger.close()
+
+
+@pytest.mark.parametrize("text", ["", "a,b", 'say "x"', "two\nlines", "\\N", "\\.", "\r\n", "ä€😀", "NULL", "\t", "\\"])
+def test_texts_survive_being_copied(engine: ClickHouseEngine, make_call: MakeCall, text: str) -> None:
+    ledger = engine.open()
+    calls = [make_call(subject=text, tags={"t": text}, finish_reasons=[text], usage={"u": [text]}), make_call()]
+    ledger.post(calls, "relay-1", "2")
+    query = "calls | order by started_at asc | project subject, tags.t, finish_reasons, usage.u[0], isnull(subject)"
+    assert ledger.query_kql(query).rows == [[text, text, [text], text, False], [None, None, [], None, True]]
+    ledger.close()
