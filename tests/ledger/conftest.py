@@ -45,9 +45,17 @@ def ledger(engine: Engine) -> Iterator[Ledger]:
 
 
 @pytest.fixture
+def brief(engine: Engine) -> Iterator[Ledger]:
+    """One that shows little."""
+    ledger = engine.open(Limits(rows=3))
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
 def strict(engine: Engine) -> Iterator[Ledger]:
-    """One that has little patience with queries and shows little."""
-    ledger = engine.open(Limits(seconds=0.2, rows=3))
+    """One that has little patience with queries."""
+    ledger = engine.open(Limits(seconds=0.2))
     yield ledger
     ledger.close()
 

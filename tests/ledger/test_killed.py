@@ -17,7 +17,8 @@ POSTER = Path(__file__).with_name("poster.py")
 CONTENT = """
 SELECT
     (SELECT position FROM positions WHERE source = 'relay-1'),
-    count(*), count(DISTINCT call_id), CASE WHEN count(*) > 0 THEN max(call_id) ELSE '-' END, coalesce(sum(total_tokens), 0),
+    count(*), count(DISTINCT call_id), CASE WHEN count(*) > 0 THEN max(call_id) ELSE '-' END,
+    coalesce(sum(total_tokens), 0),
     (SELECT count(*) FROM contents),
     (SELECT count(*) FROM contents WHERE request_body = repeat(call_id, 500))
 FROM calls

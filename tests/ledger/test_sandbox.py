@@ -44,8 +44,8 @@ def refusal(ask: Callable[[str], object], text: str) -> str:
         ("""CAST('{"a": [1, null]}' AS JSON)""", {"a": [1, None]}),
     ],
 )
-def test_a_value_becomes_the_same_json_in_every_engine(strict: Ledger, expression: str, cell: object) -> None:
-    assert strict.query_sql(f"SELECT {expression} AS x").rows == [[cell]]
+def test_a_value_becomes_the_same_json_in_every_engine(brief: Ledger, expression: str, cell: object) -> None:
+    assert brief.query_sql(f"SELECT {expression} AS x").rows == [[cell]]
 
 
 # ClickHouse has other words for these, or no such values; see clickhouse/test_sandbox.py.
@@ -64,12 +64,12 @@ def test_a_value_becomes_the_same_json_in_every_engine(strict: Ledger, expressio
         ("ARRAY[1, 2]", [1, 2]),
     ],
 )
-def test_a_value_of_standard_sql_becomes_the_same_json(strict: Ledger, expression: str, cell: object) -> None:
-    assert strict.query_sql(f"SELECT {expression} AS x").rows == [[cell]]
+def test_a_value_of_standard_sql_becomes_the_same_json(brief: Ledger, expression: str, cell: object) -> None:
+    assert brief.query_sql(f"SELECT {expression} AS x").rows == [[cell]]
 
 
-def test_columns_keep_their_names_and_rows_their_order(strict: Ledger) -> None:
-    table = strict.query_sql(
+def test_columns_keep_their_names_and_rows_their_order(brief: Ledger) -> None:
+    table = brief.query_sql(
         f"SELECT n, 'x' AS m, now() > '2020-01-01' AS \"a b\" FROM ({numbers(3)}) t ORDER BY 1 DESC;"
     )
     assert table.columns == ["n", "m", "a b"]
@@ -78,13 +78,13 @@ def test_columns_keep_their_names_and_rows_their_order(strict: Ledger) -> None:
 
 
 @pytest.mark.parametrize("engine", TRANSACTIONAL, indirect=True)
-def test_a_name_may_be_that_of_two_columns(strict: Ledger) -> None:
-    table = strict.query_sql("SELECT 1 AS n, 'x' AS n")
+def test_a_name_may_be_that_of_two_columns(brief: Ledger) -> None:
+    table = brief.query_sql("SELECT 1 AS n, 'x' AS n")
     assert (table.columns, table.rows) == (["n", "n"], [[1, "x"]])
 
 
-def test_no_rows_are_an_answer_too(strict: Ledger) -> None:
-    table = strict.query_sql("SELECT call_id, cost FROM calls")
+def test_no_rows_are_an_answer_too(brief: Ledger) -> None:
+    table = brief.query_sql("SELECT call_id, cost FROM calls")
     assert (table.columns, table.rows) == (["call_id", "cost"], [])
 
 
@@ -97,13 +97,13 @@ def test_no_rows_are_an_answer_too(strict: Ledger) -> None:
         "select 0 union select 1;",
     ],
 )
-def test_whatever_reads_may_be_asked(strict: Ledger, text: str) -> None:
-    assert sorted(strict.query_sql(text).rows) == [[0], [1]]
+def test_whatever_reads_may_be_asked(brief: Ledger, text: str) -> None:
+    assert sorted(brief.query_sql(text).rows) == [[0], [1]]
 
 
-def test_more_rows_than_shown_are_said_to_exist(strict: Ledger) -> None:
-    assert strict.query_sql(numbers(3)).note is None
-    table = strict.query_sql(numbers(1000))
+def test_more_rows_than_shown_are_said_to_exist(brief: Ledger) -> None:
+    assert brief.query_sql(numbers(3)).note is None
+    table = brief.query_sql(numbers(1000))
     assert table.rows == [[0], [1], [2]]
     assert table.note is not None
     assert "first 3 rows" in table.note

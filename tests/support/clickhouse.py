@@ -22,7 +22,7 @@ OWNER = ("SELECT, INSERT, CREATE TABLE, CREATE VIEW, DROP VIEW, ALTER ADD COLUMN
 READER = ("SELECT",)
 
 # What tests do beside the ledger.
-_TESTER = (*OWNER, "CREATE DATABASE", "DROP TABLE")
+_TESTER = (*OWNER, "CREATE DATABASE", "DROP TABLE", "SYSTEM MERGES")
 
 _USERS = """
 <clickhouse>
@@ -42,22 +42,28 @@ class ClickHouseServer:
 
     user, password = "tokenweir", "sesame"
 
-    def __init__(self, directory: Path, certificate: Path | None = None) -> None:
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._certificate = [str(certificate)] if certificate else []
         self._numbers = itertools.count()
         self.port = 0
         self.start()
 
-    def start(self, grants: Sequence[str] = _TESTER, profile: str = "", port: int = 0) -> None:
-        """With what its user may do; on another port than before, unless one is given."""
+    def start(
+        self, grants: Sequence[str] = _TESTER, profile: str = "", port: int = 0, certificate: Path | None = None
+    ) -> None:
+        """With what its user may do; on another port than before, unless one is given.
+
+        With a certificate and its key in a file, it speaks HTTPS.
+        """
+        self._scheme = "clickhouse" if certificate else "clickhouse+http"
         queries = "".join(f"<query>GRANT {grant} ON ledger*.*</query>" for grant in grants)
         (self._directory / "users.xml").write_text(_USERS.format(grants=queries, profile=profile))
         (self._directory / "config.xml").write_text(
             f"<clickhouse><users_config>{self._directory}/users.xml</users_config></clickhouse>"
         )
         passwords = json.dumps({self.user: self.password})
-        command = [sys.executable, str(_BRIDGE), str(self._directory), str(port), passwords, *self._certificate]
+        command = [sys.executable, str(_BRIDGE), str(self._directory), str(port), passwords]
+        command += [str(certificate)] if certificate else []
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline() or 0)
@@ -75,29 +81,28 @@ class ClickHouseServer:
         """An empty one. Asked for by hand, because the client would first ask for two other things."""
         database = f"ledger_{next(self._numbers)}"
         credentials = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
-        pool = PoolManager(cert_reqs="CERT_NONE", assert_hostname=False) if self._certificate else PoolManager()
-        response = pool.request(
-            "POST",
-            f"{'https' if self._certificate else 'http'}://127.0.0.1:{self.port}/",
-            body=f"CREATE DATABASE {database}".encode(),
-            headers={"Authorization": f"Basic {credentials}"},
-        )
+        with PoolManager() as pool:
+            response = pool.request(
+                "POST",
+                f"http://127.0.0.1:{self.port}/",
+                body=f"CREATE DATABASE {database}".encode(),
+                headers={"Authorization": f"Basic {credentials}"},
+            )
         assert response.status == 200, response.data
         return database
 
     def url(self, database: str) -> str:
-        scheme = "clickhouse" if self._certificate else "clickhouse+http"
-        return f"{scheme}://{self.user}:{self.password}@127.0.0.1:{self.port}/{database}"
+        return f"{self._scheme}://{self.user}:{self.password}@127.0.0.1:{self.port}/{database}"
 
 
 @contextmanager
-def running_clickhouse(certificate: Path | None = None) -> Iterator[ClickHouseServer]:
-    """Skips the test where none can be started. With a certificate and its key in a file, it speaks HTTPS."""
+def running_clickhouse() -> Iterator[ClickHouseServer]:
+    """Skips the test where none can be started."""
     if find_spec("chdb") is None:
         pytest.skip("SKIPPED LOUDLY: chdb is not installed here, so nothing is tried with ClickHouse")
     directory = Path(tempfile.mkdtemp(prefix="tokenweir-ch-"))
     try:
-        server = ClickHouseServer(directory, certificate)
+        server = ClickHouseServer(directory)
         try:
             yield server
         finally:

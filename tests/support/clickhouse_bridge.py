@@ -110,7 +110,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), "X-ClickHouse-Timezone": "UTC", **(headers or {})}.items():
+        for name, value in {
+            "Content-Length": str(len(body)),
+            "X-ClickHouse-Timezone": "UTC",
+            **(headers or {}),
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)

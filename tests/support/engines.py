@@ -49,7 +49,6 @@ class Engine(Protocol):
     """One place for one ledger."""
 
     name: str
-    url: str
     migrations: list[Callable[[Any], None]]
     endless: str
     """A SELECT that does not end."""
@@ -57,6 +56,9 @@ class Engine(Protocol):
     """Gives the table ``{}`` the name ``{}``."""
     rows_of: str
     """The table behind ``{}``, where that is a view."""
+
+    @property
+    def url(self) -> str: ...
 
     def open(self, limits: Limits | None = None) -> Ledger:
         """The ledger at this place, once."""

@@ -1,6 +1,7 @@
 """What ClickHouse makes of what somebody typed: its own kinds of value, and the doors that have to be shut."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -43,12 +44,14 @@ def refusal(ask: Callable[[str], object], text: str) -> str:
         ("toLowCardinality('x')", "x"),
     ],
 )
-def test_every_kind_of_value_becomes_json(strict: Ledger, expression: str, cell: object) -> None:
-    assert strict.query_sql(f"SELECT {expression} AS x").rows == [[cell]]
+def test_every_kind_of_value_becomes_json(brief: Ledger, expression: str, cell: object) -> None:
+    assert brief.query_sql(f"SELECT {expression} AS x").rows == [[cell]]
 
 
 def test_sums_of_whole_numbers_are_whole_and_sums_of_money_are_text(ledger: Ledger, make_call: MakeCall) -> None:
-    ledger.post([make_call(total_tokens=2**62, cost=1), make_call(cost=2), make_call()], "relay-1", "1")
+    ledger.post(
+        [make_call(total_tokens=2**62, cost=Decimal(1)), make_call(cost=Decimal(2)), make_call()], "relay-1", "1"
+    )
     assert ledger.query_sql("SELECT sum(total_tokens), sum(cost) FROM calls").rows == [[2**62, "3.000000000000"]]
 
 
@@ -62,10 +65,7 @@ def test_tags_and_reasons_are_values_and_usage_is_text(ledger: Ledger, make_call
 @pytest.mark.parametrize(
     "text",
     [
-        "SELECT 1 SETTINGS readonly = 0",
-        "SELECT 1 SETTINGS max_execution_time = 0",
         "SELECT 1) SETTINGS limit = 0 --",
-        "SELECT * FROM (SELECT 1 SETTINGS max_threads = 1)",
         "SET readonly = 0",
         "SET max_execution_time = 0",
         "USE system",
@@ -100,6 +100,8 @@ def test_tags_and_reasons_are_values_and_usage_is_text(ledger: Ledger, make_call
         "ATTACH TABLE mine (a Int8) ENGINE = MergeTree ORDER BY a",
         "SELECT * FROM file('/etc/hostname', 'LineAsString')",
         "SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString')",
+        "SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString') SETTINGS readonly = 0",
+        "SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString') SETTINGS readonly = 2",
         "SELECT * FROM s3('http://127.0.0.1:1/bucket/key', 'LineAsString')",
         "SELECT * FROM s3Cluster('default', 'http://127.0.0.1:1/bucket/key', 'LineAsString')",
         "SELECT * FROM azureBlobStorage('http://127.0.0.1:1/', 'c', 'b', 'a', 'a2V5', 'CSV', 'auto', 'a Int8')",
@@ -140,16 +142,29 @@ def test_nothing_can_be_changed_and_nothing_else_be_reached(
         assert tables.fetchone() == (8,)  # four tables, four views
 
 
-def test_rows_are_limited_wherever_a_text_ends(strict: Ledger) -> None:
+LOOSENED = "SETTINGS readonly = 0, max_execution_time = 0, limit = 0"
+
+
+def test_settings_in_a_text_do_not_loosen_what_it_may_do(brief: Ledger) -> None:
+    got = "SELECT getSetting('readonly'), getSetting('max_execution_time')"
+    assert brief.query_sql(f"{got} {LOOSENED}").rows == [[1, 60.0]]
+    assert len(brief.query_sql(f"SELECT number FROM numbers(9) {LOOSENED}").rows) == 3
+
+
+def test_settings_in_a_text_do_not_give_it_more_time(strict: Ledger, engine: ClickHouseEngine) -> None:
+    assert "longer than 0.2 s" in refusal(strict.query_sql, f"{engine.endless} {LOOSENED}")
+
+
+def test_rows_are_limited_wherever_a_text_ends(brief: Ledger) -> None:
     for text in ("SELECT number FROM numbers(9)", "SELECT 1) UNION ALL SELECT * FROM (SELECT number FROM numbers(9)"):
-        table = strict.query_sql(text)
+        table = brief.query_sql(text)
         assert len(table.rows) == 3
         assert table.note is not None
-    assert strict.query_sql("SELECT number FROM numbers(9) ORDER BY number DESC LIMIT 2").rows == [[8], [7]]
+    assert brief.query_sql("SELECT number FROM numbers(9) ORDER BY number DESC LIMIT 2").rows == [[8], [7]]
 
 
 def test_a_mistake_says_where_it_is(ledger: Ledger) -> None:
-    assert refusal(ledger.query_sql, "SELECT caller,\n  1 + FROM calls") == "syntax error at FROM (line 2, column 7)"
+    assert refusal(ledger.query_sql, "SELECT caller,\n  , 1 FROM calls") == "syntax error at 1 (line 2, column 5)"
     said = refusal(ledger.query_sql, "SELECT callr FROM calls")
     assert said.startswith("Unknown expression identifier `callr` in scope SELECT callr FROM calls")
     assert "`caller`" in said or "'caller'" in said

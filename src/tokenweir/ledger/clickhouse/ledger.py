@@ -18,11 +18,11 @@ from ..base import Table
 from ..duckdb.visits import KqlVisits
 from ..limits import Limits
 from ..reading import Reading
-from ..rows import COLUMNS, as_json, has_content, json_encoder
+from ..rows import as_json, has_content, json_encoder
 from ..storable import INT64, MONEY_END, storable
 from .copying import copy_calls
 from .sandbox import Sandbox
-from .server import Answer, Column, Server
+from .server import Answer, Server
 
 __all__ = ["ClickHouseLedger"]
 
@@ -129,9 +129,7 @@ def _rows(answer: Answer) -> list[tuple[Any, ...]]:
     """As the other engines give them: times naive and in UTC, JSON as text."""
     readers = [_READERS.get(column.kind.partition("(")[0]) for column in answer.meta]
     return [
-        tuple(
-            cell if cell is None or read is None else read(cell) for read, cell in zip(readers, row, strict=True)
-        )
+        tuple(cell if cell is None or read is None else read(cell) for read, cell in zip(readers, row, strict=True))
         for row in answer.data
     ]
 

@@ -5,6 +5,7 @@ An error's text may quote the row that it is about, and with it a prompt. Of an 
 are passed on as are about the server; of the others, the name.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -86,6 +87,8 @@ class Server:
 
     def __init__(self, address: Address) -> None:
         self.place = address.place
+        if address.ca_cert is not None and not os.access(address.ca_cert, os.R_OK):
+            raise ConfigError(f"ledger.url: the ca_cert {address.ca_cert} cannot be read")
         try:
             self._client = clickhouse_connect.get_client(
                 host=address.host,
