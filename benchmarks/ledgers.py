@@ -28,14 +28,15 @@ from tokenweir.ledger import Ledger, open_ledger, report
 from tokenweir.records import CallRecord
 
 from .machine import describe_machine
-from .processes import leave_on_signals
+from .processes import ROOT, leave_on_signals
 
 _METHOD = """
 Each engine is filled by `Ledger.post` with the same records, without bodies, {batch:,} at a time, one poster. Calls are
 spread over 90 days, 200 callers and 12 deployments. “Posted” is what the last {tail:,} rows took before the size was
 reached. Then each question is asked {times} times by the ledger's own methods, and the median is shown. DuckDB has 1 GB
-of memory, PostgreSQL what it has without being told (128 MB of buffers), both keep their files on the same disk, and
-both wait for it before a batch counts as posted.
+of memory, PostgreSQL what it has without being told (128 MB of buffers). ClickHouse is chdb behind the HTTP bridge of
+the tests (a Python process, `tests/support/clickhouse_bridge.py`). All keep their files on the same disk, and wait for
+it before a batch counts as posted.
 """
 
 _BATCH = 5_000
@@ -206,7 +207,44 @@ def _database_size(url: str) -> int:
     return int(row[0]) if row else 0
 
 
-ENGINES = {"duckdb": duckdb_engine, "postgres": postgres_engine}
+@contextmanager
+def clickhouse_engine(directory: Path) -> Iterator[Engine]:
+    """The tests' own: chdb and a bridge to it in one process."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from support.clickhouse import ClickHouseServer
+
+    home = directory / "clickhouse"
+    is_new = not home.exists()
+    home.mkdir(exist_ok=True)
+    server = ClickHouseServer(home)
+    try:
+        url = server.url(server.new_database() if is_new else "ledger_0")
+        engine = Engine("ClickHouse", _clickhouse_version(url), url, partial(_parts_size, url))
+        try:
+            yield engine
+        finally:
+            engine.ledger.close()
+    finally:
+        server.stop()
+
+
+def _clickhouse_version(url: str) -> str:
+    return str(_asked(url, "SELECT version()"))
+
+
+def _parts_size(url: str) -> int:
+    return int(_asked(url, "SELECT sum(bytes_on_disk) FROM system.parts WHERE active"))
+
+
+def _asked(url: str, text: str) -> Any:
+    ledger = open_ledger(url)
+    try:
+        return ledger.query_sql(text).rows[0][0]
+    finally:
+        ledger.close()
+
+
+ENGINES = {"duckdb": duckdb_engine, "postgres": postgres_engine, "clickhouse": clickhouse_engine}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from support.postgres import PostgresServer
+from support.engines import SHARED, Engine, new_engine
 from tokenweir.cli.admin_client import AdminClient
 from tokenweir.config import load
 from tokenweir.journal import Journal, JournalSettings
@@ -124,15 +124,20 @@ def test_the_answers_are_the_same_with_and_without_a_gateway(tokenweir: Tokenwei
     assert_same_answers(tokenweir, books)
 
 
+@pytest.fixture(params=SHARED)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    return new_engine(request, tmp_path)
+
+
 def test_nor_do_they_change_where_the_ledger_is_behind_a_server(
-    tokenweir: Tokenweir, books: Path, postgres: PostgresServer
+    tokenweir: Tokenweir, books: Path, engine: Engine
 ) -> None:
     from_a_file = [tokenweir(*question).out for question in QUESTIONS]
     with (books / "tokenweir.toml").open("a") as config:
-        config.write(f'[ledger]\nurl = "{postgres.new_url()}"\n')
+        config.write(f'[ledger]\nurl = "{engine.url}"\n')
     assert_same_answers(tokenweir, books)
     assert [tokenweir(*question).out for question in QUESTIONS] == from_a_file
-    assert not list(books.glob("postgresql*"))
+    assert not [*books.glob("postgresql*"), *books.glob("clickhouse*")]
 
 
 def test_usage_counts_every_call_in_the_journal_and_money_is_exact(tokenweir: Tokenweir, books: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 import trustme
 
-from support.postgres import PostgresServer
+from support.engines import SHARED, Engine, new_engine
 from support.servers import closed_port
 from tokenweir.cli.checkup.upstream import check_upstream
 from tokenweir.upstream import CredentialSettings, UpstreamSettings
@@ -337,13 +337,18 @@ def test_a_file_that_is_no_ledger_is_found(tokenweir: Tokenweir, configured: Cal
     assert [finding["what"][:7] for finding in json.loads(ran.out) if finding["status"] == "bad"] == ["ledger:"]
 
 
+@pytest.fixture(params=SHARED)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    return new_engine(request, tmp_path)
+
+
 def test_a_ledger_behind_a_server_is_opened_and_its_password_not_shown(
-    tokenweir: Tokenweir, configured: Callable[[str], None], postgres: PostgresServer
+    tokenweir: Tokenweir, configured: Callable[[str], None], engine: Engine
 ) -> None:
     with upstream() as (port, _):
-        configured(ports(0, 0) + upstream_table(port) + f'[ledger]\nurl = "{postgres.new_url()}"\n')
+        configured(ports(0, 0) + upstream_table(port) + f'[ledger]\nurl = "{engine.url}"\n')
         assert findings(tokenweir("doctor", "--json"))["ledger"][0] == "ok"
-        away = f"postgresql://ada:hunter2@127.0.0.1:{closed_port()}/books"
+        away = f"{engine.url.partition(':')[0]}://ada:hunter2@127.0.0.1:{closed_port()}/books"
         configured(ports(0, 0) + upstream_table(port) + f'[ledger]\nurl = "{away}"\n')
         ran = tokenweir("doctor", "--json")
     status, what = findings(ran)["ledger"]

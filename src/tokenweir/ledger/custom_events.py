@@ -37,7 +37,7 @@ PROPERTIES = {
     "Cost": _COST_TEXT,
     "Currency": "currency",
 }
-"""Property → what it is of a row in ``calls``, in SQL that all engines speak; but for the texts of a time and a cost."""
+"""Property → what it is of a row in ``calls``, in SQL that all engines speak, but for two of the texts."""
 
 
 def view_statement(
