@@ -8,6 +8,7 @@ settings, the grants of its only user.
 
 import base64
 import json
+import os
 import re
 import ssl
 import sys
@@ -140,6 +141,7 @@ def main() -> None:
     sys.stdout.flush()
     sys.stdin.read()  # until whoever started this lets go
     bridge.shutdown()
+    os._exit(0)  # now and then the engine's threads do not end; what it has said to be written is on disk
 
 
 if __name__ == "__main__":

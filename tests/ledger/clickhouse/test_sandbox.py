@@ -166,8 +166,8 @@ def test_rows_are_limited_wherever_a_text_ends(brief: Ledger) -> None:
 def test_a_mistake_says_where_it_is(ledger: Ledger) -> None:
     assert refusal(ledger.query_sql, "SELECT caller,\n  , 1 FROM calls") == "syntax error at 1 (line 2, column 5)"
     said = refusal(ledger.query_sql, "SELECT callr FROM calls")
-    assert said.startswith("Unknown expression identifier `callr` in scope SELECT callr FROM calls")
-    assert "`caller`" in said or "'caller'" in said
+    assert said.startswith("Unknown expression identifier `callr`")
+    assert "'caller'" in said
     assert "version" not in said and "http" not in said
     assert refusal(ledger.query_sql, "DROP TABLE calls").startswith("only SELECT can be run here: syntax error at")
     assert "Multi-statements are not allowed" in refusal(ledger.query_sql, "SELECT 1); SELECT (2")

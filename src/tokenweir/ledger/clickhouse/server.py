@@ -44,11 +44,19 @@ _INSERTS: dict[str, Any] = {
 # The text of a question may list the ids of a batch.
 _LONG: dict[str, Any] = {"max_query_size": 1 << 30}
 
-_ACCESS_DENIED, _AUTHENTICATION_FAILED, _UNKNOWN_TABLE = 497, 516, 60
-_ABOUT_THE_SERVER = frozenset(
-    # the last: no space, read-only table, memory, too many parts, timeout
-    {_ACCESS_DENIED, _AUTHENTICATION_FAILED, _UNKNOWN_TABLE, 81, 243, 242, 241, 252, 159}
-)
+_UNKNOWN_TABLE, _ACCESS_DENIED = 60, 497
+_ABOUT_THE_SERVER = {
+    _UNKNOWN_TABLE: "unknown table",
+    81: "unknown database",
+    159: "took too long",
+    241: "no memory",
+    242: "table is read only",
+    243: "no space",
+    252: "too many parts",
+    _ACCESS_DENIED: "access denied",
+    516: "wrong password",
+}
+"""Codes of errors whose texts name no values."""
 _NOT_ALLOWED = "its user needs CREATE TABLE, CREATE VIEW and more on the database, see docs/guides/many-relays.md"
 
 _CODE = re.compile(r"Code: \d+\. DB::Exception: (?:Code: \d+\. DB::Exception: )*")
