@@ -1,6 +1,6 @@
 """The ledger in ClickHouse: the statements that fill it. Any number of processes may post at once.
 
-A batch is three inserts: bodies, calls, position, in this order. Whoever dies in between posts again from the old
+A batch is three inserts: contents, calls, position, in this order. Whoever dies in between posts again from the old
 position, and what is there already is left out; what slips through is never counted twice (`migrations`).
 """
 
@@ -13,12 +13,12 @@ from typing import Any, get_args
 
 import msgspec
 
-from ...records import CallRecord
+from ...records import CallRecord, has_contents
 from ..base import Table
 from ..duckdb.visits import KqlVisits
 from ..limits import Limits
 from ..reading import Reading
-from ..rows import as_json, has_content, json_encoder
+from ..rows import CONTENT_COLUMNS, as_json, contents_of, json_encoder
 from ..storable import INT64, MONEY_END, storable
 from .copying import copy_calls
 from .sandbox import Sandbox
@@ -53,7 +53,7 @@ class ClickHouseLedger(Reading):
         batch = {record.call_id: record for record in records}
         known = self._known(batch)
         fresh = [_as_it_fits(record) for call_id, record in batch.items() if call_id not in known]
-        if kept := [record for record in fresh if has_content(record)]:
+        if kept := [record for record in fresh if has_contents(record)]:
             self._server.insert("posted_contents", _lines(_content(record) for record in kept))
         if fresh:
             self._server.insert("posted_calls", "\n".join(as_json(record) for record in fresh).encode())
@@ -104,7 +104,7 @@ def _is_money(cost: Decimal | None) -> bool:
 
 
 def _content(record: CallRecord) -> dict[str, str | None]:
-    return {name: getattr(record, name) for name in ("call_id", "request_body", "response_body")}
+    return dict(zip(CONTENT_COLUMNS, contents_of(record), strict=True))
 
 
 def _lines(rows: Iterable[dict[str, Any]]) -> bytes:

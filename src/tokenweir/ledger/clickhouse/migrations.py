@@ -76,6 +76,11 @@ def _2_custom_events(database: Database) -> None:
     database.execute(view_statement(time_text, _as_object, cost_text="toDecimalString(cost, 12)"))
 
 
+def _3_traces(database: Database) -> None:
+    database.execute("ALTER TABLE posted_contents ADD COLUMN IF NOT EXISTS trace Nullable(String)")
+    _count_once(database, "contents")
+
+
 def _count_once(database: Database, view: str) -> None:
     """Makes the view, or makes it again after its table got another column."""
     database.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM posted_{view} FINAL")
@@ -86,7 +91,7 @@ def _as_object(properties: Iterable[tuple[str, str]]) -> str:
     return f"CAST(map({pairs}) AS Map(String, Nullable(String)))"
 
 
-MIGRATIONS: Final[list[Callable[[Database], None]]] = [_1_calls_and_positions, _2_custom_events]
+MIGRATIONS: Final[list[Callable[[Database], None]]] = [_1_calls_and_positions, _2_custom_events, _3_traces]
 
 
 def migrate(database: Database, applied: int) -> None:
