@@ -108,12 +108,19 @@ def test_a_number_that_does_not_fit_is_left_out_and_holds_up_nobody(
         assert not found[name]
 
 
+@pytest.mark.parametrize(
+    ("cost", "kept"),
+    [
+        ("0.0000000000019", "0.000000000002"),
+        ("1E-30", "0"),
+        ("98765432109876543210.1234567890129", "98765432109876543210.123456789013"),
+    ],
+)
 def test_a_cost_is_rounded_to_the_decimals_of_its_column(
-    ledger: Ledger, make_call: MakeCall, caplog: pytest.LogCaptureFixture
+    ledger: Ledger, make_call: MakeCall, caplog: pytest.LogCaptureFixture, cost: str, kept: str
 ) -> None:
-    call = make_call(cost=Decimal("0.0000000000019"))
-    ledger.post([call], "hub/0", "1")
-    assert ledger.calls()[0]["cost"] == Decimal("0.000000000002")
+    ledger.post([make_call(cost=Decimal(cost))], "hub/0", "1")
+    assert ledger.calls()[0]["cost"] == Decimal(kept)
     assert caplog.text == ""
 
 

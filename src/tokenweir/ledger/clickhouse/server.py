@@ -160,7 +160,10 @@ class Server:
         answer = self._client.raw_query(
             statement, dict(values or {}), settings={**_LONG, **_ANSWERS, **(settings or {})}, fmt="JSONCompact"
         )
-        return _decoder.decode(answer)
+        try:
+            return _decoder.decode(answer)
+        except msgspec.DecodeError:
+            raise LedgerError(f"the ledger {self.place} failed: what answers there is no ClickHouse") from None
 
     def insert(self, table: str, lines: bytes) -> None:
         """Rows as JSON, one in a line, all or none of them. Raises `LedgerError`, which does not quote them."""
