@@ -147,6 +147,8 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     return new_engine(request, tmp_path)
 
 
+# Broker, engine, two consumers and whoever asks share the cores.
+@pytest.mark.timeout(240)
 def test_killed_consumers_leave_every_record_once(tmp_path: Path, engine: Engine) -> None:
     with running_broker() as broker:
         kill_and_check(tmp_path, broker, engine, kills=3, messages=3_000)
