@@ -17,7 +17,7 @@ from support.servers import closed_port, tls_pair
 from tokenweir.records import Duration, Size
 from tokenweir.sinks import ConnectionSettings, Denied, Event, Rejected, SinkError, Throttled, Unavailable
 from tokenweir.sinks.fitting import SMALLEST_LIMIT, fit
-from tokenweir.sinks.kafka import KafkaSink, _groups
+from tokenweir.sinks.kafka import KafkaSink
 
 from .conftest import Told
 
@@ -115,15 +115,6 @@ async def test_an_event_that_is_too_large_is_rejected_and_the_others_arrive(brok
 
     assert [event.call_id for event in raised.value.events] == ["call-2"]
     assert {number_of(value) for _, _, value, _ in messages} == {1, 3}
-
-
-async def test_no_more_is_under_way_than_one_request_may_hold() -> None:
-    events = [an_event(n, size=700) for n in range(10)]
-    groups = list(_groups(events, 2_000))
-
-    assert [event for group in groups for event in group] == events
-    assert all(sum(event.size for event in group) <= 2_000 for group in groups)
-    assert list(_groups([an_event(1, size=9_000)], 2_000)) == [[an_event(1, size=9_000)]]
 
 
 async def test_a_broker_that_goes_away_is_an_outage_and_works_again_when_it_is_back(broker: Broker) -> None:

@@ -18,7 +18,7 @@ from .addresses import is_loopback, parse_address
 from .found import Found, no_key_pair, too_small, unreadable
 from .model import Config
 from .places import LISTS, Origins
-from .sink_checks import sink_connections, sink_files, sink_names
+from .sink_checks import sink_connections, sink_events, sink_files, sink_names
 from .upstream_checks import any_upstream, credentials, endpoints, targets, upstream_amounts
 
 __all__ = ["check"]
@@ -173,6 +173,7 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Found], tuple[str, ...
     (_no_ledger, ("ledger", "sinks")),
     (sink_names, ()),
     (sink_connections, ()),
+    (sink_events, ()),
     (sink_files, ()),
     (_intake, ("intake",)),
 ]

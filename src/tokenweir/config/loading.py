@@ -8,6 +8,7 @@ from ..errors import ConfigError
 from .checks import check
 from .model import Loaded
 from .notes import notes
+from .otel_variables import endpoint_variable, sink_from_otel_variables
 from .places import LISTS, Origins, Path
 from .proxy_function import (
     ENDPOINT_VARIABLE,
@@ -67,11 +68,23 @@ def _put_together(path: FilePath | None, environ: Mapping[str, str]) -> tuple[Lo
         if ("journal", "content") not in found:
             _put(raw, ("journal", "content"), "full")
             found["journal", "content"] = HUB_VARIABLE
+    _put_spans(raw, found, environ)
     origins = Origins(str(file) if file else None, found)
     reading = read_tree(raw, origins)
     mistakes += reading.problems
     problems = mistakes + check(reading.config, environ, origins, reading.flawed)
     return Loaded(reading.config, file, origins, notes(reading.config, environ), problems), mistakes
+
+
+def _put_spans(raw: dict[str, Any], found: dict[Path, str], environ: Mapping[str, str]) -> None:
+    """Also beside a file, as spans hold no prompts: a sink for them, where there is none and the variables name one."""
+    sinks = raw.get("sinks", [])
+    variable = endpoint_variable(environ)
+    if not isinstance(sinks, list) or any(isinstance(one, dict) and one.get("kind") == "otlp" for one in sinks):
+        return
+    if variable is not None and (sink := sink_from_otel_variables(environ)):
+        raw["sinks"] = [*sinks, sink]
+        found.setdefault(("sinks",), variable)
 
 
 def _paths_in(raw: dict[str, Any]) -> list[Path]:

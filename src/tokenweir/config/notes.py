@@ -1,6 +1,7 @@
 """What is allowed and may surprise; ``tokenweir serve`` and ``tokenweir config check`` say it."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -8,6 +9,7 @@ from ..errors import ConfigError
 from ..policy.keys_file import StoredKey, read_keys
 from .addresses import is_loopback
 from .model import Config
+from .otel_variables import otel_note
 from .proxy_function import endpoint_note, event_hub_note
 
 __all__ = ["notes"]
@@ -16,7 +18,8 @@ __all__ = ["notes"]
 def notes(config: Config, environ: Mapping[str, str]) -> list[str]:
     """Sentences for a person, none of them a problem."""
     about_settings = (*_about_callers(config), *_about_upstreams(config), *_about_sinks(config))
-    return [*about_settings, *endpoint_note(config, environ), *event_hub_note(config, environ)]
+    about_variables = (note(config, environ) for note in (endpoint_note, event_hub_note, otel_note))
+    return [*about_settings, *chain.from_iterable(about_variables)]
 
 
 def _about_callers(config: Config) -> Iterator[str]:
@@ -40,6 +43,9 @@ def _about_sinks(config: Config) -> Iterator[str]:
     for sink in config.sinks:
         if sink.shape in ("sse-proxy", "apim") and config.journal.content == "none":
             text = f'sink "{sink.name}" sends {sink.shape} events without prompts and answers'
+            yield f'{text}: with journal.content = "none" there are none'
+        if sink.content and config.journal.content == "none":
+            text = f'sink "{sink.name}" sends spans without prompts and answers'
             yield f'{text}: with journal.content = "none" there are none'
         url = urlsplit(sink.connection.url or "")
         if url.scheme == "http" and url.hostname and not is_loopback(url.hostname):

@@ -13,7 +13,7 @@ from .kinds import fields
 from .model import Config
 from .places import Path, place
 
-__all__ = ["sink_connections", "sink_files", "sink_names"]
+__all__ = ["sink_connections", "sink_events", "sink_files", "sink_names"]
 
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
@@ -37,8 +37,13 @@ _KINDS: dict[SinkKind, tuple[str, ...]] = {
     ),
     "webhook": ("url", "url_env", "token_env", "secret_env", "timeout", "ca_bundle", "max_event_size"),
     "file": ("path", "rotate_at", "keep"),
+    "otlp": ("url", "url_env", "headers_env", "timeout", "ca_bundle", "max_event_size"),
 }
 """Each kind with the settings of a connection that mean something to it."""
+
+_ONLY_SPANS = ("content", "sampler")
+_NO_SPANS = ("shape", "cloud_events", "partition_by", "on_too_large")
+"""Settings of a sink that mean something to kind ``otlp`` only, and to all others only."""
 
 Wrong = Iterator[tuple[str, str]]
 """The setting, and what is wrong with it."""
@@ -63,6 +68,17 @@ def sink_connections(config: Config, environ: Mapping[str, str]) -> Found:
         yield from unreadable((*path, "ca_bundle"), connection.ca_bundle)
         if connection.max_event_size < SMALLEST_LIMIT:
             yield (*path, "max_event_size"), f"must be at least {SMALLEST_LIMIT} bytes"
+
+
+def sink_events(config: Config, environ: Mapping[str, str]) -> Found:
+    """What is sent of a call: spans, or events of some shape."""
+    known = fields(SinkSettings)
+    for sink in config.sinks:
+        sends_spans = sink.kind == "otlp"
+        for name in _NO_SPANS if sends_spans else _ONLY_SPANS:
+            if getattr(sink, name) != known[name].default:
+                meant = "every kind but" if sends_spans else "kind"
+                yield (*_of(sink), name), f'belongs to {meant} "otlp", and this sink is "{sink.kind}"'
 
 
 def sink_files(config: Config, environ: Mapping[str, str]) -> Found:
@@ -111,6 +127,13 @@ def _webhook(connection: ConnectionSettings) -> Wrong:
         yield from _url(connection.url)
 
 
+def _otlp(connection: ConnectionSettings) -> Wrong:
+    wrong = [*_webhook(connection)]
+    yield from wrong
+    if not wrong and connection.url is not None and urlsplit(connection.url).path in ("", "/"):
+        yield "url", "has no path; spans usually go to /v1/traces, on port 4318 of a collector"
+
+
 def _url(text: str) -> Wrong:
     try:
         url = urlsplit(text)
@@ -138,12 +161,13 @@ _RULES: dict[SinkKind, Callable[[ConnectionSettings], Wrong]] = {
     "kafka": _kafka,
     "webhook": _webhook,
     "file": _file,
+    "otlp": _otlp,
 }
 
 
 def _variables(connection: ConnectionSettings, environ: Mapping[str, str]) -> Wrong:
     """The variables that are named must be set. What they hold is never repeated."""
-    for name in ("connection_string_env", "password_env", "url_env", "token_env", "secret_env"):
+    for name in ("connection_string_env", "password_env", "url_env", "headers_env", "token_env", "secret_env"):
         variable = getattr(connection, name)
         if variable is not None and not environ.get(variable, "").strip():
             if re.fullmatch(r"[A-Z_][A-Z0-9_]*", variable):

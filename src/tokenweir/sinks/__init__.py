@@ -1,4 +1,4 @@
-"""Records on their way out: shaped, fitted and sent to Event Hubs, Kafka, a webhook or a file."""
+"""Records on their way out: shaped, fitted and sent to Event Hubs, Kafka, a webhook, a file or a collector of spans."""
 
 from .base import Denied, Rejected, Sink, SinkError, Throttled, Unavailable
 from .dead_letters import DeadLetters

@@ -13,6 +13,7 @@ from .base import Rejected
 from .event import Event
 from .settings import SinkSettings
 from .shapes import CLOUD_EVENTS_TYPE, SHAPES, envelope
+from .spans import fit_spans
 
 __all__ = ["SMALLEST_LIMIT", "fit"]
 
@@ -31,11 +32,13 @@ _encode = msgspec.json.Encoder(decimal_format="string").encode
 
 
 def fit(record: CallRecord, settings: SinkSettings, limit: int) -> list[Event]:
-    """The record's events in the sink's shape, none larger than ``limit``.
+    """The record's events in the sink's shape, none larger than ``limit``; of kind `otlp` its spans, if any.
 
     `Rejected`, holding the event, if it cannot be made to fit. That happens only where bodies are shed and the rest
     is still too large, or below `SMALLEST_LIMIT`.
     """
+    if settings.kind == "otlp":
+        return fit_spans(record, settings, limit)
     mould = _Mould(record, settings)
     data = _encode(SHAPES[settings.shape](record))
     whole = mould.event(data)

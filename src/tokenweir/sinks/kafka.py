@@ -9,7 +9,7 @@ import asyncio
 import logging
 import ssl
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from ..errors import ConfigError
 from ..event_hubs import HubAddress
 from .base import Denied, Rejected, SinkError, Throttled, Unavailable
 from .event import Event
+from .grouping import by_size
 from .settings import ConnectionSettings
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ class KafkaSink:
     async def send(self, events: Sequence[Event]) -> None:
         refused: list[Event] = []
         try:
-            for group in _groups(events, self._settings.max_event_size):
+            # The library sends the batches of all partitions in one request, however large that becomes, and Event
+            # Hubs closes the connection on one that is larger than it takes. So no more may be under way at once.
+            for group in by_size(events, self._settings.max_event_size):
                 async with asyncio.timeout(self._settings.timeout):
                     refused += await self._send_group(group)
         except Exception as error:
@@ -233,18 +236,3 @@ class KafkaSink:
 
 def _plain(username: str, password: str) -> dict[str, str]:
     return {"sasl_mechanism": "PLAIN", "sasl_plain_username": username, "sasl_plain_password": password}
-
-
-def _groups(events: Sequence[Event], limit: int) -> Iterator[list[Event]]:
-    """As many as may be under way at once: the library sends the batches of all partitions in one request, however
-    large that becomes, and Event Hubs closes the connection on one that is larger than it takes."""
-    group: list[Event] = []
-    size = 0
-    for event in events:
-        if group and size + event.size > limit:
-            yield group
-            group, size = [], 0
-        group.append(event)
-        size += event.size
-    if group:
-        yield group

@@ -20,6 +20,10 @@ def open_sink(settings: SinkSettings, environ: Mapping[str, str]) -> Sink:
             from .webhook import WebhookSink
 
             return WebhookSink(settings.connection, environ)
+        case "otlp":
+            from .otlp import OtlpSink
+
+            return OtlpSink(settings.connection, environ, may_quote=not settings.content)
         case "event_hubs":
             from .event_hubs import EventHubsSink
 

@@ -9,12 +9,13 @@ import msgspec
 
 from ..records import Duration, Size
 
-__all__ = ["ConnectionSettings", "PartitionBy", "ShapeName", "SinkKind", "SinkSettings", "TooLarge"]
+__all__ = ["ConnectionSettings", "PartitionBy", "Sampler", "ShapeName", "SinkKind", "SinkSettings", "TooLarge"]
 
-SinkKind = Literal["event_hubs", "kafka", "webhook", "file"]
+SinkKind = Literal["event_hubs", "kafka", "webhook", "file", "otlp"]
 ShapeName = Literal["tokenweir", "sse-proxy", "apim"]
 PartitionBy = Literal["caller", "deployment", "call_id", "none"]
 TooLarge = Literal["split", "shed"]
+Sampler = Literal["parentbased_always_on", "always_on"]
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,19 +50,22 @@ class ConnectionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """`kafka`: whether to speak TLS."""
 
     url: str | None = None
-    """`webhook`: where to POST to. A URL with a key in it belongs into ``url_env``."""
+    """`webhook` and `otlp`: where to POST to; spans usually to ``http://collector:4318/v1/traces``. A URL with a key in
+    it belongs into ``url_env``."""
     url_env: str | None = None
-    """`webhook`: the environment variable that holds the URL."""
+    """`webhook` and `otlp`: the environment variable that holds the URL."""
+    headers_env: str | None = None
+    """`otlp`: the environment variable that holds headers to send, ``name=value,other=value``, percent-encoded."""
     token_env: str | None = None
     """`webhook`: the environment variable that holds a token, sent as ``Authorization: Bearer``."""
     secret_env: str | None = None
     """`webhook`: the environment variable that holds the secret to sign with (``whsec_…``, Standard Webhooks)."""
     timeout: Duration = Duration(30)
-    """`webhook`, `kafka` and `event_hubs`: how long the other side may take to confirm."""
+    """`webhook`, `otlp`, `kafka` and `event_hubs`: how long the other side may take to confirm."""
     ca_bundle: str | None = None
-    """`webhook`, `kafka` and `event_hubs`: a PEM file to trust instead of the system's."""
+    """`webhook`, `otlp`, `kafka` and `event_hubs`: a PEM file to trust instead of the system's."""
     max_event_size: Size = Size(1_000_000)
-    """`webhook` and `kafka`: the largest event that the other side takes, and the largest request or batch."""
+    """`webhook`, `otlp` and `kafka`: the largest event that the other side takes, and the largest request or batch."""
 
     path: str | None = None
     """`file`: the JSON Lines file."""
@@ -88,5 +92,9 @@ class SinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whose events stay together and in order, where the other side has partitions."""
     on_too_large: TooLarge = "split"
     """An event that the other side does not take: send it in parts, or without its bodies."""
+    content: bool = False
+    """`otlp`: put prompts and answers into the spans, where ``journal.content`` keeps them."""
+    sampler: Sampler = "parentbased_always_on"
+    """`otlp`: leave out calls whose ``traceparent`` says that nobody records its trace, or send all of them."""
     dead_letters: str | None = None
     """Where events are kept that can never be sent; default: ``tokenweir-data/dead-letters/NAME.jsonl``."""

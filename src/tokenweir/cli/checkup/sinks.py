@@ -57,6 +57,12 @@ async def _reach(settings: SinkSettings, environ: Mapping[str, str]) -> str:
             assert isinstance(sink, WebhookSink)
             await sink.reach()
             return "somebody listens there; whether events are welcome is seen when the first is sent"
+        if settings.kind == "otlp":
+            from ...sinks.otlp import OtlpSink
+
+            assert isinstance(sink, OtlpSink)
+            await sink.reach()
+            return "a request without spans is answered as it should be"
         return f"connected; an event may have {sink.max_event_size:,} bytes, shape {settings.shape}"
     finally:
         await sink.close()
