@@ -51,8 +51,8 @@ def otel_note(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
     if ours is None and not sinks:
         yield (
             f"{variable} is set and no spans are sent: by OTEL_EXPORTER_OTLP_PROTOCOL they would go by "
-            f"{_protocol(environ)}, and only http/protobuf is spoken; set OTEL_EXPORTER_OTLP_TRACES_PROTOCOL to that, and "
-            "the endpoint to a port that takes it, usually 4318"
+            f"{_protocol(environ)}, and only http/protobuf is spoken; set OTEL_EXPORTER_OTLP_TRACES_PROTOCOL to that, "
+            "and the endpoint to a port that takes it, usually 4318"
         )
     elif ours is None or not any(sink.url == ours["connection"].get("url") for sink in sinks):
         yield f"{variable} is set and not used: a sink of kind otlp is configured"

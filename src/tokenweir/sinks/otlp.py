@@ -62,7 +62,7 @@ class OtlpSink:
         """Reads secrets and certificates anew. Whether the receiver is well is seen at the first request."""
         await self._receiver.open()
         try:
-            from .spans import protobuf  # noqa: F401
+            from .spans.protobuf import export_request  # noqa: F401
         except ImportError as error:
             raise Denied("this sink needs more packages: pip install 'tokenweir[otel]'") from error
         self._resource = _resource(self._environ)

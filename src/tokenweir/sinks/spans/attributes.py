@@ -134,7 +134,7 @@ def _is_azure(record: CallRecord) -> bool:
 
 
 def _first_chunk_seconds(record: CallRecord) -> float | None:
-    return record.first_byte_ms / 1000 if record.stream and record.first_byte_ms is not None else None
+    return round(record.first_byte_ms / 1000, 6) if record.stream and record.first_byte_ms is not None else None
 
 
 def _bad_status(status: int | None) -> str | None:
