@@ -10,6 +10,7 @@ from support.amqp.emulator import EventHubsEmulator, running_event_hubs
 from support.call_records import a_call
 from support.journals import write_journal
 from support.kafka_broker import running_broker
+from support.otlp_collector import Answer, running_collector
 from support.servers import closed_port
 from tokenweir.cli.checkup.sinks import check_sinks
 from tokenweir.config import Config, load
@@ -76,6 +77,19 @@ def test_nobody_at_a_webhooks_address_is_said_with_the_way_to_check(minimal: Pat
 
     assert status == "bad"
     assert "cannot be reached" in what and "firewall" in mend
+
+
+def test_a_collector_is_asked_without_a_span(minimal: Path) -> None:
+    with running_collector() as collector:
+        text = sink("otlp", f'url = "{collector.url}"')
+        [(status, what, _)] = findings(minimal, text)
+        collector.answer = lambda export: Answer("401 No")
+        [(refused, why, mend)] = findings(minimal, "")
+
+    assert (status, what) == ("ok", 'sink "out": a request without spans is answered as it should be')
+    assert refused == "bad" and "does not accept us (401): check `headers_env`" in why
+    assert "the journals keep everything" in mend
+    assert collector.spans == []
 
 
 def test_a_backlog_and_dead_letters_are_worth_knowing(minimal: Path, here: Path) -> None:

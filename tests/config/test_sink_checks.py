@@ -20,6 +20,8 @@ GOOD = [
     ("kafka", 'connection_string_env = "HUB"'),
     ("webhook", 'url = "https://example.com/calls", secret_env = "HUB", max_event_size = "64KB"'),
     ("webhook", 'url_env = "HOOK", timeout = "5s"'),
+    ("otlp", 'url = "http://127.0.0.1:4318/v1/traces", headers_env = "HUB", timeout = "5s"'),
+    ("otlp", 'url_env = "HOOK"'),
     ("file", 'path = "calls.jsonl", rotate_at = "1MB", keep = 0'),
 ]
 
@@ -41,6 +43,15 @@ BAD = [
     ("webhook", 'url = "https://h/", max_event_size = 100', "connection.max_event_size: must be at least 4096"),
     ("webhook", 'url = "https://h/", timeout = 0', "connection.timeout: must be more than zero"),
     ("webhook", 'url = "https://h/", ca_bundle = "no.pem"', "connection.ca_bundle: no.pem cannot be read"),
+    ("otlp", "", "connection: needs either `url` or `url_env`"),
+    ("otlp", 'url = "http://collector:4318"', "connection.url: has no path; spans usually go to /v1/traces"),
+    ("otlp", 'url = "http://[::1"', "connection.url: is not an http(s) URL"),
+    (
+        "otlp",
+        'url = "http://c/v1/traces", headers_env = "NONE"',
+        "connection.headers_env: the environment variable NONE",
+    ),
+    ("otlp", 'url = "http://c/v1/traces", secret_env = "HUB"', 'connection.secret_env: belongs to kind "webhook"'),
     ("file", "", "connection.path: is missing"),
     ("file", 'path = "a", keep = -1', "connection.keep: must not be negative"),
     ("file", 'path = "a", topic = "t"', 'connection.topic: belongs to kind "kafka", and this sink is "file"'),
@@ -68,6 +79,34 @@ def test_what_cannot_work_is_refused_with_its_place(minimal: str, kind: str, con
 
     assert said.startswith(f'[[sinks]] "s" {problem}')
     assert "-secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "connection", "setting", "problem"),
+    [
+        (
+            "otlp",
+            'url_env = "HOOK"',
+            'shape = "apim"',
+            'shape: belongs to every kind but "otlp", and this sink is "otlp"',
+        ),
+        ("otlp", 'url_env = "HOOK"', "cloud_events = true", 'cloud_events: belongs to every kind but "otlp"'),
+        ("file", 'path = "a"', "content = true", 'content: belongs to kind "otlp", and this sink is "file"'),
+        ("file", 'path = "a"', 'sampler = "always_on"', 'sampler: belongs to kind "otlp", and this sink is "file"'),
+    ],
+)
+def test_what_spans_and_events_do_not_share_is_refused_for_the_other(
+    minimal: str, kind: str, connection: str, setting: str, problem: str
+) -> None:
+    [said] = problems(minimal + sink(kind, connection, setting))
+    assert said.startswith(f'[[sinks]] "s" {problem}')
+
+
+def test_spans_that_will_lack_their_content_are_noted(minimal: str) -> None:
+    Path("tokenweir.toml").write_text(minimal + sink("otlp", 'url_env = "HOOK"', "content = true"))
+    note = 'sink "s" sends spans without prompts and answers'
+    assert any(one.startswith(note) for one in load(None, ENVIRON).notes)
+    assert not any(one.startswith(note) for one in load(None, ENVIRON | {"TOKENWEIR_JOURNAL__CONTENT": "full"}).notes)
 
 
 def test_a_name_must_do_for_a_cursor_file(minimal: str) -> None:

@@ -34,8 +34,7 @@ def _about_callers(config: Config) -> Iterator[str]:
 
 def _about_upstreams(config: Config) -> Iterator[str]:
     for upstream in config.upstreams:
-        url = urlsplit(upstream.endpoint)
-        if url.scheme == "http" and url.hostname and not is_loopback(url.hostname):
+        if _is_in_the_clear(upstream.endpoint):
             yield f'upstream "{upstream.name}" is reached without TLS: its key and content go in the clear'
 
 
@@ -47,9 +46,17 @@ def _about_sinks(config: Config) -> Iterator[str]:
         if sink.content and config.journal.content == "none":
             text = f'sink "{sink.name}" sends spans without prompts and answers'
             yield f'{text}: with journal.content = "none" there are none'
-        url = urlsplit(sink.connection.url or "")
-        if url.scheme == "http" and url.hostname and not is_loopback(url.hostname):
+        if _is_in_the_clear(sink.connection.url or ""):
             yield f'sink "{sink.name}" is reached without TLS: its events go in the clear'
+
+
+def _is_in_the_clear(text: str) -> bool:
+    """Whether what goes there can be read on its way; a URL that is none is a problem, and said as one elsewhere."""
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return False
+    return url.scheme == "http" and bool(url.hostname) and not is_loopback(url.hostname or "")
 
 
 def _stored_keys(config: Config) -> list[StoredKey]:
