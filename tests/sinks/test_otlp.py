@@ -1,15 +1,19 @@
 """Spans as a collector gets them, and what its answers mean: taken, tried again, buried, or a person's business."""
 
 import asyncio
+import json
 import sys
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import ParseDict
 from hypothesis import given
-from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage, Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans as ScopeSpansMessage, Span as SpanMessage, Status
 
 from support.call_records import a_call, any_record
 from support.journals import write_journal
@@ -104,10 +108,21 @@ def test_any_call_becomes_a_request_that_can_be_read(record: CallRecord) -> None
     assert export.call_ids == [record.call_id]
 
 
-def _read(body: bytes) -> Any:
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
+def _read(body: bytes) -> ExportTraceServiceRequest:
     return ExportTraceServiceRequest.FromString(body)
+
+
+@given(any_record())
+def test_an_event_is_otlps_json_and_says_the_same_as_the_message(record: CallRecord) -> None:
+    [event] = events([record])
+    written = json.loads(event.body)
+    for span in written["spans"]:
+        # Its one difference from protobuf's own JSON: ids are hex there and base64 here.
+        for name in ("traceId", "spanId", "parentSpanId"):
+            span[name] = b64encode(bytes.fromhex(span.get(name, ""))).decode()
+    message = _read(export_request([event.body], {}))
+
+    assert ParseDict(written, ScopeSpansMessage()).spans == message.resource_spans[0].scope_spans[0].spans
 
 
 @anyio

@@ -35,7 +35,9 @@ Unknown names are refused. Durations are written `500ms`, `30s`, `1m30s` or `7d`
 the values in force, and `tokenweir config example` is a file to start with.
 
 Where no upstream is configured, `AZURE_OPENAI_BASE_URL`, `AZURE_OPENAI_KEY` and
-`AZURE_OPENAI_API_VERSION` describe one, as they do for the SSE proxy function.
+`AZURE_OPENAI_API_VERSION` describe one, as they do for the SSE proxy function. Where no sink of kind
+`otlp` is configured, `OTEL_EXPORTER_OTLP_ENDPOINT` and its kin make one
+([OpenTelemetry](../guides/opentelemetry.md)).
 """
 
 
