@@ -26,7 +26,7 @@ __all__ = ["OtlpSink"]
 _log = logging.getLogger(__name__)
 
 _TYPE = "application/x-protobuf"
-# Spans are mostly names that repeat: the fastest level leaves a tenth of them.
+# Spans are mostly names that repeat, so the fastest level already leaves little of them.
 _GZIP_LEVEL = 1
 
 _MEANINGS = {
