@@ -10,6 +10,7 @@ from .keys import keys
 from .query import query
 from .serve import serve
 from .simulate import simulate
+from .stream import stream
 from .usage import usage
 from .version import version
 
@@ -20,6 +21,7 @@ app = new_app("The gateway and meter for Azure OpenAI.")
 app.command()(demo)
 app.command()(serve)
 app.command()(consume)
+app.command()(stream)
 app.command()(usage)
 app.command()(query)
 app.command()(calls)

@@ -18,6 +18,7 @@ from .addresses import is_loopback, parse_address
 from .found import Found, no_key_pair, too_small, unreadable
 from .model import Config
 from .places import LISTS, Origins
+from .profile_checks import profiles
 from .sink_checks import sink_connections, sink_events, sink_files, sink_names
 from .upstream_checks import any_upstream, credentials, endpoints, targets, upstream_amounts
 
@@ -176,5 +177,6 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Found], tuple[str, ...
     (sink_events, ()),
     (sink_files, ()),
     (_intake, ("intake",)),
+    (profiles, ()),
 ]
 """Each check with the tables it compares."""

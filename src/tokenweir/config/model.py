@@ -11,6 +11,7 @@ from ..journal.settings import JournalSettings
 from ..ledger.settings import LedgerSettings
 from ..policy.settings import CallerSettings, TracingSettings
 from ..sinks.settings import SinkSettings
+from ..stopwatch.settings import ProfileSettings
 from ..upstream.settings import UpstreamSettings
 from .places import Origins
 
@@ -29,6 +30,7 @@ class Config(msgspec.Struct, frozen=True):
     sinks: list[SinkSettings] = []
     intake: IntakeSettings = IntakeSettings()
     tracing: TracingSettings = TracingSettings()
+    profiles: list[ProfileSettings] = []
 
 
 class Loaded(msgspec.Struct, frozen=True):

@@ -1,0 +1,10 @@
+"""What ``tokenweir stream`` does around the stopwatch: from options to targets, from captures to the terminal."""
+
+from .json_lines import JsonLines
+from .live import LiveView
+from .many import ManyView
+from .seen import Seen
+from .targets import Asked, target_for
+from .view import View
+
+__all__ = ["Asked", "JsonLines", "LiveView", "ManyView", "Seen", "View", "target_for"]

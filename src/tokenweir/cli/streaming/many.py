@@ -1,0 +1,207 @@
+"""Many calls: a progress display while they run, then one column for each way that was called."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from ...stopwatch import (
+    Capture,
+    Event,
+    Finding,
+    Measures,
+    Moment,
+    Spread,
+    difference,
+    milliseconds,
+    spread_of,
+)
+from .summary import draw, width_of
+from .view import MARKS, plain
+
+__all__ = ["ManyView"]
+
+
+class _Call(msgspec.Struct, frozen=True):
+    """One that is over."""
+
+    capture: Capture
+    measures: Measures
+    findings: list[Finding]
+
+    @property
+    def is_well(self) -> bool:
+        return self.capture.ended.how == "complete" and all(finding.weight != "bad" for finding in self.findings)
+
+
+_Number = Callable[[_Call], float | None]
+
+
+def _connected(call: _Call) -> float | None:
+    connected = call.capture.connected
+    return connected.lookup + connected.connect + (connected.tls or 0.0) if connected else None
+
+
+_TIMES: list[tuple[str, _Number]] = [
+    ("connected", _connected),
+    ("first byte", lambda call: call.measures.first_byte),
+    ("first token", lambda call: call.measures.first_token),
+    ("last token", lambda call: call.measures.last_token),
+    ("gap p50", lambda call: call.measures.gaps.p50 if call.measures.gaps else None),
+    ("gap p99", lambda call: call.measures.gaps.p99 if call.measures.gaps else None),
+    ("longest gap", lambda call: call.measures.gaps.longest if call.measures.gaps else None),
+]
+_RATES: list[tuple[str, _Number]] = [
+    ("tokens/s", lambda call: call.measures.tokens_per_second),
+    ("pieces/s", lambda call: call.measures.outputs_per_second),
+]
+
+
+class ManyView:
+    """``labels`` names the column of each planned call."""
+
+    def __init__(self, console: Console, progress: Console, labels: Sequence[str]) -> None:
+        self._console = console
+        self._labels = labels
+        self._columns: dict[str, list[_Call]] = {label: [] for label in labels}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=progress,
+            transient=True,
+            disable=not progress.is_terminal,
+        )
+        self._task = self._progress.add_task("calls", total=len(labels))
+        self._events = 0
+        self._progress.start()
+
+    def moment(self, number: int, moment: Moment, events: list[Event]) -> None:
+        self._events += len(events)
+        self._progress.update(self._task, description=f"{self._events:,} events")
+
+    def call(self, number: int, capture: Capture, measures: Measures, findings: list[Finding]) -> None:
+        self._columns[self._labels[number]].append(_Call(capture, measures, findings))
+        self._progress.advance(self._task)
+
+    def close(self) -> None:
+        self._progress.stop()
+        columns = {label: calls for label, calls in self._columns.items() if calls}
+        if len(columns) == 1:
+            self._print_one(*columns.values())
+        elif columns:
+            self._print_beside(columns)
+        for label, calls in columns.items():
+            self._print_drawing(label, calls, max(call.measures.ended for each in columns.values() for call in each))
+        self._print_findings(columns)
+
+    def _print_one(self, calls: list[_Call]) -> None:
+        table = _table("", "least", "median", "p90", "most")
+        for name, number, shown in _rows([calls]):
+            spread = spread_of(map(number, calls))
+            if spread is not None:
+                table.add_row(name, *map(shown, (spread.least, spread.median, spread.p90, spread.most)))
+        self._console.print(Text(_count(calls), "bold"))
+        self._console.print(table)
+
+    def _print_beside(self, columns: dict[str, list[_Call]]) -> None:
+        table = _table("", *columns, *(["difference"] if len(columns) == 2 else []))
+        table.add_row("calls", *map(_count, columns.values()), *([""] if len(columns) == 2 else []))
+        for name, number, shown in _rows(list(columns.values())):
+            spreads = [spread_of(map(number, calls)) for calls in columns.values()]
+            cells = [_cell(spread, shown) for spread in spreads]
+            if len(columns) == 2:
+                first, second = ([number(call) for call in calls] for calls in columns.values())
+                cells.append(_difference(first, second, shown))
+            table.add_row(name, *cells)
+        self._console.print(table)
+        calls = [
+            spread.count for calls in columns.values() if (spread := spread_of(call.measures.ended for call in calls))
+        ]
+        if len(columns) == 2 and min(calls) < 5:
+            self._console.print(Text("Too few calls to tell a difference from chance; --repeat 10 tells more.", "dim"))
+        elif len(columns) == 2:
+            told = "Medians, and the middle half of the calls. ≈: the middle halves overlap, so it may be chance."
+            self._console.print(Text(told, "dim"))
+
+    def _print_drawing(self, label: str, calls: list[_Call], until: float) -> None:
+        """Of the call in the middle by its first token; all on one scale."""
+        told = sorted((call for call in calls if call.measures.first_token is not None), key=_first_token)
+        if not told:
+            return
+        middle = told[(len(told) - 1) // 2]
+        times = [event.at for event in middle.capture.events if event.frame.is_output]
+        self._console.print()
+        line = f"{plain(label)}: first token {milliseconds(times[0])}, end {milliseconds(middle.measures.ended)}"
+        self._console.print(Text(line, "dim"), soft_wrap=True)
+        self._console.print(Text(draw(self._console, times, until, width_of(self._console)), "cyan"), soft_wrap=True)
+
+    def _print_findings(self, columns: dict[str, list[_Call]]) -> None:
+        """Each kind once a column, with how many calls had it, in the words of the first of them."""
+        self._console.print()
+        anything = False
+        for label, calls in columns.items():
+            counts = Counter(finding.code for call in calls for finding in call.findings)
+            firsts = {finding.code: finding for call in reversed(calls) for finding in call.findings}
+            for code, count in counts.most_common():
+                anything = True
+                finding = firsts[code]
+                mark, colour = MARKS[finding.weight]
+                which = f"{plain(label)}, {count} of {len(calls)} calls: " if len(calls) > 1 else f"{plain(label)}: "
+                told = Text(f"{mark} ", colour) + Text(which) + Text(plain(finding.seen), "bold")
+                told += Text(f"\n  {plain(finding.means)}") + Text(
+                    f"\n  → {plain(finding.mend)}" if finding.mend else ""
+                )
+                self._console.print(told, soft_wrap=not self._console.is_terminal)
+        if not anything:
+            self._console.print(Text("✓ ", "green") + Text("Nothing odd in any of them."))
+
+
+def _rows(columns: list[list[_Call]]) -> list[tuple[str, _Number, Callable[[float], str]]]:
+    """The numbers that any call has; tokens make pieces superfluous."""
+    calls = [call for column in columns for call in column]
+    times = [(name, number, milliseconds) for name, number in _TIMES]
+    rates = [(name, number, _plain_number) for name, number in _RATES if any(map(number, calls))][:1]
+    return [row for row in (*times, *rates) if any(row[1](call) is not None for call in calls)]
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(Text(plain(column)), justify="right" if index else "left", overflow="fold")
+    return table
+
+
+def _count(calls: list[_Call]) -> str:
+    well = sum(call.is_well for call in calls)
+    return f"{len(calls)}, all well" if well == len(calls) else f"{len(calls)}, {len(calls) - well} failed"
+
+
+def _cell(spread: Spread | None, shown: Callable[[float], str]) -> str:
+    if spread is None:
+        return "–"
+    if spread.count == 1:
+        return shown(spread.median)
+    return f"{shown(spread.median)} ({shown(spread.p25)} – {shown(spread.p75)})"
+
+
+def _difference(first: Sequence[float | None], second: Sequence[float | None], shown: Callable[[float], str]) -> str:
+    told = difference(first, second)
+    if told is None:
+        return "–"
+    sign = "+" if told.amount >= 0 else "−"
+    return f"{'≈ ' if told.is_clear is False else ''}{sign}{shown(abs(told.amount))}"
+
+
+def _first_token(call: _Call) -> float:
+    return call.measures.first_token or 0.0
+
+
+def _plain_number(value: float) -> str:
+    return f"{value:,.1f}"

@@ -1,0 +1,57 @@
+"""The streaming tool: makes a streamed call, tells when each part of it came, and says what was odd about that.
+
+settings.py, target.py              an endpoint: its address, its dialect, where its key goes
+moments.py                          what is told of a call, in order; also the lines of a saved capture
+connecting.py, http.py, sdk.py      two ways to watch a call
+headers.py, masking.py              what may be shown
+running.py, replay.py, file.py      where moments come from, and how they are kept
+frames.py, capture.py, measures.py  from moments to events, and from events to numbers
+findings/, spread.py, report.py     what the numbers mean: for one call, for many, for programs
+"""
+
+from .capture import Capture, Event, Watching
+from .file import CaptureFile, read_captures
+from .findings import Finding, findings_of, milliseconds
+from .measures import Measures, measure
+from .moments import Began, Connected, Ended, Head, Moment, Via
+from .replay import replay
+from .report import call_report, event_report
+from .running import Planned, Running
+from .sdk import require_sdk
+from .settings import ProfileSettings, StreamApi
+from .spread import Difference, Spread, difference, spread_of
+from .target import Kind, Target, kind_of
+
+__all__ = [
+    "Began",
+    "Capture",
+    "CaptureFile",
+    "Connected",
+    "Difference",
+    "Ended",
+    "Event",
+    "Finding",
+    "Head",
+    "Kind",
+    "Measures",
+    "Moment",
+    "Planned",
+    "ProfileSettings",
+    "Running",
+    "Spread",
+    "StreamApi",
+    "Target",
+    "Via",
+    "Watching",
+    "call_report",
+    "difference",
+    "event_report",
+    "findings_of",
+    "kind_of",
+    "measure",
+    "milliseconds",
+    "read_captures",
+    "replay",
+    "require_sdk",
+    "spread_of",
+]

@@ -1,0 +1,115 @@
+"""One watched call as a whole, put together from its moments while they come."""
+
+import re
+
+import msgspec
+
+from .frames import Frame, read_chunk, read_event
+from .moments import Began, Chunk, Connected, Ended, Head, Moment, Piece
+
+__all__ = ["Capture", "Event", "Watching"]
+
+_EVENT_END = re.compile(rb"\r?\n\r?\n")
+_LONGEST_END = 4
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One event of the stream."""
+
+    at: float
+    """When its last byte was there."""
+    size: int
+    frame: Frame
+    raw: bytes
+    """From its first line to its empty one; from the SDK only the data."""
+    is_cut: bool = False
+    """Whether the stream ended inside it."""
+
+
+class Capture(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that is over, or was left."""
+
+    began: Began
+    connected: Connected | None
+    head: Head | None
+    pieces: list[Piece]
+    events: list[Event]
+    ended: Ended
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(piece.data for piece in self.pieces)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the answer was read as events."""
+        return bool(self.events) or (self.head is not None and _is_stream(self.head))
+
+
+class Watching:
+    """Takes a call's moments; says which events each of them completed."""
+
+    def __init__(self, began: Began) -> None:
+        self._began = began
+        self._connected: Connected | None = None
+        self._head: Head | None = None
+        self._pieces: list[Piece] = []
+        self._events: list[Event] = []
+        self._rest = b""  # of an event that has not ended
+        self._seen = 0  # how much of it is known to hold no end
+
+    @property
+    def is_stream(self) -> bool:
+        return self._head is not None and _is_stream(self._head)
+
+    def add(self, moment: Moment) -> list[Event]:
+        """The events that are whole now."""
+        match moment:
+            case Connected():
+                self._connected = moment
+            case Head():
+                self._head = moment
+            case Piece():
+                self._pieces.append(moment)
+                return self._keep(self._split(moment) if self.is_stream else [])
+            case Chunk(at=at, data=data):
+                raw = data.encode(errors="replace")
+                return self._keep([Event(at, len(raw), read_chunk(raw), raw)])
+        return []
+
+    def end(self, ended: Ended) -> Capture:
+        """The call as a whole. An event that never ended is its last."""
+        if rest := self._rest.strip():
+            at = self._pieces[-1].at
+            self._events.append(Event(at, len(rest), read_event(rest), self._rest, is_cut=True))
+        return Capture(
+            began=self._began,
+            connected=self._connected,
+            head=self._head,
+            pieces=self._pieces,
+            events=self._events,
+            ended=ended,
+        )
+
+    def _keep(self, events: list[Event]) -> list[Event]:
+        self._events += events
+        return events
+
+    def _split(self, piece: Piece) -> list[Event]:
+        self._rest += piece.data
+        events: list[Event] = []
+        start = 0
+        for end in _EVENT_END.finditer(self._rest, max(0, self._seen - _LONGEST_END)):
+            raw = self._rest[start : end.end()]
+            if raw.strip():
+                events.append(Event(piece.at, len(raw), read_event(raw), raw))
+            start = end.end()
+        self._rest = self._rest[start:]
+        self._seen = len(self._rest)
+        return events
+
+
+def _is_stream(head: Head) -> bool:
+    """An endpoint that forgets the type of a stream still sends events; a refusal never does."""
+    kind = (head.header("content-type") or "text/event-stream").lower()
+    return head.status < 300 and not kind.startswith(("application/json", "text/html"))

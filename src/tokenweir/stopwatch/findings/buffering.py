@@ -1,0 +1,108 @@
+"""Whether a stream was held up on its way and let go at once, or in batches.
+
+Only the time between arrivals is seen, not who waited. What is claimed is that together came what no model writes
+together; an answer kept in a cache looks the same, and Azure's content filter gathers text too.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from ..capture import Capture
+from ..measures import TOGETHER_SECONDS, Measures, bursts, percentile
+from .finding import Finding, milliseconds
+
+__all__ = ["buffering", "came_at_once", "came_in_batches"]
+
+# Fewer pieces of output may well be written in one go.
+_FEWEST = 8
+
+# At once: 1,000 pieces a second and more (the fastest models write some hundred), after twenty times as long.
+_MOST_A_SECOND = 1000
+_WAIT_SECONDS = 0.1
+_WAIT_FACTOR = 20
+
+# In batches: of four pieces and more on average, with pauses that are long beside the batches themselves.
+_BATCH = 4
+_PAUSE_SECONDS = 0.05
+
+_BUFFER_SIZES = frozenset(1024 << power for power in range(8))
+
+_MEND = (
+    "turn buffering off at each step: nginx `proxy_buffering off`, API Management "
+    '`<forward-request buffer-response="false" />` and no body logging, compression off; '
+    "then compare with `--compare` to find the step"
+)
+
+
+def buffering(capture: Capture, measures: Measures) -> Iterator[Finding]:
+    """At most one finding about the pace, and one about the size of reads."""
+    times = [event.at for event in capture.events if event.frame.is_output]
+    if came_at_once(times):
+        yield _at_once(capture, times)
+    elif came_in_batches(times):
+        yield _in_batches(times)
+    yield from _exact_reads(capture)
+
+
+def came_at_once(times: list[float]) -> bool:
+    """Whether output came faster than any model writes, after a wait that was much longer."""
+    if len(times) < _FEWEST:
+        return False
+    spread = times[-1] - times[0]
+    return times[0] >= max(_WAIT_SECONDS, _WAIT_FACTOR * spread) and spread * _MOST_A_SECOND <= len(times)
+
+
+def came_in_batches(times: list[float]) -> bool:
+    """Whether output came several pieces at a time with pauses between, again and again."""
+    found = bursts(times, TOGETHER_SECONDS)
+    if len(found) < 3 or len(times) < _BATCH * len(found):
+        return False
+    pauses = sorted(later.began - earlier.ended for earlier, later in zip(found, found[1:], strict=False))
+    return percentile(pauses, 0.5) >= _PAUSE_SECONDS
+
+
+def _at_once(capture: Capture, times: list[float]) -> Finding:
+    spread = times[-1] - times[0]
+    head_at = capture.head.at if capture.head else 0.0
+    seen = (
+        f"all {len(times)} pieces of output came within {milliseconds(spread)}, "
+        f"after {milliseconds(times[0])} in which none came"
+    )
+    if times[0] - head_at > times[0] / 2:
+        seen += f"; the head was there after {milliseconds(head_at)}"
+    if capture.head is not None and capture.head.header("content-length") is not None:
+        means = "something on the way had the whole answer before it passed any of it on: it knew the content-length"
+    else:
+        means = (
+            "no model writes that fast: something on the way gathered the answer and let it go at its end "
+            "(or the answer came from a cache)"
+        )
+    return Finding("buffered", "bad", seen, means, _MEND)
+
+
+def _in_batches(times: list[float]) -> Finding:
+    found = bursts(times, TOGETHER_SECONDS)
+    pauses = sorted(later.began - earlier.ended for earlier, later in zip(found, found[1:], strict=False))
+    seen = (
+        f"{len(times)} pieces of output came in {len(found)} batches of about {len(times) / len(found):.0f}, "
+        f"{milliseconds(percentile(pauses, 0.5))} apart"
+    )
+    means = (
+        "something gathers output before it passes it on: a buffer or compression on the way, or a content filter "
+        "that looks at text in groups, as Azure's does unless it is asynchronous"
+    )
+    return Finding("batches", "odd", seen, means, _MEND)
+
+
+def _exact_reads(capture: Capture) -> Iterator[Finding]:
+    """The same round number of bytes several times, cut inside events: a buffer of that size was flushed when full."""
+    sizes = Counter(piece.size for piece in capture.pieces[:-1] if not piece.data.endswith((b"\n\n", b"\r\n")))
+    size, count = max(sizes.items(), key=lambda item: item[1], default=(0, 0))
+    if count >= 2 and size in _BUFFER_SIZES:
+        yield Finding(
+            "buffer_size",
+            "odd",
+            f"{count} reads gave exactly {size:,} bytes and ended inside an event",
+            f"something on the way passes the stream on whenever {size:,} bytes have gathered",
+            _MEND,
+        )

@@ -1,0 +1,175 @@
+"""Watches a call by raw HTTP/1.1: every read of the socket has its time, before anything is done with it.
+
+h11 and a blocking socket, and not the gateway's own reader, so that a fault of that cannot hide here.
+"""
+
+import socket
+import ssl
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+
+import h11
+import msgspec
+
+from .. import __version__
+from ..records import Clock
+from .connecting import Unreachable, connect
+from .headers import shown_headers
+from .masking import BodyMask
+from .moments import Began, Ended, Ending, Head, Piece, Tell
+from .target import Target
+
+__all__ = ["watch_http"]
+
+_READ = 64 * 1024
+_LONGEST_HEAD = 64 * 1024
+
+
+def watch_http(target: Target, prompt: str, *, timeout: float, clock: Clock, tell: Tell) -> None:
+    """Makes one call and tells its moments, the last of which is always ``Ended``.
+
+    ``timeout`` is how long to wait for a connection, and then for each further byte.
+    """
+    tell(
+        Began(
+            taken_at=clock.now(),
+            tokenweir=__version__,
+            name=target.name,
+            url=target.url,
+            via="http",
+            api=target.api,
+            deployment=target.deployment,
+        )
+    )
+    began = clock.monotonic()
+    try:
+        connection, connected = connect(target.endpoint, timeout, clock)
+    except Unreachable as error:
+        tell(Ended(round(clock.monotonic() - began, 6), "unreachable", str(error)))
+        return
+    tell(connected)
+    with closing(connection):
+        exchange = _Exchange(connection, target, clock, tell)
+        ended = exchange.run(_request(target, prompt))
+    tell(ended)
+
+
+def _request(target: Target, prompt: str) -> tuple[h11.Request, bytes]:
+    body = msgspec.json.encode(target.body(prompt))
+    headers = [
+        ("host", target.endpoint.authority.decode()),
+        ("user-agent", f"tokenweir-stream/{__version__}"),
+        ("accept", "text/event-stream, application/json"),
+        ("accept-encoding", "identity"),
+        ("content-type", "application/json"),
+        ("content-length", str(len(body))),
+        ("connection", "close"),
+    ]
+    given = {name.lower() for name, _ in target.headers}
+    line = [target.key_line] if target.key_line else []
+    headers = [header for header in (*headers, *line) if header[0].lower() not in given]
+    return h11.Request(method="POST", target=target.request_target, headers=[*headers, *target.headers]), body
+
+
+class _Exchange:
+    """One request and its answer on one connection."""
+
+    def __init__(self, connection: socket.socket, target: Target, clock: Clock, tell: Tell) -> None:
+        self._socket = connection
+        self._clock = clock
+        self._tell = tell
+        self._secrets = target.secrets
+        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
+        self._mask = BodyMask(target.secrets)
+        self._unpack = _Unpacker(None)
+        self._has_head = False
+        self._zero = 0.0
+        self._at = 0.0  # of the last read
+
+    def run(self, request: tuple[h11.Request, bytes]) -> Ended:
+        head, body = request
+        data = (self._h11.send(head) or b"") + (self._h11.send(h11.Data(body)) or b"")
+        data += self._h11.send(h11.EndOfMessage()) or b""
+        self._zero = self._clock.monotonic()
+        how, detail = self._converse(data)
+        at = self._now()
+        if rest := self._mask.feed(self._unpack.finish()) + self._mask.finish():
+            self._tell(Piece(self._at, rest, 0))
+        return Ended(at if how == "timed_out" else self._at, how, detail)
+
+    def _converse(self, data: bytes) -> tuple[Ending, str]:
+        try:
+            self._socket.sendall(data)
+            while True:
+                received = self._socket.recv(_READ)
+                self._at = self._now()
+                if not received and not self._has_head:
+                    return "closed", "the connection was closed without an answer"
+                self._h11.receive_data(received)
+                if self._take():
+                    return "complete", ""
+        except TimeoutError:
+            return "timed_out", f"nothing came for {self._socket.gettimeout():g} s"
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            return "closed", "the connection was closed without TLS saying so"
+        except OSError as error:
+            self._at = self._now()
+            return "reset", error.strerror or str(error)
+        except h11.RemoteProtocolError as error:
+            return ("closed" if self._has_head else "not_http"), str(error)
+
+    def _now(self) -> float:
+        return round(self._clock.monotonic() - self._zero, 6)
+
+    def _take(self) -> bool:
+        """Tells what one read gave; whether the answer is over."""
+        body, is_over = [], False
+        for event in self._events():
+            if isinstance(event, h11.Response):
+                self._has_head = True
+                self._tell(self._head(event))
+            elif isinstance(event, h11.Data):
+                body.append(bytes(event.data))
+            elif isinstance(event, h11.EndOfMessage):
+                is_over = True
+        if body:
+            packed = b"".join(body)
+            self._tell(Piece(self._at, self._mask.feed(self._unpack.feed(packed)), len(packed)))
+        return is_over
+
+    def _events(self) -> Iterator[h11.Event]:
+        while True:
+            event = self._h11.next_event()
+            if not isinstance(event, h11.Event):  # more has to be read
+                return
+            yield event
+            if isinstance(event, h11.EndOfMessage):
+                return
+
+    def _head(self, response: h11.Response) -> Head:
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers]
+        shown, withheld = shown_headers(headers, self._secrets)
+        head = Head(self._at, response.status_code, shown, withheld)
+        self._unpack = _Unpacker(head.header("content-encoding"))
+        return head
+
+
+class _Unpacker:
+    """Makes a compressed body readable as it comes. What cannot be unpacked is left as it is."""
+
+    def __init__(self, encoding: str | None) -> None:
+        packed = (encoding or "").strip().lower() in ("gzip", "x-gzip", "deflate")
+        self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 32) if packed else None
+
+    def feed(self, data: bytes) -> bytes:
+        if self._inflater is None:
+            return data
+        try:
+            return self._inflater.decompress(data)
+        except zlib.error:
+            self._inflater = None
+            return data
+
+    def finish(self) -> bytes:
+        return self._inflater.flush() if self._inflater else b""
