@@ -3,5 +3,6 @@
 from .addresses import is_loopback, parse_address
 from .loading import InvalidConfig, examine, load
 from .model import Config, Loaded
+from .profiles import ProfileSettings
 
-__all__ = ["Config", "InvalidConfig", "Loaded", "examine", "is_loopback", "load", "parse_address"]
+__all__ = ["Config", "InvalidConfig", "Loaded", "ProfileSettings", "examine", "is_loopback", "load", "parse_address"]

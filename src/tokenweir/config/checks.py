@@ -18,7 +18,7 @@ from .addresses import is_loopback, parse_address
 from .found import Found, no_key_pair, too_small, unreadable
 from .model import Config
 from .places import LISTS, Origins
-from .profile_checks import profiles
+from .profiles import check_profiles
 from .sink_checks import sink_connections, sink_events, sink_files, sink_names
 from .upstream_checks import any_upstream, credentials, endpoints, targets, upstream_amounts
 
@@ -148,6 +148,10 @@ def _intake(config: Config, environ: Mapping[str, str]) -> Found:
         yield ("intake",), str(error)
 
 
+def _profiles(config: Config, environ: Mapping[str, str]) -> Found:
+    yield from check_profiles(config.profiles)
+
+
 def _is_loopback(address: str) -> bool:
     """Whether only this machine can reach it; an address that is none is another check's business."""
     try:
@@ -177,6 +181,6 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Found], tuple[str, ...
     (sink_events, ()),
     (sink_files, ()),
     (_intake, ("intake",)),
-    (profiles, ()),
+    (_profiles, ()),
 ]
 """Each check with the tables it compares."""

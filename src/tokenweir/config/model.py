@@ -11,9 +11,9 @@ from ..journal.settings import JournalSettings
 from ..ledger.settings import LedgerSettings
 from ..policy.settings import CallerSettings, TracingSettings
 from ..sinks.settings import SinkSettings
-from ..stopwatch.settings import ProfileSettings
 from ..upstream.settings import UpstreamSettings
 from .places import Origins
+from .profiles import ProfileSettings
 
 __all__ = ["Config", "Loaded"]
 

@@ -1,6 +1,6 @@
 """The streaming tool: makes a streamed call, tells when each part of it came, and says what was odd about that.
 
-settings.py, target.py              an endpoint: its address, its dialect, where its key goes
+target.py                           an endpoint: its address, its dialect, where its key goes
 moments.py                          what is told of a call, in order; also the lines of a saved capture
 connecting.py, http.py, sdk.py      two ways to watch a call
 headers.py, masking.py              what may be shown
@@ -15,12 +15,11 @@ from .findings import Finding, findings_of, milliseconds
 from .measures import Measures, measure
 from .moments import Began, Connected, Ended, Head, Moment, Via
 from .replay import replay
-from .report import call_report, event_report
+from .report import call_report, event_report, moment_report
 from .running import Planned, Running
 from .sdk import require_sdk
-from .settings import ProfileSettings, StreamApi
 from .spread import Difference, Spread, difference, spread_of
-from .target import Kind, Target, kind_of
+from .target import Kind, StreamApi, Target, kind_of
 
 __all__ = [
     "Began",
@@ -36,7 +35,6 @@ __all__ = [
     "Measures",
     "Moment",
     "Planned",
-    "ProfileSettings",
     "Running",
     "Spread",
     "StreamApi",
@@ -50,6 +48,7 @@ __all__ = [
     "kind_of",
     "measure",
     "milliseconds",
+    "moment_report",
     "read_captures",
     "replay",
     "require_sdk",

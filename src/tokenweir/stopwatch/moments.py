@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from .settings import StreamApi
+from .target import StreamApi
 
 __all__ = ["Began", "Chunk", "Connected", "Ended", "Ending", "Head", "Moment", "Piece", "Tell", "Via"]
 

@@ -7,8 +7,23 @@ import msgspec
 from .capture import Capture, Event
 from .findings import Finding
 from .measures import Measures
+from .moments import Began, Connected, Head, Moment
 
-__all__ = ["call_report", "event_report"]
+__all__ = ["call_report", "event_report", "moment_report"]
+
+
+def moment_report(moment: Moment) -> dict[str, Any] | None:
+    """What happened before the first event; None for what ``event_report`` and ``call_report`` tell."""
+    match moment:
+        case Began():
+            told = ("taken_at", "name", "url", "via", "api", "deployment")
+            return {"type": "began", **{name: getattr(moment, name) for name in told}}
+        case Connected():
+            steps = {f"{name}_ms": _ms(getattr(moment, name)) for name in ("lookup", "connect", "tls")}
+            return {"type": "connected", "address": moment.address, "proxy": moment.proxy, **steps}
+        case Head():
+            return {"type": "head", "at_ms": _ms(moment.at), "status": moment.status, "headers": dict(moment.headers)}
+    return None
 
 
 def call_report(capture: Capture, measures: Measures, findings: list[Finding]) -> dict[str, Any]:

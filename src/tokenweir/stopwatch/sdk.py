@@ -13,8 +13,7 @@ from ..upstream import Endpoint
 from .headers import shown_headers
 from .masking import mask
 from .moments import Began, Chunk, Ended, Head, Piece, Tell
-from .settings import StreamApi
-from .target import Kind, Target
+from .target import Kind, StreamApi, Target
 
 if TYPE_CHECKING:
     from openai import AzureOpenAI, OpenAI

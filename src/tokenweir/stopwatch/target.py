@@ -15,11 +15,11 @@ from urllib.parse import quote
 import msgspec
 
 from ..upstream import Endpoint
-from .settings import StreamApi
 
-__all__ = ["Kind", "Target", "kind_of"]
+__all__ = ["Kind", "StreamApi", "Target", "kind_of"]
 
 Kind = Literal["azure", "openai"]
+StreamApi = Literal["chat", "completions", "responses"]
 
 _PATHS: dict[StreamApi, str] = {"chat": "chat/completions", "completions": "completions", "responses": "responses"}
 _V1 = re.compile(r"/v\d+$")

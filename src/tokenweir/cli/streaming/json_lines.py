@@ -7,17 +7,15 @@ from typing import Any
 import msgspec
 
 from ...stopwatch import (
-    Began,
     Capture,
-    Connected,
     Event,
     Finding,
-    Head,
     Measures,
     Moment,
     call_report,
     difference,
     event_report,
+    moment_report,
     spread_of,
 )
 
@@ -39,8 +37,8 @@ class JsonLines:
     def moment(self, number: int, moment: Moment, events: list[Event]) -> None:
         if not self._shows_events:
             return
-        if isinstance(moment, Began | Connected | Head):
-            _print(msgspec.to_builtins(moment))
+        if told := moment_report(moment):
+            _print(told)
         for event in events:
             _print(event_report(event, self._before))
             self._before = event.at

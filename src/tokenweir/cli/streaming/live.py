@@ -79,15 +79,15 @@ class LiveView:
         line = Text(f"{event.at * 1000:>10.1f}{gap:>10}{event.size:>7,}  ") + Text(f"{frame.kind:<9} ", "dim")
         line.append(said, _COLOURS.get(frame.kind, "dim"))
         line.rstrip()
-        self._line(line)
+        self._line(line, stays_one=True)
 
-    def _line(self, text: Text) -> None:
-        """In a terminal a line stays a line; a file gets all of it."""
-        if self._console.is_terminal:
+    def _line(self, text: Text, *, stays_one: bool = False) -> None:
+        """A row of the table is cut at the terminal's edge; a file gets all of it."""
+        if stays_one and self._console.is_terminal:
             self._console.print(text, no_wrap=True, overflow="ellipsis")
         else:
             self._console.print(text, soft_wrap=True)
-            self._console.file.flush()
+        self._console.file.flush()
 
 
 def _steps(connected: Connected) -> str:

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from ...config import Config, parse_address
+from ...config import Config, ProfileSettings, parse_address
 from ...config.names import nearest
 from ...errors import ConfigError
-from ...stopwatch import Kind, ProfileSettings, StreamApi, Target, kind_of
+from ...stopwatch import Kind, StreamApi, Target, kind_of
 from ...upstream import Endpoint
 
 __all__ = ["Asked", "target_for"]

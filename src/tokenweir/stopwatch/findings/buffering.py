@@ -6,6 +6,9 @@ together; an answer kept in a cache looks the same, and Azure's content filter g
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
+
+import msgspec
 
 from ..capture import Capture
 from ..measures import TOGETHER_SECONDS, Measures, bursts, percentile
@@ -35,13 +38,16 @@ _MEND = (
 
 
 def buffering(capture: Capture, measures: Measures) -> Iterator[Finding]:
-    """At most one finding about the pace, and one about the size of reads."""
+    """One finding at most."""
     times = [event.at for event in capture.events if event.frame.is_output]
     if came_at_once(times):
         yield _at_once(capture, times)
-    elif came_in_batches(times):
-        yield _in_batches(times)
-    yield from _exact_reads(capture)
+        return
+    exact = _exact_reads(capture)
+    if came_in_batches(times):
+        yield _in_batches(times, exact)
+    elif exact:
+        yield Finding("buffer_size", "odd", exact.seen, exact.means, _MEND)
 
 
 def came_at_once(times: list[float]) -> bool:
@@ -57,17 +63,15 @@ def came_in_batches(times: list[float]) -> bool:
     found = bursts(times, TOGETHER_SECONDS)
     if len(found) < 3 or len(times) < _BATCH * len(found):
         return False
-    pauses = sorted(later.began - earlier.ended for earlier, later in zip(found, found[1:], strict=False))
+    pauses = sorted(later.began - earlier.ended for earlier, later in pairwise(found))
     return percentile(pauses, 0.5) >= _PAUSE_SECONDS
 
 
 def _at_once(capture: Capture, times: list[float]) -> Finding:
     spread = times[-1] - times[0]
     head_at = capture.head.at if capture.head else 0.0
-    seen = (
-        f"all {len(times)} pieces of output came within {milliseconds(spread)}, "
-        f"after {milliseconds(times[0])} in which none came"
-    )
+    within = f"within {milliseconds(spread)}" if spread > 0 else "in one read"
+    seen = f"all {len(times)} pieces of output came {within}, after {milliseconds(times[0])} in which none came"
     if times[0] - head_at > times[0] / 2:
         seen += f"; the head was there after {milliseconds(head_at)}"
     if capture.head is not None and capture.head.header("content-length") is not None:
@@ -80,13 +84,15 @@ def _at_once(capture: Capture, times: list[float]) -> Finding:
     return Finding("buffered", "bad", seen, means, _MEND)
 
 
-def _in_batches(times: list[float]) -> Finding:
+def _in_batches(times: list[float], exact: "_ExactReads | None") -> Finding:
     found = bursts(times, TOGETHER_SECONDS)
-    pauses = sorted(later.began - earlier.ended for earlier, later in zip(found, found[1:], strict=False))
+    pauses = sorted(later.began - earlier.ended for earlier, later in pairwise(found))
     seen = (
         f"{len(times)} pieces of output came in {len(found)} batches of about {len(times) / len(found):.0f}, "
         f"{milliseconds(percentile(pauses, 0.5))} apart"
     )
+    if exact:
+        return Finding("batches", "odd", f"{seen}; {exact.seen}", exact.means, _MEND)
     means = (
         "something gathers output before it passes it on: a buffer or compression on the way, or a content filter "
         "that looks at text in groups, as Azure's does unless it is asynchronous"
@@ -94,15 +100,19 @@ def _in_batches(times: list[float]) -> Finding:
     return Finding("batches", "odd", seen, means, _MEND)
 
 
-def _exact_reads(capture: Capture) -> Iterator[Finding]:
+class _ExactReads(msgspec.Struct, frozen=True):
     """The same round number of bytes several times, cut inside events: a buffer of that size was flushed when full."""
+
+    seen: str
+    means: str
+
+
+def _exact_reads(capture: Capture) -> _ExactReads | None:
     sizes = Counter(piece.size for piece in capture.pieces[:-1] if not piece.data.endswith((b"\n\n", b"\r\n")))
     size, count = max(sizes.items(), key=lambda item: item[1], default=(0, 0))
-    if count >= 2 and size in _BUFFER_SIZES:
-        yield Finding(
-            "buffer_size",
-            "odd",
-            f"{count} reads gave exactly {size:,} bytes and ended inside an event",
-            f"something on the way passes the stream on whenever {size:,} bytes have gathered",
-            _MEND,
-        )
+    if count < 2 or size not in _BUFFER_SIZES:
+        return None
+    return _ExactReads(
+        f"{count} reads gave exactly {size:,} bytes and ended inside an event",
+        f"something on the way passes the stream on whenever {size:,} bytes have gathered",
+    )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ..capture import Capture
 from ..frames import BOM
 from ..measures import Measures
+from .buffering import came_at_once
 from .finding import Finding
 
 __all__ = ["format"]
@@ -28,7 +29,8 @@ def format(capture: Capture, measures: Measures) -> Iterator[Finding]:
 def _of_stream(capture: Capture) -> Iterator[Finding]:
     head = capture.head
     assert head is not None
-    if (length := head.header("content-length")) is not None:
+    times = [event.at for event in capture.events if event.frame.is_output]
+    if (length := head.header("content-length")) is not None and not came_at_once(times):
         yield Finding(
             "content_length",
             "odd",

@@ -48,11 +48,16 @@ def _first_token(capture: Capture, measures: Measures) -> Iterator[Finding]:
     if first is None or first < _SLOW_FIRST_TOKEN_SECONDS:
         return
     seen = f"the first token came after {milliseconds(first)}"
-    means = "the waiting was behind the endpoint: a gateway, a queue, the model reading its prompt or reasoning"
+    means = "whoever answers was slow, or the network"
     if capture.connected is not None:
         seen += f"; connecting had taken {milliseconds(capture.connected.connect)}"
         if capture.connected.connect * 4 > first:
             means = "much of that may be the network: a round trip takes about as long as connecting"
+        else:
+            means = (
+                "the network is not what was slow: the waiting was at the endpoint or behind it, for a gateway, "
+                "a queue, or the model, which reads the prompt and may reason"
+            )
     if told := _own_time(capture):
         name, took = told
         seen += f", and {name} says {took} ms"

@@ -1,13 +1,14 @@
-"""An endpoint that `tokenweir stream` knows by a name."""
+"""The endpoints that ``tokenweir stream`` knows by a name. Beside the rooms' settings, since no room reads it."""
 
 from typing import Literal
 
 import msgspec
 
-__all__ = ["ProfileSettings", "StreamApi"]
+from ..errors import ConfigError
+from ..upstream import Endpoint
+from .found import Found
 
-StreamApi = Literal["chat", "completions", "responses"]
-"""Which of the streaming APIs is called."""
+__all__ = ["ProfileSettings", "check_profiles"]
 
 
 class ProfileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,7 +26,16 @@ class ProfileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The header for the key, such as ``Ocp-Apim-Subscription-Key``. Without it, that of the official SDK."""
     deployment: str | None = None
     """The deployment, or the model, to ask for."""
-    api: StreamApi = "chat"
+    api: Literal["chat", "completions", "responses"] = "chat"
     """The API to call."""
     api_version: str | None = None
     """Sent as ``api-version`` where ``kind`` is ``azure``. Without it, ``OPENAI_API_VERSION`` or 2024-10-21."""
+
+
+def check_profiles(profiles: list[ProfileSettings]) -> Found:
+    """A key's variable may be missing here: the file is shared, and keys are each person's own."""
+    for profile in profiles:
+        try:
+            Endpoint.parse(profile.endpoint)
+        except ConfigError as error:
+            yield ("profiles", f'"{profile.name}"', "endpoint"), str(error)
