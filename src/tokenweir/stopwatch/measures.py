@@ -10,11 +10,25 @@ from ..metering import read_usage
 from ..records import Usage
 from .capture import Capture
 
-__all__ = ["Burst", "Gaps", "Measures", "Stall", "bursts", "gaps_of", "measure", "percentile", "stalls"]
+__all__ = [
+    "TOGETHER_SECONDS",
+    "Burst",
+    "Gaps",
+    "Measures",
+    "Stall",
+    "bursts",
+    "gaps_of",
+    "measure",
+    "percentile",
+    "stalls",
+]
 
 # A silence counts where a reader would notice it, and where it stands out from this very stream.
 _STALL_SECONDS = 0.25
 _STALL_FACTOR = 8
+
+# Reads follow one another within this where the data is there already.
+TOGETHER_SECONDS = 0.002
 
 
 class Gaps(msgspec.Struct, frozen=True):
@@ -37,6 +51,8 @@ class Stall(msgspec.Struct, frozen=True):
     """How many pieces of output had come."""
     caught_up: int
     """How many came together when it ended: all that had been written meanwhile, if it was held on the way."""
+    usual: float | None
+    """The median of the other gaps, without those inside what came together; None where there are no others."""
 
 
 class Burst(msgspec.Struct, frozen=True):
@@ -125,22 +141,18 @@ def bursts(times: Sequence[float], quiet: float) -> list[Burst]:
     return found
 
 
-# Reads follow one another within this where the data is there already.
-TOGETHER_SECONDS = 0.002
-
-
 def stalls(times: Sequence[float]) -> list[Stall]:
     """Silences that a reader notices and that stand out among this stream's own gaps."""
-    gaps = gaps_of(times)
-    if gaps is None:
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    if not gaps:
         return []
-    limit = max(_STALL_SECONDS, _STALL_FACTOR * gaps.p50)
+    limit = max(_STALL_SECONDS, _STALL_FACTOR * percentile(sorted(gaps), 0.5))
+    others = sorted(gap for gap in gaps if TOGETHER_SECONDS < gap < limit)
+    usual = percentile(others, 0.5) if others else None
     return [
-        Stall(
-            at=earlier, length=later - earlier, after=index, caught_up=bursts(times[index:], TOGETHER_SECONDS)[0].count
-        )
-        for index, (earlier, later) in enumerate(pairwise(times), start=1)
-        if later - earlier >= limit
+        Stall(times[index - 1], gap, index, bursts(times[index:], TOGETHER_SECONDS)[0].count, usual)
+        for index, gap in enumerate(gaps, start=1)
+        if gap >= limit
     ]
 
 

@@ -12,7 +12,7 @@ from ..records import Clock, SystemClock
 from ..upstream import Endpoint
 from .headers import shown_headers
 from .masking import mask
-from .moments import Began, Chunk, Ended, Head, Piece, Tell
+from .moments import Began, Chunk, Ended, Ending, Head, Piece, Tell
 from .target import Kind, StreamApi, Target
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ class _Call:
         self._target = target
         self._clock = clock
         self._tell = tell
+        self._has_head = False
         self._zero = 0.0
 
     def run(self, prompt: str) -> Ended:
@@ -109,7 +110,8 @@ class _Call:
         except openai.APITimeoutError:
             return Ended(self._at(), "timed_out", f"nothing came for {self._client.timeout} s")
         except openai.APIConnectionError as error:
-            return Ended(self._at(), "unreachable", self._masked(str(error.__cause__ or error)))
+            how: Ending = "closed" if self._has_head else "unreachable"
+            return Ended(self._at(), how, self._masked(str(error.__cause__ or error)))
         except openai.APIError as error:
             told = error.body if isinstance(error.body, dict) else {"message": error.message}
             self._tell(Chunk(self._at(), self._masked(json.dumps({"error": told}))))
@@ -131,6 +133,7 @@ class _Call:
         return create(**known, extra_body=body, extra_headers=dict(self._target.headers))
 
     def _head(self, status: int, headers: Any) -> Head:
+        self._has_head = True
         shown, withheld = shown_headers(headers.multi_items(), self._target.secrets)
         return Head(self._at(), status, shown, withheld)
 

@@ -45,7 +45,7 @@ def endings(capture: Capture, measures: Measures) -> Iterator[Finding]:
                 "whatever is next on the way went away, or its upstream did and it says so in this way",
                 f"if it is always after the same time, look for a timeout of that length on the way; {_LONG_ANSWER}",
             )
-        case "complete":
+        case "complete" | "refused":
             yield from _of_complete(capture, measures)
 
 

@@ -23,6 +23,6 @@ class Finding(msgspec.Struct, frozen=True):
 
 def milliseconds(seconds: float) -> str:
     """``2.41 s``, ``812 ms``, ``41.5 ms``."""
-    if seconds >= 1:
+    if seconds >= 0.9995:
         return f"{seconds:.2f} s"
     return f"{seconds * 1000:.0f} ms" if seconds >= 0.1 else f"{seconds * 1000:.1f} ms"

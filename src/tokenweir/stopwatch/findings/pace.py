@@ -12,6 +12,9 @@ __all__ = ["pace"]
 _SLOW_CONNECTION_SECONDS = 0.3
 _SLOW_FIRST_TOKEN_SECONDS = 1.0
 
+# Pieces that may come together by chance are fewer.
+_FEW = 3
+
 # Headers in which an endpoint says how many milliseconds it took itself.
 _OWN_TIMES = ("openai-processing-ms", "x-envoy-upstream-service-time", "cmp-upstream-response-duration")
 
@@ -72,23 +75,28 @@ def _own_time(capture: Capture) -> tuple[str, str] | None:
 
 
 def _silences(measures: Measures) -> Iterator[Finding]:
-    if not measures.stalls or measures.gaps is None:
+    if not measures.stalls:
         return
     longest = max(measures.stalls, key=lambda stall: stall.length)
-    typical = measures.gaps.p50
     count = len(measures.stalls)
     seen = (
         f"{'a silence' if count == 1 else f'{count} silences, the longest'} of {milliseconds(longest.length)} after "
-        f"piece {longest.after} of {measures.outputs}; {milliseconds(typical)} is usual here"
+        f"piece {longest.after} of {measures.outputs}"
     )
-    missed = longest.length / typical if typical > 0 else 0
-    if longest.caught_up >= max(3, missed / 2):
+    missed = 0.0
+    if longest.usual is not None:
+        seen += f"; {milliseconds(longest.usual)} is usual here"
+        missed = longest.length / longest.usual
+    if longest.usual is not None and longest.caught_up >= max(_FEW, missed / 2):
         means = (
             f"then {longest.caught_up} pieces came at once, about as many as had been missed: they had been written, "
             "and were held up on the way"
         )
         mend = "look at the network (lost packets, a proxy that pauses), not at the model"
-    else:
+    elif longest.caught_up < _FEW:
         means = "then it went on at its usual pace: whoever writes had paused, and nothing was waiting on the way"
         mend = "look at the model's side: shared capacity, a content filter, a gateway's upstream"
+    else:
+        means = f"then {longest.caught_up} pieces came at once, too few or too many to tell who had paused"
+        mend = "repeat the call, and compare with one past the gateway: --repeat, --compare"
     yield Finding("stall", "odd", seen, means, mend)
