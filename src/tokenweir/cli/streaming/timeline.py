@@ -24,17 +24,15 @@ def timeline(times: Sequence[float], until: float, width: int, *, ascii_only: bo
     return "".join(drawn)
 
 
-def axis(first: float | None, until: float, width: int, label: str, end: str) -> str:
-    """What stands below: a mark at ``first`` with its label, and the end's label at the right."""
-    if first is None or until <= 0:
-        return end.rjust(width)
+def axis(first: float, until: float, width: int, label: str, end: str) -> str:
+    """What stands below: a mark under ``first`` with its label beside it, and the end's label at the right."""
     column = _column(first, until, width)
     mark = f"^ {label}"
-    if column + len(mark) + 1 + len(end) > width:
+    room = width - len(end) - 1
+    if column + len(mark) > room:
         mark = f"{label} ^"
-        column = max(0, column + 1 - len(mark))
-    line = (" " * column + mark).ljust(width - len(end) - 1)
-    return f"{line} {end}" if len(line) + len(end) < width + 1 else line
+        column = max(0, min(column + 1, room) - len(mark))
+    return f"{(' ' * column + mark).ljust(room)} {end}"
 
 
 def _column(at: float, until: float, width: int) -> int:
