@@ -129,7 +129,7 @@ def test_two_endpoints_are_compared_call_by_call(tokenweir: Run, sim: HostedSimu
         as_json = tokenweir("stream", "Hello", "--json", *told)
     assert ran.exit_code == as_json.exit_code == 1
     assert re.search(r"^ +direct +gateway +difference", ran.out, re.M)
-    assert re.search(r"^calls +5, all well +5, 5 failed", ran.out, re.M)
+    assert re.search(r"^calls +5, all well +5, 5 bad", ran.out, re.M)
     assert re.search(r"^first token .*\+\d+ ms", ran.out, re.M)
     assert "✗ gateway, 5 of 5 calls: all 10 pieces" in ran.out
     *calls, summary = [json.loads(line) for line in as_json.out.splitlines()]

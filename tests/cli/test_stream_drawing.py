@@ -28,9 +28,8 @@ def test_the_axis_fits(first: float, width: int) -> None:
     assert drawn.endswith("10.00 s")
 
 
-def test_more_is_higher_and_ascii_will_do() -> None:
+def test_more_is_higher() -> None:
     assert timeline([5.0, 8.0, 8.0, 8.1, 8.2], 10.0, 10) == "·····▂  █"
-    assert timeline([5.0, 8.0, 8.0, 8.1, 8.2], 10.0, 10, ascii_only=True) == "_____:  @"
     assert timeline([], 10.0, 10) == ""
 
 

@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from typer.main import get_command
 
 import tokenweir
 from support.call_records import a_call
 from tokenweir import errors
+from tokenweir.cli import app
 from tokenweir.cli.query import language_of
 from tokenweir.config.reference import settings_reference
 from tokenweir.ledger import open_ledger
@@ -71,6 +73,15 @@ def test_every_query_that_is_shown_runs() -> None:
         ask = {"kql": ledger.query_kql, "sql": ledger.query_sql}[language_of(query)]
         assert ask(query).rows, query
     ledger.close()
+
+
+def test_every_option_of_the_streaming_tool_that_is_shown_exists() -> None:
+    command = get_command(app).commands["stream"]  # type: ignore[attr-defined]
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    for page in ("streaming-tool.md", "why-is-my-stream-slow.md"):
+        shown = re.findall(r"(?<![\w-])--[a-z][a-z-]*", (ROOT / "docs/guides" / page).read_text("utf-8"))
+        assert len(set(shown)) >= 8
+        assert set(shown) - known == set(), page
 
 
 def test_every_error_a_caller_can_get_is_explained_with_its_status() -> None:

@@ -37,7 +37,7 @@ def stream(
         ),
     ] = None,
     profile: Annotated[
-        str | None, typer.Option(metavar="NAME", help="An endpoint of the configuration's [[profiles]].")
+        str | None, typer.Option(metavar="NAME", help="An endpoint that the configuration has a profile for.")
     ] = None,
     deployment: Annotated[
         str | None,

@@ -21,7 +21,8 @@ from ...stopwatch import (
     milliseconds,
     spread_of,
 )
-from .summary import draw, width_of
+from .summary import width_of
+from .timeline import timeline
 from .view import MARKS, plain
 
 __all__ = ["ManyView"]
@@ -140,7 +141,7 @@ class ManyView:
         self._console.print()
         line = f"{plain(label)}: first token {milliseconds(times[0])}, end {milliseconds(middle.measures.ended)}"
         self._console.print(Text(line, "dim"), soft_wrap=True)
-        self._console.print(Text(draw(self._console, times, until, width_of(self._console)), "cyan"), soft_wrap=True)
+        self._console.print(Text(timeline(times, until, width_of(self._console)), "cyan"), soft_wrap=True)
 
     def _print_findings(self, columns: dict[str, list[_Call]]) -> None:
         """Each kind once a column, with how many calls had it, in the words of the first of them."""
@@ -180,7 +181,7 @@ def _table(*columns: str) -> Table:
 
 def _count(calls: list[_Call]) -> str:
     well = sum(call.is_well for call in calls)
-    return f"{len(calls)}, all well" if well == len(calls) else f"{len(calls)}, {len(calls) - well} failed"
+    return f"{len(calls)}, all well" if well == len(calls) else f"{len(calls)}, {len(calls) - well} bad"
 
 
 def _cell(spread: Spread | None, shown: Callable[[float], str]) -> str:

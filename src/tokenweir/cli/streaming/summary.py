@@ -8,7 +8,7 @@ from ...stopwatch import Capture, Finding, Measures, milliseconds
 from .timeline import axis, timeline
 from .view import MARKS, plain
 
-__all__ = ["draw", "print_findings", "print_numbers", "rate", "width_of"]
+__all__ = ["print_findings", "print_numbers", "rate", "width_of"]
 
 _WIDEST = 100
 _MARGIN = 2
@@ -23,17 +23,13 @@ def print_numbers(console: Console, capture: Capture, measures: Measures) -> Non
     """A drawing if there is something to draw, and a line for each thing that was measured."""
     times = [event.at for event in capture.events if event.frame.is_output]
     width = width_of(console)
-    if drawn := draw(console, times, measures.ended, width):
+    if drawn := timeline(times, measures.ended, width):
         label = f"first token {milliseconds(times[0])}"
         console.print(Text(drawn, "cyan"), soft_wrap=True)
         console.print(Text(axis(times[0], measures.ended, width, label, milliseconds(measures.ended)), "dim"))
         console.print()
     for name, value in _rows(capture, measures):
         console.print(Text(f"{name:<13}", "dim") + Text(value), soft_wrap=not console.is_terminal)
-
-
-def draw(console: Console, times: list[float], until: float, width: int) -> str:
-    return timeline(times, until, width, ascii_only=not console.encoding.lower().startswith("utf"))
 
 
 def print_findings(console: Console, capture: Capture, findings: list[Finding]) -> None:

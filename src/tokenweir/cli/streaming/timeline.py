@@ -5,10 +5,9 @@ from collections.abc import Sequence
 __all__ = ["axis", "timeline"]
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
-_ASCII = ".:-=+*#@"
 
 
-def timeline(times: Sequence[float], until: float, width: int, *, ascii_only: bool = False) -> str:
+def timeline(times: Sequence[float], until: float, width: int) -> str:
     """``times`` within ``[0, until]`` in ``width`` columns: dots up to the first, a bar for each that holds some."""
     if not times or until <= 0:
         return ""
@@ -16,11 +15,10 @@ def timeline(times: Sequence[float], until: float, width: int, *, ascii_only: bo
     for at in times:
         counts[_column(at, until, width)] += 1
     first, last = _column(times[0], until, width), _column(times[-1], until, width)
-    levels = _ASCII if ascii_only else _BLOCKS
     most = max(counts)
-    drawn = ["_" if ascii_only else "·"] * first
+    drawn = ["·"] * first
     for count in counts[first : last + 1]:
-        drawn.append(levels[(count * len(levels) - 1) // most] if count else " ")
+        drawn.append(_BLOCKS[(count * len(_BLOCKS) - 1) // most] if count else " ")
     return "".join(drawn)
 
 

@@ -97,6 +97,6 @@ def _silences(measures: Measures) -> Iterator[Finding]:
         means = "then it went on at its usual pace: whoever writes had paused, and nothing was waiting on the way"
         mend = "look at the model's side: shared capacity, a content filter, a gateway's upstream"
     else:
-        means = f"then {longest.caught_up} pieces came at once, too few or too many to tell who had paused"
+        means = f"then {longest.caught_up} pieces came at once, which does not tell who had paused"
         mend = "repeat the call, and compare with one past the gateway: --repeat, --compare"
     yield Finding("stall", "odd", seen, means, mend)
