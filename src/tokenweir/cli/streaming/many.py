@@ -21,9 +21,9 @@ from ...stopwatch import (
     milliseconds,
     spread_of,
 )
-from .summary import width_of
+from .summary import print_finding, width_of
 from .timeline import timeline
-from .view import MARKS, plain
+from .view import plain
 
 __all__ = ["ManyView"]
 
@@ -104,22 +104,22 @@ class ManyView:
 
     def _print_one(self, calls: list[_Call]) -> None:
         table = _table("", "least", "median", "p90", "most")
-        for name, number, shown in _rows([calls]):
+        for name, number in _rows(calls):
             spread = spread_of(map(number, calls))
             if spread is not None:
-                table.add_row(name, *map(shown, (spread.least, spread.median, spread.p90, spread.most)))
+                values = (spread.least, spread.median, spread.p90, spread.most)
+                table.add_row(name, *(_with_unit(name, value) for value in values))
         self._console.print(Text(_count(calls), "bold"))
         self._console.print(table)
 
     def _print_beside(self, columns: dict[str, list[_Call]]) -> None:
         table = _table("", *columns, *(["difference"] if len(columns) == 2 else []))
         table.add_row("calls", *map(_count, columns.values()), *([""] if len(columns) == 2 else []))
-        for name, number, shown in _rows(list(columns.values())):
-            spreads = [spread_of(map(number, calls)) for calls in columns.values()]
-            cells = [_cell(spread, shown) for spread in spreads]
+        for name, number in _rows([call for calls in columns.values() for call in calls]):
+            cells = [_cell(name, spread_of(map(number, calls))) for calls in columns.values()]
             if len(columns) == 2:
                 first, second = ([number(call) for call in calls] for calls in columns.values())
-                cells.append(_difference(first, second, shown))
+                cells.append(_difference(name, first, second))
             table.add_row(name, *cells)
         self._console.print(table)
         calls = [
@@ -152,24 +152,16 @@ class ManyView:
             firsts = {finding.code: finding for call in reversed(calls) for finding in call.findings}
             for code, count in counts.most_common():
                 anything = True
-                finding = firsts[code]
-                mark, colour = MARKS[finding.weight]
-                which = f"{plain(label)}, {count} of {len(calls)} calls: " if len(calls) > 1 else f"{plain(label)}: "
-                told = Text(f"{mark} ", colour) + Text(which) + Text(plain(finding.seen), "bold")
-                told += Text(f"\n  {plain(finding.means)}") + Text(
-                    f"\n  → {plain(finding.mend)}" if finding.mend else ""
-                )
-                self._console.print(told, soft_wrap=not self._console.is_terminal)
+                of_calls = f", {count} of {len(calls)} calls" if len(calls) > 1 else ""
+                print_finding(self._console, firsts[code], f"{label}{of_calls}: ")
         if not anything:
             self._console.print(Text("✓ ", "green") + Text("Nothing odd in any of them."))
 
 
-def _rows(columns: list[list[_Call]]) -> list[tuple[str, _Number, Callable[[float], str]]]:
+def _rows(calls: list[_Call]) -> list[tuple[str, _Number]]:
     """The numbers that any call has; tokens make pieces superfluous."""
-    calls = [call for column in columns for call in column]
-    times = [(name, number, milliseconds) for name, number in _TIMES]
-    rates = [(name, number, _plain_number) for name, number in _RATES if any(map(number, calls))][:1]
-    return [row for row in (*times, *rates) if any(row[1](call) is not None for call in calls)]
+    rates = [(name, number) for name, number in _RATES if any(map(number, calls))][:1]
+    return [row for row in (*_TIMES, *rates) if any(row[1](call) is not None for call in calls)]
 
 
 def _table(*columns: str) -> Table:
@@ -184,25 +176,38 @@ def _count(calls: list[_Call]) -> str:
     return f"{len(calls)}, all well" if well == len(calls) else f"{len(calls)}, {len(calls) - well} bad"
 
 
-def _cell(spread: Spread | None, shown: Callable[[float], str]) -> str:
+def _cell(name: str, spread: Spread | None) -> str:
+    """``26.8 (26.7 – 27.1) ms``: the median and the middle half, in one unit."""
     if spread is None:
         return "–"
     if spread.count == 1:
-        return shown(spread.median)
-    return f"{shown(spread.median)} ({shown(spread.p25)} – {shown(spread.p75)})"
+        return _with_unit(name, spread.median)
+    factor, decimals, unit = _unit(name, spread.p75)
+    median, low, high = (f"{value * factor:,.{decimals}f}" for value in (spread.median, spread.p25, spread.p75))
+    return f"{median} ({low} – {high}){unit}"
 
 
-def _difference(first: Sequence[float | None], second: Sequence[float | None], shown: Callable[[float], str]) -> str:
+def _difference(name: str, first: Sequence[float | None], second: Sequence[float | None]) -> str:
     told = difference(first, second)
     if told is None:
         return "–"
     sign = "+" if told.amount >= 0 else "−"
-    return f"{'≈ ' if told.is_clear is False else ''}{sign}{shown(abs(told.amount))}"
+    return f"{'≈ ' if told.is_clear is False else ''}{sign}{_with_unit(name, abs(told.amount))}"
+
+
+def _with_unit(name: str, value: float) -> str:
+    factor, decimals, unit = _unit(name, value)
+    return f"{value * factor:,.{decimals}f}{unit}"
+
+
+def _unit(name: str, value: float) -> tuple[int, int, str]:
+    """The factor, the decimals and the unit in which a number is shown; as ``milliseconds`` has it for times."""
+    if name in dict(_RATES):
+        return 1, 1, ""
+    if value >= 0.9995:
+        return 1, 2, " s"
+    return 1000, 0 if value >= 0.1 else 1, " ms"
 
 
 def _first_token(call: _Call) -> float:
     return call.measures.first_token or 0.0
-
-
-def _plain_number(value: float) -> str:
-    return f"{value:,.1f}"

@@ -8,7 +8,7 @@ from ...stopwatch import Capture, Finding, Measures, milliseconds
 from .timeline import axis, timeline
 from .view import MARKS, plain
 
-__all__ = ["print_findings", "print_numbers", "rate", "width_of"]
+__all__ = ["print_finding", "print_findings", "print_numbers", "width_of"]
 
 _WIDEST = 100
 _MARGIN = 2
@@ -36,18 +36,23 @@ def print_findings(console: Console, capture: Capture, findings: list[Finding]) 
     """Each with its mark, what it means, and what to do; or that there is none."""
     console.print()
     for finding in findings:
-        mark, colour = MARKS[finding.weight]
-        _indented(console, 0, Text(f"{mark} ", colour) + Text(plain(finding.seen), "bold"))
-        _indented(console, 2, Text(plain(finding.means)))
-        if finding.mend:
-            _indented(console, 2, Text("→ ", colour) + Text(plain(finding.mend)))
+        print_finding(console, finding)
     if capture.ended.how == "interrupted":
         _indented(console, 0, Text("Stopped before the end; this is what came until then."))
     elif not findings:
         _indented(console, 0, Text("✓ ", "green") + Text(_all_well(capture)))
 
 
-def rate(measures: Measures) -> str | None:
+def print_finding(console: Console, finding: Finding, which: str = "") -> None:
+    """``which`` says of what it is, where there are several calls."""
+    mark, colour = MARKS[finding.weight]
+    _indented(console, 0, Text(f"{mark} ", colour) + Text(plain(which)) + Text(plain(finding.seen), "bold"))
+    _indented(console, 2, Text(plain(finding.means)))
+    if finding.mend:
+        _indented(console, 2, Text("→ ", colour) + Text(plain(finding.mend)))
+
+
+def _rate(measures: Measures) -> str | None:
     """Tokens where they were reported, else pieces of output, a second."""
     if measures.tokens_per_second is not None:
         return f"{measures.tokens_per_second:,.1f} tokens/s"
@@ -68,7 +73,7 @@ def _rows(capture: Capture, measures: Measures) -> list[tuple[str, str]]:
         rows.append(("last token", milliseconds(measures.last_token)))
     rows.append(("end", f"{milliseconds(measures.ended)}, {_ending(capture, measures)}"))
     if measures.outputs:
-        speed = rate(measures)
+        speed = _rate(measures)
         told = f"{measures.outputs} pieces, {measures.characters:,} characters"
         rows.append(("output", f"{told}, {speed}" if speed else told))
     if gaps := measures.gaps:
