@@ -88,6 +88,7 @@ def test_a_url_can_stand_where_a_name_does() -> None:
         ("direct", {}, r'\[\[profiles\]\] "direct" key_env names DIRECT_KEY, and that is not set'),
         (None, {"key_env": "NOT_SET"}, "--key-env names NOT_SET"),
         (None, {"key": "a b"}, "the key from --key is empty, or holds"),
+        (None, {"key_header": "api key"}, "must be a header's name"),
         (None, {"endpoint": "ftp://x"}, "must be like https"),
     ],
 )

@@ -161,6 +161,17 @@ def test_the_ways_to_end_an_answer_without_a_length() -> None:
         assert (capture.head.status, capture.ended.how) == (404, "complete")
 
 
+def test_what_came_before_a_broken_chunk_is_seen() -> None:
+    def play(line: Line) -> None:
+        line.read_request()
+        line.send(STREAM_HEAD + chunked(frame("one")) + b"no size\r\n")
+
+    with scripted(play) as upstream:
+        capture = HTTP(upstream.url)
+    assert [event.frame.text for event in capture.events] == ["one"]
+    assert capture.ended.how == "closed"
+
+
 @pytest.mark.parametrize(("said", "how"), [(b"", "closed"), (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "not_http")])
 def test_what_is_no_answer_is_told_apart(said: bytes, how: str) -> None:
     def play(line: Line) -> None:

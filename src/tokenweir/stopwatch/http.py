@@ -124,19 +124,20 @@ class _Exchange:
 
     def _take(self) -> bool:
         """Tells what one read gave; whether the answer is over."""
-        body, is_over = [], False
-        for event in self._events():
-            if isinstance(event, h11.Response):
-                self._has_head = True
-                self._tell(self._head(event))
-            elif isinstance(event, h11.Data):
-                body.append(bytes(event.data))
-            elif isinstance(event, h11.EndOfMessage):
-                is_over = True
-        if body:
-            packed = b"".join(body)
-            self._tell(Piece(self._at, self._mask.feed(self._unpack.feed(packed)), len(packed)))
-        return is_over
+        body: list[bytes] = []
+        try:
+            for event in self._events():
+                if isinstance(event, h11.Response):
+                    self._has_head = True
+                    self._tell(self._head(event))
+                elif isinstance(event, h11.Data):
+                    body.append(bytes(event.data))
+                elif isinstance(event, h11.EndOfMessage):
+                    return True
+            return False
+        finally:  # also what came before something that is no HTTP
+            if packed := b"".join(body):
+                self._tell(Piece(self._at, self._mask.feed(self._unpack.feed(packed)), len(packed)))
 
     def _events(self) -> Iterator[h11.Event]:
         while True:

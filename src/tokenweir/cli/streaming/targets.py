@@ -26,6 +26,7 @@ _DEPLOYMENT = "gpt-4o"
 _KEYS: dict[Kind, str] = {"azure": "AZURE_OPENAI_API_KEY", "openai": "OPENAI_API_KEY"}
 _ANYWHERE = re.compile(r"(0\.0\.0\.0|::)")
 _KEY = re.compile(r"[!-~]+")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
@@ -51,6 +52,9 @@ def target_for(name: str | None, asked: Asked, config: Config, environ: Mapping[
     profile = _profile(name, asked, config, environ)
     endpoint = Endpoint.parse(profile.endpoint)
     kind = kind_of(endpoint) if profile.kind == "auto" else profile.kind
+    key_header = asked.key_header or profile.key_header
+    if key_header is not None and _HEADER_NAME.fullmatch(key_header) is None:
+        raise ConfigError("the header for the key must be a header's name, such as Ocp-Apim-Subscription-Key")
     key, key_source = _key(asked, profile, kind, environ)
     return Target(
         name=profile.name,
@@ -61,7 +65,7 @@ def target_for(name: str | None, asked: Asked, config: Config, environ: Mapping[
         api_version=asked.api_version or profile.api_version or environ.get("OPENAI_API_VERSION") or _API_VERSION,
         key=key,
         key_source=key_source,
-        key_header=asked.key_header or profile.key_header,
+        key_header=key_header,
         headers=asked.headers,
         members=asked.members,
     )
