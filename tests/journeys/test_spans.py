@@ -1,5 +1,6 @@
 """A caller that traces itself with OpenTelemetry finds the gateway's spans beneath its own."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from opentelemetry.trace import SpanKind
 
 from support.otlp_collector import Answer, Collector, attributes_of, running_collector
+from support.servers import closed_port
 from tokenweir.serve.hosting import HostedGateway, free_port, running_gateway
 from tokenweir.simulator import HostedSimulator
 
@@ -110,6 +112,31 @@ def test_a_call_is_beneath_its_callers_span_and_its_attempt_beneath_the_call(
     )
     assert attributes_of(attempt.attributes)["http.response.status_code"] == 200
     assert collector.exports[0].resource["service.name"] == "weir"
+
+
+def test_each_attempt_of_a_traced_call_is_beneath_it(serve: Serve, collector: Collector, sim: HostedSimulator) -> None:
+    key = {"key": "upstream-key"}
+    upstreams = [
+        {"name": "gone", "endpoint": f"http://127.0.0.1:{closed_port()}", "credential": key},
+        {"name": "sim", "endpoint": sim.url, "credential": key},
+    ]
+    targets = [{"upstream": "gone", "priority": 1}, {"upstream": "sim", "priority": 2}]
+    with serve(
+        TOKENWEIR_UPSTREAMS=json.dumps(upstreams),
+        TOKENWEIR_DEPLOYMENTS=json.dumps([{"name": "gpt-4o", "targets": targets}]),
+        TOKENWEIR_TRACING__SAMPLE="1",
+    ) as gateway:
+        Traced(gateway).call()
+        call, failed, answered = until_spans(collector, 3)
+
+    assert {failed.parent_span_id, answered.parent_span_id} == {call.span_id}
+    assert (failed.name, answered.name) == ("POST gone", "POST sim")
+    assert (failed.status.code, answered.status.code, call.status.code) == (2, 0, 0)
+    assert call.start_time_unix_nano <= failed.start_time_unix_nano <= failed.end_time_unix_nano
+    assert failed.end_time_unix_nano <= answered.start_time_unix_nano <= answered.end_time_unix_nano
+    assert attributes_of(failed.attributes)["error.type"]
+    assert attributes_of(answered.attributes)["http.request.resend_count"] == 1
+    assert attributes_of(call.attributes)["tokenweir.trace.reasons"] == ["sampled"]
 
 
 def test_prompts_stay_here_though_the_journal_keeps_them(serve: Serve, collector: Collector) -> None:
