@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from tokenweir.admin import Metrics, RelayStatus, create_app
 from tokenweir.journal import JournalStatus
 from tokenweir.ledger import Ledger, open_ledger
+from tokenweir.policy import DebugTokens
 from tokenweir.records import CallRecord
 from tokenweir.sinks import SinkStatus
 
@@ -53,6 +54,7 @@ class Gateway:
             relays=lambda: self.relays,
             sinks=lambda: self.sinks,
             expected_relays=self.expected_relays,
+            debug_tokens=DebugTokens("a secret", "openai"),
             clock=StoppedClock(),
         )
 

@@ -109,7 +109,7 @@ def test_a_mistake_in_a_parameter_is_explained(gateway: Any, path: str, hint: st
         (b'{"sql": "SELECT callr FROM calls"}', '"caller"'),
         (b'{"sql": "DELETE FROM calls"}', "only SELECT"),
         (b'{"kql": "calls | whre 1"}', "KQL: "),
-        (b'{"sql": "' + b" " * 300_000 + b'"}', "longer than 262144 bytes"),
+        (b'{"sql": "' + b" " * 300_000 + b'"}', "the body is longer than 262144 bytes"),
     ],
 )
 def test_a_mistake_in_a_query_is_explained(gateway: Any, body: bytes, hint: str) -> None:

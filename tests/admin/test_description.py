@@ -57,7 +57,7 @@ def test_everything_referred_to_is_there() -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_parameters_are_those_that_the_route_takes(gateway: Any, path: str) -> None:
-    for operation in document()["paths"][path].values():
+    for operation in (one for verb, one in document()["paths"][path].items() if verb == "get"):
         for parameter in operation["parameters"]:
             assert parameter["description"] if parameter["in"] == "query" else parameter["required"]
             if parameter["in"] == "query":

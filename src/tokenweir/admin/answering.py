@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from ..errors import QueryError, TokenweirError
 
-__all__ = ["ERROR_HANDLERS", "NoLedger", "error_answer", "json_answer"]
+__all__ = ["ERROR_HANDLERS", "ManagementError", "NoLedger", "error_answer", "json_answer"]
 
 _log = logging.getLogger(__name__)
 
@@ -21,6 +21,15 @@ _encode = msgspec.json.Encoder(decimal_format="string").encode
 
 class NoLedger(TokenweirError):
     """A question to the ledger of a gateway that keeps none."""
+
+
+class ManagementError(TokenweirError):
+    """A request that speaks API Management's contract and cannot be answered; ``code`` is one of ARM's."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
 
 
 def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -55,6 +64,11 @@ async def _no_ledger(request: Request, error: Exception) -> Response:
     return error_answer(501, "no_ledger", str(error))
 
 
+async def _not_managed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ManagementError)
+    return error_answer(error.status, error.code, str(error))
+
+
 async def _unavailable(request: Request, error: Exception) -> Response:
     """A journal or a ledger that fails says why, and what to do."""
     _log.error("the admin port could not answer %s: %s", request.url.path, error)
@@ -64,6 +78,7 @@ async def _unavailable(request: Request, error: Exception) -> Response:
 ERROR_HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
     QueryError: _bad_question,
     NoLedger: _no_ledger,
+    ManagementError: _not_managed,
     TokenweirError: _unavailable,
     404: _no_such_route,
     405: _wrong_method,

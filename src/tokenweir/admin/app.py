@@ -1,7 +1,7 @@
 """The admin port's application: each route is a question to ledger, relays or sinks. Runs in the books process."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from anyio.to_thread import run_sync
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -13,14 +13,16 @@ from starlette.routing import Route
 
 from ..errors import TokenweirError
 from ..ledger import Ledger, Table
+from ..policy import DebugTokens
 from ..records import Clock
 from ..sinks import SinkStatus
 from .answering import ERROR_HANDLERS, NoLedger, error_answer, json_answer
 from .asking import asked, limit, moment, query
 from .guard import Guard
 from .health import Check, readiness
+from .management import Management
 from .metrics import Metrics
-from .openapi import document
+from .openapi import LIST_DEBUG_CREDENTIALS, LIST_TRACE, document
 from .relays import RelayStatus
 
 __all__ = ["create_app"]
@@ -37,12 +39,14 @@ def create_app(
     relays: Callable[[], list[RelayStatus]],
     sinks: Callable[[], list[SinkStatus]],
     expected_relays: int,
+    debug_tokens: DebugTokens,
     clock: Clock,
 ) -> Starlette:
     """The application. ``catch_up`` posts what the journals hold, before every answer that reads the ledger,
     so that a call can be found as soon as its record is on disk. Blocking work runs in threads. Without a ledger,
     questions to it are answered with where to ask instead."""
     desk = _Desk(ledger, catch_up, metrics, relays, sinks, expected_relays, clock)
+    management = Management(debug_tokens, desk.find, clock)
     routes = [
         Route("/api/calls", desk.calls),
         Route("/api/calls/{call_id}", desk.call),
@@ -51,6 +55,8 @@ def create_app(
         Route("/api/relays", desk.relays),
         Route("/api/sinks", desk.sinks),
         Route("/api/openapi.json", desk.openapi),
+        Route(LIST_DEBUG_CREDENTIALS, management.list_debug_credentials, methods=["POST"]),
+        Route(LIST_TRACE, management.list_trace, methods=["POST"]),
         Route("/metrics", desk.metrics),
         Route("/healthz", desk.healthz),
         Route("/readyz", desk.readyz),
@@ -88,10 +94,13 @@ class _Desk:
 
     async def call(self, request: Request) -> Response:
         call_id = request.path_params["call_id"]
-        found = await self._read(lambda ledger: ledger.call(call_id))
+        found = await self.find(call_id)
         if found is None:
             return error_answer(404, "unknown_call", f"there is no call {call_id[:80]!r} in the ledger")
         return json_answer(found)
+
+    async def find(self, call_id: str) -> dict[str, Any] | None:
+        return await self._read(lambda ledger: ledger.call(call_id))
 
     async def usage(self, request: Request) -> Response:
         given = asked(request, "/api/usage")

@@ -10,7 +10,7 @@ from ..errors import QueryError
 from ..ledger import parse_moment, unknown_name
 from .openapi import MOST_CALLS, PATHS
 
-__all__ = ["asked", "limit", "moment", "query"]
+__all__ = ["asked", "limit", "moment", "query", "read_body"]
 
 # A query that a person typed is a few hundred bytes; one that a program wrote may list a thousand ids.
 _MOST_QUERY_BYTES = 256 * 1024
@@ -41,7 +41,7 @@ def moment(parameters: dict[str, str], name: str, now: datetime) -> datetime | N
 async def query(request: Request) -> tuple[str, str]:
     """The language and the text of the query in the body."""
     try:
-        given = msgspec.json.decode(await _body(request), type=dict[str, Any])
+        given = msgspec.json.decode(await read_body(request), type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise QueryError(f'the body must be {{"kql": "…"}} or {{"sql": "…"}}: {error}') from error
     for name in given:
@@ -53,10 +53,11 @@ async def query(request: Request) -> tuple[str, str]:
     raise QueryError('the body must have exactly one of "kql" and "sql", and it must be text')
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
+    """The whole body, as far as a question goes."""
     body = bytearray()
     async for piece in request.stream():
         body += piece
         if len(body) > _MOST_QUERY_BYTES:
-            raise QueryError(f"the query is longer than {_MOST_QUERY_BYTES} bytes")
+            raise QueryError(f"the body is longer than {_MOST_QUERY_BYTES} bytes")
     return bytes(body)

@@ -1,6 +1,7 @@
 """The description of the admin API (OpenAPI 3.1). Routes and parameters stand in one table each, which the
 application reads, too; fields come from the types themselves."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -12,9 +13,18 @@ from ..sinks import SinkStatus
 from .health import Check
 from .relays import RelayStatus
 
-__all__ = ["MOST_CALLS", "PATHS", "document"]
+__all__ = ["LIST_DEBUG_CREDENTIALS", "LIST_TRACE", "MOST_CALLS", "PATHS", "document"]
 
 MOST_CALLS = 10_000
+
+_GATEWAY = (
+    "/subscriptions/{subscription}/resourceGroups/{group}"
+    "/providers/Microsoft.ApiManagement/service/{service}/gateways/managed"
+)
+LIST_DEBUG_CREDENTIALS = f"{_GATEWAY}/listDebugCredentials"
+LIST_TRACE = f"{_GATEWAY}/listTrace"
+
+_PLACES = re.compile(r"\{(\w+)\}")
 
 _MOMENT = "How long ago (`90m`, `24h`, `7d`), a date or an ISO 8601 time."
 
@@ -26,6 +36,10 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "caller": {"description": "Only this caller's.", "schema": {"type": "string"}},
     "since": {"description": f"From then on. {_MOMENT}", "schema": {"type": "string"}},
     "until": {"description": f"Before then. {_MOMENT}", "schema": {"type": "string"}},
+    "api-version": {
+        "description": "Any version of API Management's.",
+        "schema": {"type": "string", "default": "2023-05-01-preview"},
+    },
     "by": {
         "description": f"What to sum by, comma-separated: {', '.join(GROUPINGS)}, `tag:<name>`.",
         "schema": {"type": "string", "default": "caller"},
@@ -69,6 +83,22 @@ PATHS: dict[str, dict[str, dict[str, Any]]] = {
     "/api/relays": {"get": {"summary": "How each relay is", "answer": _list_of("RelayStatus")}},
     "/api/sinks": {"get": {"summary": "How each sink is", "answer": _list_of("SinkStatus")}},
     "/api/openapi.json": {"get": {"summary": "This description", "answer": {"type": "object"}}},
+    LIST_DEBUG_CREDENTIALS: {
+        "post": {
+            "summary": "A debug token for `Apim-Debug-Authorization`, as API Management issues them",
+            "parameters": ["api-version"],
+            "body": _ref("DebugCredentials"),
+            "answer": {"type": "object", "properties": {"token": {"type": "string"}}, "required": ["token"]},
+        }
+    },
+    LIST_TRACE: {
+        "post": {
+            "summary": "What happened to a call, step by step, as API Management tells it",
+            "parameters": ["api-version"],
+            "body": {"type": "object", "properties": {"traceId": {"type": "string"}}, "required": ["traceId"]},
+            "answer": _ref("ApimTrace"),
+        }
+    },
     "/metrics": {"get": {"summary": "Prometheus text format"}},
     "/healthz": {
         "get": {"summary": "Whether the books process is alive; needs no token", "answer": {"type": "object"}}
@@ -81,6 +111,8 @@ PATHS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 """Every route of the admin port, by path and method. ``answer`` is a schema; without one it is plain text."""
+
+_SECTIONS = ["inbound", "backend", "outbound"]
 
 _ERROR = {
     "type": "object",
@@ -96,6 +128,37 @@ _SCHEMAS: dict[str, Any] = {
         "minProperties": 1,
         "maxProperties": 1,
         "additionalProperties": False,
+    },
+    "DebugCredentials": {
+        "type": "object",
+        "properties": {
+            "apiId": {"type": "string", "description": "Ends in `/apis/` and the name in `[tracing] api`."},
+            "purposes": {"type": "array", "items": {"enum": ["tracing"]}, "minItems": 1, "maxItems": 1},
+            "credentialsExpireAfter": {"type": "string", "format": "duration", "default": "PT1H"},
+        },
+        "required": ["apiId", "purposes"],
+    },
+    "ApimTrace": {
+        "type": "object",
+        "properties": {
+            "traceId": {"type": "string"},
+            "traceEntries": {
+                "type": "object",
+                "properties": {section: {"type": "array", "items": _ref("ApimTraceEntry")} for section in _SECTIONS},
+                "required": _SECTIONS,
+            },
+        },
+        "required": ["traceId", "traceEntries"],
+    },
+    "ApimTraceEntry": {
+        "type": "object",
+        "properties": {
+            "source": {"type": "string"},
+            "timestamp": {"type": "string", "format": "date-time"},
+            "elapsed": {"type": "string", "description": "Since the call came, `hh:mm:ss.fffffff`."},
+            "data": {"type": "object", "properties": {"message": {"type": "string"}}, "required": ["message"]},
+        },
+        "required": ["source", "timestamp", "elapsed", "data"],
     },
     "UsageRow": {
         "description": "The groups asked for, then sums.",
@@ -128,8 +191,8 @@ def document() -> dict[str, Any]:
 
 def _operation(path: str, operation: dict[str, Any]) -> dict[str, Any]:
     parameters = [{"name": name, "in": "query", **_PARAMETERS[name]} for name in operation.get("parameters", [])]
-    if "{call_id}" in path:
-        parameters.append({"name": "call_id", "in": "path", "required": True, "schema": {"type": "string"}})
+    places = _PLACES.findall(path)
+    parameters += [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in places]
     answer = {"application/json": {"schema": operation["answer"]}} if "answer" in operation else {"text/plain": {}}
     described: dict[str, Any] = {
         "summary": operation["summary"],

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import resource
+import secrets
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,7 @@ from ..journal import (
     save_cursor,
 )
 from ..ledger import NO_LEDGER, Ledger, open_ledger
+from ..policy import DebugTokens
 from ..records import CallRecord, Clock, SystemClock
 from .logs import configure_logging
 from .relay import stop_with_parent
@@ -178,6 +180,7 @@ async def _serve(config: Config, listener: socket.socket) -> None:
         relays=books.relays,
         sinks=shipping.statuses,
         expected_relays=config.server.relays,
+        debug_tokens=DebugTokens(config.tracing.secret or secrets.token_hex(), config.tracing.api),
         clock=clock,
     )
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
