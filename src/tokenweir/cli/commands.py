@@ -11,6 +11,7 @@ from .query import query
 from .serve import serve
 from .simulate import simulate
 from .stream import stream
+from .trace import trace
 from .usage import usage
 from .version import version
 
@@ -26,6 +27,7 @@ app.command()(usage)
 app.command()(query)
 app.command()(calls)
 app.command()(call)
+app.command()(trace)
 app.add_typer(keys, name="keys")
 app.add_typer(config, name="config")
 app.command()(doctor)

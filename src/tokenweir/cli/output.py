@@ -4,13 +4,16 @@ import csv
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from .params import Format
 
-__all__ = ["print_json", "print_rows"]
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["new_console", "print_json", "print_rows"]
 
 Row = Sequence[Any]
 
@@ -32,21 +35,25 @@ def print_json(value: Any) -> None:
     print(msgspec.json.format(msgspec.json.encode(value)).decode())
 
 
+def new_console() -> "Console":
+    """What people are shown things on. A pipe has no width: nothing is folded or cut for one."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 10_000)
+
+
 def _print_table(columns: Sequence[str], rows: Sequence[Row]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    # A pipe has no width: nothing is folded or cut for one.
-    console = Console(width=None if sys.stdout.isatty() else 10_000)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, column in enumerate(columns):
         is_number = column == "cost" or any(isinstance(row[index], (int, float)) for row in rows)
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_shown(value)) for value in row))
-    console.print(table)
+    new_console().print(table)
 
 
 def _shown(value: Any) -> str:

@@ -99,7 +99,7 @@ def _became(record: CallRecord, attempt: TracedAttempt, ended: float | None, is_
         parts.append(f"no answer had come when the call ended ({record.outcome.replace('_', ' ')})")
     limits = _limits(attempt)
     if limits:
-        parts.append("left there: " + ", ".join(f"{value} {name}" for name, value in limits.items()))
+        parts.append(" and ".join(f"{value} {name}" for name, value in limits.items()) + " left there")
     return ", ".join(parts)
 
 

@@ -125,14 +125,8 @@ def _backend(record: CallRecord, trace: Trace | None) -> Iterator[Step]:
         if left is not None:
             yield left
     elif record.attempts:
-        times = "once" if record.attempts == 1 else f"{record.attempts} times, to one or more targets"
-        yield Step(
-            "backend",
-            "connect",
-            record.gateway_ms,
-            f"sent {times}; {record.backend} was the last",
-            record.first_byte_ms,
-        )
+        times = "one attempt" if record.attempts == 1 else f"{record.attempts} attempts, {record.backend} was the last"
+        yield Step("backend", "connect", record.gateway_ms, times, record.first_byte_ms)
 
 
 def _outbound(record: CallRecord, trace: Trace | None) -> Iterator[Step]:
@@ -150,8 +144,6 @@ def _outbound(record: CallRecord, trace: Trace | None) -> Iterator[Step]:
     if record.region:
         said += f" from {record.region}"
     yield Step("outbound", "forward", first, said, data={"response": answered})
-    if record.first_token_ms is not None:
-        yield Step("outbound", "forward", record.first_token_ms, "the first token")
     pieces = f"{record.chunks:,} {_plural(record.chunks, 'event')}, " if record.stream and record.chunks else ""
     data: dict[str, Any] = {}
     said = f"{pieces}{record.bytes_out:,} bytes passed on"
@@ -167,6 +159,8 @@ def _outbound(record: CallRecord, trace: Trace | None) -> Iterator[Step]:
         if gaps:
             said += f"; the longest pause was {gaps[0].lasted_ms:,.1f} ms"
     yield Step("outbound", "forward", first, said, record.latency_ms, data)
+    if record.first_token_ms is not None:
+        yield Step("outbound", "forward", record.first_token_ms, "the first token")
 
 
 def _settled(record: CallRecord) -> Step:
@@ -201,7 +195,7 @@ def _settled(record: CallRecord) -> Step:
 
 def _usage(record: CallRecord) -> str:
     if record.usage_source == "none":
-        return "no tokens were used, or nobody knows of any"
+        return "no tokens that anybody knows of"
     by = "as the upstream reported" if record.usage_source == "reported" else "estimated by this gateway"
     details = [
         f"{count:,} {what}"

@@ -1,0 +1,63 @@
+"""``tokenweir serve`` with all its processes, and the command line to ask it with."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tokenweir.serve.hosting import HostedGateway, free_port, running_gateway
+
+__all__ = ["WholeGateway", "whole_gateway"]
+
+
+class WholeGateway:
+    """A gateway that runs, and its configuration."""
+
+    def __init__(self, hosted: HostedGateway, config: Path) -> None:
+        self.hosted = hosted
+        self.config = config
+        self.url = hosted.url
+        self.admin_url = hosted.admin_url
+
+    def tokenweir(self, *arguments: str) -> str:
+        """What a command prints."""
+        command = [sys.executable, "-m", "tokenweir", *arguments, "--config", str(self.config)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def tokenweir_json(self, *arguments: str) -> Any:
+        return json.loads(self.tokenweir(*arguments, "--format", "json"))
+
+
+@contextmanager
+def whole_gateway(folder: Path, upstream: str, more: str = "") -> Iterator[WholeGateway]:
+    """A gateway in front of ``upstream`` (its name is ``sim``); ``more`` are further lines of its configuration."""
+    data, admin = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    config = folder / "tokenweir.toml"
+    config.write_text(
+        f"""
+[server]
+data = "{data}"
+admin = "{admin}"
+keys = "{folder}/keys.json"
+shutdown_grace = "3s"
+
+[journal]
+directory = "{folder}/journal"
+
+[ledger]
+url = "duckdb:{folder}/ledger.duckdb"
+
+[[upstreams]]
+name = "sim"
+endpoint = "{upstream}"
+credential = {{ key = "upstream-key" }}
+{more}
+"""
+    )
+    with running_gateway(config, data, admin, log=folder / "log") as hosted:
+        yield WholeGateway(hosted, config)
