@@ -43,7 +43,7 @@ def test_a_wrong_command_line_is_exit_code_2(tokenweir: Callable[..., Any], args
 
 def test_help_names_every_command(tokenweir: Callable[..., Any]) -> None:
     told = tokenweir("--help").out
-    commands = "demo serve simulate stream usage query calls call keys config doctor version"
+    commands = "demo serve simulate stream usage query calls call trace keys config doctor version"
     for command in commands.split():
         assert f" {command} " in told
 
