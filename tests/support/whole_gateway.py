@@ -1,13 +1,12 @@
 """``tokenweir serve`` with all its processes, and the command line to ask it with."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from typer.testing import CliRunner
+
+from tokenweir.cli import app
 from tokenweir.serve.hosting import HostedGateway, free_port, running_gateway
 
 __all__ = ["WholeGateway", "whole_gateway"]
@@ -24,13 +23,9 @@ class WholeGateway:
 
     def tokenweir(self, *arguments: str) -> str:
         """What a command prints."""
-        command = [sys.executable, "-m", "tokenweir", *arguments, "--config", str(self.config)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        done = CliRunner().invoke(app, [*arguments, "--config", str(self.config)], catch_exceptions=False)
+        assert done.exit_code == 0, done.stderr
         return done.stdout
-
-    def tokenweir_json(self, *arguments: str) -> Any:
-        return json.loads(self.tokenweir(*arguments, "--format", "json"))
 
 
 @contextmanager
