@@ -41,7 +41,7 @@ def variables(gateway: WholeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def run(name: str, folder: Path) -> list[Any]:
     """The code cells with what they put out. What a cell raises is raised."""
-    notebook = nbformat.read(EXAMPLES / name, as_version=4)
+    notebook = nbformat.read(EXAMPLES / name, as_version=4)  # type: ignore[no-untyped-call]
     NotebookClient(notebook, timeout=50, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
