@@ -32,7 +32,7 @@ def test_with_a_resource_the_example_is_a_good_configuration() -> None:
 
 def test_what_is_commented_out_is_right_too() -> None:
     """Lines that hold a setting, or part of a list, behind one ``#``."""
-    text = re.sub(r"^# (?=\[\[|\w+ = |\]|  \{)", "", EDITED, flags=re.MULTILINE).replace('"france"', '"sweden"')
+    text = re.sub(r"^# (?=\[\[|\[\w+\]|\w+ = |\]|  \{)", "", EDITED, flags=re.MULTILINE).replace('"france"', '"sweden"')
     Path("tls").mkdir()
     issued = trustme.CA().issue_cert("localhost")
     issued.cert_chain_pems[0].write_to_path("tls/cert.pem")
@@ -43,3 +43,4 @@ def test_what_is_commented_out_is_right_too() -> None:
     assert config.sinks[0].connection.path == "tokenweir-data/calls.jsonl"
     assert config.callers[0].tags == {"cost_centre": "4711"}
     assert config.server.certificate == "tls/cert.pem"
+    assert config.tracing.sample == 0.01

@@ -133,7 +133,7 @@ def test_variables_alone_are_enough() -> None:
 def test_all_mistakes_are_said_at_once_with_their_places(here: Path, minimal: str) -> None:
     text = minimal + (
         '[server]\ndatta = "x"\nrelays = "two"\nmax_body = true\nkeep_alive = "soon"\n'
-        '[journal]\ndurability = "strickt"\n'
+        '[journal]\ndurability = "strickt"\n[tracing]\nsample = "much"\n'
         '[[callers]]\nname = "a"\ntags = { cost_centre = 4711 }\n'
         '[[deployments]]\ntargets = [{ upstrem = "sweden" }]\n'
         "[zzz]\n"
@@ -146,6 +146,7 @@ def test_all_mistakes_are_said_at_once_with_their_places(here: Path, minimal: st
         "my.toml: [server] max_body: expected a size like 65536, 64KB, 10MB or 1.5GB, got true",
         "my.toml: [server] keep_alive: expected a duration like 500ms, 30s, 1m30s or 7d, got the text 'soon'",
         'my.toml: [journal] durability: expected one of "batch", "strict", got the text \'strickt\'',
+        "my.toml: [tracing] sample: expected a number, got the text 'much'",
         'my.toml: [[callers]] "a" tags.cost_centre: expected a text, got a number',
         "my.toml: [[deployments]] #1 name: is missing",
         "my.toml: [[deployments]] #1 targets #1 upstrem: did you mean `upstream`?",

@@ -14,6 +14,7 @@ __all__ = ["NotJson", "convert", "expected", "fields", "is_text", "item_of", "ki
 _EXPECTED: dict[Any, str] = {
     str: "a text",
     int: "a whole number",
+    float: "a number",
     bool: "true or false",
     list: "a list of tables",
     Duration: "a duration like 500ms, 30s, 1m30s or 7d",
@@ -22,6 +23,7 @@ _EXPECTED: dict[Any, str] = {
 _NAMES: dict[Any, str] = {
     str: "text",
     int: "whole number",
+    float: "number",
     bool: "true or false",
     Duration: "duration",
     Size: "size",
@@ -72,7 +74,7 @@ def expected(kind: Any, raw: Any) -> str:
         wanted = "one of " + ", ".join(f'"{choice}"' for choice in get_args(kind))
     else:
         wanted = _EXPECTED.get(kind, "a table")
-    may_repeat = get_origin(kind) is Literal or kind in (int, bool, Duration, Size)
+    may_repeat = get_origin(kind) is Literal or kind in (int, float, bool, Duration, Size)
     return f"expected {wanted}, got {_described(raw, may_repeat)}"
 
 
