@@ -1,6 +1,8 @@
 """What today's streaming notebook sends, request for request, with only the base addresses changed."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,7 +19,7 @@ from tokenweir.policy import DebugTokens, hash_key
 from tokenweir.simulator import running_simulator
 
 SECRET = "signs the debug tokens of this test"
-KEY = "the key of a subscription"
+KEY = "the-key-of-a-subscription"
 SERVICE = "/subscriptions/00000000/resourceGroups/lab-streaming/providers/Microsoft.ApiManagement/service/apim-1a2b"
 MANAGEMENT_VERSION = "2023-05-01-preview"
 OPENAI_VERSION = "2024-02-01"
@@ -178,3 +180,33 @@ def test_our_token_stays_here_and_a_foreign_one_goes_on(gateway: WholeGateway, h
     ours, theirs = heads
     assert b"apim-debug-authorization" not in ours
     assert b"apim-debug-authorization: " + foreign.encode() in theirs
+
+
+@pytest.mark.parametrize("by", ["the admin port", "API Management"])
+def test_the_streaming_tool_does_all_of_it_in_one_line(
+    gateway: WholeGateway, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by == "API Management":
+        monkeypatch.setenv("APIM_SERVICE_ID", SERVICE)
+        monkeypatch.setenv("MANAGEMENT_URL", gateway.admin_url)
+        monkeypatch.setenv("MANAGEMENT_TOKEN", "an ARM token")
+    arguments = ["stream", "Hello", "--endpoint", gateway.url, "--deployment", "gpt-35-turbo", "--key", KEY, "--trace"]
+    shown, lines = gateway.tokenweir(*arguments), gateway.tokenweir(*arguments, "--json").splitlines()
+
+    call_id = next(line.split()[1] for line in shown.splitlines() if "x-tokenweir-call-id" in line)
+    told = shown[shown.index(f"trace {call_id}") :]
+    assert "inbound  admit    lab, by key sha256-" in told
+    assert "outbound settle   completed; " in told
+    trace = json.loads(lines[-1])
+    assert trace["type"] == "trace"
+    assert_tells_the_call(trace["traceEntries"])
+    assert KEY not in shown + lines[-1]
+
+
+def test_the_streaming_tool_says_why_there_is_no_trace(gateway: WholeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["stream", "Hello", "--endpoint", gateway.url, "--deployment", "gpt-35-turbo", "--key", KEY, "--trace"]
+    monkeypatch.setenv("APIM_API", "echo")
+    command = [sys.executable, "-m", "tokenweir", *arguments, "--config", str(gateway.config)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "answered 400 to listDebugCredentials" in done.stderr and "end apiId in /apis/openai" in done.stderr

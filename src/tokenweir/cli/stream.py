@@ -14,7 +14,7 @@ from .params import ConfigOption, load_config
 
 if TYPE_CHECKING:
     from ..stopwatch import Moment, Planned, Target, Via
-    from .streaming import View
+    from .streaming import Tracer, View
 
 __all__ = ["stream"]
 
@@ -81,6 +81,14 @@ def stream(
     timeout: Annotated[str, typer.Option(metavar="TIME", help="The longest silence to wait through.")] = "2m",
     chunks: Annotated[bool, typer.Option("--chunks/--no-chunks", help="Show each chunk of a single call.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print lines of JSON instead.")] = False,
+    trace: Annotated[
+        bool,
+        typer.Option(
+            "--trace",
+            help="Have the gateway trace the call, and show what it says; with APIM_SERVICE_ID and MANAGEMENT_TOKEN, "
+            "API Management.",
+        ),
+    ] = False,
     save: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Keep what came, with its times; without prompt and key."),
@@ -95,8 +103,10 @@ def stream(
 
     Exit code 1 if a call failed or its stream was broken or held up, 130 after Ctrl-C, which still shows what had come.
     """
-    from .streaming import Asked, target_for
+    from .streaming import DEBUG_HEADER, Asked, Tracer, target_for
 
+    if trace and (replay or compare or repeat > 1 or via == "both"):
+        raise typer.BadParameter("--trace is for one call; leave --replay, --compare, --repeat and --via both away")
     if replay is not None:
         if prompt is not None or save is not None:
             raise typer.BadParameter("--replay shows what was saved; it takes no PROMPT and no --save")
@@ -108,6 +118,9 @@ def stream(
         raise typer.BadParameter("--compare names both endpoints; leave --endpoint and --profile away")
     if endpoint and profile:
         raise typer.BadParameter("--endpoint and --profile name two endpoints; --compare calls both")
+    config = load_config(file, checked=False).config
+    tracer = Tracer(config, os.environ) if trace else None
+    token = [(DEBUG_HEADER, tracer.debug_token())] if tracer is not None else []
     asked = Asked(
         endpoint=endpoint,
         key=key,
@@ -116,11 +129,10 @@ def stream(
         deployment=deployment,
         api=api,
         api_version=api_version,
-        headers=tuple(_header(text) for text in header or []),
+        headers=(*(_header(text) for text in header or []), *token),
         members=_members(body, usage=usage),
     )
     names = compare or (profile,)
-    config = load_config(file, checked=False).config
     targets = [target_for(name, asked, config, os.environ) for name in names]
     plan, labels = _plan(targets, ("http", "sdk") if via == "both" else (via,), repeat)
     _call(
@@ -132,6 +144,7 @@ def stream(
         as_json=as_json,
         chunks=chunks,
         save=save,
+        tracer=tracer,
     )
 
 
@@ -173,10 +186,11 @@ def _call(
     as_json: bool,
     chunks: bool,
     save: Path | None,
+    tracer: "Tracer | None",
 ) -> None:
     from ..records import SystemClock
-    from ..stopwatch import CaptureFile, Running, require_sdk
-    from .streaming import Seen
+    from ..stopwatch import CaptureFile, Head, Running, require_sdk
+    from .streaming import Seen, show_trace
 
     if any(call.via == "sdk" for call in plan):
         require_sdk()
@@ -187,15 +201,20 @@ def _call(
         kept = stack.enter_context(CaptureFile(save)) if save is not None else None
         view = _view(labels, as_json=as_json, chunks=chunks, key=key)
         seen = Seen(view, kept)
+        answered: dict[str, str] = {}
         try:
             for number, moment in running:
                 seen.take(number, moment)
+                if isinstance(moment, Head):
+                    answered = dict(moment.headers)
         except KeyboardInterrupt:
             running.stop()
             seen.interrupt(running.elapsed)
             view.close()
             raise typer.Exit(130) from None
         view.close()
+    if tracer is not None:
+        show_trace(tracer, answered, plan[0].target, as_json=as_json)
     raise typer.Exit(1 if seen.is_bad else 0)
 
 

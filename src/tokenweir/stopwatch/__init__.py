@@ -12,6 +12,7 @@ findings/, spread.py, report.py     what the numbers mean: for one call, for man
 from .capture import Capture, Event, Watching
 from .file import CaptureFile, read_captures
 from .findings import Finding, findings_of, milliseconds
+from .masking import mask
 from .measures import Measures, measure
 from .moments import Began, Connected, Ended, Head, Moment, Via
 from .replay import replay
@@ -46,6 +47,7 @@ __all__ = [
     "event_report",
     "findings_of",
     "kind_of",
+    "mask",
     "measure",
     "milliseconds",
     "moment_report",

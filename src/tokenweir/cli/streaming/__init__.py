@@ -5,6 +5,18 @@ from .live import LiveView
 from .many import ManyView
 from .seen import Seen
 from .targets import Asked, target_for
+from .tracing import DEBUG_HEADER, Tracer, show_trace
 from .view import View
 
-__all__ = ["Asked", "JsonLines", "LiveView", "ManyView", "Seen", "View", "target_for"]
+__all__ = [
+    "DEBUG_HEADER",
+    "Asked",
+    "JsonLines",
+    "LiveView",
+    "ManyView",
+    "Seen",
+    "Tracer",
+    "View",
+    "show_trace",
+    "target_for",
+]
