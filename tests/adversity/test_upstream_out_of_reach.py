@@ -153,6 +153,9 @@ def test_when_one_target_is_busy_and_the_next_out_of_reach_the_client_is_told_wh
         told = client.read_answer()
         assert (told.status, told.error["code"]) == (429, "upstream_busy")
         assert told.fields.get("retry-after") == ("17" if b"retry-after" in first else None)
+    trace = relay.records(1)[0].trace
+    assert trace is not None
+    assert [(one.status, one.error) for one in trace.attempts] == [(429, None), (None, "upstream_unreachable")]
     assert (relay.record().outcome, relay.record().attempts) == ("upstream_error", 1)
 
 

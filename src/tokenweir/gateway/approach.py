@@ -68,6 +68,8 @@ class Approach(ABC):
     _opened: tuple[float, float] | None = None
     """When a new connection was asked for, and when it stood."""
     # for the trace
+    _failure: str | None = None
+    """Why the latest request to an upstream had no answer."""
     _notes: TracingNotes | None = None
     _earlier: list[Attempt] | None = None
     # what it leads to
@@ -167,6 +169,7 @@ class Approach(ABC):
             self._note_attempt(refusal.code, None)
             self._try_another()
         else:
+            self._failure = refusal.code
             self._answer_refusal(was_busy(self._earlier or ()) or refusal)
 
     @property

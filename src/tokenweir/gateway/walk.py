@@ -435,7 +435,7 @@ class Walk(Approach):
 
     def _trace(self, reasons: Sequence[TraceReason], ending: Ending) -> Trace:
         answer, notes = self._answer, self._notes
-        error = ending.error_code if answer is None else None
+        error = (self._failure or ending.error_code) if answer is None else None
         latest = self._latest_attempt(error, answer, notes.answered if notes is not None else 0.0)
         attempts = [*(self._earlier or ()), *latest]
         body_whole = attempts[0].began if attempts else self._timings.since
