@@ -147,4 +147,5 @@ _READERS = {
     **dict.fromkeys(["DateTime", "DateTime64", "Date", "Date32"], _moment),
     **dict.fromkeys(["Map", "Array"], _as_text),
     "Decimal": Decimal,
+    "Float64": float,  # a whole one comes without its point
 }
