@@ -6,11 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_install_goes_on_where_there_is_no_flock(tmp_path: Path) -> None:
-    """In a folder whose .venv is as it should be, so that there is nothing to do."""
+@pytest.mark.parametrize(("arguments", "made_with"), [([], "everything"), (["demo"], "demo"), (["demo"], "everything")])
+def test_install_does_nothing_where_all_is_there_and_goes_on_where_there_is_no_flock(
+    tmp_path: Path, arguments: list[str], made_with: str
+) -> None:
     for name in ("scripts/install", "pyproject.toml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -18,14 +22,15 @@ def test_install_goes_on_where_there_is_no_flock(tmp_path: Path) -> None:
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
     version = subprocess.check_output([python, "--version"], text=True)
-    (tmp_path / ".venv/made-from").write_text(f"{tmp_path}\n{version}{(tmp_path / 'pyproject.toml').read_text()}")
+    project = (tmp_path / "pyproject.toml").read_text()
+    (tmp_path / ".venv/made-from").write_text(f"{tmp_path}\n{version}{made_with}\n{project}")
     tools = tmp_path / "tools"
     tools.mkdir()
     for tool in ("bash", "cat", "cmp", "dirname"):
         (tools / tool).symlink_to(shutil.which(tool) or "")
 
     done = subprocess.run(
-        [tools / "bash", tmp_path / "scripts/install"],
+        [tools / "bash", tmp_path / "scripts/install", *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, "PATH": str(tools)},
