@@ -31,17 +31,7 @@ def watch_http(target: Target, prompt: str, *, timeout: float, clock: Clock, tel
 
     ``timeout`` is how long to wait for a connection, and then for each further byte.
     """
-    tell(
-        Began(
-            taken_at=clock.now(),
-            tokenweir=__version__,
-            name=target.name,
-            url=target.url,
-            via="http",
-            api=target.api,
-            deployment=target.deployment,
-        )
-    )
+    tell(Began.now(target, "http", clock))
     began = clock.monotonic()
     try:
         connection, connected = connect(target.endpoint, timeout, clock)

@@ -9,11 +9,13 @@ SDK was called, which connects within that. Any moment but the first and the las
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 
-from .target import StreamApi
+from .. import __version__
+from ..records import Clock
+from .target import StreamApi, Target
 
 __all__ = ["Began", "Chunk", "Connected", "Ended", "Ending", "Head", "Moment", "Piece", "Tell", "Via"]
 
@@ -37,6 +39,18 @@ class Began(msgspec.Struct, frozen=True, kw_only=True, tag="began"):
     via: Via
     api: StreamApi
     deployment: str
+
+    @classmethod
+    def now(cls, target: Target, via: Via, clock: Clock) -> Self:
+        return cls(
+            taken_at=clock.now(),
+            tokenweir=__version__,
+            name=target.name,
+            url=target.url,
+            via=via,
+            api=target.api,
+            deployment=target.deployment,
+        )
 
 
 class Connected(msgspec.Struct, frozen=True, tag="connected"):

@@ -6,7 +6,6 @@ from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__
 from ..errors import ConfigError
 from ..records import Clock, SystemClock
 from ..upstream import Endpoint
@@ -31,17 +30,7 @@ def require_sdk() -> None:
 
 def watch_sdk(target: Target, prompt: str, *, timeout: float, clock: Clock, tell: Tell) -> None:
     """As ``watch_http``; there are no pieces, and the time of connecting is part of the call's."""
-    tell(
-        Began(
-            taken_at=clock.now(),
-            tokenweir=__version__,
-            name=target.name,
-            url=target.url,
-            via="sdk",
-            api=target.api,
-            deployment=target.deployment,
-        )
-    )
+    tell(Began.now(target, "sdk", clock))
     _warm_up(target.kind, target.api)
     with closing(_client(target, timeout)) as client:
         tell(_Call(client, target, clock, tell).run(prompt))
