@@ -51,7 +51,7 @@ class TracingNotes:
 
 
 class Tracing:
-    """Decides. One for all calls of a process, until the configuration changes."""
+    """Decides. One for all calls of a process."""
 
     def __init__(self, settings: TracingSettings, secret: str, clock: Clock) -> None:
         self.sample = settings.sample
@@ -92,9 +92,9 @@ def answer_line(token: DebugToken | None, call_id: bytes) -> bytes:
         return b""
     if token.state == "valid":
         return b"\r\napim-trace-id: " + call_id
-    expires = f"{token.expires:%Y-%m-%dT%H:%M:%SZ}".encode("ascii")
     if token.state == "expired":
-        return b"\r\napim-debug-authorization-expired: the debug token has expired at " + expires
+        expired_at = f"{token.expires:%Y-%m-%dT%H:%M:%SZ}".encode("ascii")
+        return b"\r\napim-debug-authorization-expired: the debug token has expired at " + expired_at
     return b"\r\napim-debug-authorization-wrongapi: the debug token is for another API"
 
 
