@@ -79,14 +79,15 @@ def our_event(call: LoggedCall) -> str:
     """As ``log-call.xml`` writes it."""
     url = urlsplit(call.url)
     parts = url.path.split("/")
-    asked = _object(call.request)
+    request = call.request if (call.request or "").lstrip().startswith("{") else None
+    asked = _object(request)
     usage, model = _charge(call.response)
     event = {
         "eventTime": _moment(call.ended_at),
         "apiOperation": call.operation,
         "appSubscriptionKey": "sha256:" + hashlib.sha256(call.subscription_key.encode()).hexdigest(),
-        "request": call.request,
-        "response": call.response,
+        "request": request,
+        "response": call.response or None,
         "requestId": call.request_id,
         "startedAt": _moment(call.ended_at - call.latency),
         "latencyMs": call.latency // timedelta(milliseconds=1),
