@@ -64,7 +64,7 @@ class PolicyRunner:
 
 
 def build_policy_runner(folder: Path) -> PolicyRunner:
-    """Compiled into ``folder``. Skips where there is no Mono: ``apt-get install mono-mcs libnewtonsoft-json5.0-cil``."""
+    """Compiled into ``folder``. Skips where there is no Mono."""
     library = next((path for path in _JSON_LIBRARIES if Path(path).exists()), None)
     if shutil.which("mcs") is None or shutil.which("mono") is None or library is None:
         pytest.skip(

@@ -1,0 +1,8 @@
+#!/bin/sh
+# A completion of a text through the gateway, plain or streamed. `--help` lists the options.
+set -eu
+
+path=completions
+prompt='"prompt":"Once upon a time"'
+
+. "$(dirname "$0")/call.sh"
