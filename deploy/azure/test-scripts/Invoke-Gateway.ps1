@@ -23,7 +23,9 @@ function Invoke-Gateway {
     $client = [System.Net.Http.HttpClient]::new()
     try {
         $request = [System.Net.Http.HttpRequestMessage]::new([System.Net.Http.HttpMethod]::Post, $url)
+        # An API may be set to look at either.
         $request.Headers.Add('Ocp-Apim-Subscription-Key', $Key)
+        $request.Headers.Add('api-key', $Key)
         $request.Headers.Add('Accept', 'application/json')
         $request.Content = [System.Net.Http.StringContent]::new($json, [Text.Encoding]::UTF8, 'application/json')
 

@@ -72,8 +72,9 @@ body="{${prompt:?},\"max_tokens\":$max_tokens,\"temperature\":$temperature,\"str
 head=$(mktemp)
 trap 'rm -f "$head"' EXIT
 
-# The key goes in by standard input: arguments of a program can be read by everybody on the machine.
-printf 'Ocp-Apim-Subscription-Key: %s\n' "$key" |
+# The key goes in by standard input: arguments of a program can be read by everybody on the machine. It stands in both
+# headers that an API may be set to look at.
+printf 'Ocp-Apim-Subscription-Key: %s\napi-key: %s\n' "$key" "$key" |
   curl --silent --show-error --no-buffer --dump-header "$head" --header @- --data "$body" \
     --header 'Content-Type: application/json' --header 'Accept: application/json' "$url" || {
   failed=$?
