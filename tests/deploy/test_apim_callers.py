@@ -1,13 +1,19 @@
 """From API Management's subscriptions to Tokenweir's callers."""
 
 import hashlib
+import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
+from support.apim_policies import build_policy_runner
+from support.whole_gateway import whole_gateway
 from tokenweir.policy import Keyring, read_keys
+from tokenweir.simulator import running_simulator
 
 SCRIPT = Path(__file__).resolve().parents[2] / "deploy" / "azure" / "apim" / "callers.sh"
 INSTANCE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ApiManagement/service/contoso"
@@ -57,3 +63,35 @@ def test_what_goes_wrong_leaves_no_keys_file_that_opens_the_port(
     assert done.returncode == status
     assert done.stdout == ""
     assert done.stderr
+
+
+def test_a_teams_streams_and_its_other_calls_are_charged_to_one_name(tmp_path: Path) -> None:
+    """The plain call as API Management logs it, the stream as the gateway records what API Management sends on."""
+    runner = build_policy_runner(tmp_path)
+    (tmp_path / "keys.json").write_text(run(tmp_path, INSTANCE).stdout)
+    call: dict[str, Any] = {
+        "policy": "policy-meter.xml",
+        "url": "https://contoso.azure-api.net/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21",
+        "headers": {"Content-Type": "application/json", "Ocp-Apim-Subscription-Key": "a-second"},
+        "body": '{"messages":[{"role":"user","content":"Hi"}]}',
+        "requestId": "6f9a4f0e-3c41-4d36-9d0b-6f3f4ac0a8b1",
+        "elapsedMs": 10,
+        "subscription": {"id": "team-a", "key": "a-second"},
+        "answers": [{"status": 200, "headers": {"Content-Type": "application/json"}, "body": "{}"}],
+    }
+    stream = call | {"body": call["body"][:-1] + ',"stream":true}'}
+    plain, streamed = runner.run([call, stream])
+    event = json.loads(plain["logged"][0])
+    (sent,) = streamed["sent"]
+
+    with running_simulator() as simulator, whole_gateway(tmp_path, simulator.url) as gateway:
+        url = f"{gateway.url}/openai/deployments/gpt-4o/chat/completions?{sent['query'][0]}"
+        answer = httpx.post(url, content=sent["body"], headers=sent["headers"])
+        assert answer.status_code == 200, answer.text
+        record_url = f"{gateway.admin_url}/api/calls/{answer.headers['x-tokenweir-call-id']}"
+        while (found := httpx.get(record_url)).status_code == 404:
+            pass  # It is in the books some milliseconds after its answer's end.
+
+    record = found.json()
+    assert (record["caller"], record["key_id"]) == (event["subscriptionId"], event["appSubscriptionKey"])
+    assert record["usage_source"] == "reported"

@@ -93,7 +93,7 @@ def our_event(call: LoggedCall) -> str:
         "latencyMs": call.latency // timedelta(milliseconds=1),
         "subscriptionId": call.subscription_id,
         "productId": call.product_id,
-        "deployment": parts[parts.index("deployments") + 1] if "deployments" in parts else asked.get("model"),
+        "deployment": parts[parts.index("deployments") + 1] if "deployments" in parts else _text(asked.get("model")),
         "apiVersion": parse_qs(url.query).get("api-version", [None])[0],
         "status": call.status,
         "region": call.region,
