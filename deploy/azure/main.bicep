@@ -79,8 +79,14 @@ param publisherName string = 'Tokenweir'
 @maxValue(730)
 param retentionInDays int = 90
 
-@description('At least a /20.')
-param addressSpace string = '10.0.0.0/16'
+@description('Address ranges of the network and of its four subnets.')
+param ranges object = {
+  all: '10.0.0.0/16'
+  apiManagement: '10.0.1.0/24'
+  privateEndpoints: '10.0.2.0/24'
+  functions: '10.0.3.0/24'
+  containerApps: '10.0.4.0/23'
+}
 
 // What is there already, by resource id. Empty: it is made.
 
@@ -101,14 +107,23 @@ param existingWorkspaceId string = ''
 
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }
+var groupName = empty(resourceGroupName) ? 'rg-tokenweir-${environmentName}' : resourceGroupName
+var groupId = '${subscription().id}/resourceGroups/${groupName}'
 
 var hasMeter = form == 'meter'
 var hasGateway = form == 'gateway' || streams == 'relayed'
 var hasApiManagement = form == 'meter' || apiManagementInFront == 'yes'
 var makesApiManagement = hasApiManagement && empty(existingApiManagementId)
-var openAiIds = empty(existingOpenAiIds) ? [] : split(existingOpenAiIds, ',')
 
-// The names that private endpoints give their services.
+// By id, whether they are made here or were there before.
+var openAiId = '${groupId}/providers/Microsoft.CognitiveServices/accounts/openai-${token}'
+var openAiIds = split(empty(existingOpenAiIds) ? openAiId : existingOpenAiIds, ',')
+var ourApiManagementId = '${groupId}/providers/Microsoft.ApiManagement/service/api-${token}'
+var apiManagementId = empty(existingApiManagementId) ? ourApiManagementId : existingApiManagementId
+var ourIdentityId = '${groupId}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/api-management-${token}'
+var frontIdentityId = empty(existingApiManagementIdentityId) ? ourIdentityId : existingApiManagementIdentityId
+
+// The names that private endpoints give their services. Modules that need zones get their ids, and wait for them.
 var zones = {
   agents: 'privatelink.agentsvc.azure-automation.net'
   #disable-next-line no-hardcoded-env-urls // Bicep knows no suffix for this one
@@ -122,7 +137,7 @@ var zones = {
 }
 
 resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
-  name: empty(resourceGroupName) ? 'rg-tokenweir-${environmentName}' : resourceGroupName
+  name: groupName
   location: location
   tags: tags
 }
@@ -136,23 +151,23 @@ module network 'modules/network.bicep' = if (empty(existingNetworkId)) {
     location: location
     tags: tags
     name: 'network-${token}'
-    addressSpace: addressSpace
+    ranges: ranges
     openToInternet: front == 'public'
     internetEgress: egress == 'open'
   }
 }
 
 var networkId = empty(existingNetworkId) ? network!.outputs.id : existingNetworkId
+var zonesPath = '${empty(existingDnsZonesGroupId) ? groupId : existingDnsZonesGroupId}/providers/Microsoft.Network/privateDnsZones'
 var endpointSubnetId = '${networkId}/subnets/private-endpoints'
 
-module dns 'modules/private-dns.bicep' = {
+module dns 'modules/private-dns.bicep' = if (empty(existingDnsZonesGroupId)) {
   scope: group
   name: 'private-dns'
   params: {
     tags: tags
     networkId: networkId
-    names: map(items(zones), zone => zone.value)
-    existingZonesGroupId: existingDnsZonesGroupId
+    names: zones
   }
 }
 
@@ -168,9 +183,11 @@ module apiManagementIdentity 'modules/identity.bicep' = if (makesApiManagement) 
   }
 }
 
-resource theirIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' existing = if (!empty(existingApiManagementIdentityId)) {
-  scope: resourceGroup(split(existingApiManagementIdentityId, '/')[?2] ?? '', split(existingApiManagementIdentityId, '/')[?4] ?? '')
-  name: last(split(existingApiManagementIdentityId, '/'))
+module frontIdentity 'modules/known-identity.bicep' = if (hasApiManagement) {
+  scope: resourceGroup(split(frontIdentityId, '/')[2], split(frontIdentityId, '/')[4])
+  name: 'front-identity-${token}'
+  params: { name: last(split(frontIdentityId, '/')) }
+  dependsOn: [apiManagementIdentity]
 }
 
 module meterIdentity 'modules/identity.bicep' = if (hasMeter) {
@@ -192,3 +209,185 @@ module gatewayIdentity 'modules/identity.bicep' = if (hasGateway) {
     name: 'gateway-${token}'
   }
 }
+
+var frontPrincipals = hasApiManagement ? [frontIdentity!.outputs.principalId] : []
+var meterPrincipals = hasMeter ? [meterIdentity!.outputs.principalId] : []
+var gatewayPrincipals = hasGateway ? [gatewayIdentity!.outputs.principalId] : []
+
+// The models
+
+module openAi 'modules/openai.bicep' = if (empty(existingOpenAiIds)) {
+  scope: group
+  name: 'openai'
+  params: {
+    location: location
+    tags: tags
+    name: last(split(openAiId, '/'))
+    deployments: deployments
+  }
+}
+
+module openAiAccess 'modules/openai-access.bicep' = [
+  for (id, i) in openAiIds: {
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    name: 'openai-access-${token}-${i}'
+    params: {
+      accountName: last(split(id, '/'))
+      principalIds: concat(frontPrincipals, gatewayPrincipals)
+    }
+    dependsOn: [openAi]
+  }
+]
+
+module openAiEndpoints 'modules/private-endpoint.bicep' = [
+  for (id, i) in openAiIds: {
+    scope: group
+    name: 'openai-endpoint-${i}'
+    params: {
+      location: location
+      tags: tags
+      name: 'openai-${token}-endpoint-${i}'
+      subnetId: endpointSubnetId
+      targetId: id
+      groupId: 'account'
+      zoneIds: ['${zonesPath}/${zones.openAi}']
+    }
+    // Known by their ids only. An account that is still being given a model refuses an endpoint, hence openAi.
+    dependsOn: [dns, openAi]
+  }
+]
+
+// The way of the events
+
+module hubs 'modules/event-hubs.bicep' = {
+  scope: group
+  name: 'event-hubs'
+  params: {
+    location: location
+    tags: tags
+    name: 'hubs-${token}'
+    endpointSubnetId: endpointSubnetId
+    zoneIds: ['${zonesPath}/${zones.hubs}']
+    eventSenders: frontPrincipals
+    eventReceivers: meterPrincipals
+    recordSenders: gatewayPrincipals
+    recordReceivers: gatewayPrincipals
+  }
+  dependsOn: [dns]
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  scope: group
+  name: 'monitoring'
+  params: {
+    location: location
+    tags: tags
+    name: 'tokenweir-${token}'
+    endpointSubnetId: endpointSubnetId
+    zoneIds: [
+      '${zonesPath}/${zones.monitor}'
+      '${zonesPath}/${zones.workspaces}'
+      '${zonesPath}/${zones.ingestion}'
+      '${zonesPath}/${zones.agents}'
+      '${zonesPath}/${zones.blobs}'
+    ]
+    existingWorkspaceId: existingWorkspaceId
+    writerPrincipalIds: concat(meterPrincipals, gatewayPrincipals)
+    retentionInDays: retentionInDays
+  }
+  dependsOn: [dns]
+}
+
+// Form meter: the function and its storage
+
+module storage 'modules/storage.bicep' = if (hasMeter) {
+  scope: group
+  name: 'storage'
+  params: {
+    location: location
+    tags: tags
+    name: 'meter${token}'
+    endpointSubnetId: endpointSubnetId
+    zoneIds: ['${zonesPath}/${zones.blobs}']
+    ownerPrincipalId: meterIdentity!.outputs.principalId
+  }
+  dependsOn: [dns]
+}
+
+module meter 'modules/function.bicep' = if (hasMeter) {
+  scope: group
+  name: 'meter'
+  params: {
+    location: location
+    tags: tags
+    name: 'meter-${token}'
+    subnetId: '${networkId}/subnets/functions'
+    endpointSubnetId: endpointSubnetId
+    zoneIds: ['${zonesPath}/${zones.apps}']
+    identityId: meterIdentity!.outputs.id
+    identityClientId: meterIdentity!.outputs.clientId
+    storageAccountName: storage!.outputs.accountName
+    packageUrl: storage!.outputs.packageUrl
+    deadLettersUrl: storage!.outputs.deadLettersUrl
+    eventHubNamespace: hubs.outputs.fullyQualifiedNamespace
+    eventHubName: hubs.outputs.eventHubName
+    eventConsumerGroup: hubs.outputs.eventConsumerGroup
+    applicationInsightsConnectionString: monitoring.outputs.connectionString
+    deployFrom: empty(deployFrom) ? [] : split(deployFrom, ',')
+  }
+  dependsOn: [dns]
+}
+
+// API Management
+
+module apiManagement 'modules/api-management.bicep' = if (makesApiManagement) {
+  scope: group
+  name: 'api-management'
+  params: {
+    location: location
+    tags: tags
+    name: last(split(apiManagementId, '/'))
+    sku: apiManagementSku
+    publisherEmail: publisherEmail
+    publisherName: publisherName
+    subnetId: '${networkId}/subnets/api-management'
+    networkId: networkId
+    openToInternet: front == 'public'
+    identityId: frontIdentityId
+    workspaceId: monitoring.outputs.workspaceId
+  }
+  dependsOn: [frontIdentity]
+}
+
+module api 'modules/api-management-api.bicep' = if (hasApiManagement) {
+  scope: resourceGroup(split(apiManagementId, '/')[2], split(apiManagementId, '/')[4])
+  name: 'api-${token}'
+  params: {
+    apiManagementName: last(split(apiManagementId, '/'))
+    way: form == 'gateway' ? 'gateway' : streams
+    identityClientId: frontIdentity!.outputs.clientId
+    upstreams: [
+      for (id, i) in openAiIds: {
+        name: 'openai-${i + 1}'
+        url: '${openAiAccess[i].outputs.endpoint}openai'
+        priority: i + 1
+      }
+    ]
+    tokenweirUrl: tokenweirUrl
+    eventHubNamespace: hubs.outputs.fullyQualifiedNamespace
+    eventHubName: hubs.outputs.eventHubName
+    tokensPerMinute: tokensPerMinute
+    tokensPerMonth: tokensPerMonth
+    keyHeader: keyHeader
+  }
+  dependsOn: [apiManagement]
+}
+
+// azd keeps these as variables of the environment; scripts and guides name them.
+output TENANT_ID string = tenant().tenantId
+output AZURE_RESOURCE_GROUP string = group.name
+output AZURE_GATEWAY_URL string = hasApiManagement ? api!.outputs.gatewayUrl : tokenweirUrl
+output AOI_DEPLOYMENTID string = deployments[0].name
+output APPLICATIONINSIGHTS_NAME string = monitoring.outputs.applicationInsightsName
+output TOKENWEIR_HAS_METER string = string(hasMeter)
+output TOKENWEIR_HAS_GATEWAY string = string(hasGateway)

@@ -33,18 +33,17 @@ var policies = {
   buffered: loadTextContent('../apim/policy-meter-buffering-streams.xml')
 }
 var logs = way != 'gateway'
-var fragments = logs
-  ? [
-      {
-        name: 'tokenweir-read-call'
-        text: loadTextContent('../apim/fragments/read-call.xml')
-      }
-      {
-        name: 'tokenweir-log-call'
-        text: loadTextContent('../apim/fragments/log-call.xml')
-      }
-    ]
-  : []
+var allFragments = [
+  {
+    name: 'tokenweir-read-call'
+    text: loadTextContent('../apim/fragments/read-call.xml')
+  }
+  {
+    name: 'tokenweir-log-call'
+    text: loadTextContent('../apim/fragments/log-call.xml')
+  }
+]
+var fragments = logs ? allFragments : []
 var namedValues = {
   'apim-mi-clientId': identityClientId
   'tokens-per-minute': string(tokensPerMinute)

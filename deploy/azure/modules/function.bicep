@@ -32,6 +32,22 @@ param deployFrom array
 
 param pythonVersion string = '3.12'
 
+var settings = {
+  AzureWebJobsStorage__accountName: storageAccountName
+  AzureWebJobsStorage__credential: 'managedidentity'
+  AzureWebJobsStorage__clientId: identityClientId
+  EventHubConnection__fullyQualifiedNamespace: eventHubNamespace
+  EventHubConnection__credential: 'managedidentity'
+  EventHubConnection__clientId: identityClientId
+  EventHubName: eventHubName
+  EventHubConsumerGroup: eventConsumerGroup
+  APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnectionString
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+  TOKENWEIR_DEAD_LETTERS: deadLettersUrl
+  // The identity of Tokenweir's own connections: Application Insights and the dead letters.
+  AZURE_CLIENT_ID: identityClientId
+}
+
 resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   name: '${name}-plan'
   location: location
@@ -60,6 +76,12 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
     publicNetworkAccess: empty(deployFrom) ? 'Disabled' : 'Enabled'
     virtualNetworkSubnetId: subnetId
     siteConfig: {
+      appSettings: [
+        for setting in items(settings): {
+          name: setting.key
+          value: setting.value
+        }
+      ]
       minTlsVersion: '1.2'
       ftpsState: 'Disabled'
       http20Enabled: true
@@ -94,25 +116,6 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         instanceMemoryMB: 2048
         maximumInstanceCount: 40
       }
-    }
-  }
-
-  resource settings 'config' = {
-    name: 'appsettings'
-    properties: {
-      AzureWebJobsStorage__accountName: storageAccountName
-      AzureWebJobsStorage__credential: 'managedidentity'
-      AzureWebJobsStorage__clientId: identityClientId
-      EventHubConnection__fullyQualifiedNamespace: eventHubNamespace
-      EventHubConnection__credential: 'managedidentity'
-      EventHubConnection__clientId: identityClientId
-      EventHubName: eventHubName
-      EventHubConsumerGroup: eventConsumerGroup
-      APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnectionString
-      APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
-      TOKENWEIR_DEAD_LETTERS: deadLettersUrl
-      // The identity of Tokenweir's own connections: Application Insights and the dead letters.
-      AZURE_CLIENT_ID: identityClientId
     }
   }
 }

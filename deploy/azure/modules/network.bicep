@@ -4,8 +4,8 @@ param location string
 param tags object
 param name string
 
-@description('At least a /20.')
-param addressSpace string
+@description('Address ranges: all, apiManagement, privateEndpoints, functions, containerApps.')
+param ranges object
 
 @description('Whether clients on the Internet may reach API Management.')
 param openToInternet bool
@@ -194,19 +194,19 @@ resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
   location: location
   tags: tags
   properties: {
-    addressSpace: { addressPrefixes: [addressSpace] }
+    addressSpace: { addressPrefixes: [ranges.all] }
     subnets: [
       {
         name: 'api-management'
         properties: {
-          addressPrefix: cidrSubnet(addressSpace, 24, 1)
+          addressPrefix: ranges.apiManagement
           networkSecurityGroup: { id: apiManagementRules.id }
         }
       }
       {
         name: 'private-endpoints'
         properties: {
-          addressPrefix: cidrSubnet(addressSpace, 24, 2)
+          addressPrefix: ranges.privateEndpoints
           networkSecurityGroup: { id: endpointRules.id }
           // Without this the rules above do not apply to private endpoints.
           privateEndpointNetworkPolicies: 'Enabled'
@@ -215,7 +215,7 @@ resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
       {
         name: 'functions'
         properties: {
-          addressPrefix: cidrSubnet(addressSpace, 24, 3)
+          addressPrefix: ranges.functions
           networkSecurityGroup: { id: functionRules.id }
           // Flex Consumption lives where Container Apps do; the older plans need Microsoft.Web/serverFarms.
           delegations: [
@@ -229,7 +229,7 @@ resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
       {
         name: 'container-apps'
         properties: {
-          addressPrefix: cidrSubnet(addressSpace, 23, 2)
+          addressPrefix: ranges.containerApps
           networkSecurityGroup: { id: containerAppRules.id }
           delegations: [
             {

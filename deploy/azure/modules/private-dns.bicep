@@ -2,24 +2,21 @@
 
 param tags object
 param networkId string
-param names array
+@description('Names of zones; the keys do not matter.')
+param names object
 
-@description('Resource id of the resource group that has these zones already; empty: make them.')
-param existingZonesGroupId string
-
-var made = empty(existingZonesGroupId) ? names : []
-var groupId = empty(existingZonesGroupId) ? resourceGroup().id : existingZonesGroupId
+var list = items(names)
 
 resource zones 'Microsoft.Network/privateDnsZones@2020-06-01' = [
-  for name in made: {
-    name: name
+  for zone in list: {
+    name: zone.value
     location: 'global'
     tags: tags
   }
 ]
 
 resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2020-06-01' = [
-  for (name, i) in made: {
+  for (zone, i) in list: {
     parent: zones[i]
     name: 'link-${uniqueString(networkId)}'
     location: 'global'
@@ -30,5 +27,3 @@ resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2020-06-01
     }
   }
 ]
-
-output ids object = toObject(names, name => name, name => '${groupId}/providers/Microsoft.Network/privateDnsZones/${name}')
