@@ -261,7 +261,7 @@ resource product 'Microsoft.ApiManagement/service/products@2024-05-01' = {
     state: 'published'
   }
 
-  resource api 'apis' = {
+  resource offered 'apis' = {
     name: 'azure-openai-service-api'
   }
 }

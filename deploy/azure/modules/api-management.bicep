@@ -19,6 +19,7 @@ param workspaceId string
 var oldProtocols = 'Microsoft.WindowsAzure.ApiManagement.Gateway.Security'
 
 resource service 'Microsoft.ApiManagement/service@2024-05-01' = {
+  // checkov:skip=CKV_AZURE_174: that switch is for instances outside a network; here virtualNetworkType decides
   name: name
   location: location
   tags: tags
