@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Puts a Function App and everything it needs into one folder, ready to be deployed as it is: nothing is built or
+downloaded where it runs, which may be a network without a way out.
+
+    package.py meter        makes deploy/azure/functions/meter/package
+
+Tokenweir comes from this repository, the rest from the package index that pip is set up for. `azd deploy` runs this; it
+needs nothing but Python with pip, on any system.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+
+# Where Functions looks for packages beside the app.
+PACKAGES = Path(".python_packages/lib/site-packages")
+# Linux as the Functions images have it. `pythonVersion` in modules/function.bicep says the same.
+PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+PYTHON = "3.12"
+
+
+def package(app: Path) -> Path:
+    made = app / "package"
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    for name in ("function_app.py", "host.json"):
+        shutil.copy(app / name, made)
+    with tempfile.TemporaryDirectory() as folder:
+        pip("wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT)
+        wheel = next(Path(folder).glob("tokenweir-*.whl"))
+        wanted = (app / "requirements.txt").read_text("utf-8")
+        # Ours by its place: whatever an index has under that name is not it.
+        wanted = re.sub(r"^(tokenweir(\[.*\])?)$", rf"\1 @ {wheel.as_uri()}", wanted, flags=re.MULTILINE)
+        requirements = Path(folder, "requirements.txt")
+        requirements.write_text(wanted, "utf-8")
+        target = ["--target", made / PACKAGES, "--python-version", PYTHON, "--implementation", "cp"]
+        platforms = [part for name in PLATFORMS for part in ("--platform", name)]
+        pip("install", "--quiet", "--only-binary=:all:", "--no-compile", *target, *platforms, "-r", requirements)
+    return made
+
+
+def pip(*arguments: str | Path) -> None:
+    environ = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    subprocess.run([sys.executable, "-m", "pip", *map(str, arguments)], check=True, env=environ)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Packages a Function App for deployment.")
+    parser.add_argument("app", help="a folder beside this file")
+    print(package(HERE / parser.parse_args().app))
