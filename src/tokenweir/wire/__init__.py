@@ -2,6 +2,7 @@
 
 from .bodies import Body, SizedBody, UnsizedBody
 from .chunked import ChunkedReader, ChunkError, chunk
+from .cut_json import close_json
 from .fields import Fields
 from .http1 import END, RequestHead, RequestReader, read_request_head
 from .masking import MASK, is_telling, masked
@@ -25,6 +26,7 @@ __all__ = [
     "UnsizedBody",
     "UsageStripper",
     "chunk",
+    "close_json",
     "data_of",
     "decode_json",
     "head_bytes",
