@@ -1,5 +1,9 @@
 """``tokenweir consume``: from Event Hubs or Kafka into the ledger."""
 
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
 import typer
 
 from .params import ConfigOption, load_config
@@ -7,12 +11,29 @@ from .params import ConfigOption, load_config
 __all__ = ["consume"]
 
 
-def consume(file: ConfigOption = None) -> None:
+class Format(StrEnum):
+    """The values of ``intake.format``."""
+
+    tokenweir = "tokenweir"
+    apim = "apim"
+
+
+def consume(
+    file: ConfigOption = None,
+    format: Annotated[
+        Format | None, typer.Option(help="What is in the messages, instead of intake.format.", show_default=False)
+    ] = None,
+) -> None:
     """Fill the ledger with the records that many gateways send to Event Hubs or Kafka.
+
+    With --format apim, with the calls that API Management logs to Event Hubs, which are metered here.
 
     [intake] says where from, [ledger] where to. Start as many as you like: those of one group share the partitions.
     SIGTERM lets the batch under way end.
     """
     from ..serve.consuming import run
 
-    raise typer.Exit(run(load_config(file, checked=False).config))
+    config = load_config(file, checked=False).config
+    if format is not None:
+        config = msgspec.structs.replace(config, intake=msgspec.structs.replace(config.intake, format=format.value))
+    raise typer.Exit(run(config))

@@ -1,15 +1,19 @@
 """Records on their way in: received from Event Hubs or Kafka, and read, so that they can be posted to a ledger."""
 
+from .apim import ApimEvents
 from .base import Batch, Message, Source, SourceDenied, SourceError, SourceUnavailable
 from .dead_letters import DeadLetterFile
+from .formats import Format, WholeRecords
 from .inbox import DeadLetter, Inbox, Taken
 from .opening import check_intake, open_source
 from .settings import IntakeSettings
 
 __all__ = [
+    "ApimEvents",
     "Batch",
     "DeadLetter",
     "DeadLetterFile",
+    "Format",
     "Inbox",
     "IntakeSettings",
     "Message",
@@ -18,6 +22,7 @@ __all__ = [
     "SourceError",
     "SourceUnavailable",
     "Taken",
+    "WholeRecords",
     "check_intake",
     "open_source",
 ]

@@ -6,6 +6,7 @@ for a message. Nothing that is said about a message repeats what is in it.
 
 from base64 import b64decode
 from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
 
@@ -13,7 +14,7 @@ from ..errors import TokenweirError
 from ..records import CallRecord
 from .base import Message
 
-__all__ = ["Piece", "Unreadable", "decode", "unwrap"]
+__all__ = ["Format", "Piece", "Unreadable", "WholeRecords", "decode", "unwrap"]
 
 # An id is 36 characters. What is much longer is none, and no index of a database takes it.
 _LONGEST_ID = 200
@@ -34,6 +35,35 @@ class Piece(msgspec.Struct, frozen=True):
     call_id: str = ""
     part: int = 1
     parts: int = 1
+
+
+class Format(Protocol):
+    """What senders write into their messages. Pure, but may take milliseconds: not for an event loop."""
+
+    def unwrap(self, message: Message) -> Piece:
+        """What a message holds: a record's bytes or a part of them. `Unreadable` if that can be nothing of ours."""
+        ...
+
+    def decode(self, data: bytes) -> CallRecord:
+        """The record in a whole record's bytes. `Unreadable` if there is none."""
+        ...
+
+    def presentable(self, message: Message) -> Message:
+        """The message as it may be written down when nothing could be made of it: without secrets."""
+        ...
+
+
+class WholeRecords:
+    """Format ``tokenweir``: what the sinks write in the shape of the same name."""
+
+    def unwrap(self, message: Message) -> Piece:
+        return unwrap(message)
+
+    def decode(self, data: bytes) -> CallRecord:
+        return decode(data)
+
+    def presentable(self, message: Message) -> Message:
+        return message
 
 
 class _Envelope(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import msgspec
 
 from ..records import CallRecord
 from .base import Batch, Message
-from .formats import Piece, Unreadable, decode, unwrap
+from .formats import Format, Piece, Unreadable, WholeRecords
 
 __all__ = ["DeadLetter", "Inbox", "Taken"]
 
@@ -61,7 +61,8 @@ class _Unfinished(msgspec.Struct, eq=False):
 class Inbox:
     """Takes batches, of any number of partitions, as they come."""
 
-    def __init__(self, most_held_bytes: int = MOST_HELD_BYTES) -> None:
+    def __init__(self, format: Format | None = None, most_held_bytes: int = MOST_HELD_BYTES) -> None:
+        self._format = format or WholeRecords()
         self._most_held_bytes = most_held_bytes
         self._held: dict[str, deque[_Held]] = {}
         self._held_bytes = 0
@@ -81,16 +82,16 @@ class Inbox:
         for message in batch.messages:
             belonging = [message]
             try:
-                piece = unwrap(message)
+                piece = self._format.unwrap(message)
                 if piece.parts > 1:
                     pieces = self._add(piece, message, held)
                     if len(pieces) < piece.parts:
                         continue
                     belonging = [message for _, message in pieces]
                     piece = Piece(b"".join(piece.data for piece, _ in pieces))
-                records.append(decode(piece.data))
+                records.append(self._format.decode(piece.data))
             except Unreadable as error:
-                dead += [DeadLetter(batch.source, message, str(error)) for message in belonging]
+                dead += [self._letter(batch.source, message, str(error)) for message in belonging]
         settled = self._settle()
         while self._held_bytes > self._most_held_bytes and self._unfinished:
             dead += self._give_up(next(iter(self._unfinished)))
@@ -120,7 +121,10 @@ class Inbox:
         unfinished = self._release(key)
         reason = f"only {len(unfinished.parts)} of its {key[1]} parts came"
         source = unfinished.held[0].batch.source
-        return (DeadLetter(source, message, reason, key[0]) for _, message in unfinished.parts.values())
+        return (self._letter(source, message, reason, key[0]) for _, message in unfinished.parts.values())
+
+    def _letter(self, source: str, message: Message, reason: str, call_id: str | None = None) -> DeadLetter:
+        return DeadLetter(source, self._format.presentable(message), reason, call_id)
 
     def _settle(self) -> dict[str, Batch]:
         """Lets go of what is settled."""

@@ -17,6 +17,12 @@ class IntakeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: Literal["event_hubs", "kafka"] = "event_hubs"
     """Which wire the messages come by; Event Hubs also speaks `kafka`."""
+    format: Literal["tokenweir", "apim"] = "tokenweir"
+    """What is in the messages: whole records, as the sinks' shape `tokenweir` has them, or what API Management logs of each
+    call, which is metered here."""
+    subscription_keys: Literal["hashed", "as-is"] = "hashed"
+    """`apim`: what the key id of a record is made of. `as-is` writes down the keys that today's policy logs, for queries over
+    years that must find the same `AppKey` all the time; whoever may read the ledger can then use them."""
     group: str | None = None
     """The consumer group, which shares the partitions; default: ``$Default`` of a hub, ``tokenweir`` of a topic."""
     dead_letters: str = "tokenweir-data/dead-letters/intake.jsonl"

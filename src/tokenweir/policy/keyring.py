@@ -52,6 +52,10 @@ class Keyring:
     def is_open(self) -> bool:
         return self._is_open
 
+    def owner_of(self, digest: bytes) -> Identity | None:
+        """Whose key has this SHA-256; None if it is nobody's here."""
+        return self._identities.get(digest)
+
     def identify(self, key: bytes | None) -> Identity:
         """Whose key this is. Raises ``InvalidApiKey`` saying which headers are looked at."""
         if self._is_open:

@@ -16,12 +16,25 @@ import uvloop
 
 from ..config import Config
 from ..errors import TokenweirError
-from ..intake import Batch, DeadLetterFile, Inbox, Source, SourceDenied, SourceError, Taken, open_source
+from ..intake import (
+    ApimEvents,
+    Batch,
+    DeadLetterFile,
+    Format,
+    Inbox,
+    Source,
+    SourceDenied,
+    SourceError,
+    Taken,
+    WholeRecords,
+    open_source,
+)
 from ..ledger import Ledger, open_ledger
+from ..policy import Keyring, read_keys
 from ..records import Clock, SystemClock
 from .logs import configure_logging
 
-__all__ = ["Consumer", "run"]
+__all__ = ["Consumer", "format_of", "run"]
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +52,7 @@ class Consumer:
         ledger: Ledger,
         dead_letters: DeadLetterFile,
         clock: Clock,
+        format: Format | None = None,
         chance: Callable[[], float] = random.random,
         first_pause: float = _FIRST_PAUSE_SECONDS,
     ) -> None:
@@ -46,6 +60,7 @@ class Consumer:
         self._ledger = ledger
         self._dead_letters = dead_letters
         self._clock = clock
+        self._format = format
         self._chance = chance
         self._first_pause = first_pause
         self._stop = asyncio.Event()
@@ -67,7 +82,7 @@ class Consumer:
         failures = 0
         while not self._stop.is_set():
             # Whatever was not done comes again, so what was held of it is let go.
-            inbox = Inbox()
+            inbox = Inbox(self._format)
             batches = self._source.batches()
             try:
                 while (batch := await self._next(batches)) is not None:
@@ -94,7 +109,7 @@ class Consumer:
         return None if pulling.cancelled() else pulling.result()
 
     async def _take(self, batch: Batch, inbox: Inbox) -> None:
-        taken = inbox.take(batch)
+        taken = await asyncio.to_thread(inbox.take, batch)  # what has to be counted takes its time
         if not await self._keep(batch, taken):
             return
         for settled in taken.settled:
@@ -149,6 +164,17 @@ class Consumer:
         _log.info("so far %d new records, %d that were known, %d dead letters", self.new, self.known, self.dead)
 
 
+def format_of(config: Config) -> Format:
+    """How messages are read, as ``[intake]`` says. `ConfigError` if the file of keys cannot be."""
+    if config.intake.format == "tokenweir":
+        return WholeRecords()
+    return ApimEvents(
+        Keyring(config.callers, read_keys(Path(config.server.keys))),
+        keeps_keys=config.intake.subscription_keys == "as-is",
+        keeps_content=config.journal.content == "full",
+    )
+
+
 async def _pull(batches: AsyncIterator[Batch]) -> Batch:
     return await anext(batches)
 
@@ -163,10 +189,11 @@ def run(config: Config) -> int:
 
 async def _run(config: Config) -> None:
     # What is wrong with the source is said before a ledger is made.
+    format = format_of(config)
     source = open_source(config.intake, os.environ, lambda name: ledger.position(name))
     ledger = open_ledger(config.ledger.url)
     clock = SystemClock()
-    consumer = Consumer(source, ledger, DeadLetterFile(Path(config.intake.dead_letters), clock), clock)
+    consumer = Consumer(source, ledger, DeadLetterFile(Path(config.intake.dead_letters), clock), clock, format)
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, consumer.stop)

@@ -1,0 +1,199 @@
+"""An event's facts as the record of the call: the usage that the upstream reported, or counted as the gateway counts."""
+
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from ...metering import Reading, estimate, meter_for, read_usage
+from ...policy import Identity
+from ...records import Api, CallRecord, Outcome, Usage
+from ...wire import close_json, decode_json
+from .event import ApimEvent
+
+__all__ = ["BODIES_LEFT_OUT", "EVENT_TRUNCATED", "record_of"]
+
+EVENT_TRUNCATED = "event_truncated"
+"""The ``error_code`` of a call of which API Management cut off a part, if that part held the usage."""
+BODIES_LEFT_OUT = "bodies_left_out"
+"""The ``error_code`` of a call whose bodies were too large to be logged and whose usage was not found."""
+
+
+def _NO_CLOCK() -> float:
+    """Nobody was there when the first token came."""
+    return 0.0
+
+
+_APIS: dict[str, tuple[Api, str]] = {
+    "ChatCompletion": ("chat_completions", "chat"),
+    "TextCompletion": ("completions", "text_completion"),
+    "Embeddings": ("embeddings", "embeddings"),
+    "Response": ("responses", "responses"),
+}
+
+
+def record_of(event: ApimEvent, body: bytes, owner: Identity, *, keeps_content: bool) -> CallRecord:
+    """The record; the same for the same bytes. Counting takes milliseconds: not for an event loop."""
+    request, response = _Read(event.request), _Read(event.response)
+    asked = request.members
+    api, operation = _api(event, asked)
+    stream = _is_stream(event, asked)
+    if stream:
+        response = _Read(None, event.response or "")
+    meter = meter_for(api, event_stream=stream, content_encoding="", keep_content=False, monotonic=_NO_CLOCK)
+    meter.feed(response.text.encode(errors="replace"))
+    reading = meter.finish()
+    is_cut = event.is_cut or request.is_cut or response.is_cut
+    outcome, status = _ending(event, reading, breaks_off=stream and api != "other" and not is_cut)
+    usage = _reported(event, api, reading)
+    missing = None
+    if usage is None and _is_charged(outcome, status, reading):
+        if event.leaves_out_bodies:
+            missing = BODIES_LEFT_OUT
+        else:
+            missing = EVENT_TRUNCATED if is_cut else None
+            usage = estimate(
+                api,
+                request.text.encode(errors="replace"),
+                reading,
+                reading.response_model or event.model or _text(asked.get("model")) or event.deployment,
+                ended_normally=outcome == "completed" and not is_cut,
+                azure=True,
+            )
+    usage = usage or Usage()
+    started_at = event.started_at or event.ended_at
+    latency = event.latency_ms
+    if latency is None:
+        latency = max(0, (event.ended_at - started_at) // timedelta(milliseconds=1))
+    return CallRecord(
+        call_id=_call_id(event, body),
+        replica=_REPLICA,
+        started_at=started_at,
+        api=api,
+        operation=operation,
+        api_version=event.api_version,
+        deployment=event.deployment,
+        requested_model=_text(asked.get("model")),
+        stream=stream,
+        caller=owner.caller or None,
+        key_id=owner.key_id,
+        tags=owner.tags | ({"product": event.product} if event.product else {}),
+        backend=event.backend,
+        region=event.region,
+        response_model=reading.response_model or event.model,
+        response_id=reading.response_id,
+        attempts=0 if outcome == "refused" else 1,
+        status=status,
+        outcome=outcome,
+        error_code=reading.error_code or missing,
+        finish_reasons=reading.finish_reasons,
+        content_filter=reading.content_filter,
+        usage_source=usage.source,
+        input_tokens=usage.input_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        input_audio_tokens=usage.input_audio_tokens,
+        output_audio_tokens=usage.output_audio_tokens,
+        accepted_prediction_tokens=usage.accepted_prediction_tokens,
+        rejected_prediction_tokens=usage.rejected_prediction_tokens,
+        total_tokens=usage.total_tokens,
+        usage=usage.raw,
+        latency_ms=float(latency),
+        chunks=reading.chunks,
+        bytes_in=len((event.request or "").encode(errors="replace")),
+        bytes_out=len((event.response or "").encode(errors="replace")),
+        request_body=event.request if keeps_content else None,
+        response_body=event.response if keeps_content else None,
+    )
+
+
+class _Read:
+    """A body that should be one JSON object, mended where it was cut."""
+
+    def __init__(self, body: str | None, text: str | None = None) -> None:
+        self.is_cut = False
+        self.text = body or text or ""
+        self.members: dict[str, Any] = {}
+        if not body:
+            return
+        found = decode_json(body.encode(errors="replace"))
+        if found is None and (closed := close_json(body)) is not None:
+            self.is_cut, self.text = True, closed
+            found = decode_json(closed.encode(errors="replace"))
+        if isinstance(found, dict):
+            self.members = found
+
+
+def _reported(event: ApimEvent, api: Api, reading: Reading) -> Usage | None:
+    if reading.usage is not None:
+        return reading.usage
+    return read_usage(event.usage, api) if event.usage else None
+
+
+def _is_charged(outcome: Outcome, status: int | None, reading: Reading) -> bool:
+    """Whether tokens were used that nobody reported: by answers, and by prompts that the content filter refused."""
+    if status is None or outcome == "refused":
+        return False
+    return status < 300 or (status == 400 and reading.error_code == "content_filter")
+
+
+def _ending(event: ApimEvent, reading: Reading, *, breaks_off: bool) -> tuple[Outcome, int | None]:
+    """``breaks_off``: whether a stream without its end is one that broke."""
+    says_more = event.request_id is not None  # the chargeback solution's policy logs calls with status 200 only
+    status = event.status
+    if status is None and not says_more:
+        status = 200
+    if says_more and event.backend is None and (status is None or status >= 400):
+        return "refused", status  # by API Management itself
+    if status is None or status >= 400 or reading.error_code is not None:
+        return "upstream_error", status
+    is_whole = reading.done or bool(reading.usage and reading.finish_reasons)
+    if breaks_off and event.response and not is_whole:
+        return "upstream_broken", status
+    return "completed", status
+
+
+def _api(event: ApimEvent, asked: dict[str, Any]) -> tuple[Api, str]:
+    """Today's policy names only two operations; what the others were is told by their bodies."""
+    if event.operation in _APIS:
+        return _APIS[event.operation]
+    answer = event.response or ""
+    if "messages" in asked:
+        return _APIS["ChatCompletion"]
+    if "prompt" in asked and '"text_completion"' in answer:
+        return _APIS["TextCompletion"]
+    if "input" in asked:
+        answers_in_words = '"response"' in answer or "response.created" in answer
+        return _APIS["Response" if answers_in_words or "instructions" in asked else "Embeddings"]
+    return "other", event.operation or "other"
+
+
+def _is_stream(event: ApimEvent, asked: dict[str, Any]) -> bool:
+    """Whether the answer is server-sent events. An error answers a streaming request with JSON."""
+    answer = (event.response or "").lstrip()
+    if answer:
+        return not answer.startswith(("{", "["))
+    return asked.get("stream") is True if event.stream is None else event.stream
+
+
+def _call_id(event: ApimEvent, body: bytes) -> str:
+    """API Management's id of the request. Without one, a UUIDv7 of the event's time and a hash of its bytes: the
+    event that comes twice is one call, and two calls never have one id."""
+    if event.request_id is not None:
+        try:
+            return str(UUID(event.request_id))
+        except ValueError:
+            pass
+    millis = (event.ended_at - _EPOCH) // timedelta(milliseconds=1)
+    digest = int.from_bytes(sha256(body).digest()[:10])
+    number = (millis & (2**48 - 1)) << 80 | 7 << 76 | (digest >> 62 & 0xFFF) << 64 | 2 << 62 | digest & (2**62 - 1)
+    return str(UUID(int=number))
+
+
+_REPLICA = "api-management"
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
