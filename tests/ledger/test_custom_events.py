@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenweir.ledger import Ledger
-from tokenweir.ledger.custom_events import PROPERTIES
-from tokenweir.records import CallRecord
+from tokenweir.records import CUSTOM_EVENT_PROPERTIES, CallRecord
 
 MakeCall = Callable[..., CallRecord]
 
@@ -79,11 +78,18 @@ def test_an_event_has_todays_properties_first_and_all_are_text(ledger: Ledger, m
         total_tokens=18,
         cost=Decimal("0.0123"),
         currency="EUR",
+        status=200,
+        latency_ms=812.5,
+        first_token_ms=99.49,
+        attempts=2,
+        sku="GlobalStandard",
+        price_id="gpt-4o*",
+        tags={"cost_centre": "Köln/4711"},
     )
     ledger.post([call], "relay-1", "1")
     [[moment, name, event]] = ledger.query_sql('SELECT * FROM "customEvents"').rows
     assert (moment, name) == ("2026-03-01T00:00:00.000000Z", "Azure OpenAI Tokens")
-    assert list(event) == list(PROPERTIES)
+    assert list(event) == list(CUSTOM_EVENT_PROPERTIES)
     assert list(event)[:8] == TODAY
     assert event == {
         "TokenInfoId": call.call_id,
@@ -105,12 +111,36 @@ def test_an_event_has_todays_properties_first_and_all_are_text(ledger: Ledger, m
         "ReasoningTokens": "3",
         "Cost": "0.012300000000",
         "Currency": "EUR",
+        "Status": "200",
+        "Outcome": "completed",
+        "ErrorCode": None,
+        "LatencyMs": "813",
+        "FirstTokenMs": "99",
+        "Attempts": "2",
+        "Sku": "GlobalStandard",
+        "PriceId": "gpt-4o*",
+        "Tags": '{"cost_centre":"Köln/4711"}',
     }
+
+
+def test_a_call_that_used_nothing_is_an_event_of_another_name(ledger: Ledger, make_call: MakeCall) -> None:
+    ledger.post([make_call(status=429, outcome="upstream_error", error_code="429")], "relay-1", "1")
+    [[_, name, event]] = ledger.query_sql('SELECT * FROM "customEvents"').rows
+    assert (name, event["Status"], event["Outcome"]) == ("Azure OpenAI Calls", "429", "upstream_error")
+    assert {name for name, text in event.items() if text is None} == {
+        *("AppKey", "Caller", "Deployment", "Model", "Backend", "Region", "Cost", "Currency"),
+        *("FirstTokenMs", "Sku", "PriceId", "Tags"),
+    }
+    table = ledger.query_kql((HERE / "all_apps.kql").read_text())
+    assert table.rows == []
+    throttled = 'customEvents | where name == "Azure OpenAI Calls" and customDimensions.Status == "429" | count'
+    assert ledger.query_kql(throttled).rows == [[1]]
 
 
 def test_embeddings_are_there_and_calls_that_used_nothing_are_not(busy_ledger: Ledger) -> None:
     table = busy_ledger.query_kql(
-        "customEvents | summarize n = count() by Operation = tostring(customDimensions.ApiOperation)"
+        'customEvents | where name == "Azure OpenAI Tokens"'
+        " | summarize n = count() by Operation = tostring(customDimensions.ApiOperation)"
     )
     used = [call["api"] for call in busy_ledger.calls() if call["usage_source"] != "none"]
     assert dict(table.rows) == {
@@ -127,6 +157,6 @@ def test_events_are_found_by_time(busy_ledger: Ledger) -> None:
     )
     day = [call for call in busy_ledger.calls() if f"{call['started_at']:%d}" == "02"]
     assert table.rows == [
-        ["2026-03-02T00:00:00.000000Z", sum(call["usage_source"] != "none" for call in day)],
+        ["2026-03-02T00:00:00.000000Z", len(day)],
     ]
     assert busy_ledger.query_kql("customEvents | where timestamp > ago(1h) | count").rows == [[0]]

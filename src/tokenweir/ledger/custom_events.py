@@ -2,58 +2,88 @@
 
 Its first eight properties are those of today's chargeback function, all of them text. Two things are
 better than there: embeddings appear (the function has no answer to parse for them, so it drops them),
-and every event is here, because nothing is sampled.
+and every event is here, because nothing is sampled. Calls that used nothing are there under another name.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Protocol
 
-__all__ = ["EVENT_NAME", "PROPERTIES", "view_statement"]
+from ..records import CALLS_EVENT, CUSTOM_EVENT_PROPERTIES, TOKENS_EVENT
 
-EVENT_NAME = "Azure OpenAI Tokens"
-
-_TIME_TEXT, _COST_TEXT = "{time_text}", "{cost_text}"
-
-PROPERTIES = {
-    "TokenInfoId": "call_id",
-    "ApiOperation": (
-        "CASE api WHEN 'chat_completions' THEN 'ChatCompletion' WHEN 'completions' THEN 'TextCompletion' "
-        "WHEN 'embeddings' THEN 'Embeddings' ELSE api END"
-    ),
-    "AppKey": "coalesce(key_id, caller)",
-    "Timestamp": _TIME_TEXT,
-    "Stream": "CASE WHEN stream THEN 'True' ELSE 'False' END",
-    "PromptTokens": "CAST(input_tokens AS VARCHAR)",
-    "CompletionTokens": "CAST(output_tokens AS VARCHAR)",
-    "TotalTokens": "CAST(total_tokens AS VARCHAR)",
-    "CallId": "call_id",
-    "Caller": "caller",
-    "Deployment": "deployment",
-    "Model": "coalesce(response_model, requested_model)",
-    "Backend": "backend",
-    "Region": "region",
-    "UsageSource": "usage_source",
-    "CachedTokens": "CAST(cached_input_tokens AS VARCHAR)",
-    "ReasoningTokens": "CAST(reasoning_tokens AS VARCHAR)",
-    "Cost": _COST_TEXT,
-    "Currency": "currency",
-}
-"""Property → what it is of a row in ``calls``, in SQL that all engines speak, but for two of the texts."""
+__all__ = ["Dialect", "view_statement"]
 
 
-def view_statement(
-    time_text: str,
-    as_object: Callable[[Iterable[tuple[str, str]]], str],
-    cost_text: str = "CAST(cost AS VARCHAR)",
-) -> str:
-    """The statement that makes the view.
+class Dialect(Protocol):
+    """What engines write differently. Each takes SQL and gives SQL; of NULL all texts are NULL."""
 
-    ``time_text`` is the engine's SQL for ``started_at`` as ISO 8601 text in UTC, ``cost_text`` that for ``cost`` with
-    all its places, and ``as_object`` its JSON object of names and expressions.
-    """
-    texts = {_TIME_TEXT: time_text, _COST_TEXT: cost_text}
-    properties = [(name, texts.get(what, what)) for name, what in PROPERTIES.items()]
-    # A call that used nothing (refused, failed upstream) was never an event, and is none here.
+    def time_text(self, moment: str) -> str:
+        """A moment as ISO 8601 text in UTC, with six digits of a second."""
+        ...
+
+    def whole_text(self, number: str) -> str:
+        """A whole number as text."""
+        ...
+
+    def money_text(self, amount: str) -> str:
+        """An amount with all its twelve places."""
+        ...
+
+    def map_text(self, pairs: str) -> str:
+        """A map as the text of a JSON object; NULL if it is empty."""
+        ...
+
+    def as_object(self, properties: Iterable[tuple[str, str]]) -> str:
+        """A JSON object of names and expressions."""
+        ...
+
+
+def view_statement(dialect: Dialect) -> str:
+    """The statement that makes the view."""
+    of = _expressions(dialect)
+    event = f"CASE WHEN usage_source = 'none' THEN '{CALLS_EVENT}' ELSE '{TOKENS_EVENT}' END"
     return (
-        f'CREATE OR REPLACE VIEW "customEvents" AS SELECT started_at AS "timestamp", \'{EVENT_NAME}\' AS "name", '
-        f"{as_object(properties)} AS \"customDimensions\" FROM calls WHERE usage_source <> 'none'"
+        f'CREATE OR REPLACE VIEW "customEvents" AS SELECT started_at AS "timestamp", {event} AS "name", '
+        f'{dialect.as_object((name, of[name]) for name in CUSTOM_EVENT_PROPERTIES)} AS "customDimensions" FROM calls'
     )
+
+
+def _expressions(dialect: Dialect) -> dict[str, str]:
+    """Property → what it is of a row in ``calls``."""
+
+    def milliseconds(column: str) -> str:
+        # Not round(): engines differ about halves.
+        return dialect.whole_text(f"floor({column} + 0.5)")
+
+    return {
+        "TokenInfoId": "call_id",
+        "ApiOperation": (
+            "CASE api WHEN 'chat_completions' THEN 'ChatCompletion' WHEN 'completions' THEN 'TextCompletion' "
+            "WHEN 'embeddings' THEN 'Embeddings' WHEN 'responses' THEN 'Response' ELSE api END"
+        ),
+        "AppKey": "coalesce(key_id, caller)",
+        "Timestamp": dialect.time_text("started_at"),
+        "Stream": "CASE WHEN stream THEN 'True' ELSE 'False' END",
+        "PromptTokens": dialect.whole_text("input_tokens"),
+        "CompletionTokens": dialect.whole_text("output_tokens"),
+        "TotalTokens": dialect.whole_text("total_tokens"),
+        "CallId": "call_id",
+        "Caller": "caller",
+        "Deployment": "deployment",
+        "Model": "coalesce(response_model, requested_model)",
+        "Backend": "backend",
+        "Region": "region",
+        "UsageSource": "usage_source",
+        "CachedTokens": dialect.whole_text("cached_input_tokens"),
+        "ReasoningTokens": dialect.whole_text("reasoning_tokens"),
+        "Cost": dialect.money_text("cost"),
+        "Currency": "currency",
+        "Status": dialect.whole_text("status"),
+        "Outcome": "outcome",
+        "ErrorCode": "error_code",
+        "LatencyMs": milliseconds("latency_ms"),
+        "FirstTokenMs": milliseconds("first_token_ms"),
+        "Attempts": dialect.whole_text("attempts"),
+        "Sku": "sku",
+        "PriceId": "price_id",
+        "Tags": dialect.map_text("tags"),
+    }

@@ -2,6 +2,7 @@
 
 from .call import CONTENTS, CallRecord, Outcome, has_contents, without_contents
 from .clock import Clock, SystemClock
+from .custom_event import CALLS_EVENT, CUSTOM_EVENT_PROPERTIES, TOKENS_EVENT
 from .ids import new_call_id
 from .route import Api, Route
 from .trace import Trace, TracedAttempt, TracedTarget, TraceReason
@@ -9,7 +10,10 @@ from .units import Duration, Size
 from .usage import Usage, UsageSource
 
 __all__ = [
+    "CALLS_EVENT",
     "CONTENTS",
+    "CUSTOM_EVENT_PROPERTIES",
+    "TOKENS_EVENT",
     "Api",
     "CallRecord",
     "Clock",

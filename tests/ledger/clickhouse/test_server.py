@@ -51,7 +51,7 @@ def test_what_the_guide_grants_is_enough_and_less_is_not(own_server: ClickHouseS
     own_server.start(grants=OWNER)
     ledger = engine.open()
     assert ledger.post([make_call(caller="ada", request_body="{}")], "relay-1", "1") == 1
-    assert ledger.query_kql("customEvents | count").rows == [[0]]
+    assert ledger.query_kql("customEvents | count").rows == [[1]]
     for migration in engine.migrations:
         with engine.connect() as connection:
             migration(connection)  # as the next version may, to add a column

@@ -72,8 +72,7 @@ def _1_calls_and_positions(database: Database) -> None:
 
 
 def _2_custom_events(database: Database) -> None:
-    time_text = "formatDateTime(started_at, '%Y-%m-%dT%H:%i:%S.%fZ')"
-    database.execute(view_statement(time_text, _as_object, cost_text="toDecimalString(cost, 12)"))
+    database.execute(view_statement(_ClickHouseDialect()))
 
 
 def _3_traces(database: Database) -> None:
@@ -86,12 +85,35 @@ def _count_once(database: Database, view: str) -> None:
     database.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM posted_{view} FINAL")
 
 
-def _as_object(properties: Iterable[tuple[str, str]]) -> str:
-    pairs = ", ".join(f"'{name}', {what}" for name, what in properties)
-    return f"CAST(map({pairs}) AS Map(String, Nullable(String)))"
+def _4_custom_events_of_calls_that_used_nothing(database: Database) -> None:
+    _2_custom_events(database)
 
 
-MIGRATIONS: Final[list[Callable[[Database], None]]] = [_1_calls_and_positions, _2_custom_events, _3_traces]
+class _ClickHouseDialect:
+    def time_text(self, moment: str) -> str:
+        return f"formatDateTime({moment}, '%Y-%m-%dT%H:%i:%S.%fZ')"
+
+    def whole_text(self, number: str) -> str:
+        return f"toString(toInt64({number}))"
+
+    def money_text(self, amount: str) -> str:
+        return f"toDecimalString({amount}, 12)"
+
+    def map_text(self, pairs: str) -> str:
+        # Its JSON has a backslash before each slash, which no other engine writes.
+        return f"nullIf(replaceAll(toJSONString({pairs}), '\\\\/', '/'), '{{}}')"
+
+    def as_object(self, properties: Iterable[tuple[str, str]]) -> str:
+        pairs = ", ".join(f"'{name}', {what}" for name, what in properties)
+        return f"CAST(map({pairs}) AS Map(String, Nullable(String)))"
+
+
+MIGRATIONS: Final[list[Callable[[Database], None]]] = [
+    _1_calls_and_positions,
+    _2_custom_events,
+    _3_traces,
+    _4_custom_events_of_calls_that_used_nothing,
+]
 
 
 def migrate(database: Database, applied: int) -> None:

@@ -42,18 +42,40 @@ def _1_calls_and_positions(connection: DuckDBPyConnection) -> None:
 
 
 def _2_custom_events(connection: DuckDBPyConnection) -> None:
-    connection.execute(view_statement("strftime(started_at, '%Y-%m-%dT%H:%M:%S.%fZ')", _as_object))
+    connection.execute(view_statement(_DuckDBDialect()))
 
 
-def _as_object(properties: Iterable[tuple[str, str]]) -> str:
-    return "{" + ", ".join(f"'{name}': {what}" for name, what in properties) + "}::JSON"
+class _DuckDBDialect:
+    def time_text(self, moment: str) -> str:
+        return f"strftime({moment}, '%Y-%m-%dT%H:%M:%S.%fZ')"
+
+    def whole_text(self, number: str) -> str:
+        return f"CAST(CAST({number} AS BIGINT) AS VARCHAR)"
+
+    def money_text(self, amount: str) -> str:
+        return f"CAST({amount} AS VARCHAR)"
+
+    def map_text(self, pairs: str) -> str:
+        return f"nullif(CAST({pairs} AS VARCHAR), '{{}}')"
+
+    def as_object(self, properties: Iterable[tuple[str, str]]) -> str:
+        return "{" + ", ".join(f"'{name}': {what}" for name, what in properties) + "}::JSON"
 
 
 def _3_traces(connection: DuckDBPyConnection) -> None:
     connection.execute("ALTER TABLE contents ADD COLUMN trace VARCHAR")
 
 
-MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [_1_calls_and_positions, _2_custom_events, _3_traces]
+def _4_custom_events_of_calls_that_used_nothing(connection: DuckDBPyConnection) -> None:
+    _2_custom_events(connection)
+
+
+MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [
+    _1_calls_and_positions,
+    _2_custom_events,
+    _3_traces,
+    _4_custom_events_of_calls_that_used_nothing,
+]
 
 
 def migrate(connection: DuckDBPyConnection) -> None:

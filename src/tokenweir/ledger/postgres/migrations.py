@@ -49,18 +49,40 @@ def _1_calls_and_positions(connection: Connection) -> None:
 
 
 def _2_custom_events(connection: Connection) -> None:
-    connection.execute(view_statement('to_char(started_at, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\')', _as_object))
+    connection.execute(view_statement(_PostgresDialect()))
 
 
-def _as_object(properties: Iterable[tuple[str, str]]) -> str:
-    return "json_build_object(" + ", ".join(f"'{name}', {what}" for name, what in properties) + ")"
+class _PostgresDialect:
+    def time_text(self, moment: str) -> str:
+        return f'to_char({moment}, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\')'
+
+    def whole_text(self, number: str) -> str:
+        return f"CAST(CAST({number} AS bigint) AS text)"
+
+    def money_text(self, amount: str) -> str:
+        return f"CAST({amount} AS text)"
+
+    def map_text(self, pairs: str) -> str:
+        return f"nullif(CAST({pairs} AS text), '{{}}')"
+
+    def as_object(self, properties: Iterable[tuple[str, str]]) -> str:
+        return "json_build_object(" + ", ".join(f"'{name}', {what}" for name, what in properties) + ")"
 
 
 def _3_traces(connection: Connection) -> None:
     connection.execute("ALTER TABLE contents ADD COLUMN trace text")
 
 
-MIGRATIONS: Final[list[Callable[[Connection], None]]] = [_1_calls_and_positions, _2_custom_events, _3_traces]
+def _4_custom_events_of_calls_that_used_nothing(connection: Connection) -> None:
+    _2_custom_events(connection)
+
+
+MIGRATIONS: Final[list[Callable[[Connection], None]]] = [
+    _1_calls_and_positions,
+    _2_custom_events,
+    _3_traces,
+    _4_custom_events_of_calls_that_used_nothing,
+]
 
 
 def migrate(connection: Connection) -> None:
