@@ -173,6 +173,21 @@ def test_a_query_can_come_from_standard_input(tokenweir: Tokenweir, books: Path)
     assert ran.out.splitlines()[1:] == ["5"]
 
 
+@pytest.mark.parametrize("name", ["count.kql", "count.sql"])
+def test_a_query_can_come_from_a_file(tokenweir: Tokenweir, books: Path, name: str) -> None:
+    (books / "count.kql").write_text("// How many?\ncalls\n| count")
+    (books / "count.sql").write_text("-- How many?\nSELECT count(*) FROM calls")
+    assert tokenweir("query", f"@{name}", "--format", "csv").out.splitlines()[1:] == ["5"]
+
+
+def test_a_file_that_cannot_be_read_is_said(tokenweir: Tokenweir, books: Path) -> None:
+    ran = tokenweir("query", "@nosuch.kql")
+    assert ran.exit_code == 2
+    assert "nosuch.kql" in ran.err
+    (books / "binary.kql").write_bytes(b"\xff\xfe")
+    assert tokenweir("query", "@binary.kql").exit_code == 2
+
+
 def test_a_wrong_question_is_exit_code_2_with_the_reason(tokenweir: Tokenweir, books: Path) -> None:
     ran = tokenweir("query", "SELECT nosuch FROM calls")
     assert ran.exit_code == 2

@@ -10,7 +10,7 @@ from tokenweir.records import CUSTOM_EVENT_PROPERTIES, CallRecord
 
 MakeCall = Callable[..., CallRecord]
 
-HERE = Path(__file__).parent
+QUERIES = Path(__file__).resolve().parents[2] / "queries"
 TODAY = [
     "TokenInfoId",
     "ApiOperation",
@@ -30,7 +30,7 @@ def counted(ledger: Ledger, key: str) -> list[dict[str, Any]]:
 
 
 def test_the_sums_of_all_apps(busy_ledger: Ledger) -> None:
-    table = busy_ledger.query_kql((HERE / "all_apps.kql").read_text())
+    table = busy_ledger.query_kql((QUERIES / "all-apps-tokens-count.kql").read_text())
     assert table.columns == ["SubscriptionKey", "PromptTokens", "CompletionTokens", "TotalTokens"]
     expected = [
         [
@@ -45,7 +45,7 @@ def test_the_sums_of_all_apps(busy_ledger: Ledger) -> None:
 
 
 def test_the_calls_of_one_app(busy_ledger: Ledger) -> None:
-    table = busy_ledger.query_kql((HERE / "one_app.kql").read_text())
+    table = busy_ledger.query_kql((QUERIES / "tokens-count-per-app.kql").read_text())
     assert table.columns == ["Timestamp", "Stream", "ApiOperation", "PromptTokens", "CompletionTokens", "TotalTokens"]
     assert sorted(table.rows) == [
         [
@@ -131,7 +131,7 @@ def test_a_call_that_used_nothing_is_an_event_of_another_name(ledger: Ledger, ma
         *("AppKey", "Caller", "Deployment", "Model", "Backend", "Region", "Cost", "Currency"),
         *("FirstTokenMs", "Sku", "PriceId", "Tags"),
     }
-    table = ledger.query_kql((HERE / "all_apps.kql").read_text())
+    table = ledger.query_kql((QUERIES / "all-apps-tokens-count.kql").read_text())
     assert table.rows == []
     throttled = 'customEvents | where name == "Azure OpenAI Calls" and customDimensions.Status == "429" | count'
     assert ledger.query_kql(throttled).rows == [[1]]

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -15,7 +16,9 @@ _SQL = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/)*\(?\s*(select|with|from|values
 
 
 def query(
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="KQL or SQL; - reads it from standard input.")],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="KQL or SQL; @FILE reads it from a file, - from standard input.")
+    ],
     kql: Annotated[bool, typer.Option("--kql", help="It is KQL, however it looks.")] = False,
     sql: Annotated[bool, typer.Option("--sql", help="It is SQL, however it looks.")] = False,
     format: FormatOption = "table",
@@ -27,13 +30,24 @@ def query(
 
     if kql and sql:
         raise typer.BadParameter("a query is one or the other", param_hint="--kql / --sql")
-    question = sys.stdin.read() if text == "-" else text
+    question = _asked(text)
     language = "kql" if kql else "sql" if sql else language_of(question)
     with open_books(load_config(file, checked=False).config) as books:
         table = books.query(language, question)
     print_rows(table.columns, table.rows, format)
     if table.note:
         print(f"tokenweir: note: {table.note}", file=sys.stderr)
+
+
+def _asked(text: str) -> str:
+    if text == "-":
+        return sys.stdin.read()
+    if not text.startswith("@"):  # with which neither language begins
+        return text
+    try:
+        return Path(text[1:]).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{text[1:]} cannot be read: {error}", param_hint="TEXT") from error
 
 
 def language_of(text: str) -> Literal["kql", "sql"]:

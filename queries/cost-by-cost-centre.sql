@@ -1,0 +1,14 @@
+-- What each cost centre used, and what it cost. It is the tag cost_centre of a caller; write another tag in its place.
+SELECT
+    coalesce(tags ->> 'cost_centre', '') AS cost_centre,
+    coalesce(currency, '') AS currency,
+    count(*) AS calls,
+    sum(input_tokens) AS input_tokens,
+    sum(cached_input_tokens) AS cached_tokens,
+    sum(output_tokens) AS output_tokens,
+    sum(total_tokens) AS total_tokens,
+    round(coalesce(sum(cost), 0), 6) AS cost
+FROM calls
+WHERE usage_source <> 'none'
+GROUP BY 1, 2
+ORDER BY cost DESC, cost_centre, currency

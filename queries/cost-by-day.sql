@@ -1,0 +1,14 @@
+-- What was used on each day (UTC), and what it cost.
+SELECT
+    date_trunc('day', started_at) AS day,
+    coalesce(currency, '') AS currency,
+    count(*) AS calls,
+    sum(input_tokens) AS input_tokens,
+    sum(cached_input_tokens) AS cached_tokens,
+    sum(output_tokens) AS output_tokens,
+    sum(total_tokens) AS total_tokens,
+    round(coalesce(sum(cost), 0), 6) AS cost
+FROM calls
+WHERE usage_source <> 'none'
+GROUP BY 1, 2
+ORDER BY day, currency
