@@ -1,0 +1,208 @@
+// Usage in Azure SQL, for Power BI: a Stream Analytics job that reads the hub into which Tokenweir writes records, and the
+// database that it writes to. Nothing is secret: the job has an identity, and the server knows Entra users only.
+//
+// After the deployment the administrator runs deploy/azure/reports/usage.sql and usage-access.sql and starts the job. The
+// job reaches the hub and the database as one of Azure's own services: a namespace whose public access is restricted must
+// trust Microsoft services, and the database server lets Azure's addresses in. Where that is not allowed, the job needs a
+// Stream Analytics cluster with private endpoints, which this module does not make.
+
+@description('Region of the job and of the database.')
+param location string
+
+@description('Tags of all that is made here.')
+param tags object = {}
+
+@description('Name of the Stream Analytics job, and so of its identity and of its user in the database.')
+param name string
+
+@description('Event Hubs namespace, in this resource group.')
+param eventHubNamespaceName string
+
+@description('Hub into which Tokenweir writes records (shape = "tokenweir"); not the one that API Management logs to.')
+param eventHubName string
+
+@description('Name of the SQL server; unique in all of Azure.')
+param sqlServerName string
+
+@description('Name of the database.')
+param sqlDatabaseName string = 'usage'
+
+@description('Display name of the Entra user, group or application that administers the SQL server.')
+param sqlAdministratorName string
+
+@description('Object ID of that administrator.')
+param sqlAdministratorObjectId string
+
+@description('What the administrator is.')
+@allowed(['User', 'Group', 'Application'])
+param sqlAdministratorType string = 'Group'
+
+@description('Resource ID of the Log Analytics workspace for the logs of the job.')
+param logAnalyticsWorkspaceId string
+
+// Azure Event Hubs Data Receiver: reads events, and may neither send nor manage.
+var dataReceiverRoleId = 'a638d3c7-ab3a-418d-83e6-5f17a39d4fde'
+var inputName = 'calls'
+var outputName = 'usage-events'
+
+resource eventHubNamespace 'Microsoft.EventHub/namespaces@2024-01-01' existing = {
+  name: eventHubNamespaceName
+
+  resource eventHub 'eventhubs' existing = {
+    name: eventHubName
+  }
+}
+
+// A consumer group of its own: other readers of the hub are not disturbed.
+resource consumerGroup 'Microsoft.EventHub/namespaces/eventhubs/consumergroups@2024-01-01' = {
+  parent: eventHubNamespace::eventHub
+  name: 'stream-analytics'
+}
+
+resource sqlServer 'Microsoft.Sql/servers@2021-11-01' = {
+  name: sqlServerName
+  location: location
+  tags: tags
+  properties: {
+    minimalTlsVersion: '1.2'
+    publicNetworkAccess: 'Enabled'
+    administrators: {
+      administratorType: 'ActiveDirectory'
+      azureADOnlyAuthentication: true
+      login: sqlAdministratorName
+      sid: sqlAdministratorObjectId
+      principalType: sqlAdministratorType
+      tenantId: tenant().tenantId
+    }
+  }
+}
+
+// 0.0.0.0 stands for services of Azure, of any subscription; who gets in still needs an Entra user in the database.
+resource azureServices 'Microsoft.Sql/servers/firewallRules@2021-11-01' = {
+  parent: sqlServer
+  name: 'AllowAllWindowsAzureIps'
+  properties: {
+    startIpAddress: '0.0.0.0'
+    endIpAddress: '0.0.0.0'
+  }
+}
+
+resource database 'Microsoft.Sql/servers/databases@2021-11-01' = {
+  parent: sqlServer
+  name: sqlDatabaseName
+  location: location
+  tags: tags
+  sku: {
+    name: 'S0'
+    tier: 'Standard'
+  }
+}
+
+resource job 'Microsoft.StreamAnalytics/streamingjobs@2020-03-01' = {
+  name: name
+  location: location
+  tags: tags
+  identity: {
+    type: 'SystemAssigned'
+  }
+  properties: {
+    sku: {
+      name: 'Standard'
+    }
+    jobType: 'Cloud'
+    // The first level that knows bit, and that reads numbers as they are.
+    compatibilityLevel: '1.2'
+    // An event that cannot be written is tried again until somebody looks. Dropping it would lose a charge.
+    outputErrorPolicy: 'Stop'
+    inputs: [
+      {
+        name: inputName
+        properties: {
+          type: 'Stream'
+          serialization: {
+            type: 'Json'
+            properties: {
+              encoding: 'UTF8'
+            }
+          }
+          datasource: {
+            type: 'Microsoft.EventHub/EventHub'
+            properties: {
+              serviceBusNamespace: eventHubNamespaceName
+              eventHubName: eventHubName
+              consumerGroupName: consumerGroup.name
+              authenticationMode: 'Msi'
+            }
+          }
+        }
+      }
+    ]
+    outputs: [
+      {
+        name: outputName
+        properties: {
+          datasource: {
+            type: 'Microsoft.Sql/Server/Database'
+            properties: {
+              server: sqlServer.properties.fullyQualifiedDomainName
+              database: database.name
+              table: 'dbo.usage_events'
+              authenticationMode: 'Msi'
+            }
+          }
+        }
+      }
+    ]
+    transformation: {
+      name: 'usage-to-sql'
+      properties: {
+        streamingUnits: 1
+        query: loadTextContent('../reports/usage-to-sql.asaql')
+      }
+    }
+  }
+}
+
+resource receiver 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: eventHubNamespace::eventHub
+  name: guid(eventHubNamespace::eventHub.id, job.id, dataReceiverRoleId)
+  properties: {
+    principalId: job.identity.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', dataReceiverRoleId)
+  }
+}
+
+resource jobLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: job
+  name: 'to-log-analytics'
+  properties: {
+    workspaceId: logAnalyticsWorkspaceId
+    logs: [
+      {
+        // Input events that are no JSON, and rows that could not be written.
+        category: 'Execution'
+        enabled: true
+      }
+      {
+        category: 'Authoring'
+        enabled: true
+      }
+    ]
+    metrics: [
+      {
+        category: 'AllMetrics'
+        enabled: true
+      }
+    ]
+  }
+}
+
+@description('Name of the job: what usage-access.sql wants as JobName.')
+output jobName string = job.name
+
+@description('Object ID of the job\'s identity.')
+output jobPrincipalId string = job.identity.principalId
+
+@description('Address of the SQL server, for sqlcmd and Power BI.')
+output sqlServerFullyQualifiedDomainName string = sqlServer.properties.fullyQualifiedDomainName
