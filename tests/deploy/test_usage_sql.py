@@ -26,7 +26,7 @@ from tokenweir.sinks.shapes import SHAPES
 ROOT = Path(__file__).resolve().parents[2]
 REPORTS = ROOT / "deploy/azure/reports"
 MODULE = (ROOT / "deploy/azure/modules/stream-analytics.bicep").read_text("utf-8")
-JOB = sqlglot.parse_one((REPORTS / "usage-to-sql.asaql").read_text("utf-8"), dialect="tsql")
+JOB = sqlglot.parse_one((REPORTS / "usage-to-sql.asaql").read_text("utf-8"), dialect="tsql", into=exp.Select)
 
 TINY = {"cost": Decimal("0.00000012"), "currency": "USD"}
 RECORDS = [
@@ -35,7 +35,7 @@ RECORDS = [
 ]
 
 
-def statements() -> Iterator[exp.Expression]:
+def statements() -> Iterator[exp.Expr]:
     """Those of ``usage.sql``, batch by batch, without the condition on which the table is made."""
     for batch in re.split(r"^GO$", (REPORTS / "usage.sql").read_text("utf-8"), flags=re.MULTILINE):
         for statement in sqlglot.parse(re.sub(r"^IF .*$", "", batch, flags=re.MULTILINE), dialect="tsql"):
@@ -148,7 +148,7 @@ def test_the_job_is_deployed_with_this_query_its_input_and_its_output() -> None:
     [source] = [table.name for table in JOB.find(exp.From).find_all(exp.Table)]  # type: ignore[union-attr]
     target = JOB.args["into"].find(exp.Table).name
     assert names == {"inputName": source, "outputName": target}
-    assert "table: 'dbo.usage_events'" in MODULE
+    assert "table: 'usage_events'" in MODULE
 
 
 def test_nobody_gets_in_with_a_password_and_the_job_may_only_receive() -> None:

@@ -1,4 +1,4 @@
-"""The workbook for Azure Monitor is whole, shows the queries of ``queries/`` as they are, and draws columns they have."""
+"""The workbook for Azure Monitor is whole, shows ``queries/`` as they are, and draws columns that their answers have."""
 
 import json
 import re

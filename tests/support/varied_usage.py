@@ -26,7 +26,7 @@ SURGE = ("eve", datetime(2026, 3, 12, tzinfo=UTC))
 
 
 def varied_usage(number: int = 600) -> list[CallRecord]:
-    """The same records whenever it is called, a third of an hour apart."""
+    """The same records whenever it is called, half an hour apart."""
     chance = random.Random(4711)
     return [_call(chance, n) for n in range(number)]
 
@@ -50,22 +50,26 @@ def _call(chance: random.Random, number: int) -> CallRecord:
     if chance.random() < 0.2:
         return CallRecord(**asked, **chance.choices(_ENDINGS, [5, 2, 1, 1, 1])[0])
     surge = 40 if (caller, started_at.date()) == (SURGE[0], SURGE[1].date()) else 1
-    used = {name: chance.randrange(1, 2000) * surge for name in ("input_tokens", "output_tokens")}
+    asked_for, written = (chance.randrange(1, 2000) * surge for _ in range(2))
+    used: dict[str, Any] = {
+        "input_tokens": asked_for,
+        "output_tokens": written,
+        "total_tokens": asked_for + written,
+        "cached_input_tokens": asked_for * chance.choice([0, 0, 1, 3]) // 4,
+        "reasoning_tokens": written // 5,
+        "outcome": chance.choices(["completed", "client_gone"], [19, 1])[0],
+    }
     backend = chance.choice([*_REGIONS])
     return CallRecord(
         **asked,
         **used,
-        cached_input_tokens=used["input_tokens"] * chance.choice([0, 0, 1, 3]) // 4,
-        reasoning_tokens=used["output_tokens"] // 5,
-        total_tokens=sum(used.values()),
         usage_source=chance.choice(["reported", "reported", "reported", "estimated"]),
         status=200,
-        outcome=chance.choices(["completed", "client_gone"], [19, 1])[0],
         backend=backend,
         region=chance.choices([_REGIONS[backend], None], [9, 1])[0],
         response_model=chance.choices([f"{model}-2024-11-20", None], [9, 1])[0],
         attempts=1,
-        cost=chance.choices([Decimal(sum(used.values())) * Decimal("0.000002370137"), None], [9, 1])[0],
+        cost=chance.choices([(asked_for + written) * Decimal("0.000002370137"), None], [9, 1])[0],
         currency="EUR" if deployment == "chat-eu" else "USD",
         first_token_ms=chance.choices([asked["latency_ms"] / 3, None], [9, 1])[0],
     )

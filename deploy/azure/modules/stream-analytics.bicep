@@ -146,7 +146,7 @@ resource job 'Microsoft.StreamAnalytics/streamingjobs@2020-03-01' = {
             properties: {
               server: sqlServer.properties.fullyQualifiedDomainName
               database: database.name
-              table: 'dbo.usage_events'
+              table: 'usage_events'
               authenticationMode: 'Msi'
             }
           }
