@@ -1,4 +1,4 @@
-"""The workbook for Azure Monitor is whole, shows ``queries/`` as they are, and draws columns that their answers have."""
+"""The workbook for Azure Monitor is whole, shows ``queries/`` as they are, and draws columns that answers have."""
 
 import json
 import re
