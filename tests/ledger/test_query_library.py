@@ -9,13 +9,16 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import duckdb
 import pytest
+from duckdb import DuckDBPyConnection
 
 from support.engines import ENGINES, new_engine
 from support.kusto import Fault, faults_of
 from support.varied_usage import SURGE, varied_usage
 from tokenweir.errors import QueryError
-from tokenweir.ledger import Ledger, Table
+from tokenweir.ledger import Ledger, Table, open_ledger
+from tokenweir.ledger.duckdb.sandbox import translate
 from tokenweir.records import CUSTOM_EVENT_PROPERTIES, CallRecord
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,6 +69,33 @@ def test_both_dialects_give_the_same_answer(name: str, ledger: Ledger, request: 
         assert cells(sql) == cells(kql)
     else:
         assert sorted(cells(sql), key=str) == sorted(cells(kql), key=str)
+
+
+@pytest.fixture(scope="module")
+def insights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBPyConnection]:
+    """Application Insights after a delivery in doubt: ``customEvents`` as a table, with every event in it twice."""
+    file = tmp_path_factory.mktemp("insights") / "ledger.duckdb"
+    ledger = open_ledger(f"duckdb:{file}")
+    ledger.post(varied_usage(), "relay-1", "1")
+    ledger.close()
+    with duckdb.connect(str(file)) as connection:
+        connection.execute('CREATE TABLE twice AS FROM "customEvents" UNION ALL FROM "customEvents"')
+        connection.execute('DROP VIEW "customEvents"')
+        connection.execute('ALTER TABLE twice RENAME TO "customEvents"')
+        yield connection
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in TODAY])
+def test_an_event_that_came_twice_is_counted_once(name: str, insights: DuckDBPyConnection) -> None:
+    def answer() -> list[Any]:
+        return insights.execute(*translate(insights, read(name, "kql"))).fetchall()
+
+    twice = answer()
+    insights.begin()
+    insights.execute('CREATE OR REPLACE TABLE "customEvents" AS SELECT DISTINCT * FROM "customEvents"')
+    once = answer()
+    insights.rollback()
+    assert twice == once != []
 
 
 def used(calls: Iterable[CallRecord]) -> list[CallRecord]:
@@ -152,20 +182,17 @@ def test_a_query_asks_for_properties_that_events_have(name: str) -> None:
 
 def kql_that_ships() -> dict[str, str]:
     """Every query over ``customEvents`` in this repository that somebody may paste into the portal."""
-    queries = {str(file.relative_to(ROOT)): file.read_text() for file in ROOT.glob("queries/*.kql")}
-    for file in [
-        ROOT / "README.md",
-        *ROOT.glob("docs/**/*.md"),
-        *ROOT.glob("queries/*.md"),
-        *ROOT.glob("deploy/**/*.md"),
-    ]:
-        for number, block in enumerate(re.findall(r"^```kusto\n(.*?)^```", file.read_text(), re.DOTALL | re.MULTILINE)):
-            queries[f"{file.relative_to(ROOT)}, block {number + 1}"] = block
+    queries = {f"{name}.kql": read(name, "kql") for name in NAMES}
+    for page in [file for folder in ("docs", "queries", "deploy") for file in (ROOT / folder).rglob("*.md")]:
+        blocks = re.findall(r"^```(?:kusto|kql)\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+        shown = {f"{page.relative_to(ROOT)}, {n}": text for n, text in enumerate(blocks) if "customEvents" in text}
+        queries |= shown
     return queries
 
 
 def test_kusto_finds_nothing_wrong_with_any_query() -> None:
     queries = kql_that_ships()
+    assert len(queries) > len(NAMES)
     faults = dict(zip(queries, faults_of(list(queries.values())), strict=True))
     assert {name: found for name, found in faults.items() if found} == {}
 
