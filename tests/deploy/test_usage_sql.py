@@ -155,7 +155,8 @@ def test_nobody_gets_in_with_a_password_and_the_job_may_only_receive() -> None:
     assert "azureADOnlyAuthentication: true" in MODULE
     assert re.findall(r"authenticationMode: '(\w+)'", MODULE) == ["Msi", "Msi"]
     assert not re.search(r"password|sharedAccess|listKeys|connectionString", MODULE, re.IGNORECASE)
-    assert re.findall(r"(?<=RoleId = ')[^']+", MODULE) == ["a638d3c7-ab3a-418d-83e6-5f17a39d4fde"]
+    assert re.findall(r"roles\['(.+?)'\]", MODULE) == ["Azure Event Hubs Data Receiver"]
+    assert MODULE.count("roleAssignments@") == 1
     access = (REPORTS / "usage-access.sql").read_text("utf-8")
     assert re.findall(r"^GRANT (.+) TO", access, re.MULTILINE) == [
         "CONNECT",

@@ -1,10 +1,11 @@
 // Usage in Azure SQL, for Power BI: a Stream Analytics job that reads the hub into which Tokenweir writes records, and the
 // database that it writes to. Nothing is secret: the job has an identity, and the server knows Entra users only.
 //
-// After the deployment the administrator runs deploy/azure/reports/usage.sql and usage-access.sql and starts the job. The
-// job reaches the hub and the database as one of Azure's own services: a namespace whose public access is restricted must
-// trust Microsoft services, and the database server lets Azure's addresses in. Where that is not allowed, the job needs a
-// Stream Analytics cluster with private endpoints, which this module does not make.
+// After the deployment the administrator runs deploy/azure/reports/usage.sql and usage-access.sql and starts the job.
+//
+// A job by itself belongs to no network. It reads the hub because the namespace trusts Microsoft services, and writes to
+// the database because the server lets Azure's addresses in. Where that is too open, name a Stream Analytics cluster that
+// has private endpoints to both; then the server is closed.
 
 @description('Region of the job and of the database.')
 param location string
@@ -40,8 +41,12 @@ param sqlAdministratorType string = 'Group'
 @description('Resource ID of the Log Analytics workspace for the logs of the job.')
 param logAnalyticsWorkspaceId string
 
-// Azure Event Hubs Data Receiver: reads events, and may neither send nor manage.
-var dataReceiverRoleId = 'a638d3c7-ab3a-418d-83e6-5f17a39d4fde'
+@description('Resource ID of a Stream Analytics cluster with private endpoints to namespace and SQL server; empty: none.')
+param clusterId string = ''
+
+var roles = loadJsonContent('roles.json')
+var receiver = roles['Azure Event Hubs Data Receiver']
+var isPrivate = !empty(clusterId)
 var inputName = 'calls'
 var outputName = 'usage-events'
 
@@ -65,7 +70,7 @@ resource sqlServer 'Microsoft.Sql/servers@2021-11-01' = {
   tags: tags
   properties: {
     minimalTlsVersion: '1.2'
-    publicNetworkAccess: 'Enabled'
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
     administrators: {
       administratorType: 'ActiveDirectory'
       azureADOnlyAuthentication: true
@@ -78,7 +83,7 @@ resource sqlServer 'Microsoft.Sql/servers@2021-11-01' = {
 }
 
 // 0.0.0.0 stands for services of Azure, of any subscription; who gets in still needs an Entra user in the database.
-resource azureServices 'Microsoft.Sql/servers/firewallRules@2021-11-01' = {
+resource azureServices 'Microsoft.Sql/servers/firewallRules@2021-11-01' = if (!isPrivate) {
   parent: sqlServer
   name: 'AllowAllWindowsAzureIps'
   properties: {
@@ -110,6 +115,7 @@ resource job 'Microsoft.StreamAnalytics/streamingjobs@2020-03-01' = {
       name: 'Standard'
     }
     jobType: 'Cloud'
+    cluster: isPrivate ? { id: clusterId } : null
     // The first level that knows bit, and that reads numbers as they are.
     compatibilityLevel: '1.2'
     // An event that cannot be written is tried again until somebody looks. Dropping it would lose a charge.
@@ -163,13 +169,14 @@ resource job 'Microsoft.StreamAnalytics/streamingjobs@2020-03-01' = {
   }
 }
 
-resource receiver 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+// Reads events, and may neither send nor manage.
+resource jobReceives 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: eventHubNamespace::eventHub
-  name: guid(eventHubNamespace::eventHub.id, job.id, dataReceiverRoleId)
+  name: guid(eventHubNamespace::eventHub.id, job.id, receiver)
   properties: {
     principalId: job.identity.principalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', dataReceiverRoleId)
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', receiver)
   }
 }
 
