@@ -61,7 +61,11 @@ def test_services_are_deployed_on_conditions_that_bicep_puts_out() -> None:
 
 
 def test_every_service_has_a_resource_with_its_tag() -> None:
-    tags = {tag for path in AZURE.rglob("*.bicep") for tag in re.findall(r"'azd-service-name': '(\w+)'", path.read_text("utf-8"))}
+    tags = {
+        tag
+        for path in AZURE.rglob("*.bicep")
+        for tag in re.findall(r"'azd-service-name': '(\w+)'", path.read_text("utf-8"))
+    }
     assert tags == set(PROJECT["services"])
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import gc
-import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from azure.eventhub.aio import EventHubProducerClient
 from azure.eventhub.amqp import AmqpAnnotatedMessage
 
 from support.amqp.emulator import EventHubsEmulator, running_event_hubs
-from support.azurite import Azurite, running_azurite
+from support.azurite import Azurite, running_azurite, storage_token
 from support.identity import serving_identity
 from tokenweir.errors import ConfigError
 from tokenweir.event_hubs import HubAddress
@@ -199,16 +198,6 @@ async def test_a_managed_identity_may_keep_the_checkpoints(
         hubs.put("llm", "0", b"one")
         assert bodies(await receive(source_of(hubs, BlobCheckpoints(address)), 1)) == ["one"]
         assert identity.requests[0][2]["resource"] == ["https://storage.azure.com"]
-
-
-def storage_token() -> str:
-    """What Azurite looks at in a token of Entra: for whom it is, who issued it, and how long it is good."""
-    now = int(SystemClock().now().timestamp())
-    issuer = "https://sts.windows.net/00000000-0000-0000-0000-000000000000/"
-    claims = {"aud": "https://storage.azure.com", "iss": issuer, "iat": now, "nbf": now - 60, "exp": now + 3600}
-    parts = [{"alg": "HS256", "typ": "JWT"}, claims]
-    encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
-    return ".".join([*encoded, "c2lnbmF0dXJl"])
 
 
 # --- bad days ---

@@ -2,6 +2,7 @@
 
 import base64
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -15,7 +16,9 @@ import pytest
 import trustme
 from azure.storage.blob import ContainerClient
 
-__all__ = ["Azurite", "running_azurite"]
+from tokenweir.records import SystemClock
+
+__all__ = ["Azurite", "running_azurite", "storage_token"]
 
 _FOLDER = Path.home() / ".cache" / "tokenweir-tests" / "azurite"
 _PROGRAM = _FOLDER / "node_modules" / ".bin" / "azurite-blob"
@@ -82,6 +85,16 @@ def running_azurite(tls_folder: Path | None = None) -> Iterator[Azurite]:
         process.terminate()
         process.wait()
         process.stdout.close()
+
+
+def storage_token() -> str:
+    """What Azurite looks at in a token of Entra: for whom it is, who issued it, and how long it is good."""
+    now = int(SystemClock().now().timestamp())
+    issuer = "https://sts.windows.net/00000000-0000-0000-0000-000000000000/"
+    claims = {"aud": "https://storage.azure.com", "iss": issuer, "iat": now, "nbf": now - 60, "exp": now + 3600}
+    parts = [{"alg": "HS256", "typ": "JWT"}, claims]
+    encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
+    return ".".join([*encoded, "c2lnbmF0dXJl"])
 
 
 def _install() -> None:

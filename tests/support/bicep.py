@@ -71,7 +71,9 @@ def problems(path: Path) -> list[str]:
     said = [(line, f"nothing is called `{name}`") for name, line in bicep.undeclared.items()]
     said += [(line, f"`{name}` is declared twice") for name, line in bicep.duplicates]
     said += [(1, f"the parameter `{name}` is not used") for name in bicep.parameters if name not in bicep.used]
-    said += [(line, f"the variable `{name}` is not used") for name, line in bicep.variables.items() if name not in bicep.used]
+    said += [
+        (line, f"the variable `{name}` is not used") for name, line in bicep.variables.items() if name not in bicep.used
+    ]
     for name, line in bicep.files_loaded.items():
         if not (path.parent / name).is_file():
             said.append((line, f"there is no file {name}"))
@@ -145,7 +147,9 @@ def _uses(node: Node, declared: set[str], local: frozenset[str], found: Bicep) -
                     found.files_loaded.setdefault(_string(children[1].named_children[0]), _line(node))
                 children = children[1:]
         case "for_statement":
-            loop = next(child for child in children if child.type in ("for_loop_parameters", "loop_variable", "identifier"))
+            loop = next(
+                child for child in children if child.type in ("for_loop_parameters", "loop_variable", "identifier")
+            )
             names = {_text(each) for each in ([loop] if not loop.named_children else loop.named_children)}
             children = [child for child in children if child.id != loop.id]
             _uses(children[0], declared, local, found)  # what is looped over does not see the loop's names

@@ -23,7 +23,9 @@ def is_beginning(part: Any, whole: Any) -> bool:
             name == names[at] and is_beginning(part[name], whole[name]) for at, name in enumerate(part)
         )
     if isinstance(whole, list):
-        return isinstance(part, list) and all(is_beginning(here, there) for here, there in zip(part, whole, strict=False))
+        return isinstance(part, list) and all(
+            is_beginning(here, there) for here, there in zip(part, whole, strict=False)
+        )
     if isinstance(whole, str):
         return isinstance(part, str) and whole.encode("utf-16-le", "surrogatepass").startswith(
             part.encode("utf-16-le", "surrogatepass")

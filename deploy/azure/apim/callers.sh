@@ -3,7 +3,7 @@
 #
 #   callers.sh /subscriptions/…/providers/Microsoft.ApiManagement/service/NAME > keys.json
 #
-# A caller has the id of its subscription, and a key the id that policy-meter.xml logs: sha256: and the key's hash. So
+# A caller has the id of its subscription, and the id of a key is its hash, as in the events that policy-meter.xml logs. So
 # a team's streams, which Tokenweir meters, and its other calls, which the hub gets, are charged to one name. The keys
 # themselves are neither written nor shown. Run it again after a subscription or a key has changed.
 set -eu
@@ -27,7 +27,7 @@ names() {
 
 entry() {
   hash=$(printf %s "$3" | $digest | cut -d ' ' -f 1)
-  printf '%s\n{"key_id":"sha256:%s","caller":"%s","sha256":"%s","created_at":"%s"}' "$1" "$hash" "$2" "$hash" "$now"
+  printf '%s\n{"key_id":"%s","caller":"%s","sha256":"%s","created_at":"%s"}' "$1" "$hash" "$2" "$hash" "$now"
 }
 
 found=$(names "$1")

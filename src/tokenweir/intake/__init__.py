@@ -2,10 +2,10 @@
 
 from .apim import ApimEvents
 from .base import Batch, Message, Source, SourceDenied, SourceError, SourceUnavailable
-from .dead_letters import DeadLetterFile
+from .dead_letters import DeadLetterFile, DeadLetters
 from .formats import Format, WholeRecords
 from .inbox import DeadLetter, Inbox, Taken
-from .opening import check_intake, open_source
+from .opening import check_intake, open_dead_letters, open_source
 from .settings import IntakeSettings
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Batch",
     "DeadLetter",
     "DeadLetterFile",
+    "DeadLetters",
     "Format",
     "Inbox",
     "IntakeSettings",
@@ -24,5 +25,6 @@ __all__ = [
     "Taken",
     "WholeRecords",
     "check_intake",
+    "open_dead_letters",
     "open_source",
 ]

@@ -2,16 +2,33 @@
 
 import os
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from ..records import Clock
 from .inbox import DeadLetter
 
-__all__ = ["DeadLetterFile"]
+__all__ = ["DeadLetterFile", "DeadLetters", "letter_line"]
 
 _encode = msgspec.json.Encoder().encode
+
+
+class DeadLetters(Protocol):
+    """Where messages are kept that cannot be read."""
+
+    where: str
+    """For a person who looks for them."""
+
+    def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """They are kept when this returns. `SourceError` or OSError if they are not; some may be, then."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of everything that is open; raises nothing."""
+        ...
 
 
 class DeadLetterFile:
@@ -19,34 +36,41 @@ class DeadLetterFile:
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
+        self.where = str(path)
         self._clock = clock
 
     def bury(self, letters: Sequence[DeadLetter]) -> None:
         """The messages are on disk when this returns. OSError if the disk does not take them."""
         if not letters:
             return
+        now = self._clock.now()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         with open(fd, "r+b", buffering=0) as file:
-            lines = b"".join(_encode(self._line(letter)) + b"\n" for letter in letters)
+            lines = b"".join(letter_line(letter, now) for letter in letters)
             rest = memoryview(b"\n" + lines if _ends_in_half_a_line(fd) else lines)
             while rest:
                 rest = rest[file.write(rest) :]
             os.fdatasync(fd)
 
-    def _line(self, letter: DeadLetter) -> dict[str, object]:
-        line: dict[str, object] = {
-            "time": self._clock.now(),
-            "source": letter.source,
-            "place": letter.message.place,
-            "reason": letter.reason,
-            "properties": letter.message.properties,
-        }
-        try:
-            line["body"] = letter.message.body.decode()
-        except UnicodeDecodeError:
-            line["body_base64"] = letter.message.body
-        return line
+    def close(self) -> None:
+        """There is nothing that stays open."""
+
+
+def letter_line(letter: DeadLetter, now: datetime) -> bytes:
+    """A dead letter as a line of JSON."""
+    line: dict[str, object] = {
+        "time": now,
+        "source": letter.source,
+        "place": letter.message.place,
+        "reason": letter.reason,
+        "properties": letter.message.properties,
+    }
+    try:
+        line["body"] = letter.message.body.decode()
+    except UnicodeDecodeError:
+        line["body_base64"] = letter.message.body
+    return _encode(line) + b"\n"
 
 
 def _ends_in_half_a_line(fd: int) -> bool:

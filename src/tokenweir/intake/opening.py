@@ -1,14 +1,17 @@
 """Settings → the source they describe. What only one kind needs is imported here, when that kind is opened."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from ..errors import ConfigError
+from ..records import Clock
 from .base import Source
+from .dead_letters import DeadLetterFile, DeadLetters
 from .hub_address import hub_address, storage_connection_string
 from .kafka_address import kafka_address
 from .settings import IntakeSettings
 
-__all__ = ["check_intake", "open_source"]
+__all__ = ["check_intake", "open_dead_letters", "open_source"]
 
 _EXTRAS = {"event_hubs": "azure", "kafka": "kafka"}
 
@@ -39,6 +42,21 @@ def open_source(settings: IntakeSettings, environ: Mapping[str, str], position: 
     except ModuleNotFoundError as error:
         extra = _EXTRAS[settings.kind]
         raise ConfigError(f"[intake] needs {error.name}; run: pip install 'tokenweir[{extra}]'") from error
+
+
+def open_dead_letters(settings: IntakeSettings, clock: Clock) -> DeadLetters:
+    """Where ``dead_letters`` says: a file, or a container of blob storage. `ConfigError` if it cannot be opened."""
+    where = settings.dead_letters
+    if not where.startswith(("https://", "http://")):
+        return DeadLetterFile(Path(where), clock)
+    try:
+        from .dead_letter_blobs import DeadLetterBlobs
+
+        return DeadLetterBlobs(where, clock, client_id=settings.client_id, ca_bundle=settings.ca_bundle)
+    except ConfigError as error:
+        raise ConfigError(f"[intake] dead_letters: {error}") from error
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"[intake] dead_letters needs {error.name}; run: pip install 'tokenweir[azure]'") from error
 
 
 def _kafka(settings: IntakeSettings, environ: Mapping[str, str]) -> Source:

@@ -18,15 +18,17 @@ class IntakeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: Literal["event_hubs", "kafka"] = "event_hubs"
     """Which wire the messages come by; Event Hubs also speaks `kafka`."""
     format: Literal["tokenweir", "apim"] = "tokenweir"
-    """What is in the messages: whole records, as the sinks' shape `tokenweir` has them, or what API Management logs of each
-    call, which is metered here."""
+    """What is in the messages: whole records, as the sinks' shape `tokenweir` has them, or what API Management logs of
+    each call, which is metered here."""
     subscription_keys: Literal["hashed", "as-is"] = "hashed"
-    """`apim`: what the key id of a record is made of. `as-is` writes down the keys that today's policy logs, for queries over
-    years that must find the same `AppKey` all the time; whoever may read the ledger can then use them."""
+    """`apim`: what a record's key id is. `as-is` is the key that the chargeback solution's policy logs, for queries
+    that must find the same `AppKey` as before; whoever may read the ledger can then use these keys."""
     group: str | None = None
     """The consumer group, which shares the partitions; default: ``$Default`` of a hub, ``tokenweir`` of a topic."""
     dead_letters: str = "tokenweir-data/dead-letters/intake.jsonl"
-    """Where messages are kept that cannot be read, one JSON line each. They may hold prompts."""
+    """Where messages are kept that cannot be read, one JSON line each: a file, or a container of blob storage,
+    ``https://my-account.blob.core.windows.net/dead-letters``, where this machine's identity signs in. They may hold
+    prompts."""
 
     connection_string_env: str | None = None
     """The environment variable that holds an Event Hubs connection string, for either kind."""

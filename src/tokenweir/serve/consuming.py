@@ -19,7 +19,7 @@ from ..errors import TokenweirError
 from ..intake import (
     ApimEvents,
     Batch,
-    DeadLetterFile,
+    DeadLetters,
     Format,
     Inbox,
     Source,
@@ -27,6 +27,7 @@ from ..intake import (
     SourceError,
     Taken,
     WholeRecords,
+    open_dead_letters,
     open_source,
 )
 from ..ledger import Ledger, open_ledger
@@ -50,7 +51,7 @@ class Consumer:
         self,
         source: Source,
         ledger: Ledger,
-        dead_letters: DeadLetterFile,
+        dead_letters: DeadLetters,
         clock: Clock,
         format: Format | None = None,
         chance: Callable[[], float] = random.random,
@@ -144,7 +145,7 @@ class Consumer:
             self._ledger.post([], source, position)
         for letter in dead:
             _log.error(
-                "%s, %s is kept in %s: %s", letter.source, letter.message.place, self._dead_letters.path, letter.reason
+                "%s, %s is kept in %s: %s", letter.source, letter.message.place, self._dead_letters.where, letter.reason
             )
         self.new += new
         self.known += len(taken.records) - new
@@ -191,9 +192,10 @@ async def _run(config: Config) -> None:
     # What is wrong with the source is said before a ledger is made.
     format = format_of(config)
     source = open_source(config.intake, os.environ, lambda name: ledger.position(name))
-    ledger = open_ledger(config.ledger.url)
     clock = SystemClock()
-    consumer = Consumer(source, ledger, DeadLetterFile(Path(config.intake.dead_letters), clock), clock, format)
+    dead_letters = open_dead_letters(config.intake, clock)
+    ledger = open_ledger(config.ledger.url)
+    consumer = Consumer(source, ledger, dead_letters, clock, format)
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, consumer.stop)
@@ -202,3 +204,4 @@ async def _run(config: Config) -> None:
         await consumer.run()
     finally:
         ledger.close()
+        dead_letters.close()

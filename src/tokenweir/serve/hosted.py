@@ -24,7 +24,7 @@ from .memory_log import MemoryLog
 from .relay import RelayProcess
 from .shipping import Shippers
 
-__all__ = ["HostedGateway"]
+__all__ = ["HostedGateway", "with_dead_letters"]
 
 _log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class HostedGateway:
         if not config.sinks:
             _log.warning("there are no sinks and no disk: calls are passed on, and their records are kept nowhere")
         self._shippers = Shippers(
-            [_with_dead_letters(sink) for sink in config.sinks], log.sources, os.environ, self._clock
+            [with_dead_letters(sink) for sink in config.sinks], log.sources, os.environ, self._clock
         )
         self._shippers.start()
         return process
@@ -131,7 +131,7 @@ def _from_environment() -> Loaded:
     return load(Path(path) if path else None, os.environ)
 
 
-def _with_dead_letters(sink: SinkSettings) -> SinkSettings:
+def with_dead_letters(sink: SinkSettings) -> SinkSettings:
     """Where the working directory cannot be written, dead letters have a place all the same, though not for long."""
     if sink.dead_letters:
         return sink

@@ -3,6 +3,7 @@
 from .base import Denied, Rejected, Sink, SinkError, Throttled, Unavailable
 from .dead_letters import DeadLetters
 from .event import Event
+from .fitting import fit
 from .opening import dead_letters_path, open_sink
 from .settings import ConnectionSettings, SinkSettings
 from .shipper import Shipper, Source
@@ -23,5 +24,6 @@ __all__ = [
     "Throttled",
     "Unavailable",
     "dead_letters_path",
+    "fit",
     "open_sink",
 ]

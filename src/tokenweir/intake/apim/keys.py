@@ -1,7 +1,7 @@
 """The subscription key in an event: whose it is, and how it is kept out of everything else.
 
-The chargeback solution's policy logs keys as they are; ours logs ``sha256:`` and the hash. Both give the same key id here,
-which is also the one that `callers.sh` gives a gateway beside API Management.
+The chargeback solution's policy logs keys as they are; ours logs ``sha256:`` and the hash. Both give the same key id
+here, the hash, which is also what `callers.sh` gives a gateway beside API Management.
 """
 
 import re
@@ -30,14 +30,10 @@ class KeyOwners:
             return Identity(subscription or "")
         digest = _digest(key)
         known = self._keyring.owner_of(digest)
-        key_id = known.key_id if known else f"sha256:{digest.hex()}"
-        if self._keeps_keys:
-            key_id = key
-        return Identity(
-            known.caller if known else subscription or key_id or "",
-            key_id,
-            known.tags if known else {},
-        )
+        key_id = digest.hex()
+        if known is not None:
+            return Identity(known.caller, key if self._keeps_keys else known.key_id, known.tags)
+        return Identity(subscription or key_id, key if self._keeps_keys else key_id)
 
 
 def without_key(message: Message) -> Message:

@@ -1,4 +1,4 @@
-"""An event's facts as the record of the call: the usage that the upstream reported, or counted as the gateway counts."""
+"""An event's facts as the record of the call: its usage as it was reported, or counted as the gateway counts."""
 
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256

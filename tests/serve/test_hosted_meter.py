@@ -1,0 +1,82 @@
+"""The meter where a host hands over the messages: everything is sent or set aside, or the batch comes again."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.apim_events import LoggedCall, our_event
+from tokenweir.config import load
+from tokenweir.errors import ConfigError
+from tokenweir.intake import Message
+from tokenweir.serve.hosted_meter import HostedMeter
+from tokenweir.sinks import SinkError
+
+ANSWER = json.dumps(
+    {"model": "gpt-4o-2024-11-20", "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}}
+)
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Path:
+    path = tmp_path / "meter.toml"
+    path.write_text(
+        f'[intake]\nformat = "apim"\ndead_letters = "{tmp_path}/dead.jsonl"\n'
+        f'[[sinks]]\nname = "lines"\nkind = "file"\nconnection = {{ path = "{tmp_path}/sent/lines.jsonl" }}\n'
+    )
+    return path
+
+
+@pytest.fixture
+def meter(configured: Path) -> Iterator[HostedMeter]:
+    yield HostedMeter(lambda: load(configured, {}, checked=False).config)
+
+
+def event(number: int) -> Message:
+    call = LoggedCall(request='{"messages": []}', response=ANSWER, request_id=f"00000000-0000-7000-8000-{number:012}")
+    return Message(body=our_event(call).encode(), place=f"sequence number {number}")
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+async def test_a_bad_event_is_set_aside_alone_and_without_its_key(meter: HostedMeter, tmp_path: Path) -> None:
+    odd = Message(body=b'{"appSubscriptionKey": "%b", "water": 1}' % KEY.encode(), place="sequence number 2")
+    await meter.take("hub", [event(1), odd, event(3), Message(body=b"not JSON", place="sequence number 4")])
+    await meter.close()
+    sent = lines(tmp_path / "sent/lines.jsonl")
+    assert [record["call_id"] for record in sent] == [f"00000000-0000-7000-8000-{n:012}" for n in (1, 3)]
+    assert [record["total_tokens"] for record in sent] == [12, 12]
+    dead = lines(tmp_path / "dead.jsonl")
+    assert [(letter["place"], letter["reason"]) for letter in dead] == [
+        ("sequence number 2", "it has no eventTime, so API Management's policy did not write it"),
+        ("sequence number 4", "it is no JSON, nor the beginning of any"),
+    ]
+    assert KEY not in json.dumps(dead) + json.dumps(sent)
+
+
+async def test_a_sink_that_fails_gives_the_batch_back_and_the_next_try_succeeds(
+    meter: HostedMeter, tmp_path: Path
+) -> None:
+    (tmp_path / "sent").write_text("a file where the folder should be")
+    with pytest.raises(SinkError):
+        await meter.take("hub", [event(1)])
+    (tmp_path / "sent").unlink()
+    await meter.take("hub", [event(1)])
+    await meter.close()
+    assert len(lines(tmp_path / "sent/lines.jsonl")) == 1
+
+
+async def test_dead_letters_that_find_no_place_give_the_batch_back(meter: HostedMeter, tmp_path: Path) -> None:
+    (tmp_path / "dead.jsonl").mkdir()
+    with pytest.raises(OSError):
+        await meter.take("hub", [Message(body=b"odd", place="sequence number 1")])
+
+
+async def test_without_a_sink_it_says_what_to_set() -> None:
+    meter = HostedMeter(lambda: load(None, {}, checked=False).config)
+    with pytest.raises(ConfigError, match="APPLICATIONINSIGHTS_CONNECTION_STRING"):
+        await meter.take("hub", [event(1)])
