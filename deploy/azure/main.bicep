@@ -167,7 +167,16 @@ module dns 'modules/private-dns.bicep' = if (empty(existingDnsZonesGroupId)) {
   params: {
     tags: tags
     networkId: networkId
-    names: zones
+    names: [
+      zones.agents
+      zones.apps
+      zones.blobs
+      zones.hubs
+      zones.ingestion
+      zones.monitor
+      zones.openAi
+      zones.workspaces
+    ]
   }
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import tree_sitter_bicep
 from tree_sitter import Language, Node, Parser
 
-__all__ = ["Bicep", "Module", "Resource", "problems", "read"]
+__all__ = ["Bicep", "Module", "Resource", "pairs", "problems", "read", "read_text", "text_of"]
 
 _PARSER = Parser(Language(tree_sitter_bicep.language()))
 _LOADERS = ("loadTextContent", "loadJsonContent", "loadYamlContent", "loadFileAsBase64")
@@ -52,9 +52,13 @@ class Bicep:
     duplicates: list[tuple[str, int]] = field(default_factory=list)
 
 
+def read_text(path: Path) -> Node:
+    return _PARSER.parse(path.read_bytes()).root_node
+
+
 def read(path: Path) -> Bicep:
     found = Bicep(path)
-    root = _PARSER.parse(path.read_bytes()).root_node
+    root = read_text(path)
     found.broken = sorted({_line(node) for node in _all(root) if node.type == "ERROR" or node.is_missing})
     for node in _all(root):
         _declaration(node, found)
@@ -99,7 +103,7 @@ def _declaration(node: Node, found: Bicep) -> None:
     kinds = ("parameter", "variable", "resource", "module", "output")
     if node.type not in {f"{kind}_declaration" for kind in kinds}:
         return
-    symbol, line = _text(node.named_children[0]), _line(node)
+    symbol, line = text_of(node.named_children[0]), _line(node)
     declared = {*found.parameters, *found.variables, *found.modules} | {each.symbol for each in found.resources}
     if node.type != "output_declaration" and symbol in declared:
         found.duplicates.append((symbol, line))
@@ -116,8 +120,8 @@ def _declaration(node: Node, found: Bicep) -> None:
             found.resources.append(Resource(symbol, name, version or None, is_existing, line))
         case "module_declaration":
             body = next((each for each in _all(node) if each.type == "object"), None)
-            params = next((value for key, value in _pairs(body) if key == "params"), None)
-            names = tuple(key for key, _ in _pairs(params))
+            params = next((value for key, value in pairs(body) if key == "params"), None)
+            names = tuple(key for key, _ in pairs(params))
             found.modules[symbol] = Module(symbol, _string(node.named_children[1]), names, line)
 
 
@@ -128,7 +132,7 @@ def _uses(node: Node, declared: set[str], local: frozenset[str], found: Bicep) -
         case "decorators" | "type" | "import_statement" | "target_scope_assignment":
             return
         case "identifier":
-            name = _text(node)
+            name = text_of(node)
             if name in local:
                 return
             found.used.setdefault(name, _line(node))
@@ -143,20 +147,20 @@ def _uses(node: Node, declared: set[str], local: frozenset[str], found: Bicep) -
             children = children[1:]
         case "call_expression":
             if children[0].type == "identifier":
-                if _text(children[0]) in _LOADERS:
+                if text_of(children[0]) in _LOADERS:
                     found.files_loaded.setdefault(_string(children[1].named_children[0]), _line(node))
                 children = children[1:]
         case "for_statement":
             loop = next(
                 child for child in children if child.type in ("for_loop_parameters", "loop_variable", "identifier")
             )
-            names = {_text(each) for each in ([loop] if not loop.named_children else loop.named_children)}
+            names = {text_of(each) for each in ([loop] if not loop.named_children else loop.named_children)}
             children = [child for child in children if child.id != loop.id]
             _uses(children[0], declared, local, found)  # what is looped over does not see the loop's names
             local |= names
             children = children[1:]
         case "lambda_expression":
-            names = {_text(each) for each in _all(children[0]) if each.type == "identifier"}
+            names = {text_of(each) for each in _all(children[0]) if each.type == "identifier"}
             local |= names
             children = children[1:]
         case "member_expression":
@@ -168,18 +172,19 @@ def _uses(node: Node, declared: set[str], local: frozenset[str], found: Bicep) -
 def _output_read(node: Node, declared: set[str], found: Bicep) -> None:
     """`module.outputs.name`, `module!.outputs.name`, `modules[i].outputs.name`."""
     owner, name = node.named_children[0], node.named_children[-1]
-    if owner.type != "member_expression" or _text(owner.named_children[-1]) != "outputs":
+    if owner.type != "member_expression" or text_of(owner.named_children[-1]) != "outputs":
         return
-    symbol = _text(next(each for each in _all(owner) if each.type == "identifier"))
+    symbol = text_of(next(each for each in _all(owner) if each.type == "identifier"))
     if symbol in found.modules:
-        found.outputs_read.append((symbol, _text(name), _line(node)))
+        found.outputs_read.append((symbol, text_of(name), _line(node)))
 
 
-def _pairs(node: Node | None) -> Iterator[tuple[str, Node]]:
+def pairs(node: Node | None) -> Iterator[tuple[str, Node]]:
+    """The keys and values of an object."""
     for pair in node.named_children if node is not None and node.type == "object" else ():
         if pair.type == "object_property" and len(pair.named_children) == 2:
             key, value = pair.named_children
-            yield _string(key) if key.type == "string" else _text(key), value
+            yield _string(key) if key.type == "string" else text_of(key), value
 
 
 def _all(node: Node) -> Iterator[Node]:
@@ -189,10 +194,10 @@ def _all(node: Node) -> Iterator[Node]:
 
 
 def _string(node: Node) -> str:
-    return "".join(_text(each) for each in node.named_children)
+    return "".join(text_of(each) for each in node.named_children)
 
 
-def _text(node: Node) -> str:
+def text_of(node: Node) -> str:
     return (node.text or b"").decode()
 
 

@@ -50,7 +50,7 @@ resource service 'Microsoft.ApiManagement/service@2024-05-01' = {
 
 // An internal gateway is in nobody's DNS. The zone has the service's own name, so that no other name of azure-api.net
 // is hidden from the network.
-resource zone 'Microsoft.Network/privateDnsZones@2020-06-01' = if (!openToInternet) {
+resource zone 'Microsoft.Network/privateDnsZones@2024-06-01' = if (!openToInternet) {
   name: '${name}.azure-api.net'
   location: 'global'
   tags: tags

@@ -20,7 +20,7 @@ var roles = loadJsonContent('roles.json')
 var writer = roles['Monitoring Metrics Publisher']
 var workspaceId = empty(existingWorkspaceId) ? workspace.id : existingWorkspaceId
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = if (empty(existingWorkspaceId)) {
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = if (empty(existingWorkspaceId)) {
   name: '${name}-logs'
   location: location
   tags: tags

@@ -2,21 +2,18 @@
 
 param tags object
 param networkId string
-@description('Names of zones; the keys do not matter.')
-param names object
+param names array
 
-var list = items(names)
-
-resource zones 'Microsoft.Network/privateDnsZones@2020-06-01' = [
-  for zone in list: {
-    name: zone.value
+resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
+  for name in names: {
+    name: name
     location: 'global'
     tags: tags
   }
 ]
 
-resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2020-06-01' = [
-  for (zone, i) in list: {
+resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [
+  for (name, i) in names: {
     parent: zones[i]
     name: 'link-${uniqueString(networkId)}'
     location: 'global'
