@@ -41,6 +41,17 @@ param egress string = 'open'
 @description('Addresses (CIDR, separated by commas) from which azd may deploy the function; empty: only from inside the network.')
 param deployFrom string = ''
 
+@secure()
+@description('Tokenweir\'s keys file in base64: which callers the gateway knows, by hashes of their keys. Empty: it lets nobody in.')
+param keysFile string = ''
+
+@description('Image of the gateway. azd sets it when it has deployed one; until then a stand-in of Microsoft\'s runs.')
+param gatewayImage string = ''
+
+@description('Usage in Azure SQL, too, for Power BI: the Entra group that administers the server. Empty: none.')
+param sqlAdministratorName string = ''
+param sqlAdministratorObjectId string = ''
+
 @description('Models that a new Azure OpenAI account serves; capacity is in thousands of tokens a minute.')
 param deployments array = [
   {
@@ -109,6 +120,11 @@ var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }
 var groupName = empty(resourceGroupName) ? 'rg-tokenweir-${environmentName}' : resourceGroupName
 var groupId = '${subscription().id}/resourceGroups/${groupName}'
+
+// A gateway whose port is open needs a key. This one is revoked, so the gateway starts and lets nobody in.
+var nobodyHash = '0000000000000000000000000000000000000000000000000000000000000000'
+var aDay = '2026-01-01T00:00:00Z'
+var nobody = '{"keys":[{"key_id":"none","caller":"nobody","sha256":"${nobodyHash}","created_at":"${aDay}","revoked_at":"${aDay}"}]}'
 
 var hasMeter = form == 'meter'
 var hasGateway = form == 'gateway' || streams == 'relayed'
@@ -307,6 +323,75 @@ module monitoring 'modules/monitoring.bicep' = {
   dependsOn: [dns]
 }
 
+module workbook 'modules/workbook.bicep' = {
+  scope: group
+  name: 'workbook'
+  params: {
+    location: location
+    tags: tags
+    applicationInsightsId: monitoring.outputs.applicationInsightsId
+  }
+}
+
+module sqlReports 'modules/stream-analytics.bicep' = if (!empty(sqlAdministratorObjectId)) {
+  scope: group
+  name: 'sql-reports'
+  params: {
+    location: location
+    tags: tags
+    name: 'usage-${token}'
+    eventHubNamespaceName: hubs.outputs.namespaceName
+    eventHubName: hubs.outputs.recordHubName
+    sqlServerName: 'usage-${token}'
+    sqlAdministratorName: sqlAdministratorName
+    sqlAdministratorObjectId: sqlAdministratorObjectId
+    logAnalyticsWorkspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+// The Tokenweir gateway: all calls of form gateway, the streams of form meter
+
+module registry 'modules/container-registry.bicep' = if (hasGateway) {
+  scope: group
+  name: 'container-registry'
+  params: {
+    location: location
+    tags: tags
+    name: 'tokenweir${token}'
+    pullerPrincipalIds: gatewayPrincipals
+  }
+}
+
+module gateway 'modules/container-apps.bicep' = if (hasGateway) {
+  scope: group
+  name: 'gateway'
+  params: {
+    location: location
+    tags: tags
+    name: 'gateway-${token}'
+    subnetId: '${networkId}/subnets/container-apps'
+    networkId: networkId
+    openToInternet: front == 'public' && !hasApiManagement
+    workspaceId: monitoring.outputs.workspaceId
+    identityId: gatewayIdentity!.outputs.id
+    identityClientId: gatewayIdentity!.outputs.clientId
+    image: empty(gatewayImage) ? 'mcr.microsoft.com/k8se/quickstart:latest' : gatewayImage
+    registryServer: registry!.outputs.loginServer
+    upstreams: [
+      for (id, i) in openAiIds: {
+        name: 'openai-${i + 1}'
+        endpoint: openAiAccess[i].outputs.endpoint
+      }
+    ]
+    keysFile: empty(keysFile) ? nobody : base64ToString(keysFile)
+    eventHubNamespace: hubs.outputs.fullyQualifiedNamespace
+    recordHubName: hubs.outputs.recordHubName
+    applicationInsightsConnectionString: monitoring.outputs.connectionString
+  }
+}
+
+var tokenweirUrl = hasGateway ? gateway!.outputs.url : ''
+
 // Form meter: the function and its storage
 
 module storage 'modules/storage.bicep' = if (hasMeter) {
@@ -397,6 +482,7 @@ output TENANT_ID string = tenant().tenantId
 output AZURE_RESOURCE_GROUP string = group.name
 output AZURE_GATEWAY_URL string = hasApiManagement ? api!.outputs.gatewayUrl : tokenweirUrl
 output AOI_DEPLOYMENTID string = deployments[0].name
+output AZURE_CONTAINER_REGISTRY_ENDPOINT string = hasGateway ? registry!.outputs.loginServer : ''
 output APPLICATIONINSIGHTS_NAME string = monitoring.outputs.applicationInsightsName
 output TOKENWEIR_HAS_METER string = string(hasMeter)
 output TOKENWEIR_HAS_GATEWAY string = string(hasGateway)

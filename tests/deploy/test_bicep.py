@@ -24,9 +24,9 @@ ROLES = {
     "Storage Blob Data Owner": "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
 }
 
-# The one version that each namespace is used in: the folders `generated/*/NAMESPACE/VERSION` of Azure/bicep-types-az, the
-# data that Bicep's compiler itself checks against, and for the two preview ones learn.microsoft.com/azure/templates,
-# which has no later ones that are stable.
+# The versions that each namespace is used in: folders `generated/*/NAMESPACE/VERSION` of Azure/bicep-types-az, the data
+# that Bicep's compiler itself checks against. The two preview ones are from learn.microsoft.com/azure/templates, where no
+# later ones are stable.
 API_VERSIONS = {
     "Microsoft.ApiManagement": {"2024-05-01"},
     "Microsoft.App": {"2025-01-01", "2024-03-01"},
@@ -140,9 +140,8 @@ BROKEN = [
         "line 5: the module other.bicep has no output `nothing`",
     ),
     (
-        "module m 'other.bicep' = [for i in [1]: {\n  name: 'm'\n  params: { must: i }\n}]\n"
-        "output o string = m[0]!.outputs.nothing",
-        "line 5: the module other.bicep has no output `nothing`",
+        "module m 'other.bicep' = [for i in [1]: {\n  name: 'm'\n}]\noutput o string = m[0]!.outputs.nothing",
+        "line 4: the module other.bicep has no output `nothing`",
     ),
 ]
 FINE = """

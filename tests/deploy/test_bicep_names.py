@@ -23,35 +23,65 @@ def test_every_property_has_a_name_that_azure_knows(path: Path, known: dict[str,
     assert [kind for kind in kinds(path) if kind not in known and kind not in NOT_KNOWN] == []
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (
-            "resource hub 'Microsoft.EventHub/namespaces/eventhubs@2024-01-01' = {\n  properties: {\n    partitions: 2\n  }\n}",
-            "line 3: Microsoft.EventHub/namespaces/eventhubs@2024-01-01 has no `properties.partitions`",
-        ),
-        (
-            "resource hub 'Microsoft.EventHub/namespaces@2024-01-01' = [\n  for name in ['a']: {\n    skuu: {}\n  }\n]",
-            "line 3: Microsoft.EventHub/namespaces@2024-01-01 has no `skuu`",
-        ),
-        (
-            "resource one 'Microsoft.ApiManagement/service/backends@2024-05-01' = if (true) {\n  properties: {\n"
-            "    circuitBreaker: {\n      rules: [\n        {\n          tripTime: 'PT1M'\n        }\n      ]\n    }\n  }\n}",
-            "line 6: Microsoft.ApiManagement/service/backends@2024-05-01 has no `properties.circuitBreaker.rules.tripTime`",
-        ),
-        (
-            "resource zone 'Microsoft.Network/privateDnsZones@2024-06-01' = {\n  resource link 'virtualNetworkLinks' = {\n"
-            "    properties: {\n      registration: false\n    }\n  }\n}",
-            "line 4: Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01 has no `properties.registration`",
-        ),
-        (
-            "resource site 'Microsoft.Web/sites@2024-04-01' = {\n  properties: {\n    siteConfig: {\n      appSettings: [\n"
-            "        for name in ['a']: {\n          nmae: name\n        }\n      ]\n    }\n  }\n}",
-            "line 6: Microsoft.Web/sites@2024-04-01 has no `properties.siteConfig.appSettings.nmae`",
-        ),
-    ],
-)
-def test_a_misspelt_name_is_found(tmp_path: Path, known: dict[str, Any], text: str, expected: str) -> None:
+# One wrong name each, marked: at the top, below, in a loop, in a list, in a child, in a loop of a list.
+BROKEN = {
+    "skuu": """
+resource hub 'Microsoft.EventHub/namespaces@2024-01-01' = [
+  for name in ['a']: {
+    skuu: {} // wrong
+  }
+]
+""",
+    "properties.partitions": """
+resource hub 'Microsoft.EventHub/namespaces/eventhubs@2024-01-01' = {
+  properties: {
+    partitions: 2 // wrong
+  }
+}
+""",
+    "properties.circuitBreaker.rules.tripTime": """
+resource one 'Microsoft.ApiManagement/service/backends@2024-05-01' = if (true) {
+  properties: {
+    circuitBreaker: {
+      rules: [
+        {
+          tripTime: 'PT1M' // wrong
+        }
+      ]
+    }
+  }
+}
+""",
+    "properties.registration": """
+resource zone 'Microsoft.Network/privateDnsZones@2024-06-01' = {
+  resource link 'virtualNetworkLinks' = {
+    properties: {
+      registration: false // wrong
+    }
+  }
+}
+""",
+    "properties.siteConfig.appSettings.nmae": """
+resource site 'Microsoft.Web/sites@2024-04-01' = {
+  properties: {
+    siteConfig: {
+      appSettings: [
+        for name in ['a']: {
+          nmae: name // wrong
+        }
+      ]
+    }
+  }
+}
+""",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_misspelt_name_is_found(tmp_path: Path, known: dict[str, Any], name: str) -> None:
     path = tmp_path / "main.bicep"
-    path.write_text(text, "utf-8")
-    assert misnamed(path, known) == [expected]
+    path.write_text(BROKEN[name], "utf-8")
+    line = next(number for number, text in enumerate(BROKEN[name].splitlines(), 1) if "// wrong" in text)
+    (found,) = misnamed(path, known)
+    assert found.startswith(f"line {line}: ")
+    assert found.endswith(f" has no `{name}`")

@@ -1,4 +1,4 @@
-"""Checkov's rules for infrastructure. Where one is not followed, the reason stands in the file, beside `checkov:skip`."""
+"""Checkov's rules for infrastructure. Where one is not followed the reason stands in the file, by `checkov:skip`."""
 
 import fcntl
 import json
@@ -27,7 +27,7 @@ def checkov() -> Path:
         if PROGRAM.exists():
             return PROGRAM
         venv.create(FOLDER, with_pip=True)
-        command = [FOLDER / "bin" / "pip", "install", "-q", "checkov>=3.3"]
+        command: list[str | Path] = [FOLDER / "bin" / "pip", "install", "-q", "checkov>=3.3"]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
     if ran.returncode != 0 or not PROGRAM.exists():
         pytest.skip(f"SKIPPED LOUDLY: pip could not install checkov in {FOLDER}: {ran.stderr[-300:]}")
@@ -72,4 +72,6 @@ def run(checkov: Path, *arguments: str | Path) -> dict[str, Any]:
 
 
 def broken_rules(found: dict[str, Any]) -> list[str]:
-    return [f"{each['check_id']} {each['resource']}: {each['check_name']}" for each in found["results"]["failed_checks"]]
+    return [
+        f"{each['check_id']} {each['resource']}: {each['check_name']}" for each in found["results"]["failed_checks"]
+    ]

@@ -1,7 +1,8 @@
 """The names that Azure's resource descriptions may have, out of the models of Microsoft's management SDKs.
 
-The compiler of Bicep checks names of properties against type data that no package registry has. The SDKs on PyPI are made
-from the same specifications, and one release of each knows the API version that we use. 200 MB, in a folder of its own."""
+Bicep's compiler checks names of properties against type data that no package registry has. The SDKs on PyPI are made
+from the same specifications, and one release of each knows the API version that we use. 170 MB, in a folder of its own.
+"""
 
 import fcntl
 import json
@@ -23,9 +24,10 @@ _INSTALL_SECONDS = 400
 _PACKAGES = (
     "azure-mgmt-apimanagement==5.0.0",
     "azure-mgmt-appcontainers==3.2.0",
-    "azure-mgmt-applicationinsights==4.0.0",
+    "azure-mgmt-applicationinsights==4.1.0",
     "azure-mgmt-authorization==4.0.0",
     "azure-mgmt-cognitiveservices==13.6.0",
+    "azure-mgmt-containerregistry==10.3.0",
     "azure-mgmt-core==1.6.0",
     "azure-mgmt-eventhub==11.2.0",
     "azure-mgmt-loganalytics==13.1.0",
@@ -33,9 +35,12 @@ _PACKAGES = (
     "azure-mgmt-msi==7.0.0",
     "azure-mgmt-network==28.1.0",
     "azure-mgmt-privatedns==1.2.0",
+    "azure-mgmt-sql==3.0.1",  # 2021-02-01-preview, the nearest there is: what we say had the same names then
     "azure-mgmt-storage==23.0.0",
+    "azure-mgmt-streamanalytics==1.0.0",
     "azure-mgmt-web==8.0.0",
     "msrest==0.7.1",
+    "six==1.17.0",  # the SDK of SQL forgets to ask for it
 )
 _API = "azure.mgmt.apimanagement.models"
 _APPS = "azure.mgmt.appcontainers.models"
@@ -43,6 +48,7 @@ _COGNITIVE = "azure.mgmt.cognitiveservices.models"
 _HUBS = "azure.mgmt.eventhub.v2024_01_01.models"
 _NETWORK = "azure.mgmt.network.models"
 _SCOPES = "azure.mgmt.monitor.v2021_07_01_preview.models"
+_SQL = "azure.mgmt.sql.models"
 _STORAGE = "azure.mgmt.storage.models"
 _WEB = "azure.mgmt.web.v2024_04_01.models"
 _DNS = "azure.mgmt.privatedns.models"
@@ -68,6 +74,10 @@ _MODELS = {
     ),
     "Microsoft.CognitiveServices/accounts@2024-10-01": (_COGNITIVE, "Account"),
     "Microsoft.CognitiveServices/accounts/deployments@2024-10-01": (_COGNITIVE, "Deployment"),
+    "Microsoft.ContainerRegistry/registries@2023-07-01": (
+        "azure.mgmt.containerregistry.v2023_07_01.models",
+        "Registry",
+    ),
     "Microsoft.EventHub/namespaces@2024-01-01": (_HUBS, "EHNamespace"),
     "Microsoft.EventHub/namespaces/eventhubs@2024-01-01": (_HUBS, "Eventhub"),
     "Microsoft.EventHub/namespaces/eventhubs/consumergroups@2024-01-01": (_HUBS, "ConsumerGroup"),
@@ -82,6 +92,7 @@ _MODELS = {
     ),
     "Microsoft.Insights/privateLinkScopes@2021-07-01-preview": (_SCOPES, "AzureMonitorPrivateLinkScope"),
     "Microsoft.Insights/privateLinkScopes/scopedResources@2021-07-01-preview": (_SCOPES, "ScopedResource"),
+    "Microsoft.Insights/workbooks@2023-06-01": ("azure.mgmt.applicationinsights.v2023_06_01.models", "Workbook"),
     "Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31": ("azure.mgmt.msi.v2023_01_31.models", "Identity"),
     "Microsoft.Network/networkSecurityGroups@2024-05-01": (_NETWORK, "NetworkSecurityGroup"),
     "Microsoft.Network/privateDnsZones@2024-06-01": (_DNS, "PrivateZone"),
@@ -91,9 +102,13 @@ _MODELS = {
     "Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-05-01": (_NETWORK, "PrivateDnsZoneGroup"),
     "Microsoft.Network/virtualNetworks@2024-05-01": (_NETWORK, "VirtualNetwork"),
     "Microsoft.OperationalInsights/workspaces@2025-07-01": ("azure.mgmt.loganalytics.models", "Workspace"),
+    "Microsoft.Sql/servers@2021-11-01": (_SQL, "Server"),
+    "Microsoft.Sql/servers/databases@2021-11-01": (_SQL, "Database"),
+    "Microsoft.Sql/servers/firewallRules@2021-11-01": (_SQL, "FirewallRule"),
     "Microsoft.Storage/storageAccounts@2024-01-01": (_STORAGE, "StorageAccountCreateParameters"),
     "Microsoft.Storage/storageAccounts/blobServices@2024-01-01": (_STORAGE, "BlobServiceProperties"),
     "Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01": (_STORAGE, "BlobContainer"),
+    "Microsoft.StreamAnalytics/streamingjobs@2020-03-01": ("azure.mgmt.streamanalytics.models", "StreamingJob"),
     "Microsoft.Web/serverfarms@2024-04-01": (_WEB, "AppServicePlan"),
     "Microsoft.Web/sites@2024-04-01": (_WEB, "Site"),
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01": (
@@ -210,7 +225,18 @@ def _install() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one of several test processes installs
         if made_of.exists() and made_of.read_text("utf-8") == "\n".join(_PACKAGES):
             return
-        command = [sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--upgrade", "--target", _FOLDER, *_PACKAGES]
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--no-compile",
+            "--upgrade",
+            "--target",
+            _FOLDER,
+            *_PACKAGES,
+        ]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_SECONDS)
         if ran.returncode == 0:
             made_of.write_text("\n".join(_PACKAGES), "utf-8")

@@ -1,6 +1,8 @@
-"""What can be said of Bicep files without Azure and without its compiler, which no package registry has: tree-sitter reads
-them, and here is what the tree must keep to. `problems` finds what the compiler would refuse (broken syntax, names that
-nobody declared, modules called with the wrong parameters, files that are not there) and what its linter would warn of."""
+"""What can be said of Bicep files without Azure, and without its compiler, which no package registry has.
+
+tree-sitter reads them. `problems` finds what the compiler would refuse (broken syntax, names that nobody declared,
+modules called with the wrong parameters, files that are not there), and what its linter would warn of.
+"""
 
 import json
 from collections.abc import Iterator
