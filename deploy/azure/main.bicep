@@ -425,7 +425,6 @@ module meter 'modules/function.bicep' = if (hasMeter) {
     deadLettersUrl: storage!.outputs.deadLettersUrl
     eventHubNamespace: hubs.outputs.fullyQualifiedNamespace
     eventHubName: hubs.outputs.eventHubName
-    eventConsumerGroup: hubs.outputs.eventConsumerGroup
     applicationInsightsConnectionString: monitoring.outputs.connectionString
     deployFrom: empty(deployFrom) ? [] : split(deployFrom, ',')
   }

@@ -31,8 +31,9 @@ def package(app: Path) -> Path:
     made = app / "package"
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
-    for name in ("function_app.py", "host.json"):
-        shutil.copy(app / name, made)
+    # The app, what the host reads, and a configuration of Tokenweir's if there is one.
+    for file in (app / "function_app.py", app / "host.json", *app.glob("*.toml")):
+        shutil.copy(file, made)
     with tempfile.TemporaryDirectory() as folder:
         pip("wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT)
         wheel = next(Path(folder).glob("tokenweir-*.whl"))

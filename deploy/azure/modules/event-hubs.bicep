@@ -71,12 +71,7 @@ resource records 'Microsoft.EventHub/namespaces/eventhubs@2024-01-01' = {
   }
 }
 
-// Readers with a group of their own do not take each other's place.
-resource meterGroup 'Microsoft.EventHub/namespaces/eventhubs/consumergroups@2024-01-01' = {
-  parent: events
-  name: 'meter'
-}
-
+// Readers with a group of their own do not take each other's place. The meter has the one that every hub is born with.
 resource consumeGroup 'Microsoft.EventHub/namespaces/eventhubs/consumergroups@2024-01-01' = {
   parent: records
   name: 'consume'
@@ -146,6 +141,5 @@ module endpoint 'private-endpoint.bicep' = {
 output namespaceName string = namespace.name
 output fullyQualifiedNamespace string = '${namespace.name}.servicebus.windows.net'
 output eventHubName string = events.name
-output eventConsumerGroup string = meterGroup.name
 output recordHubName string = records.name
 output recordConsumerGroup string = consumeGroup.name

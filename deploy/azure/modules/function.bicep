@@ -23,7 +23,6 @@ param deadLettersUrl string
 
 param eventHubNamespace string
 param eventHubName string
-param eventConsumerGroup string
 
 param applicationInsightsConnectionString string
 
@@ -40,10 +39,9 @@ var settings = {
   EventHubConnection__credential: 'managedidentity'
   EventHubConnection__clientId: identityClientId
   EventHubName: eventHubName
-  EventHubConsumerGroup: eventConsumerGroup
   APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
-  TOKENWEIR_DEAD_LETTERS: deadLettersUrl
+  TOKENWEIR_INTAKE__DEAD_LETTERS: deadLettersUrl
   // The identity of Tokenweir's own connections: Application Insights and the dead letters.
   AZURE_CLIENT_ID: identityClientId
 }
