@@ -45,8 +45,8 @@ param deployFrom string = ''
 @description('Tokenweir\'s keys file in base64: which callers the gateway knows, by hashes of their keys. Empty: it lets nobody in.')
 param keysFile string = ''
 
-@description('Image of the gateway. azd sets it when it has deployed one; until then a stand-in of Microsoft\'s runs.')
-param gatewayImage string = ''
+@description('Image of the Tokenweir gateway, in a registry: REGISTRY/NAME:TAG. Without one there is no gateway yet, and API Management holds streams back.')
+param image string = ''
 
 @description('Usage in Azure SQL, too, for Power BI: the Entra group that administers the server. Empty: none.')
 param sqlAdministratorName string = ''
@@ -127,8 +127,9 @@ var aDay = '2026-01-01T00:00:00Z'
 var nobody = '{"keys":[{"key_id":"none","caller":"nobody","sha256":"${nobodyHash}","created_at":"${aDay}","revoked_at":"${aDay}"}]}'
 
 var hasMeter = form == 'meter'
-var hasGateway = form == 'gateway' || streams == 'relayed'
-var hasApiManagement = form == 'meter' || apiManagementInFront == 'yes'
+var wantsGateway = form == 'gateway' || streams == 'relayed'
+var hasGateway = wantsGateway && !empty(image)
+var hasApiManagement = form == 'meter' || (apiManagementInFront == 'yes' && hasGateway)
 var makesApiManagement = hasApiManagement && empty(existingApiManagementId)
 
 // By id, whether they are made here or were there before.
@@ -145,6 +146,7 @@ var zones = {
   #disable-next-line no-hardcoded-env-urls // Bicep knows no suffix for this one
   apps: 'privatelink.azurewebsites.net'
   blobs: 'privatelink.blob.${environment().suffixes.storage}'
+  files: 'privatelink.file.${environment().suffixes.storage}'
   hubs: 'privatelink.servicebus.windows.net'
   ingestion: 'privatelink.ods.opinsights.azure.com'
   monitor: 'privatelink.monitor.azure.com'
@@ -187,6 +189,7 @@ module dns 'modules/private-dns.bicep' = if (empty(existingDnsZonesGroupId)) {
       zones.agents
       zones.apps
       zones.blobs
+      zones.files
       zones.hubs
       zones.ingestion
       zones.monitor
@@ -225,7 +228,7 @@ module meterIdentity 'modules/identity.bicep' = if (hasMeter) {
   }
 }
 
-module gatewayIdentity 'modules/identity.bicep' = if (hasGateway) {
+module gatewayIdentity 'modules/identity.bicep' = if (wantsGateway) {
   scope: group
   name: 'identity-gateway'
   params: {
@@ -237,7 +240,7 @@ module gatewayIdentity 'modules/identity.bicep' = if (hasGateway) {
 
 var frontPrincipals = hasApiManagement ? [frontIdentity!.outputs.principalId] : []
 var meterPrincipals = hasMeter ? [meterIdentity!.outputs.principalId] : []
-var gatewayPrincipals = hasGateway ? [gatewayIdentity!.outputs.principalId] : []
+var gatewayPrincipals = wantsGateway ? [gatewayIdentity!.outputs.principalId] : []
 
 // The models
 
@@ -351,7 +354,7 @@ module sqlReports 'modules/stream-analytics.bicep' = if (!empty(sqlAdministrator
 
 // The Tokenweir gateway: all calls of form gateway, the streams of form meter
 
-module registry 'modules/container-registry.bicep' = if (hasGateway) {
+module registry 'modules/container-registry.bicep' = if (wantsGateway) {
   scope: group
   name: 'container-registry'
   params: {
@@ -362,6 +365,19 @@ module registry 'modules/container-registry.bicep' = if (hasGateway) {
   }
 }
 
+module journals 'modules/journal-share.bicep' = if (hasGateway) {
+  scope: group
+  name: 'journal-share'
+  params: {
+    location: location
+    tags: tags
+    name: 'journals${token}'
+    endpointSubnetId: endpointSubnetId
+    zoneIds: ['${zonesPath}/${zones.files}']
+  }
+  dependsOn: [dns]
+}
+
 module gateway 'modules/container-apps.bicep' = if (hasGateway) {
   scope: group
   name: 'gateway'
@@ -369,28 +385,32 @@ module gateway 'modules/container-apps.bicep' = if (hasGateway) {
     location: location
     tags: tags
     name: 'gateway-${token}'
-    subnetId: '${networkId}/subnets/container-apps'
     networkId: networkId
+    subnetId: '${networkId}/subnets/container-apps'
     openToInternet: front == 'public' && !hasApiManagement
-    workspaceId: monitoring.outputs.workspaceId
     identityId: gatewayIdentity!.outputs.id
     identityClientId: gatewayIdentity!.outputs.clientId
-    image: empty(gatewayImage) ? 'mcr.microsoft.com/k8se/quickstart:latest' : gatewayImage
-    registryServer: registry!.outputs.loginServer
+    image: image
+    registry: startsWith(image, registry!.outputs.loginServer) ? registry!.outputs.loginServer : ''
     upstreams: [
       for (id, i) in openAiIds: {
         name: 'openai-${i + 1}'
-        endpoint: openAiAccess[i].outputs.endpoint
+        url: openAiAccess[i].outputs.endpoint
+        priority: i + 1
       }
     ]
     keysFile: empty(keysFile) ? nobody : base64ToString(keysFile)
     eventHubNamespace: hubs.outputs.fullyQualifiedNamespace
     recordHubName: hubs.outputs.recordHubName
+    recordConsumerGroup: hubs.outputs.recordConsumerGroup
     applicationInsightsConnectionString: monitoring.outputs.connectionString
+    workspaceId: monitoring.outputs.workspaceId
+    shareServer: journals!.outputs.server
+    sharePath: journals!.outputs.path
   }
 }
 
-var tokenweirUrl = hasGateway ? gateway!.outputs.url : ''
+var tokenweirUrl = hasGateway ? gateway!.outputs.gatewayUrl : ''
 
 // Form meter: the function and its storage
 
@@ -457,7 +477,7 @@ module api 'modules/api-management-api.bicep' = if (hasApiManagement) {
   name: 'api-${token}'
   params: {
     apiManagementName: last(split(apiManagementId, '/'))
-    way: form == 'gateway' ? 'gateway' : streams
+    way: form == 'gateway' ? 'gateway' : hasGateway ? 'relayed' : 'buffered'
     identityClientId: frontIdentity!.outputs.clientId
     upstreams: [
       for (id, i) in openAiIds: {
@@ -481,7 +501,7 @@ output TENANT_ID string = tenant().tenantId
 output AZURE_RESOURCE_GROUP string = group.name
 output AZURE_GATEWAY_URL string = hasApiManagement ? api!.outputs.gatewayUrl : tokenweirUrl
 output AOI_DEPLOYMENTID string = deployments[0].name
-output AZURE_CONTAINER_REGISTRY_ENDPOINT string = hasGateway ? registry!.outputs.loginServer : ''
+output AZURE_CONTAINER_REGISTRY_NAME string = wantsGateway ? registry!.outputs.name : ''
+output AZURE_CONTAINER_REGISTRY_ENDPOINT string = wantsGateway ? registry!.outputs.loginServer : ''
 output APPLICATIONINSIGHTS_NAME string = monitoring.outputs.applicationInsightsName
 output TOKENWEIR_HAS_METER string = string(hasMeter)
-output TOKENWEIR_HAS_GATEWAY string = string(hasGateway)

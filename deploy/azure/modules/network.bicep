@@ -143,7 +143,7 @@ resource endpointRules 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
       {
         name: 'AllowServicesInbound'
         properties: {
-          description: 'HTTPS, and AMQP for Event Hubs.'
+          description: 'HTTPS, AMQP for Event Hubs, NFS for the journals.'
           access: 'Allow'
           direction: 'Inbound'
           priority: 100
@@ -151,7 +151,7 @@ resource endpointRules 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
           sourceAddressPrefix: 'VirtualNetwork'
           sourcePortRange: '*'
           destinationAddressPrefix: 'VirtualNetwork'
-          destinationPortRanges: ['443', '5671', '5672']
+          destinationPortRanges: ['443', '2049', '5671', '5672']
         }
       }
       {
