@@ -13,6 +13,8 @@ from tokenweir.intake import Message
 from tokenweir.serve.hosted_meter import HostedMeter
 from tokenweir.sinks import SinkError
 
+pytestmark = pytest.mark.anyio
+
 ANSWER = json.dumps(
     {"model": "gpt-4o-2024-11-20", "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}}
 )
