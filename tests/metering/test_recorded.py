@@ -20,7 +20,15 @@ from tokenweir.metering import Reading, estimate, read_usage
 
 Read = Callable[..., Reading]
 
-APIS = {"chat/completions": "chat_completions", "completions": "completions", "embeddings": "embeddings"}
+APIS = {
+    "chat/completions": "chat_completions",
+    "completions": "completions",
+    "embeddings": "embeddings",
+    "responses": "responses",
+}
+
+NAMES = {api: ("prompt_tokens", "completion_tokens") for api in APIS.values()}
+NAMES["responses"] = ("input_tokens", "output_tokens")
 
 
 class Recording:
@@ -101,13 +109,16 @@ def test_recorded_usage_is_read_to_the_token(
         checked[recording.api, recording.is_stream] += 1
         assert reading.usage == read_usage(recording.usage, recording.api), recording.name
         assert reading.usage.raw == recording.usage, recording.name
-        assert reading.usage.input_tokens == recording.usage["prompt_tokens"], recording.name
-        assert reading.usage.output_tokens == recording.usage.get("completion_tokens", 0), recording.name
+        of_input, of_output = NAMES[recording.api]
+        assert reading.usage.input_tokens == recording.usage[of_input], recording.name
+        assert reading.usage.output_tokens == recording.usage.get(of_output, 0), recording.name
         assert reading.usage.total_tokens == recording.usage["total_tokens"], recording.name
     assert checked["chat_completions", False] > 400
     assert checked["chat_completions", True] > 80
     assert checked["embeddings", False] > 40
     assert checked["completions", False] > 20
+    assert checked["responses", False] > 250
+    assert checked["responses", True] > 80
 
 
 def test_recorded_answers_are_described(
@@ -123,7 +134,10 @@ def test_recorded_answers_are_described(
             continue
         assert reading.response_model == recording.model, recording.name
         assert reading.chunks == (recording.noted("events") if recording.is_stream else 1), recording.name
-        if recording.api != "embeddings":
+        if recording.api == "responses":
+            assert len(reading.finish_reasons) == 1, recording.name
+            assert reading.response_id, recording.name
+        elif recording.api != "embeddings":
             for reason in ("stop", "length", "tool_calls", "function_call", "content_filter"):
                 assert reading.finish_reasons.count(reason) == recording.noted(f"finish_{reason}"), recording.name
             assert reading.response_id, recording.name
@@ -153,6 +167,8 @@ EXPECTED_ANSWERS = {
 
 def prompt_kind(recording: Recording) -> str:
     """What makes a prompt easy or hard to count; ``media`` is what cannot be counted at all."""
+    if recording.api == "responses":
+        return responses_kind(recording.request)
     if recording.api != "chat_completions":
         return recording.api
     request = recording.request
@@ -174,7 +190,25 @@ def prompt_kind(recording: Recording) -> str:
     return "images" if urls else "text"
 
 
+def responses_kind(request: dict[str, Any]) -> str:
+    items = request.get("input")
+    parts = [part for item in items for part in item.get("content") or [] if isinstance(part, dict)] if isinstance(items, list) else []
+    remembered = any(request.get(name) for name in ("previous_response_id", "conversation", "prompt"))
+    own_tools = any(tool["type"] != "function" for tool in request.get("tools") or [])
+    if remembered or own_tools or any(part["type"] not in ("input_text", "output_text") for part in parts):
+        return "responses, not counted"
+    if ((request.get("text") or {}).get("format") or {}).get("type") == "json_schema":
+        return "responses, schema"
+    if any(item.get("type", "message") != "message" for item in items if isinstance(items, list)):
+        return "responses, used"
+    return "responses, tools" if request.get("tools") else "responses, text"
+
+
 def answer_kind(recording: Recording, reading: Reading) -> str | None:
+    if recording.api == "responses":
+        reasons = recording.model.startswith(("o1", "o3", "o4", "gpt-5"))
+        called = any(choice.calls for choice in reading.output.choices())
+        return "responses, calls" if called else "responses, reasoning" if reasons else "responses, text"
     if recording.api != "chat_completions":
         return recording.api if recording.api == "completions" else None
     if "length" in reading.finish_reasons:

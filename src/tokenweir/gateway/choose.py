@@ -13,7 +13,7 @@ def choose(request: Request, catalogue: Catalogue) -> Candidates:
     name = route.deployment
     if name is None and route.family == "v1":
         name = request.model
-        if name is None and route.is_metered:
+        if name is None and route.is_metered and route.api != "responses":
             raise InvalidBody("The body must name a `model`: on this path it says which deployment is meant.")
     elif name is None and route.api == "responses":
         name = request.model

@@ -13,6 +13,7 @@ METERED: dict[str, tuple[Api, str]] = {
     "chat/completions": ("chat_completions", "chat"),
     "completions": ("completions", "text_completion"),
     "embeddings": ("embeddings", "embeddings"),
+    "responses": ("responses", "responses"),
 }
 """Path tail → API and OpenTelemetry operation, for calls whose usage is read."""
 
@@ -80,7 +81,7 @@ def _route(method: bytes, family: str, deployment: str | None, segments: list[st
     else:
         two = "/".join(segments[:2])
         operation = two if two in _TWO_WORD_OPERATIONS else segments[0]
-        api = "responses" if tail == "responses" and method == b"POST" else "other"
+        api = "other"
     return Route(api, operation, family, deployment, tail)  # type: ignore[arg-type]
 
 

@@ -61,6 +61,11 @@ class Answer(msgspec.Struct, gc=False):
     """API Management's own errors have this instead of ``error``."""
 
     @property
+    def ends(self) -> bool:
+        """Whether it says by itself that nothing follows; a chat's stream has ``[DONE]`` for that."""
+        return False
+
+    @property
     def is_error(self) -> bool:
         return self.error is not None or self.status_code is not None
 

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from .answers import read_answer
 from .reading import Reading, reading_of
 from .tally import Tally
 
@@ -38,14 +37,14 @@ class BodyMeter:
 
     def finish(self) -> Reading:
         raw = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        tally = Tally()
+        tally = Tally(self._api)
         tally.chunks = 1 if raw else 0
         answer = unreadable = None
         long = self._size > (_VECTORS if self._api == "embeddings" else _HELD)
         if long and _read_end(raw[-_END:], tally):
             tally.done = True
         elif self._size <= _HELD:
-            answer = read_answer(raw)
+            answer = tally.read_answer(raw)
             if answer is not None:
                 tally.note(answer)
                 tally.done = True
@@ -67,7 +66,7 @@ def _read_end(end: bytes, tally: Tally) -> bool:
     A member of an inner object is not taken for one: behind it there would be a brace too many.
     """
     for key in (b'"model"', b'"usage"'):
-        answer = read_answer(b"{" + end[end.rfind(key) :])
+        answer = tally.read_answer(b"{" + end[end.rfind(key) :])
         if answer is not None and answer.usage:
             tally.note(answer)
             return True

@@ -10,7 +10,7 @@ from .counter import Counter
 from .families import family_of
 from .tally import Written
 
-__all__ = ["chat_output_tokens", "text_output_tokens"]
+__all__ = ["chat_output_tokens", "responses_output_tokens", "text_output_tokens"]
 
 # Around each call of a tool; once more, around several; and around a call of the older functions.
 _CALL = 7
@@ -41,6 +41,13 @@ def chat_output_tokens(
         if whole and (calls or choice.text):
             total += family.closing + (azure or (offered and not calls)) + _around(len(calls), request)
     return total
+
+
+def responses_output_tokens(
+    choices: Iterable[Written], request: dict[str, Any], model: str | None, counter: Counter, *, whole: bool
+) -> int:
+    """Tokens of what the Responses API answers, as of a chat: the end of each counts, too."""
+    return chat_output_tokens(choices, request, model, counter, whole=whole, azure=True)
 
 
 def text_output_tokens(choices: Iterable[Written], request: dict[str, Any], counter: Counter) -> int:

@@ -9,10 +9,11 @@ from typing import Any
 
 from ..records import Usage
 from ..wire import decode_json
-from .completion import chat_output_tokens, text_output_tokens
+from .completion import chat_output_tokens, responses_output_tokens, text_output_tokens
 from .counter import Counter
 from .prompt import chat_tokens, input_tokens
 from .reading import Reading
+from .responses_prompt import as_chat
 
 __all__ = ["estimate"]
 
@@ -44,6 +45,10 @@ def estimate(
     elif api == "completions":
         prompt = input_tokens(request.get("prompt"), counter)
         output = text_output_tokens(choices, request, counter)
+    elif api == "responses":
+        prompt = chat_tokens(as_chat(request), model, counter)
+        whole = ended_normally and reading is not None and "length" not in reading.finish_reasons
+        output = responses_output_tokens(choices, request, model, counter, whole=whole)
     elif api == "embeddings":
         prompt = input_tokens(request.get("input"), counter)
     else:

@@ -10,7 +10,7 @@ from .stream import StreamMeter
 
 __all__ = ["meter_for"]
 
-_METERED = {"chat_completions", "completions", "embeddings"}
+_METERED = {"chat_completions", "completions", "embeddings", "responses"}
 
 # Names of RFC 9110, section 8.4.1, that mean one of the two formats we unpack, or none.
 _ENCODINGS = {"": "", "identity": "", "gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}

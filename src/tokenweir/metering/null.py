@@ -22,7 +22,7 @@ class NullMeter:
             self._pieces.append(piece)
 
     def finish(self) -> Reading:
-        tally = Tally()
+        tally = Tally("other")
         tally.chunks = self._count
         content = None if self._pieces is None else b"".join(self._pieces)
         return reading_of(tally, "other", content=content, unreadable=self._unreadable)

@@ -73,5 +73,5 @@ def reading_of(
     )
 
 
-NO_READING = reading_of(Tally(), "other", content=None)
+NO_READING = reading_of(Tally("other"), "other", content=None)
 """Of an answer that never came."""

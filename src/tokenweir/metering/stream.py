@@ -27,7 +27,7 @@ _LONGEST_EVENT = 1024 * 1024
 # The first non-empty string under a key that carries model output, or the opening of a tool call. Quotes
 # inside a JSON string are escaped, so no text can look like a key. Filters' frames have none of these keys.
 _OUTPUT = re.compile(
-    rb'"(?:content|text|arguments|refusal|reasoning_content|transcript|data)"\s*:\s*"[^"]'
+    rb'"(?:content|text|arguments|refusal|reasoning_content|transcript|data|delta)"\s*:\s*"[^"]'
     rb'|"(?:function|function_call|custom)"\s*:\s*\{'
 )
 _LONGEST_KEY = 32
@@ -48,7 +48,7 @@ class StreamMeter:
     def __init__(self, api: str, *, keep_content: bool, monotonic: Callable[[], float]) -> None:
         self._api = api
         self._monotonic = monotonic
-        self._tally = Tally()
+        self._tally = Tally(api)
         self._kept: list[bytes] | None = [] if keep_content else None
         self._pieces: list[bytes] = []
         self._room = 0  # bytes that may come before anything is looked at: none until the first output was seen

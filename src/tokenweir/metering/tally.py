@@ -1,6 +1,6 @@
 """What has been read of one answer so far; the meters add to it, a reading is made of it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -8,6 +8,7 @@ import msgspec
 from ..wire import data_of, split_events
 from .answers import Answer, Choice, Custom, Function, Message, read_answer
 from .filters import filtered_categories, mentions_filtered
+from .responses import read_response
 
 __all__ = ["Tally", "Tool", "Written"]
 
@@ -96,7 +97,9 @@ class Tally:
     chunks = 0
     done = False
 
-    def __init__(self) -> None:
+    def __init__(self, api: str) -> None:
+        self.read_answer: Callable[[bytes], Answer | None] = read_response if api == "responses" else read_answer
+        """One JSON object of this API as an answer."""
         self.finish_reasons: list[str] = []
         self.filtered: dict[str, None] = {}
         self.written: dict[int, Written] = {}
@@ -117,7 +120,7 @@ class Tally:
 
     def read(self, data: bytes) -> None:
         """Read one JSON answer, facts and text but no filters."""
-        answer = read_answer(data)
+        answer = self.read_answer(data)
         if answer is not None:
             self.note(answer)
             self.add_text(answer)
@@ -133,7 +136,7 @@ class Tally:
 
     def read_facts(self, data: bytes) -> None:
         """Read one JSON answer but for its text."""
-        answer = read_answer(data)
+        answer = self.read_answer(data)
         if answer is not None:
             self.note(answer)
             self.read_filters(data)
@@ -152,6 +155,8 @@ class Tally:
             self.usage = answer.usage
         if answer.is_error:
             self.error_code = answer.error_code
+        if answer.ends:
+            self.done = True
         for choice in answer.choices or ():
             if choice.finish_reason:
                 self.finish_reasons.append(choice.finish_reason)

@@ -25,4 +25,4 @@ class Route(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_metered(self) -> bool:
-        return self.api in ("chat_completions", "completions", "embeddings")
+        return self.api != "other"

@@ -1,0 +1,136 @@
+"""The shapes of the Responses API, read as the answers of a chat: a whole body, and the events of a stream.
+
+A stream says in its last event (``response.completed``, ``response.incomplete`` or ``response.failed``) what a body
+says; the first ones hold the same object without a usage. There is no ``[DONE]``.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from ..wire import mend_json
+from .answers import Answer, Call, Choice, Custom, Function, Message
+
+__all__ = ["read_response"]
+
+_LAST = ("response.completed", "response.incomplete", "response.failed")
+_TEXT = ("response.output_text.delta", "response.refusal.delta")
+_ARGUMENTS = "response.function_call_arguments.delta"
+_INPUT = "response.custom_tool_call_input.delta"
+
+# Why an answer is not complete, in the words of a chat.
+_REASONS = {"max_output_tokens": "length"}
+
+
+class _Response(msgspec.Struct, gc=False):
+    id: Any = None
+    model: Any = None
+    status: Any = None
+    output: Any = None
+    usage: Any = None
+    error: Any = None
+    incomplete_details: Any = None
+    status_code: Any = msgspec.field(default=None, name="statusCode")
+
+
+class _Event(_Response, gc=False):
+    """An event, or a body, which is a response and nothing else."""
+
+    type: Any = None
+    code: Any = None
+    response: _Response | None = None
+    delta: Any = None
+    item: Any = None
+    output_index: Any = None
+
+
+class _LastAnswer(Answer, gc=False):
+    @property
+    def ends(self) -> bool:
+        return True
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+
+
+def read_response(data: bytes) -> Answer | None:
+    """A body or an event as an answer, or None if it is no JSON object."""
+    try:
+        event = _decode(data)
+    except (ValueError, RecursionError):
+        try:
+            event = _decode(mend_json(data))
+        except (ValueError, RecursionError):
+            return None
+    is_last = event.type in _LAST
+    response = event.response or event
+    calls = list(_calls(event))
+    choice = Choice(finish_reason=_reason(response), message=Message(content=_text(event), tool_calls=calls))
+    return (_LastAnswer if is_last else Answer)(
+        id=_str(response.id),
+        model=_str(response.model),
+        choices=[choice] if choice.finish_reason or calls or choice.message and choice.message.content else None,
+        usage=response.usage if isinstance(response.usage, dict) else None,
+        error={"code": event.code or "error"} if event.type == "error" and not event.error else response.error,
+        status_code=response.status_code,
+    )
+
+
+def _reason(response: _Response) -> str | None:
+    if response.status == "completed":
+        return "stop"
+    if response.status != "incomplete":
+        return None
+    details = response.incomplete_details
+    reason = _str(details.get("reason")) if isinstance(details, dict) else None
+    return _REASONS.get(reason, reason) if reason else "incomplete"
+
+
+def _text(event: _Event) -> str | None:
+    """What is to be seen; a summary of what was thought is none of it."""
+    if event.type in _TEXT:
+        return _str(event.delta)
+    texts = [_written(part) for item in _items(event) if item.get("type") == "message" for part in _parts(item)]
+    return "".join(texts) or None
+
+
+def _calls(event: _Event) -> Iterator[Call]:
+    """Calls of the caller's own tools. A stream tells the name when the call begins, then what it is called with."""
+    at = event.output_index if isinstance(event.output_index, int) else 0
+    if event.type == _ARGUMENTS:
+        yield Call(index=at, function=Function(arguments=_str(event.delta)))
+    elif event.type == _INPUT:
+        yield Call(index=at, custom=Custom(input=_str(event.delta)))
+    elif event.type == "response.output_item.added" and isinstance(event.item, dict):
+        yield from _call(event.item, at, named_only=True)
+    for position, item in enumerate(_items(event)):
+        yield from _call(item, position, named_only=False)
+
+
+def _call(item: dict[str, Any], at: int, *, named_only: bool) -> Iterator[Call]:
+    name = _str(item.get("name"))
+    if item.get("type") == "function_call":
+        yield Call(index=at, function=Function(name, None if named_only else _str(item.get("arguments"))))
+    elif item.get("type") == "custom_tool_call":
+        yield Call(index=at, custom=Custom(name, None if named_only else _str(item.get("input"))))
+
+
+def _items(event: _Event) -> list[dict[str, Any]]:
+    """The output of a body. That of a stream's events has come piece by piece before."""
+    output = event.output if event.type is None else None
+    return [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
+
+
+def _parts(item: dict[str, Any]) -> list[Any]:
+    content = item.get("content")
+    return content if isinstance(content, list) else []
+
+
+def _written(part: Any) -> str:
+    found = (part.get("text") or part.get("refusal")) if isinstance(part, dict) else None
+    return _str(found) or ""
+
+
+def _str(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
