@@ -10,7 +10,7 @@ from support.relay_thread import HOSTS, KEY, Host, running_relay
 from support.replay import Recording, replaying_upstream
 from tokenweir.records import CallRecord
 
-METERED = {"chat/completions", "completions", "embeddings"}
+METERED = {"chat/completions", "completions", "embeddings", "responses"}
 
 
 def load(shared: Path) -> dict[str, Recording]:
@@ -53,17 +53,20 @@ def test_every_recorded_answer_passes_unchanged_and_is_metered_exactly(
         if recording.entry["endpoint"] in METERED and recording.entry["has_usage"]:
             assert_usage(records[name], recording)
             metered += 1
-    assert metered > 600
+    assert metered > 900
 
 
 def assert_usage(record: CallRecord, recording: Recording) -> None:
     usage = recording.entry["usage"]
-    details = usage.get("prompt_tokens_details") or {}
-    output_details = usage.get("completion_tokens_details") or {}
+    of_input, of_output = "prompt_tokens", "completion_tokens"
+    if recording.entry["endpoint"] == "responses":
+        of_input, of_output = "input_tokens", "output_tokens"
+    details = usage.get(f"{of_input}_details") or {}
+    output_details = usage.get(f"{of_output}_details") or {}
     name = recording.name
     assert record.usage_source == "reported", name
-    assert record.input_tokens == usage["prompt_tokens"], name
-    assert record.output_tokens == (usage.get("completion_tokens") or 0), name
+    assert record.input_tokens == usage[of_input], name
+    assert record.output_tokens == (usage.get(of_output) or 0), name
     assert record.total_tokens == usage["total_tokens"], name
     assert record.cached_input_tokens == (details.get("cached_tokens") or 0), name
     assert record.reasoning_tokens == (output_details.get("reasoning_tokens") or 0), name

@@ -36,9 +36,6 @@ def test_metered_calls_are_known_under_each_prefix(prefix: str, family: str, dep
 @pytest.mark.parametrize(
     ("method", "path", "route"),
     [
-        ("POST", "/openai/responses", Route("responses", "responses", "openai", None, "responses")),
-        ("POST", "/openai/v1/responses", Route("responses", "responses", "v1", None, "responses")),
-        ("POST", "/v1/responses", Route("responses", "responses", "v1", None, "responses")),
         ("GET", "/v1/responses/r-1", Route("other", "responses", "v1", None, "responses/r-1")),
         ("GET", "/v1/responses", Route("other", "responses", "v1", None, "responses")),
         ("GET", "/v1/chat/completions", Route("other", "chat/completions", "v1", None, "chat/completions")),

@@ -154,6 +154,8 @@ EXPECTED_PROMPTS = {
     "tools": 0.60,
     "tools, used": 0.25,
     "schema": 0.35,
+    "responses, text": 0.92,
+    "responses, tools": 0.15,
 }
 EXPECTED_ANSWERS = {
     "text": 0.90,
@@ -162,6 +164,9 @@ EXPECTED_ANSWERS = {
     "calls": 0.45,
     "cut": 1.0,
     "completions": 0.80,
+    "responses, text": 0.90,
+    "responses, calls": 0.45,
+    "responses, reasoning": 0.45,
 }
 
 

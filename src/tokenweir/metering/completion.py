@@ -32,22 +32,37 @@ def chat_output_tokens(
     Azure counts one token more than OpenAI, and both do for text where tools were offered.
     """
     family = family_of(model)
-    offered = bool(request.get("tools") or request.get("functions")) and not family.has_preamble
-    total = 0
-    for choice in choices:
-        calls = choice.calls
-        total += counter.count(choice.text)
-        total += sum(counter.count(name) + counter.count(arguments) for name, arguments in calls)
-        if whole and (calls or choice.text):
-            total += family.closing + (azure or (offered and not calls)) + _around(len(calls), request)
-    return total
+    offered = _offers_tools(request) and not family.has_preamble
+    ends = (family.closing + (azure or offered), family.closing + azure) if whole else None
+    return _tokens(choices, request, counter, ends)
 
 
 def responses_output_tokens(
     choices: Iterable[Written], request: dict[str, Any], model: str | None, counter: Counter, *, whole: bool
 ) -> int:
-    """Tokens of what the Responses API answers, as of a chat: the end of each counts, too."""
-    return chat_output_tokens(choices, request, model, counter, whole=whole, azure=True)
+    """Tokens of what the Responses API answers. Azure and OpenAI count alike."""
+    family = family_of(model)
+    closing = family.closing_in_responses
+    offered = _offers_tools(request) and not family.has_preamble
+    return _tokens(choices, request, counter, (closing + offered, closing) if whole else None)
+
+
+def _offers_tools(request: dict[str, Any]) -> bool:
+    return bool(request.get("tools") or request.get("functions"))
+
+
+def _tokens(
+    choices: Iterable[Written], request: dict[str, Any], counter: Counter, ends: tuple[int, int] | None
+) -> int:
+    """What was written, and what ``ends`` it: a text, or calls."""
+    total = 0
+    for choice in choices:
+        calls = choice.calls
+        total += counter.count(choice.text)
+        total += sum(counter.count(name) + counter.count(arguments) for name, arguments in calls)
+        if ends is not None and (calls or choice.text):
+            total += ends[bool(calls)] + _around(len(calls), request)
+    return total
 
 
 def text_output_tokens(choices: Iterable[Written], request: dict[str, Any], counter: Counter) -> int:

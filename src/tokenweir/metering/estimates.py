@@ -11,9 +11,8 @@ from ..records import Usage
 from ..wire import decode_json
 from .completion import chat_output_tokens, responses_output_tokens, text_output_tokens
 from .counter import Counter
-from .prompt import chat_tokens, input_tokens
+from .prompt import chat_tokens, input_tokens, responses_tokens
 from .reading import Reading
-from .responses_prompt import as_chat
 
 __all__ = ["estimate"]
 
@@ -46,7 +45,7 @@ def estimate(
         prompt = input_tokens(request.get("prompt"), counter)
         output = text_output_tokens(choices, request, counter)
     elif api == "responses":
-        prompt = chat_tokens(as_chat(request), model, counter)
+        prompt = responses_tokens(request, model, counter)
         whole = ended_normally and reading is not None and "length" not in reading.finish_reasons
         output = responses_output_tokens(choices, request, model, counter, whole=whole)
     elif api == "embeddings":

@@ -16,17 +16,19 @@ class Family(NamedTuple):
     closing: int = 0
     """Tokens of an answer that nobody sees, besides its reasoning: they open and close its channels."""
     has_preamble: bool = False
-    """Whether tools come with a fixed text about tools."""
+    """Whether tools come with a fixed text about tools, but for the Responses API."""
+    closing_in_responses: int = 1
+    """As ``closing``, of the Responses API."""
 
 
 _FAMILIES = {
     "": Family(),
-    "codex": Family(2, 9, True),
-    "gpt-5": Family(2, 9, True),
-    "gpt-5.": Family(2, 3, True),
-    "o1": Family(2, 10),
-    "o3": Family(2, 10),
-    "o4": Family(2, 20),
+    "codex": Family(2, 9, True, 6),
+    "gpt-5": Family(2, 9, True, 6),
+    "gpt-5.": Family(2, 3, True, 4),
+    "o1": Family(2, 10, False, 8),
+    "o3": Family(2, 10, False, 8),
+    "o4": Family(2, 20, False, 8),
 }
 
 

@@ -11,9 +11,10 @@ from .counter import Counter
 from .families import family_of
 from .formats import format_tokens
 from .images import image_tokens
-from .tools import tool_tokens
+from .responses_prompt import as_chat
+from .tools import PREAMBLE, tool_tokens
 
-__all__ = ["chat_tokens", "input_tokens"]
+__all__ = ["chat_tokens", "input_tokens", "responses_tokens"]
 
 # Of every message, around its role and content.
 _MESSAGE = 3
@@ -42,6 +43,13 @@ def chat_tokens(request: dict[str, Any], model: str | None, counter: Counter) ->
             awaits_system = False
             total += 0 if family.has_preamble else _APPENDED
     return total
+
+
+def responses_tokens(request: dict[str, Any], model: str | None, counter: Counter) -> int:
+    """Prompt tokens of a request of the Responses API, which has no preamble about tools."""
+    chat = as_chat(request)
+    preamble = PREAMBLE if chat["tools"] and family_of(model).has_preamble else 0
+    return chat_tokens(chat, model, counter) - preamble
 
 
 def input_tokens(value: Any, counter: Counter) -> int:

@@ -12,11 +12,11 @@ from typing import Any
 from .counter import Counter
 from .families import family_of
 
-__all__ = ["tool_tokens"]
+__all__ = ["PREAMBLE", "tool_tokens"]
 
 # Around the namespace: a heading, and a preamble in the families that have one.
 _HEADING = 9
-_PREAMBLE = 81
+PREAMBLE = 81
 
 # Naming the one tool that must be called costs its name and this much.
 _FORCED = 4
@@ -39,7 +39,7 @@ def tool_tokens(request: Schema, model: str | None, counter: Counter) -> int:
         return 0
     tokens = counter.count("\n".join(_namespace(functions))) + _HEADING
     if family_of(model).has_preamble:
-        return tokens + _PREAMBLE
+        return tokens + PREAMBLE
     # A function whose first parameter has no comment above it counts one less.
     return tokens + _forced(request, counter) - sum(_begins_bare(function) for function in functions)
 

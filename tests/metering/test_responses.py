@@ -1,0 +1,89 @@
+"""The Responses API: usage where it stands, and what is counted where there is none."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tokenweir.metering import Reading, estimate
+from tokenweir.vocabulary import count
+
+Read = Callable[..., Reading]
+
+USAGE = {"input_tokens": 9, "output_tokens": 4, "total_tokens": 13}
+MESSAGE = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Water flows."}]}
+CALL = {"type": "function_call", "name": "open_gate", "arguments": '{"gate":1}'}
+
+
+def response(**members: Any) -> dict[str, Any]:
+    return {"id": "resp_1", "model": "gpt-4o-2024-08-06", "status": "completed", "error": None, "usage": None} | members
+
+
+def event(kind: str, **members: Any) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind} | members)}\n\n".encode()
+
+
+BEGUN = event("response.created", response=response(status="in_progress"))
+WRITTEN = [event("response.output_text.delta", delta=delta, output_index=0) for delta in ("Water", " flows.")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "members", "reasons", "error"),
+    [
+        ("completed", {"usage": USAGE}, ["stop"], None),
+        (
+            "incomplete",
+            {"status": "incomplete", "usage": USAGE, "incomplete_details": {"reason": "max_output_tokens"}},
+            ["length"],
+            None,
+        ),
+        ("failed", {"status": "failed", "error": {"code": "insufficient_quota"}}, [], "insufficient_quota"),
+    ],
+)
+def test_the_last_event_of_a_stream_tells_usage_and_end(
+    read: Read, kind: str, members: dict[str, Any], reasons: list[str], error: str | None
+) -> None:
+    reading = read(BEGUN, *WRITTEN, event(f"response.{kind}", response=response(**members)), api="responses")
+    assert (reading.usage is not None) == ("usage" in members)
+    assert (reading.finish_reasons, reading.error_code, reading.done) == (reasons, error, True)
+    assert (reading.response_id, reading.response_model, reading.chunks) == ("resp_1", "gpt-4o-2024-08-06", 4)
+    assert [choice.text for choice in reading.output.choices()] == ["Water flows."]
+
+
+def test_an_error_event_is_an_error(read: Read) -> None:
+    reading = read(BEGUN, event("error", code="server_error", message="…"), api="responses")
+    assert (reading.error_code, reading.done) == ("server_error", False)
+
+
+def test_a_body_tells_usage_text_and_calls(read: Read) -> None:
+    body = json.dumps(response(usage=USAGE, output=[{"type": "reasoning", "summary": []}, MESSAGE, CALL])).encode()
+    reading = read(body, api="responses", event_stream=False)
+    assert reading.usage is not None and reading.usage.total_tokens == 13
+    (choice,) = reading.output.choices()
+    assert (choice.text, choice.calls) == ("Water flows.", [("open_gate", '{"gate":1}')])
+
+
+def test_calls_come_by_name_and_then_piece_by_piece(read: Read) -> None:
+    pieces = [
+        event("response.output_item.added", output_index=1, item=CALL | {"arguments": ""}),
+        *(event("response.function_call_arguments.delta", output_index=1, delta=delta) for delta in ('{"gate"', ":1}")),
+        event("response.output_item.done", output_index=1, item=CALL),
+    ]
+    (choice,) = read(BEGUN, *pieces, api="responses").output.choices()
+    assert choice.calls == [("open_gate", '{"gate":1}')]
+
+
+def test_a_stream_that_broke_is_counted(read: Read) -> None:
+    request = json.dumps({"instructions": "Be brief.", "input": "What does water do?"}).encode()
+    reading = read(BEGUN, *WRITTEN, api="responses")
+    used = estimate("responses", request, reading, "gpt-4o", ended_normally=False, azure=True)
+    words = sum(count(text, "o200k_base") for text in ("system", "Be brief.", "user", "What does water do?"))
+    assert (used.input_tokens, used.output_tokens) == (words + 2 * 3 + 3, count("Water flows.", "o200k_base"))
+
+
+@pytest.mark.parametrize("data", [b"[]", b"7", b'{"response":7}', b'{"type":[],"output":[7,{"type":"message"}]}', b"{"])
+def test_odd_events_are_passed_over(read: Read, data: bytes) -> None:
+    reading = read(b"data: " + data + b"\n\n", api="responses")
+    assert reading.usage is None
+    assert [choice.text for choice in reading.output.choices()] in ([], [""])
