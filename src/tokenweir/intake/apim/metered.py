@@ -1,5 +1,6 @@
 """An event's facts as the record of the call: its usage as it was reported, or counted as the gateway counts."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -17,6 +18,16 @@ EVENT_TRUNCATED = "event_truncated"
 """The ``error_code`` of a call of which API Management cut off a part, if that part held the usage."""
 BODIES_LEFT_OUT = "bodies_left_out"
 """The ``error_code`` of a call whose bodies were too large to be logged and whose usage was not found."""
+
+# What an answer calls itself. In a text that a model wrote, the quotes are escaped.
+_OBJECT = re.compile(r'(?<!\\)"object"\s*:\s*"(chat\.completion|text_completion|response|list)\b')
+_OBJECTS = {
+    "chat.completion": "ChatCompletion",
+    "text_completion": "TextCompletion",
+    "response": "Response",
+    "list": "Embeddings",
+}
+_ASKED = {"messages": "ChatCompletion", "instructions": "Response", "input": "Embeddings", "prompt": "TextCompletion"}
 
 
 def _NO_CLOCK() -> float:
@@ -155,17 +166,14 @@ def _ending(event: ApimEvent, reading: Reading, *, breaks_off: bool) -> tuple[Ou
 
 
 def _api(event: ApimEvent, asked: dict[str, Any]) -> tuple[Api, str]:
-    """Today's policy names only two operations; what the others were is told by their bodies."""
+    """The chargeback solution's policy names only two operations; what the others were, their bodies tell."""
     if event.operation in _APIS:
         return _APIS[event.operation]
-    answer = event.response or ""
-    if "messages" in asked:
-        return _APIS["ChatCompletion"]
-    if "prompt" in asked and '"text_completion"' in answer:
-        return _APIS["TextCompletion"]
-    if "input" in asked:
-        answers_in_words = '"response"' in answer or "response.created" in answer
-        return _APIS["Response" if answers_in_words or "instructions" in asked else "Embeddings"]
+    if answered := _OBJECT.search(event.response or ""):
+        return _APIS[_OBJECTS[answered[1]]]
+    for member, operation in _ASKED.items():
+        if member in asked:
+            return _APIS[operation]
     return "other", event.operation or "other"
 
 
