@@ -41,6 +41,7 @@ def test_what_is_commented_out_is_right_too() -> None:
     config = load(None, {"AZURE_OPENAI_KEY": "k"}).config
     assert len(config.deployments[0].targets) == 2
     assert config.sinks[0].connection.path == "tokenweir-data/calls.jsonl"
+    assert [row.model for row in config.prices] == ["gpt-4o*", "text-embedding-3-large"]
     assert config.callers[0].tags == {"cost_centre": "4711"}
     assert config.server.certificate == "tls/cert.pem"
     assert config.tracing.sample == 0.01

@@ -25,7 +25,7 @@ def tables(kind: type[msgspec.Struct], path: tuple[str, ...] = ()) -> list[tuple
 
 
 TABLES = tables(Config)
-LISTS = {"upstreams", "deployments", "callers", "targets", "sinks", "profiles"}
+LISTS = {"upstreams", "deployments", "callers", "targets", "sinks", "prices", "profiles"}
 
 
 def typos(name: str) -> st.SearchStrategy[str]:

@@ -25,6 +25,8 @@ def test_what_is_written_reads_back_the_same(minimal: str) -> None:
         '[[deployments]]\nname = "gpt \\"4\\""\n'
         'targets = [{ upstream = "sweden", sku = "ptu", priority = 2 }]\n'
         '[[callers]]\nname = "a"\ntags = { "cost centre" = "4711", b = "ü" }\n'
+        '[[prices]]\nmodel = "gpt*"\ncurrency = "EUR"\ninput = 2.5\noutput = "10.00"\n'
+        "since = 2026-11-01T07:00:00+01:00\n"
     )
     before = loaded(text)
     assert loaded(text_of(before, defaults=True)).config == before.config

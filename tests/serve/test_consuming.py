@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -11,8 +12,10 @@ import pytest
 
 from tokenweir.intake import Batch, DeadLetter, DeadLetterFile, Message, SourceDenied, SourceUnavailable
 from tokenweir.ledger import Ledger, LedgerError, open_ledger
+from tokenweir.pricing import Price, PriceSettings
 from tokenweir.records import CallRecord, SystemClock, new_call_id
 from tokenweir.serve.consuming import Consumer
+from tokenweir.serve.pricer import Pricer
 
 pytestmark = pytest.mark.anyio
 
@@ -240,3 +243,17 @@ async def test_a_lost_part_of_a_call_that_is_in_the_ledger_is_no_dead_letter(
     [line] = [json.loads(line) for line in letters.path.read_text().splitlines()]
     assert line["properties"]["call_id"] == lost.call_id
     assert consumer.dead == 1
+
+
+async def test_records_that_come_without_a_cost_get_one(ledger: Ledger, letters: DeadLetterFile) -> None:
+    used = {"usage_source": "reported", "response_model": "gpt-4o", "input_tokens": 1_000, "total_tokens": 1_000}
+    free, charged = record(**used), record(**used, cost=Decimal(7), currency="USD")
+    source = ScriptedSource(batch(1, message(free), message(charged)))
+    price = Pricer([PriceSettings("gpt-4o*", "EUR", Price("2.5"), Price(10))])
+    source.consumer = Consumer(source, ledger, letters, CLOCK, price=price)
+    await source.consumer.run()
+    costs = {call["call_id"]: (call["cost"], call["currency"], call["price_id"]) for call in ledger.calls()}
+    assert costs == {
+        free.call_id: (Decimal("0.0025"), "EUR", "gpt-4o*"),
+        charged.call_id: (Decimal(7), "USD", None),
+    }

@@ -18,6 +18,7 @@ from .addresses import is_loopback, parse_address
 from .found import Found, no_key_pair, too_small, unreadable
 from .model import Config
 from .places import LISTS, Origins
+from .price_checks import price_rows
 from .profiles import check_profiles
 from .sink_checks import sink_connections, sink_events, sink_files, sink_names
 from .upstream_checks import any_upstream, credentials, endpoints, targets, upstream_amounts
@@ -106,7 +107,7 @@ def _tracing(config: Config, environ: Mapping[str, str]) -> Found:
 
 
 def _distinct_names(config: Config, environ: Mapping[str, str]) -> Found:
-    for table in LISTS:
+    for table in (table for table in LISTS if table != "prices"):
         for name, count in Counter(item.name for item in getattr(config, table)).items():
             if not name.strip():
                 yield (table,), "a `name` is empty"
@@ -180,6 +181,7 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Found], tuple[str, ...
     (sink_connections, ()),
     (sink_events, ()),
     (sink_files, ()),
+    (price_rows, ("prices",)),
     (_intake, ("intake",)),
     (_profiles, ()),
 ]

@@ -7,6 +7,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from ..pricing import Moment, Price
 from ..records import Duration, Size
 
 __all__ = ["NotJson", "convert", "expected", "fields", "is_text", "item_of", "kind_name", "without_none"]
@@ -19,6 +20,8 @@ _EXPECTED: dict[Any, str] = {
     list: "a list of tables",
     Duration: "a duration like 500ms, 30s, 1m30s or 7d",
     Size: "a size like 65536, 64KB, 10MB or 1.5GB",
+    Price: 'a price of a million tokens like "2.50", not negative and with at most 6 decimals',
+    Moment: "a date like 2026-11-01 or a time like 2026-11-01T06:00:00Z",
 }
 _NAMES: dict[Any, str] = {
     str: "text",
@@ -27,6 +30,8 @@ _NAMES: dict[Any, str] = {
     bool: "true or false",
     Duration: "duration",
     Size: "size",
+    Price: "price",
+    Moment: "date or time",
 }
 
 
@@ -74,7 +79,7 @@ def expected(kind: Any, raw: Any) -> str:
         wanted = "one of " + ", ".join(f'"{choice}"' for choice in get_args(kind))
     else:
         wanted = _EXPECTED.get(kind, "a table")
-    may_repeat = get_origin(kind) is Literal or kind in (int, float, bool, Duration, Size)
+    may_repeat = get_origin(kind) is Literal or kind in (int, float, bool, Duration, Size, Price, Moment)
     return f"expected {wanted}, got {_described(raw, may_repeat)}"
 
 
@@ -87,8 +92,9 @@ def convert(kind: Any, raw: Any) -> Any:
 
 
 def _read_unit(kind: type, raw: Any) -> Any:
-    if isinstance(raw, bool) or not isinstance(raw, (str, int, float)) or (kind is Size and isinstance(raw, float)):
-        raise ValueError("not a duration or size")
+    may_be = (str, date) if kind is Moment else (str, int) if kind is Size else (str, int, float)
+    if isinstance(raw, bool) or not isinstance(raw, may_be):
+        raise ValueError("nothing that can be read")
     return kind.parse(raw)  # type: ignore[attr-defined]
 
 

@@ -10,6 +10,7 @@ from ..intake.settings import IntakeSettings
 from ..journal.settings import JournalSettings
 from ..ledger.settings import LedgerSettings
 from ..policy.settings import CallerSettings, TracingSettings
+from ..pricing.settings import PriceSettings
 from ..sinks.settings import SinkSettings
 from ..upstream.settings import UpstreamSettings
 from .places import Origins
@@ -28,6 +29,7 @@ class Config(msgspec.Struct, frozen=True):
     deployments: list[DeploymentSettings] = []
     callers: list[CallerSettings] = []
     sinks: list[SinkSettings] = []
+    prices: list[PriceSettings] = []
     intake: IntakeSettings = IntakeSettings()
     tracing: TracingSettings = TracingSettings()
     profiles: list[ProfileSettings] = []

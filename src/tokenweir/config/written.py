@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -59,6 +61,8 @@ def as_toml(value: Any) -> str:
             return f'"{_duration(value)}"'
         case Size():
             return f'"{_size(value)}"'
+        case Decimal() | datetime():
+            return f'"{value}"'
         case int() | float():
             return str(value)
         case str():

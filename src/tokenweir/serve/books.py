@@ -35,6 +35,7 @@ from ..ledger import NO_LEDGER, Ledger, open_ledger
 from ..policy import DebugTokens
 from ..records import CallRecord, Clock, SystemClock
 from .logs import configure_logging
+from .pricer import FREE, Pricer
 from .relay import stop_with_parent
 from .shipping import Shipping
 from .starting import one_line_for_errors
@@ -68,11 +69,14 @@ class Books:
     Without a ledger the records are only counted for the metrics; the sinks, which read by themselves, take them on.
     """
 
-    def __init__(self, root: Path, ledger: Ledger | None, clock: Clock, shipping: Shipping) -> None:
+    def __init__(
+        self, root: Path, ledger: Ledger | None, clock: Clock, shipping: Shipping, price: Pricer = FREE
+    ) -> None:
         self._root = root
         self._ledger = ledger
         self._clock = clock
         self._shipping = shipping
+        self._price = price
         self.metrics = Metrics(self.relays, shipping.statuses)
         self._one_at_a_time = threading.Lock()
         self._readers: dict[str, JournalReader] = {}
@@ -96,10 +100,11 @@ class Books:
                 batch, more = _gather(reader)
                 if not batch.records:
                     break
-                new += self._post(batch.records, source, batch.position)
+                records = [self._price(record) for record in batch.records]
+                new += self._post(records, source, batch.position)
                 save_cursor(directory, _CURSOR, batch.position)
                 remove_passed_segments(directory)
-                for record in batch.records:
+                for record in records:
                     self.metrics.observe(record)
         except BaseException:
             # The reader may be ahead of the ledger now. The next one begins where the ledger really is.
@@ -145,8 +150,8 @@ def _gather(reader: JournalReader) -> tuple[Batch, bool]:
 
 def catch_up(config: Config, ledger: Ledger) -> int:
     """Posts what the journals still hold, for the commands that read the books while no gateway runs."""
-    root, clock = Path(config.journal.directory), SystemClock()
-    return Books(root, ledger, clock, Shipping(root, config.sinks, os.environ, clock)).catch_up()
+    root, clock, price = Path(config.journal.directory), SystemClock(), Pricer(config.prices)
+    return Books(root, ledger, clock, Shipping(root, config.sinks, os.environ, clock, price), price).catch_up()
 
 
 def books_main(config: Config, listener: socket.socket) -> None:
@@ -170,8 +175,9 @@ async def _serve(config: Config, listener: socket.socket) -> None:
     clock = SystemClock()
     ledger = open_ledger(config.ledger.url) if config.ledger.url != NO_LEDGER else None
     root = Path(config.journal.directory)
-    shipping = Shipping(root, config.sinks, os.environ, clock)
-    books = Books(root, ledger, clock, shipping)
+    price = Pricer(config.prices)
+    shipping = Shipping(root, config.sinks, os.environ, clock, price)
+    books = Books(root, ledger, clock, shipping, price)
     app = create_app(
         ledger,
         catch_up=books.catch_up,

@@ -34,6 +34,7 @@ from ..ledger import Ledger, open_ledger
 from ..policy import Keyring, read_keys
 from ..records import Clock, SystemClock
 from .logs import configure_logging
+from .pricer import FREE, Pricer
 
 __all__ = ["Consumer", "format_of", "run"]
 
@@ -56,6 +57,7 @@ class Consumer:
         format: Format | None = None,
         chance: Callable[[], float] = random.random,
         first_pause: float = _FIRST_PAUSE_SECONDS,
+        price: Pricer = FREE,
     ) -> None:
         self._source = source
         self._ledger = ledger
@@ -64,6 +66,7 @@ class Consumer:
         self._format = format
         self._chance = chance
         self._first_pause = first_pause
+        self._price = price
         self._stop = asyncio.Event()
         self._reported_at = clock.monotonic()
         self.new = 0
@@ -140,7 +143,8 @@ class Consumer:
         # Of a record whose other parts went to another consumer, that one has posted the whole.
         dead = [letter for letter in taken.dead if letter.call_id is None or not self._ledger.call(letter.call_id)]
         self._dead_letters.bury(dead)
-        new = self._ledger.post(taken.records, batch.source, positions.pop(batch.source, None))
+        records = [self._price(record) for record in taken.records]
+        new = self._ledger.post(records, batch.source, positions.pop(batch.source, None))
         for source, position in positions.items():
             self._ledger.post([], source, position)
         for letter in dead:
@@ -148,7 +152,7 @@ class Consumer:
                 "%s, %s is kept in %s: %s", letter.source, letter.message.place, self._dead_letters.where, letter.reason
             )
         self.new += new
-        self.known += len(taken.records) - new
+        self.known += len(records) - new
         self.dead += len(dead)
 
     async def _pause(self, failures: int, *, longest: bool = False) -> None:
@@ -195,7 +199,7 @@ async def _run(config: Config) -> None:
     clock = SystemClock()
     dead_letters = open_dead_letters(config.intake, clock)
     ledger = open_ledger(config.ledger.url)
-    consumer = Consumer(source, ledger, dead_letters, clock, format)
+    consumer = Consumer(source, ledger, dead_letters, clock, format, price=Pricer(config.prices))
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, consumer.stop)

@@ -21,6 +21,7 @@ from ..journal import Journal
 from ..records import Clock, SystemClock
 from ..sinks import SinkSettings
 from .memory_log import MemoryLog
+from .pricer import Pricer
 from .relay import RelayProcess
 from .shipping import Shippers
 
@@ -119,7 +120,11 @@ class HostedGateway:
         if not config.sinks:
             _log.warning("there are no sinks and no disk: calls are passed on, and their records are kept nowhere")
         self._shippers = Shippers(
-            [with_dead_letters(sink) for sink in config.sinks], log.sources, os.environ, self._clock
+            [with_dead_letters(sink) for sink in config.sinks],
+            log.sources,
+            os.environ,
+            self._clock,
+            Pricer(config.prices),
         )
         self._shippers.start()
         return process

@@ -23,6 +23,7 @@ from ..journal import (
 )
 from ..records import CallRecord, Clock
 from ..sinks import DeadLetters, Shipper, SinkSettings, SinkStatus, Source, dead_letters_path, open_sink
+from .pricer import FREE, PricedSource, Pricer
 
 __all__ = ["CURSOR_PREFIX", "JournalsSource", "Shippers", "Shipping", "cursor_of"]
 
@@ -95,14 +96,19 @@ class Shippers:
     """The pumps of all sinks. ``start`` in a running loop, ``stop`` at the end; without, nothing is sent."""
 
     def __init__(
-        self, sinks: Sequence[SinkSettings], sources: Sequence[Source], environ: Mapping[str, str], clock: Clock
+        self,
+        sinks: Sequence[SinkSettings],
+        sources: Sequence[Source],
+        environ: Mapping[str, str],
+        clock: Clock,
+        price: Pricer = FREE,
     ) -> None:
         """``sources`` has one for each of the ``sinks``."""
         self._shippers = [
             Shipper(
                 sink,
                 open_sink(sink, environ),
-                source,
+                PricedSource(source, price),
                 DeadLetters(dead_letters_path(sink), sink.name, clock),
                 clock,
             )
@@ -135,9 +141,16 @@ class Shippers:
 class Shipping:
     """All sinks of a gateway, each reading the journals of all its relays."""
 
-    def __init__(self, root: Path, sinks: Sequence[SinkSettings], environ: Mapping[str, str], clock: Clock) -> None:
+    def __init__(
+        self,
+        root: Path,
+        sinks: Sequence[SinkSettings],
+        environ: Mapping[str, str],
+        clock: Clock,
+        price: Pricer = FREE,
+    ) -> None:
         self._sources = [JournalsSource(root, cursor_of(sink)) for sink in sinks]
-        self._shippers = Shippers(sinks, self._sources, environ, clock)
+        self._shippers = Shippers(sinks, self._sources, environ, clock, price)
 
     def begin(self, directory: Path) -> None:
         """Sees to it that no segment of a journal goes before every sink has passed it; from any thread."""

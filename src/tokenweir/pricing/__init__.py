@@ -1,0 +1,6 @@
+"""What a call cost: tokens times the prices of the configuration. Pure, exact, and without a price of its own."""
+
+from .price_list import PriceList
+from .settings import Moment, Price, PriceSettings
+
+__all__ = ["Moment", "Price", "PriceList", "PriceSettings"]

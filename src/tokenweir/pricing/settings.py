@@ -1,0 +1,72 @@
+"""What ``[[prices]]`` says: whose tokens cost how much, and from when on."""
+
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Self
+
+import msgspec
+
+__all__ = ["PLACES", "Moment", "Price", "PriceSettings"]
+
+PLACES = 6
+"""Decimals that a price may have: a token then costs a whole number of 1e-12, which is what ledgers keep of money."""
+
+_PRICE = re.compile(r"\d{1,12}(\.\d+)?")
+
+
+class Price(Decimal):
+    """Of a million tokens. A text, or a number of the file as it is written there."""
+
+    @classmethod
+    def parse(cls, value: str | int | float) -> Self:
+        text = value.strip() if isinstance(value, str) else f"{Decimal(repr(value)):f}"
+        places = len(text.partition(".")[2].rstrip("0"))
+        if not _PRICE.fullmatch(text) or places > PLACES:
+            raise ValueError(f'{value!r} is not a price; write it like "2.50", with at most {PLACES} decimals')
+        return cls(text)
+
+
+class Moment(datetime):
+    """Aware, in UTC. A date means its first moment; a time without a zone is in UTC."""
+
+    @classmethod
+    def parse(cls, value: str | date | int | float) -> Self:
+        moment = cls.fromisoformat(value.isoformat() if isinstance(value, date) else str(value).strip())
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+class PriceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One ``[[prices]]`` table: a row of the price list."""
+
+    model: str
+    """Whose tokens: a model, or how several begin, like ``gpt-4o*``. The longest that fits wins. Compared with the
+    model that answered, then the one that was asked for, then the deployment."""
+    currency: str
+    """``EUR``, ``USD``…"""
+    input: Price
+    """A million tokens of prompt cost this."""
+    output: Price
+    """A million tokens of completion cost this, those of reasoning included; ``"0"`` for embeddings."""
+    cached_input: Price | None = None
+    """Tokens of the prompt that came from the cache; default: as ``input``."""
+    input_audio: Price | None = None
+    """Tokens of audio in the prompt; default: as ``input``."""
+    output_audio: Price | None = None
+    """Tokens of audio in the completion; default: as ``output``."""
+    sku: str | None = None
+    """Only calls that were answered under this SKU, as the deployment's target names it."""
+    deployment: str | None = None
+    """Only calls to this deployment."""
+    since: Moment | None = None
+    """From when on, like ``2026-11-01`` or ``2026-11-01T06:00:00Z``, in UTC. Of those that have begun, the newest
+    wins."""
+    id: str | None = None
+    """What the record calls this row (``price_id``); default: made of the model and what else narrows it down."""
+
+    @property
+    def name(self) -> str:
+        if self.id is not None:
+            return self.id
+        narrowed = "/".join(part for part in (self.model, self.deployment, self.sku) if part is not None)
+        return narrowed if self.since is None else f"{narrowed}@{self.since:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,56 @@
+"""A price list that says something else than was meant is refused, with the mend."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tokenweir.config import examine, load
+
+ROW = '[[prices]]\nmodel = "gpt-4o*"\ncurrency = "EUR"\ninput = "2.50"\noutput = "10"\n'
+
+
+def problems(text: str) -> list[str]:
+    Path("tokenweir.toml").write_text(text)
+    return [one.removeprefix("tokenweir.toml: ") for one in examine(None, {}).problems]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        (ROW.replace('"2.50"', '"-2.50"'), '#1 input: expected a price of a million tokens like "2.50", not negative'),
+        (ROW.replace('"2.50"', "-2.5"), "#1 input: expected a price"),
+        (ROW.replace('"2.50"', "0.1234567"), "#1 input: expected a price"),
+        (ROW.replace('"2.50"', '"2,50"'), "#1 input: expected a price"),
+        (ROW.replace('"2.50"', "true"), "#1 input: expected a price"),
+        (ROW.replace('output = "10"\n', ""), "#1 output: is missing"),
+        (ROW + 'cached_imput = "1"\n', "#1 cached_imput: did you mean `cached_input`?"),
+        (ROW + 'since = "soon"\n', "#1 since: expected a date like 2026-11-01"),
+        (ROW + "since = 2026\n", "#1 since: expected a date like 2026-11-01"),
+        (ROW + 'id = ""\n', "#1 id: is empty"),
+        (ROW.replace("gpt-4o*", "*-4o"), "#1 model: is a whole name like"),
+        (ROW.replace("gpt-4o*", ""), "#1 model: is a whole name like"),
+        (ROW.replace("EUR", "€"), "#1 currency: is three capital letters"),
+        (ROW + ROW, "#2: is for the same calls as #1; let them differ in"),
+        (ROW + 'id = "a"\n' + ROW.replace("gpt-4o*", "o3") + 'id = "a"\n', '#2 id: is "a", and so is that of #1'),
+    ],
+)
+def test_a_wrong_row_is_refused_with_the_mend(minimal: str, wrong: str, problem: str) -> None:
+    [said] = problems(minimal + wrong)
+    assert said.startswith(f"[[prices]] {problem}"), said
+
+
+def test_rows_are_read_as_they_are_written(minimal: str) -> None:
+    rows = ROW.replace('"2.50"', "2.50") + "since = 2026-11-01\n" + ROW + 'sku = "ptu"\ncached_input = 0\n'
+    Path("tokenweir.toml").write_text(minimal + rows)
+    first, second = load(None, {}).config.prices
+    assert (first.input, first.since) == (Decimal("2.5"), datetime(2026, 11, 1, tzinfo=UTC))
+    assert (second.cached_input, second.input_audio, second.name) == (Decimal(0), None, "gpt-4o*/ptu")
+
+
+def test_rows_may_come_from_a_variable(minimal: str) -> None:
+    Path("tokenweir.toml").write_text(minimal)
+    rows = '[{"model": "o3", "currency": "USD", "input": "2", "output": "8", "since": "2026-11-01"}]'
+    [row] = load(None, {"TOKENWEIR_PRICES": rows}).config.prices
+    assert (row.model, row.output, row.currency) == ("o3", 8, "USD")
