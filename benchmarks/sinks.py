@@ -1,6 +1,6 @@
-"""``python -m benchmarks.sinks``: events through the sink to Event Hubs, on one core, the hub on the other.
+"""``python -m benchmarks.sinks``: events through a sink on one core, to Event Hubs or Application Insights on another.
 
-The hub is the tests' emulator, which confirms at once: what is measured is what a sink costs, not what Azure adds.
+Those are the tests' own, which confirm at once: what is measured is what a sink costs, not what Azure adds.
 Events are handed over in groups of as many as the shipper gathers, each after the one before was confirmed.
 """
 
@@ -11,19 +11,22 @@ import pstats
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
 from time import perf_counter, process_time
 
 import uvloop
 
-from tokenweir.sinks import ConnectionSettings, Event
-from tokenweir.sinks.event_hubs import EventHubsSink
+from tokenweir.records import CallRecord
+from tokenweir.sinks import ConnectionSettings, Event, SinkSettings, open_sink
+from tokenweir.sinks.fitting import fit
 
 from .machine import describe_machine
 from .measure import cpu_seconds
 from .processes import GATEWAY_CORE, LOAD_CORE, python_module, talking
 
 TARGET = 5000
-"""Events a second that the sink is to send on one core."""
+"""Events a second that the sink to Event Hubs is to send on one core."""
 
 _CALLERS = 50
 _WARM_UP_GROUPS = 5
@@ -44,17 +47,21 @@ class Measured:
 def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     os.sched_setaffinity(0, {GATEWAY_CORE})
-    with talking(python_module("hub", options.partitions), LOAD_CORE) as lines:
+    is_hub = options.kind == "event_hubs"
+    place = python_module("hub", options.partitions) if is_hub else python_module("ingestion")
+    with talking(place, LOAD_CORE) as lines:
         hub = next(lines)
         profile = cProfile.Profile() if options.profile else None
         measured = uvloop.run(_send(hub["connection_string"], hub["pid"], options, profile))
     for name, value in describe_machine().items():
         print(f"- {name}: {value}")
+    what = f"{options.size} bytes an event, {options.partitions} partitions" if is_hub else "one custom event a call"
+    target = f"{TARGET:,}" if is_hub else ""
     print(
-        f"\n{options.size} bytes an event, {options.partitions} partitions, {options.group} events at once, "
+        f"\n{options.kind}: {what}, {options.group} events at once, "
         f"{options.seconds} seconds\n\n"
-        "| events/s | target | CPU µs an event, sink | CPU µs an event, emulated hub |\n|--:|--:|--:|--:|\n"
-        f"| {measured.per_second:,.0f} | {TARGET:,} | {measured.sink_cpu / measured.events * 1e6:.0f} "
+        "| events/s | target | CPU µs an event, sink | CPU µs an event, other side |\n|--:|--:|--:|--:|\n"
+        f"| {measured.per_second:,.0f} | {target} | {measured.sink_cpu / measured.events * 1e6:.0f} "
         f"| {measured.hub_cpu / measured.events * 1e6:.0f} |"
     )
     if profile is not None:
@@ -65,6 +72,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sinks", description=__doc__)
+    parser.add_argument("--kind", choices=["event_hubs", "application_insights"], default="event_hubs")
     parser.add_argument("--seconds", type=float, default=10, help="[%(default)s]")
     parser.add_argument("--size", type=int, default=2000, help="bytes of a body [%(default)s]")
     parser.add_argument("--group", type=int, default=1000, help="events handed over at once [%(default)s]")
@@ -76,9 +84,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 async def _send(
     connection_string: str, hub: int, options: argparse.Namespace, profile: cProfile.Profile | None
 ) -> Measured:
-    sink = EventHubsSink(ConnectionSettings(connection_string_env="C"), {"C": connection_string})
+    settings = SinkSettings("sink", options.kind, ConnectionSettings(connection_string_env="C"))
+    sink = open_sink(settings, {"C": connection_string})
     await sink.open()
-    events = [_event(number, options.size) for number in range(options.group)]
+    if options.kind == "event_hubs":
+        events = [_event(number, options.size) for number in range(options.group)]
+    else:
+        events = [one for number in range(options.group) for one in fit(_call(number), settings, sink.max_event_size)]
     for _ in range(_WARM_UP_GROUPS):
         await sink.send(events)
     sent = 0
@@ -93,6 +105,31 @@ async def _send(
         profile.disable()
     await sink.close()
     return measured
+
+
+def _call(number: int) -> CallRecord:
+    return CallRecord(
+        call_id=f"0193a1b2-c3d4-7e5f-8a9b-{number:012x}",
+        started_at=datetime(2026, 3, 1, 12, tzinfo=UTC),
+        api="chat_completions",
+        caller=f"team-{number % _CALLERS}",
+        key_id=f"key-{number % _CALLERS}",
+        tags={"cost_centre": "4711"},
+        deployment="gpt-4o",
+        response_model="gpt-4o-2024-11-20",
+        backend="sweden",
+        region="Sweden Central",
+        attempts=1,
+        status=200,
+        usage_source="reported",
+        input_tokens=812,
+        output_tokens=97,
+        total_tokens=909,
+        first_token_ms=412.5,
+        latency_ms=1812.25,
+        cost=Decimal("0.0030000"),
+        currency="EUR",
+    )
 
 
 def _event(number: int, size: int) -> Event:

@@ -8,6 +8,7 @@ import pytest
 
 from support.amqp.emulator import EventHubsEmulator, running_event_hubs
 from support.call_records import a_call
+from support.ingestion import serving_ingestion
 from support.journals import write_journal
 from support.kafka_broker import running_broker
 from support.otlp_collector import Answer, running_collector
@@ -90,6 +91,19 @@ def test_a_collector_is_asked_without_a_span(minimal: Path) -> None:
     assert refused == "bad" and "does not accept us (401): check `headers_env`" in why
     assert "the journals keep everything" in mend
     assert collector.spans == []
+
+
+def test_application_insights_is_asked_without_an_event(minimal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # the sink sets some of it
+    with serving_ingestion() as ingestion:
+        environ = {"APPLICATIONINSIGHTS_CONNECTION_STRING": ingestion.connection_string}
+        [(status, what, _)] = findings(minimal, sink("application_insights", ""), environ)
+    [(gone, why, mend)] = findings(minimal, "", environ)
+
+    assert (status, gone) == ("ok", "bad")
+    assert what.startswith('sink "out": somebody answers there')
+    assert "cannot be reached" in why and "firewall" in mend
+    assert ingestion.requests == []
 
 
 def test_a_backlog_and_dead_letters_are_worth_knowing(minimal: Path, here: Path) -> None:

@@ -5,7 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path as FilePath
 from urllib.parse import urlsplit
 
+import msgspec
+
 from ..sinks import ConnectionSettings, SinkSettings, dead_letters_path
+from ..sinks.application_insights import CONNECTION_STRING_VARIABLE
 from ..sinks.fitting import SMALLEST_LIMIT
 from ..sinks.settings import SinkKind
 from .found import Found, too_small, unreadable
@@ -38,12 +41,15 @@ _KINDS: dict[SinkKind, tuple[str, ...]] = {
     "webhook": ("url", "url_env", "token_env", "secret_env", "timeout", "ca_bundle", "max_event_size"),
     "file": ("path", "rotate_at", "keep"),
     "otlp": ("url", "url_env", "headers_env", "timeout", "ca_bundle", "max_event_size"),
+    "application_insights": ("connection_string_env", "managed_identity", "client_id", "timeout", "ca_bundle"),
 }
 """Each kind with the settings of a connection that mean something to it."""
 
-_ONLY_SPANS = ("content", "sampler")
-_NO_SPANS = ("shape", "cloud_events", "partition_by", "on_too_large")
-"""Settings of a sink that mean something to kind ``otlp`` only, and to all others only."""
+_OF_SPANS = ("content", "sampler")
+"""Settings of a sink that mean something to kind ``otlp`` only."""
+_OF_SHAPES = ("shape", "cloud_events", "partition_by", "on_too_large")
+"""Those that mean something where events have a shape: to all kinds but these."""
+_WITHOUT_SHAPE: tuple[SinkKind, ...] = ("otlp", "application_insights")
 
 Wrong = Iterator[tuple[str, str]]
 """The setting, and what is wrong with it."""
@@ -62,7 +68,7 @@ def sink_connections(config: Config, environ: Mapping[str, str]) -> Found:
             if name not in _KINDS[sink.kind] and getattr(connection, name) != field.default:
                 meant = " and ".join(f'"{kind}"' for kind, names in _KINDS.items() if name in names)
                 yield (*path, name), f'belongs to kind {meant}, and this sink is "{sink.kind}"'
-        for name, wrong in [*_RULES[sink.kind](connection), *_variables(connection, environ)]:
+        for name, wrong in [*_RULES[sink.kind](connection), *_variables(_in_full(sink), environ)]:
             yield ((*path, name) if name else path), wrong
         yield from too_small(path, connection, "timeout", "rotate_at")
         yield from unreadable((*path, "ca_bundle"), connection.ca_bundle)
@@ -71,14 +77,15 @@ def sink_connections(config: Config, environ: Mapping[str, str]) -> Found:
 
 
 def sink_events(config: Config, environ: Mapping[str, str]) -> Found:
-    """What is sent of a call: spans, or events of some shape."""
+    """What is sent of a call: spans, a custom event, or events of some shape."""
     known = fields(SinkSettings)
     for sink in config.sinks:
-        sends_spans = sink.kind == "otlp"
-        for name in _NO_SPANS if sends_spans else _ONLY_SPANS:
+        foreign = {name: 'kind "otlp"' for name in _OF_SPANS if sink.kind != "otlp"}
+        if sink.kind in _WITHOUT_SHAPE:
+            foreign |= dict.fromkeys(_OF_SHAPES, "sinks whose events have a shape")
+        for name, meant in foreign.items():
             if getattr(sink, name) != known[name].default:
-                meant = "every kind but" if sends_spans else "kind"
-                yield (*_of(sink), name), f'belongs to {meant} "otlp", and this sink is "{sink.kind}"'
+                yield (*_of(sink), name), f'belongs to {meant}, and this sink is "{sink.kind}"'
 
 
 def sink_files(config: Config, environ: Mapping[str, str]) -> Found:
@@ -149,6 +156,11 @@ def _url(text: str) -> Wrong:
         )
 
 
+def _application_insights(connection: ConnectionSettings) -> Wrong:
+    if connection.client_id is not None and not connection.managed_identity:
+        yield "client_id", "belongs to `managed_identity`; without, the connection string alone lets us in"
+
+
 def _file(connection: ConnectionSettings) -> Wrong:
     if not connection.path:
         yield "path", "is missing; name the JSON Lines file to write"
@@ -162,7 +174,15 @@ _RULES: dict[SinkKind, Callable[[ConnectionSettings], Wrong]] = {
     "webhook": _webhook,
     "file": _file,
     "otlp": _otlp,
+    "application_insights": _application_insights,
 }
+
+
+def _in_full(sink: SinkSettings) -> ConnectionSettings:
+    """With the variable that is meant where none is named."""
+    if sink.kind != "application_insights" or sink.connection.connection_string_env is not None:
+        return sink.connection
+    return msgspec.structs.replace(sink.connection, connection_string_env=CONNECTION_STRING_VARIABLE)
 
 
 def _variables(connection: ConnectionSettings, environ: Mapping[str, str]) -> Wrong:

@@ -1,4 +1,5 @@
-"""Records on their way out: shaped, fitted and sent to Event Hubs, Kafka, a webhook, a file or a collector of spans."""
+"""Records on their way out: shaped, fitted and sent to Event Hubs, Kafka, a webhook, a file, a collector of
+spans or Application Insights."""
 
 from .base import Denied, Rejected, Sink, SinkError, Throttled, Unavailable
 from .dead_letters import DeadLetters

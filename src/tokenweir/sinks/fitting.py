@@ -11,6 +11,7 @@ import msgspec
 from ..records import CallRecord, without_contents
 from .base import Rejected
 from .event import Event
+from .insights import fit_custom_event
 from .settings import SinkSettings
 from .shapes import CLOUD_EVENTS_TYPE, SHAPES, envelope
 from .spans import fit_spans
@@ -32,13 +33,16 @@ _encode = msgspec.json.Encoder(decimal_format="string").encode
 
 
 def fit(record: CallRecord, settings: SinkSettings, limit: int) -> list[Event]:
-    """The record's events in the sink's shape, none larger than ``limit``; of kind `otlp` its spans, if any.
+    """The record's events in the sink's shape, none larger than ``limit``; of kind `otlp` its spans, if any, and
+    of kind `application_insights` its custom event.
 
     `Rejected`, holding the event, if it cannot be made to fit. That happens only where bodies are shed and the rest
     is still too large, or below `SMALLEST_LIMIT`.
     """
     if settings.kind == "otlp":
         return fit_spans(record, settings, limit)
+    if settings.kind == "application_insights":
+        return fit_custom_event(record, limit)
     mould = _Mould(record, settings)
     data = _encode(SHAPES[settings.shape](record))
     whole = mould.event(data)

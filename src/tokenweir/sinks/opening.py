@@ -24,6 +24,10 @@ def open_sink(settings: SinkSettings, environ: Mapping[str, str]) -> Sink:
             from .otlp import OtlpSink
 
             return OtlpSink(settings.connection, environ, may_quote=not settings.content)
+        case "application_insights":
+            from .application_insights import ApplicationInsightsSink
+
+            return ApplicationInsightsSink(settings.connection, environ)
         case "event_hubs":
             from .event_hubs import EventHubsSink
 

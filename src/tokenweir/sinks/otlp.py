@@ -9,13 +9,12 @@ import gzip
 import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
-from .. import __version__
 from .base import Denied, Rejected
 from .event import Event
 from .grouping import by_size
 from .http_receiver import HttpReceiver, Refused
+from .resource import resource_attributes, written_pairs
 from .settings import ConnectionSettings
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class OtlpSink:
             from .spans.protobuf import export_request  # noqa: F401
         except ImportError as error:
             raise Denied("this sink needs more packages: pip install 'tokenweir[otel]'") from error
-        self._resource = _resource(self._environ)
+        self._resource = resource_attributes(self._environ)
         self._headers = {"content-type": _TYPE, "content-encoding": "gzip"} | self._own_headers()
 
     async def send(self, events: Sequence[Event]) -> None:
@@ -113,7 +112,9 @@ class OtlpSink:
     def _own_headers(self) -> dict[str, str]:
         if self._settings.headers_env is None:
             return {}
-        headers = {name.lower(): value for name, value in _pairs(self._receiver.variable(self._settings.headers_env))}
+        headers = {
+            name.lower(): value for name, value in written_pairs(self._receiver.variable(self._settings.headers_env))
+        }
         text = "".join([*headers, *headers.values()])
         if not (text and text.isascii() and text.isprintable()):
             said = f"the variable {self._settings.headers_env} holds no headers"
@@ -125,16 +126,3 @@ def _request_body(events: Sequence[Event], resource: Mapping[str, str]) -> bytes
     from .spans.protobuf import export_request
 
     return gzip.compress(export_request((event.body for event in events), resource), _GZIP_LEVEL, mtime=0)
-
-
-def _resource(environ: Mapping[str, str]) -> dict[str, str]:
-    """What the spans are of, by OpenTelemetry's own variables."""
-    named = dict(_pairs(environ.get("OTEL_RESOURCE_ATTRIBUTES", "")))
-    service = {"service.name": name} if (name := environ.get("OTEL_SERVICE_NAME", "").strip()) else {}
-    return {"service.name": "tokenweir", "service.version": __version__} | named | service
-
-
-def _pairs(text: str) -> list[tuple[str, str]]:
-    """``name=value,other=value``, percent-encoded, as OpenTelemetry's variables have them."""
-    split = (piece.partition("=") for piece in text.split(",") if "=" in piece)
-    return [(unquote(name.strip()), unquote(value.strip())) for name, _, value in split if name.strip()]

@@ -11,7 +11,7 @@ from ..records import Duration, Size
 
 __all__ = ["ConnectionSettings", "PartitionBy", "Sampler", "ShapeName", "SinkKind", "SinkSettings", "TooLarge"]
 
-SinkKind = Literal["event_hubs", "kafka", "webhook", "file", "otlp"]
+SinkKind = Literal["event_hubs", "kafka", "webhook", "file", "otlp", "application_insights"]
 ShapeName = Literal["tokenweir", "sse-proxy", "apim"]
 PartitionBy = Literal["caller", "deployment", "call_id", "none"]
 TooLarge = Literal["split", "shed"]
@@ -22,13 +22,15 @@ class ConnectionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """Where a sink sends to. Each kind has settings of its own; those of another kind are refused."""
 
     connection_string_env: str | None = None
-    """`event_hubs` and `kafka`: the environment variable that holds an Event Hubs connection string."""
+    """`event_hubs` and `kafka`: the environment variable that holds an Event Hubs connection string.
+    `application_insights`: that which holds the resource's; default: ``APPLICATIONINSIGHTS_CONNECTION_STRING``."""
     namespace: str | None = None
     """`event_hubs`: ``my-namespace.servicebus.windows.net``, with ``managed_identity``."""
     managed_identity: bool = False
-    """`event_hubs`: sign in with this machine's Entra identity; it needs the role Azure Event Hubs Data Sender."""
+    """`event_hubs` and `application_insights`: sign in with this machine's Entra identity; it needs the role Azure
+    Event Hubs Data Sender, or Monitoring Metrics Publisher."""
     client_id: str | None = None
-    """`event_hubs`: which of several managed identities."""
+    """`event_hubs` and `application_insights`: which of several managed identities."""
     hub: str | None = None
     """`event_hubs`: the hub's name, where the connection string has no ``EntityPath``."""
     endpoint: str | None = None
@@ -61,9 +63,9 @@ class ConnectionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     secret_env: str | None = None
     """`webhook`: the environment variable that holds the secret to sign with (``whsec_…``, Standard Webhooks)."""
     timeout: Duration = Duration(30)
-    """`webhook`, `otlp`, `kafka` and `event_hubs`: how long the other side may take to confirm."""
+    """All but `file`: how long the other side may take to confirm."""
     ca_bundle: str | None = None
-    """`webhook`, `otlp`, `kafka` and `event_hubs`: a PEM file to trust instead of the system's."""
+    """All but `file`: a PEM file to trust instead of the system's."""
     max_event_size: Size = Size(1_000_000)
     """`webhook`, `otlp` and `kafka`: the largest event that the other side takes, and the largest request or batch."""
 
@@ -82,7 +84,7 @@ class SinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What metrics, logs and the cursor in the journal call it: letters, digits, ``-``, ``_`` and ``.``."""
     kind: SinkKind
     """Which wire it speaks."""
-    connection: ConnectionSettings
+    connection: ConnectionSettings = ConnectionSettings()
     """Where it sends to; see below."""
     shape: ShapeName = "tokenweir"
     """What an event looks like: the whole record, the SSE proxy function's events, or API Management's."""

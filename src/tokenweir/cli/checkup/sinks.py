@@ -63,6 +63,12 @@ async def _reach(settings: SinkSettings, environ: Mapping[str, str]) -> str:
             assert isinstance(sink, OtlpSink)
             await sink.reach()
             return "a request without spans is answered as it should be"
+        if settings.kind == "application_insights":
+            from ...sinks.application_insights import ApplicationInsightsSink
+
+            assert isinstance(sink, ApplicationInsightsSink)
+            await sink.reach()
+            return "somebody answers there; whether this resource takes events is seen when the first is sent"
         return f"connected; an event may have {sink.max_event_size:,} bytes, shape {settings.shape}"
     finally:
         await sink.close()
