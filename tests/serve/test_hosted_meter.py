@@ -1,12 +1,14 @@
 """The meter where a host hands over the messages: everything is sent or set aside, or the batch comes again."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support.apim_events import LoggedCall, our_event
+from support.ingestion import accepted, serving_ingestion, some_of
 from tokenweir.config import load
 from tokenweir.errors import ConfigError
 from tokenweir.intake import Message
@@ -82,3 +84,25 @@ async def test_without_a_sink_it_says_what_to_set() -> None:
     meter = HostedMeter(lambda: load(None, {}, checked=False).config)
     with pytest.raises(ConfigError, match="APPLICATIONINSIGHTS_CONNECTION_STRING"):
         await meter.take("hub", [event(1)])
+
+
+async def test_the_variable_of_application_insights_is_a_sink_and_prices_hold_there_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # the sink sets some of it
+    prices = [{"model": "gpt-4o*", "currency": "EUR", "input": "2", "output": "8"}]
+    monkeypatch.setenv("TOKENWEIR_PRICES", json.dumps(prices))
+    with serving_ingestion() as ingestion:
+        monkeypatch.setenv("APPLICATIONINSIGHTS_CONNECTION_STRING", ingestion.connection_string)
+        meter = HostedMeter()
+        ingestion.answer = lambda request: some_of(request, (0, 503, "Busy"))
+        with pytest.raises(SinkError):
+            await meter.take("hub", [event(1), event(2)])
+        ingestion.answer = accepted
+        await meter.take("hub", [event(3)])
+        await meter.take("hub", [event(1), event(2)])
+        await meter.close()
+    assert sorted(ingestion.call_ids) == [f"00000000-0000-7000-8000-{n:012}" for n in (1, 2, 3)]
+    assert {one["properties"]["Cost"] for one in ingestion.events} == {"0.000042000000"}
+    assert {one["properties"]["ApiOperation"] for one in ingestion.events} == {"ChatCompletion"}

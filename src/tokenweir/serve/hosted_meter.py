@@ -13,12 +13,14 @@ from pathlib import Path
 import msgspec
 
 from ..config import Config, load
+from ..config.insights_variables import sink_from_insights_variables
 from ..errors import ConfigError
 from ..intake import Batch, DeadLetters, Inbox, Message, open_dead_letters
 from ..records import CallRecord, Clock, SystemClock
 from ..sinks import DeadLetters as UnsendableEvents, Rejected, Sink, SinkSettings, dead_letters_path, fit, open_sink
 from .consuming import format_of
 from .hosted import with_dead_letters
+from .pricer import Pricer
 
 __all__ = ["HostedMeter"]
 
@@ -58,20 +60,22 @@ class _Parts:
                 "there are no sinks to send to; set APPLICATIONINSIGHTS_CONNECTION_STRING, or configure one"
             )
         self._format = format_of(config)
+        self._price = Pricer(config.prices)
         self._dead_letters: DeadLetters = open_dead_letters(config.intake, clock)
         self._outlets = [_Outlet(with_dead_letters(settings), clock) for settings in config.sinks]
 
     async def take(self, batch: Batch) -> None:
         # A host gives no way to hold back a message until its other parts come; API Management's have none.
         taken = await asyncio.to_thread(Inbox(self._format).take, batch)
+        records = [self._price(record) for record in taken.records]
         for outlet in self._outlets:
-            await outlet.send(taken.records)
+            await outlet.send(records)
         await asyncio.to_thread(self._dead_letters.bury, taken.dead)
         for letter in taken.dead:
             _log.error(
                 "%s, %s is kept in %s: %s", letter.source, letter.message.place, self._dead_letters.where, letter.reason
             )
-        _log.info("%d records sent, %d dead letters", len(taken.records), len(taken.dead))
+        _log.info("%d records sent, %d dead letters", len(records), len(taken.dead))
 
     async def close(self) -> None:
         for outlet in self._outlets:
@@ -124,7 +128,10 @@ class _Outlet:
 
 
 def _from_environment() -> Config:
-    """TOKENWEIR_CONFIG and the variables, as everywhere; what is metered is API Management's events."""
+    """TOKENWEIR_CONFIG and the variables, as everywhere; what is metered is API Management's events, and without a sink
+    they go to the Application Insights of the function app."""
     path = os.environ.get("TOKENWEIR_CONFIG")
     config = load(Path(path) if path else None, os.environ, checked=False).config
+    if not config.sinks and (sink := sink_from_insights_variables(os.environ)):
+        config = msgspec.structs.replace(config, sinks=[sink])
     return msgspec.structs.replace(config, intake=msgspec.structs.replace(config.intake, format="apim"))

@@ -28,6 +28,9 @@ CONNECTION_STRING_VARIABLE = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 _MAX_EVENT_SIZE = 64_000
 _REQUEST_BYTES = 500_000
 
+# Whoever sends through us sends a failed group again, or somebody else does and we never hear of it.
+_MOST_REMEMBERED = 50_000
+
 Refused = dict[str, list[Event]]
 
 
@@ -40,7 +43,7 @@ class ApplicationInsightsSink:
         self._settings = connection
         self._environ = environ
         self._variable = connection.connection_string_env or CONNECTION_STRING_VARIABLE
-        # of a sending that failed
+        # of sendings that failed and have not come again; hosts may send others in between
         self._taken: set[str] = set()
         # while it is open
         self._exporter: Exporter | None = None
@@ -55,11 +58,13 @@ class ApplicationInsightsSink:
 
     async def send(self, events: Sequence[Event]) -> None:
         refused: Refused = {}
+        if len(self._taken) > _MOST_REMEMBERED:
+            self._taken.clear()
         # Two events of one call in one sending are that call twice.
         waiting = {event.call_id: event for event in events if event.call_id not in self._taken}
         for group in by_size(list(waiting.values()), _REQUEST_BYTES):
             await self._deliver(group, refused)
-        self._taken.clear()
+        self._taken.difference_update(event.call_id for event in events)
         if refused:
             raise Rejected(" and ".join(refused), [event for some in refused.values() for event in some])
 
