@@ -53,4 +53,4 @@ def test_rows_may_come_from_a_variable(minimal: str) -> None:
     Path("tokenweir.toml").write_text(minimal)
     rows = '[{"model": "o3", "currency": "USD", "input": "2", "output": "8", "since": "2026-11-01"}]'
     [row] = load(None, {"TOKENWEIR_PRICES": rows}).config.prices
-    assert (row.model, row.output, row.currency) == ("o3", 8, "USD")
+    assert (row.model, row.output, row.currency) == ("o3", Decimal(8), "USD")

@@ -14,8 +14,8 @@ from tokenweir.records import CallRecord
 
 def row(model: str = "gpt-4o*", **fields: Any) -> PriceSettings:
     """Input 2.50, output 10, unless something else is asked for; prices as texts."""
-    given_fields: dict[str, Any] = {"currency": "EUR", "input": "2.50", "output": "10"} | fields
-    read = {name: Price.parse(one) if name in _PRICES else one for name, one in given_fields.items()}
+    settings: dict[str, Any] = {"currency": "EUR", "input": "2.50", "output": "10"} | fields
+    read: dict[str, Any] = {name: Price.parse(one) if name in _PRICES else one for name, one in settings.items()}
     return PriceSettings(model=model, **read)
 
 
