@@ -25,8 +25,8 @@ ROLES = {
 }
 
 # The versions that each namespace is used in: folders `generated/*/NAMESPACE/VERSION` of Azure/bicep-types-az, the data
-# that Bicep's compiler itself checks against. The two preview ones are from learn.microsoft.com/azure/templates, where no
-# later ones are stable.
+# that Bicep's compiler itself checks against. The two preview ones are from learn.microsoft.com/azure/templates, where
+# no later ones are stable.
 API_VERSIONS = {
     "Microsoft.ApiManagement": {"2024-05-01"},
     "Microsoft.App": {"2025-01-01", "2024-03-01"},

@@ -66,6 +66,7 @@ _MODELS = {
     "Microsoft.ApiManagement/service/products@2024-05-01": (_API, "ProductContract"),
     "Microsoft.ApiManagement/service/subscriptions@2024-05-01": (_API, "SubscriptionCreateParameters"),
     "Microsoft.App/containerApps@2025-01-01": (_APPS, "ContainerApp"),
+    "Microsoft.App/jobs@2025-01-01": (_APPS, "Job"),
     "Microsoft.App/managedEnvironments@2025-01-01": (_APPS, "ManagedEnvironment"),
     "Microsoft.App/managedEnvironments/storages@2025-01-01": (_APPS, "ManagedEnvironmentStorage"),
     "Microsoft.Authorization/roleAssignments@2022-04-01": (
@@ -109,6 +110,8 @@ _MODELS = {
     "Microsoft.Storage/storageAccounts/blobServices@2024-01-01": (_STORAGE, "BlobServiceProperties"),
     "Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01": (_STORAGE, "BlobContainer"),
     "Microsoft.StreamAnalytics/streamingjobs@2020-03-01": ("azure.mgmt.streamanalytics.models", "StreamingJob"),
+    "Microsoft.Storage/storageAccounts/fileServices@2024-01-01": (_STORAGE, "FileServiceProperties"),
+    "Microsoft.Storage/storageAccounts/fileServices/shares@2024-01-01": (_STORAGE, "FileShare"),
     "Microsoft.Web/serverfarms@2024-04-01": (_WEB, "AppServicePlan"),
     "Microsoft.Web/sites@2024-04-01": (_WEB, "Site"),
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01": (

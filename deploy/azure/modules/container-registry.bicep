@@ -20,10 +20,7 @@ resource registry 'Microsoft.ContainerRegistry/registries@2023-07-01' = {
   location: location
   tags: tags
   sku: { name: 'Standard' }
-  properties: {
-    adminUserEnabled: false
-    anonymousPullEnabled: false
-  }
+  properties: { adminUserEnabled: false }
 }
 
 resource pullers 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
