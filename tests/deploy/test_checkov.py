@@ -17,6 +17,12 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path.home() / ".cache" / "tokenweir-tests" / "checkov"
 PROGRAM = FOLDER / "bin" / "checkov"
 INSTALL_SECONDS = 600
+# Rules over several resources, for which checkov does not read what stands in the file.
+NOT_FOLLOWED = {
+    "CKV_AZURE_23": "where audits of the SQL server go, and how long they stay, is for whoever administers it",
+    "CKV_AZURE_24": "likewise",
+    "CKV_AZURE_25": "alerts about the SQL server come from Defender for Cloud, a matter of the subscription",
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +71,7 @@ def test_a_broken_rule_is_found(checkov: Path, tmp_path: Path) -> None:
 
 def run(checkov: Path, *arguments: str | Path) -> dict[str, Any]:
     command = [checkov, *arguments, "--output", "json", "--skip-download", "--quiet", "--compact", "--soft-fail"]
+    command += ["--skip-check", ",".join(NOT_FOLLOWED)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr[-2000:]
     answer: dict[str, Any] = json.loads(ran.stdout)

@@ -15,6 +15,7 @@ var pull = roles['AcrPull']
 
 resource registry 'Microsoft.ContainerRegistry/registries@2023-07-01' = {
   // checkov:skip=CKV_AZURE_139: images are built and pulled with a sign-in; a private one needs SKU Premium
+  // checkov:skip=CKV_AZURE_166: quarantine needs SKU Premium, and somebody who lifts it
   // checkov:skip=CKV_AZURE_163: scanning is a matter of Defender for Cloud, which is a matter of the subscription
   name: name
   location: location
