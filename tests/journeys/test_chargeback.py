@@ -90,7 +90,9 @@ async def through_the_hub(hubs: EventHubsEmulator, function_app: ModuleType, bod
         )
         waiting = asyncio.ensure_future(all_came.wait())
         await asyncio.wait({receiving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    await asyncio.gather(receiving, waiting, return_exceptions=True)
+        for task in (receiving, waiting):
+            task.cancel()
+        await asyncio.gather(receiving, waiting, return_exceptions=True)
     await function_app.hosted.close()
     assert left == 0
 
