@@ -51,9 +51,7 @@ def _offers_tools(request: dict[str, Any]) -> bool:
     return bool(request.get("tools") or request.get("functions"))
 
 
-def _tokens(
-    choices: Iterable[Written], request: dict[str, Any], counter: Counter, ends: tuple[int, int] | None
-) -> int:
+def _tokens(choices: Iterable[Written], request: dict[str, Any], counter: Counter, ends: tuple[int, int] | None) -> int:
     """What was written, and what ``ends`` it: a text, or calls."""
     total = 0
     for choice in choices:

@@ -23,8 +23,8 @@ def close_json(text: str) -> str | None:
     It is no check: what is no JSON at all may give a text that is none either.
     """
     opened: list[str] = []
-    # Up to here everything is whole, with these still open; and whether a text is a value here, not a name.
-    good_end, good_opened = 0, ""
+    # Up to here everything is whole, and since then nothing was opened or closed. Whether a text is a value, not a name.
+    good_end = 0
     expects_value = True
     at = 0
     while token := _TOKEN.match(text, at):
@@ -33,11 +33,11 @@ def close_json(text: str) -> str | None:
         if sign in _CLOSES:
             opened.append(sign)
             expects_value = sign == "["
-            good_end, good_opened = at, "".join(opened)
+            good_end = at
         elif sign in ("}", "]"):
             if not opened or _CLOSES[opened.pop()] != sign:
                 return None
-            good_end, good_opened = at, "".join(opened)
+            good_end = at
             if not opened:
                 return text[:at] if not text[at:].strip() else None
         elif sign == ":":
@@ -45,7 +45,7 @@ def close_json(text: str) -> str | None:
         elif sign == ",":
             expects_value = opened[-1:] == ["["]
         elif expects_value and opened and (quoted or at < len(text)):
-            good_end, good_opened = at, "".join(opened)
+            good_end = at
             expects_value = False
         elif bare and not expects_value:
             return None
@@ -53,11 +53,11 @@ def close_json(text: str) -> str | None:
         rest = text[begun.end() :]
         if any(character < " " for character in rest):
             return None
-        return text[: begun.end()] + _HALF_ESCAPE.sub(r"\1", rest) + '"' + _closing("".join(opened))
+        return text[: begun.end()] + _HALF_ESCAPE.sub(r"\1", rest) + '"' + _closing(opened)
     if text[at:].strip() and not _OPENED_TEXT.match(text, at):
         return None
-    return text[:good_end] + _closing(good_opened) if good_end else None
+    return text[:good_end] + _closing(opened) if good_end else None
 
 
-def _closing(opened: str) -> str:
+def _closing(opened: list[str]) -> str:
     return "".join(_CLOSES[sign] for sign in reversed(opened))

@@ -70,6 +70,8 @@ def read_event(body: bytes) -> ApimEvent:
     request, response = _body(members.get("request")), _body(members.get("response"))
     leaves_out_bodies = members.get("bodies") == "left out"
     usage = _of(dict, members.get("usage"))
+    if is_cut and next(reversed(members)) == "usage":
+        usage = None  # of one that came in part, nobody knows what is missing
     if request is None and response is None and usage is None and not leaves_out_bodies and "status" not in members:
         raise Unreadable("it has neither request, response nor usage, so nothing says what was used")
     return ApimEvent(

@@ -56,7 +56,7 @@ def record_of(event: ApimEvent, body: bytes, owner: Identity, *, keeps_content: 
     reading = meter.finish()
     is_cut = event.is_cut or request.is_cut or response.is_cut
     outcome, status = _ending(event, reading, breaks_off=stream and api != "other" and not is_cut)
-    usage = _reported(event, api, reading)
+    usage = _reported(event, api, None if response.lacks_usage else reading.usage)
     missing = None
     if usage is None and _is_charged(outcome, status, reading):
         if event.leaves_out_bodies:
@@ -124,6 +124,9 @@ class _Read:
 
     def __init__(self, body: str | None, text: str | None = None) -> None:
         self.is_cut = False
+        """Whether the end is missing."""
+        self.lacks_usage = False
+        """Whether the cut went through the usage, so that nobody knows what of it is missing."""
         self.text = body or text or ""
         self.members: dict[str, Any] = {}
         if not body:
@@ -134,11 +137,12 @@ class _Read:
             found = decode_json(closed.encode(errors="replace"))
         if isinstance(found, dict):
             self.members = found
+            self.lacks_usage = self.is_cut and next(reversed(found), None) == "usage"
 
 
-def _reported(event: ApimEvent, api: Api, reading: Reading) -> Usage | None:
-    if reading.usage is not None:
-        return reading.usage
+def _reported(event: ApimEvent, api: Api, read: Usage | None) -> Usage | None:
+    if read is not None:
+        return read
     return read_usage(event.usage, api) if event.usage else None
 
 
