@@ -1,5 +1,5 @@
-"""Recorded traffic the whole way of the chargeback solution: logged as API Management does, through a hub and the function
-to Application Insights, and there the two queries that people have. Their sums are the recordings' own usage.
+"""Recorded traffic the whole way of the chargeback solution: logged as API Management does, through a hub and the
+function to Application Insights, and there the two queries that people have. Their sums are the recordings' own usage.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ import duckdb_kql
 import pytest
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
-from support.ingestion import Ingestion, serving_ingestion
 
 from support.amqp.emulator import EventHubsEmulator, running_event_hubs
 from support.apim_events import LoggedCall, logged_call, our_event, todays_event
+from support.ingestion import Ingestion, serving_ingestion
 from support.replay import Recording
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,7 +78,10 @@ async def through_the_hub(hubs: EventHubsEmulator, function_app: ModuleType, bod
         nonlocal left
         if batch:
             await meter(
-                [func.EventHubEvent(body=b"".join(one.body), sequence_number=one.sequence_number) for one in batch]
+                [
+                    func.EventHubEvent(body=one.body_as_str().encode(), sequence_number=one.sequence_number)
+                    for one in batch
+                ]
             )
             left -= len(batch)
         if left == 0:

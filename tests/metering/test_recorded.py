@@ -27,7 +27,7 @@ APIS = {
     "responses": "responses",
 }
 
-NAMES = {api: ("prompt_tokens", "completion_tokens") for api in APIS.values()}
+NAMES = dict.fromkeys(APIS.values(), ("prompt_tokens", "completion_tokens"))
 NAMES["responses"] = ("input_tokens", "output_tokens")
 
 
@@ -196,15 +196,16 @@ def prompt_kind(recording: Recording) -> str:
 
 
 def responses_kind(request: dict[str, Any]) -> str:
-    items = request.get("input")
-    parts = [part for item in items for part in item.get("content") or [] if isinstance(part, dict)] if isinstance(items, list) else []
+    given = request.get("input")
+    items: list[dict[str, Any]] = given if isinstance(given, list) else []
+    parts = [part for item in items for part in item.get("content") or [] if isinstance(part, dict)]
     remembered = any(request.get(name) for name in ("previous_response_id", "conversation", "prompt"))
     own_tools = any(tool["type"] != "function" for tool in request.get("tools") or [])
     if remembered or own_tools or any(part["type"] not in ("input_text", "output_text") for part in parts):
         return "responses, not counted"
     if ((request.get("text") or {}).get("format") or {}).get("type") == "json_schema":
         return "responses, schema"
-    if any(item.get("type", "message") != "message" for item in items if isinstance(items, list)):
+    if any(item.get("type", "message") != "message" for item in items):
         return "responses, used"
     return "responses, tools" if request.get("tools") else "responses, text"
 

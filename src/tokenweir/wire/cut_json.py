@@ -23,9 +23,9 @@ def close_json(text: str) -> str | None:
     It is no check: what is no JSON at all may give a text that is none either.
     """
     opened: list[str] = []
-    # Up to here everything is whole, and since then nothing was opened or closed. Whether a text is a value, not a name.
+    # Up to here everything is whole, and since then nothing was opened or closed.
     good_end = 0
-    expects_value = True
+    expects_value = True  # a text that comes now is a value, not a name
     at = 0
     while token := _TOKEN.match(text, at):
         quoted, sign, bare = token.groups()

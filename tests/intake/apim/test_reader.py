@@ -48,7 +48,7 @@ def event(**members: Any) -> dict[str, Any]:
 
 
 def request(**members: Any) -> str:
-    return json.dumps(json.loads(REQUEST) | members)
+    return json.dumps({**json.loads(REQUEST), **members})
 
 
 def counts(record: CallRecord) -> tuple[str, int, int]:
@@ -56,7 +56,7 @@ def counts(record: CallRecord) -> tuple[str, int, int]:
 
 
 def test_a_usage_is_trusted_wherever_it_stands() -> None:
-    asked = f"data: {json.dumps(FRAMES[1] | {'choices': [], 'usage': USAGE})}\n\n"
+    asked = f"data: {json.dumps({**FRAMES[1], 'choices': [], 'usage': USAGE})}\n\n"
     without = json.dumps({name: value for name, value in ANSWER.items() if name != "usage"})
     for logged in (
         event(),
