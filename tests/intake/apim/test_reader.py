@@ -26,7 +26,7 @@ ANSWER: dict[str, Any] = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "Downhill."}, "finish_reason": "stop"}],
     "usage": USAGE,
 }
-FRAMES = [
+FRAMES: list[dict[str, Any]] = [
     {"id": "", "model": "", "choices": [], "prompt_filter_results": []},
     {"id": "c", "model": "gpt-4o-2024-11-20", "choices": [{"index": 0, "delta": {"content": "Down"}}]},
     {"id": "c", "model": "gpt-4o-2024-11-20", "choices": [{"index": 0, "delta": {"content": "hill."}}]},
