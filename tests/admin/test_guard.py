@@ -6,7 +6,7 @@ import pytest
 
 from tokenweir.admin import PATHS
 
-CLOSED = [path for path in PATHS if path != "/healthz"]
+CLOSED = [path for path in PATHS if path not in ("/healthz", "/readyz")]
 
 
 @pytest.mark.parametrize("path", [*CLOSED, "/nowhere"])
@@ -34,6 +34,23 @@ def test_that_the_books_are_alive_is_told_to_anybody(gateway: Any) -> None:
     gateway.token = "sk-admin"
     answer = gateway.ask("/healthz", headers={"Host": "gateway.example"})
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize("token", ["sk-admin", None])
+def test_whether_all_is_well_is_told_to_anybody_but_not_why(gateway: Any, make_relay: Any, token: str | None) -> None:
+    gateway.token = token
+    stranger = {"Host": "10.0.0.1:8081"}
+    answer = gateway.ask("/readyz", headers=stranger)
+    assert (answer.status_code, answer.json()) == (503, {"checks": []})
+    gateway.relays = [make_relay()]
+    answer = gateway.ask("/readyz", headers=stranger)
+    assert (answer.status_code, answer.json()) == (200, {"checks": []})
+
+
+def test_a_stranger_cannot_name_himself_a_friend(gateway: Any) -> None:
+    gateway.token = "sk-admin"
+    answer = gateway.ask("/readyz?is_stranger=", headers={"Authorization": "Bearer wrong", "Host": "localhost"})
+    assert (answer.status_code, answer.json()) == (503, {"checks": []})
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8081", "127.0.0.1:8081", "127.1.2.3", "[::1]:8081", "[::1]"])

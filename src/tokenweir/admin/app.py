@@ -18,7 +18,7 @@ from ..records import Clock
 from ..sinks import SinkStatus
 from .answering import ERROR_HANDLERS, NoLedger, error_answer, json_answer
 from .asking import asked, limit, moment, query
-from .guard import Guard
+from .guard import Guard, is_stranger
 from .health import Check, readiness
 from .management import Management
 from .metrics import Metrics
@@ -135,7 +135,8 @@ class _Desk:
 
     async def readyz(self, request: Request) -> Response:
         checks = await run_sync(self._checks)
-        return json_answer({"checks": checks}, 200 if all(check.ok for check in checks) else 503)
+        status = 200 if all(check.ok for check in checks) else 503
+        return json_answer({"checks": [] if is_stranger(request.scope) else checks}, status)
 
     def _checks(self) -> list[Check]:
         error = None

@@ -9,10 +9,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .answering import error_answer
 
-__all__ = ["Guard"]
+__all__ = ["Guard", "is_stranger"]
 
-_OPEN = "/healthz"
-"""Needs no token: it tells a stranger nothing."""
+_OPEN = ("/healthz", "/readyz")
+"""Need no token, as probes of Kubernetes and Container Apps can keep none secret. A stranger learns well or not well."""
+
+
+def is_stranger(scope: Scope) -> bool:
+    """Whether an open path is asked by somebody who would get no answer anywhere else."""
+    return bool(scope.get("state", {}).get("is_stranger"))
 
 
 class Guard:
@@ -23,22 +28,23 @@ class Guard:
         self._expected = f"Bearer {token}".encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] == _OPEN:
-            answer: ASGIApp = self._app
-        elif self._expected is not None and not hmac.compare_digest(_authorization(scope), self._expected):
-            answer = error_answer(
+        refusal = self._refusal(scope) if scope["type"] == "http" else None
+        if refusal is not None and scope["path"] in _OPEN:
+            scope.setdefault("state", {})["is_stranger"] = True
+            refusal = None
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> ASGIApp | None:
+        if self._expected is not None and not hmac.compare_digest(_authorization(scope), self._expected):
+            return error_answer(
                 401,
                 "unauthorized",
                 "give the admin token (server.admin_token) as `Authorization: Bearer`",
                 {"WWW-Authenticate": "Bearer"},
             )
-        elif self._expected is None and not _is_asked_locally(scope):
-            answer = error_answer(
-                421, "not_local", "without a server.admin_token, ask by the name localhost or 127.0.0.1"
-            )
-        else:
-            answer = self._app
-        await answer(scope, receive, send)
+        if self._expected is None and not _is_asked_locally(scope):
+            return error_answer(421, "not_local", "without a server.admin_token, ask by the name localhost or 127.0.0.1")
+        return None
 
 
 def _authorization(scope: Scope) -> bytes:
