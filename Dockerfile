@@ -10,7 +10,7 @@
 ARG PYTHON=3.13
 
 FROM docker.io/library/python:${PYTHON}-slim AS build
-ARG EXTRAS=azure,kafka,postgres
+ARG EXTRAS=azure,insights,kafka,postgres
 WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
