@@ -71,3 +71,22 @@ def test_a_gateway_without_a_ledger_is_ready_when_the_rest_is(gateway: Any, make
     }
     gateway.relays = []
     assert list(failing(gateway)) == ["relays"]
+
+
+def test_what_takes_calls_is_ready_while_the_ledger_is_away(gateway: Any, make_relay: Any) -> None:
+    def fail() -> None:
+        raise TokenweirError("the ledger failed: connection refused")
+
+    gateway.catch_up = fail
+    gateway.relays = [make_relay(lag_bytes=300 * 1024**2)]
+    answer = gateway.ask("/readyz?exclude=ledger")
+    assert answer.status_code == 200
+    assert [check["name"] for check in answer.json()["checks"]] == ["relays", "journal of relay-0"]
+    gateway.relays = []
+    assert gateway.ask("/readyz?exclude=ledger").status_code == 503
+
+
+def test_only_the_ledger_can_be_left_out(gateway: Any) -> None:
+    answer = gateway.ask("/readyz?exclude=relays")
+    assert answer.status_code == 400
+    assert "exclude must be `ledger`" in answer.json()["error"]["message"]

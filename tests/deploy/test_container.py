@@ -1,4 +1,4 @@
-"""The image: its Dockerfile carried out, then started as a cluster starts it, with nothing to write to but its volume."""
+"""The image: its Dockerfile carried out, then started as a cluster does, with nothing to write to but its volume."""
 
 import json
 import os

@@ -40,6 +40,10 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Any version of API Management's.",
         "schema": {"type": "string", "default": "2023-05-01-preview"},
     },
+    "exclude": {
+        "description": "What not to look at: the ledger, whose outages no call notices.",
+        "schema": {"enum": ["ledger"]},
+    },
     "by": {
         "description": f"What to sum by, comma-separated: {', '.join(GROUPINGS)}, `tag:<name>`.",
         "schema": {"type": "string", "default": "caller"},
@@ -106,6 +110,7 @@ PATHS: dict[str, dict[str, dict[str, Any]]] = {
     "/readyz": {
         "get": {
             "summary": "Whether relays, journals and ledger are well; 503 if not. Without the token, without reasons",
+            "parameters": ["exclude"],
             "answer": {"type": "object", "properties": {"checks": _list_of("Check")}, "required": ["checks"]},
         }
     },
