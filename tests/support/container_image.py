@@ -52,8 +52,8 @@ class Image:
     command: list[str] = field(default_factory=list)
 
     def enter(self, command: Sequence[str], env: dict[str, str], *, volume: Path | None = None) -> list[str]:
-        """A command line that runs ``command`` in a container, as process 1, with ``env`` and no other variables. With a
-        volume everything but the volume is read only, and the user is the image's."""
+        """A command line that runs ``command`` in a container, as process 1, with ``env`` and no other variables. With
+        a volume everything but the volume is read only, and the user is the image's."""
         user = self.user if volume else "0:0"
         places = [str(self.layer), str(volume or ""), user, self.directory]
         variables = [f"{name}={value}" for name, value in env.items()]

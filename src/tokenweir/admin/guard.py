@@ -12,7 +12,7 @@ from .answering import error_answer
 __all__ = ["Guard", "is_stranger"]
 
 _OPEN = ("/healthz", "/readyz")
-"""Need no token, as probes of Kubernetes and Container Apps can keep none secret. A stranger learns well or not well."""
+"""Need no token, as probes of Kubernetes and Container Apps can keep none secret. Strangers learn well or not."""
 
 
 def is_stranger(scope: Scope) -> bool:
@@ -43,7 +43,9 @@ class Guard:
                 {"WWW-Authenticate": "Bearer"},
             )
         if self._expected is None and not _is_asked_locally(scope):
-            return error_answer(421, "not_local", "without a server.admin_token, ask by the name localhost or 127.0.0.1")
+            return error_answer(
+                421, "not_local", "without a server.admin_token, ask by the name localhost or 127.0.0.1"
+            )
         return None
 
 
