@@ -1,8 +1,10 @@
 """The command: from a topic into the ledger, and what it says when it cannot."""
 
 import asyncio
+import dataclasses
+import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import msgspec
 import pytest
 
 from support.amqp.emulator import running_event_hubs
+from support.apim_events import LoggedCall, todays_event
 from support.consumers import ConsumerProcess, intake_config
 from support.engines import PostgresEngine
 from support.kafka_broker import running_broker
@@ -60,6 +63,30 @@ def test_events_come_by_a_hub_of_which_the_ledger_keeps_how_far_it_was_read(
                 pass
             assert f"so far {stop - start} new records, 0 that were known, 0 dead letters" in consumer.stop()
     assert ledger.usage([])[0]["total_tokens"] == sum(range(100))
+    ledger.close()
+
+
+def test_what_api_management_logs_to_a_hub_is_metered_once_and_a_bad_event_is_set_aside(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    engine = PostgresEngine(postgres)
+    config, dead = tmp_path / "consume.toml", tmp_path / "dead.jsonl"
+    intake = f'[intake]\nconnection_string_env = "HUB"\ndead_letters = "{dead}"\n'
+    config.write_text(f'[ledger]\nurl = "{engine.url}"\n{intake}')
+    answer = {"object": "chat.completion", "choices": [], "usage": {"prompt_tokens": 9, "total_tokens": 9}}
+    call = LoggedCall(request='{"messages":[]}', response=json.dumps(answer))
+    moments = [call.ended_at + timedelta(seconds=number) for number in range(20)]
+    events = [todays_event(dataclasses.replace(call, ended_at=moment)) for moment in moments]
+    ledger = engine.open()
+    with running_event_hubs({"llm": 1}) as hubs:
+        for event in [*events[:10], '{"appSubscriptionKey": "secret", "eventTime": 7}', *events]:
+            hubs.put("llm", "0", event.encode())
+        consumer = ConsumerProcess(config, {"HUB": hubs.connection_string("llm")}, "--format", "apim")
+        while not (usage := ledger.usage([])) or usage[0]["calls"] < 20:
+            pass
+        assert "so far 20 new records, 10 that were known, 1 dead letters" in consumer.stop()
+    assert ledger.usage([])[0]["total_tokens"] == 20 * 9
+    assert "eventTime" in dead.read_text() and "secret" not in dead.read_text()
     ledger.close()
 
 

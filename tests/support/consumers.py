@@ -39,8 +39,8 @@ dead_letters = "{folder}/dead-letters.jsonl"
 class ConsumerProcess:
     """One consumer, which has been started."""
 
-    def __init__(self, config: Path, environ: Mapping[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "tokenweir", "consume", "--config", str(config)]
+    def __init__(self, config: Path, environ: Mapping[str, str] | None = None, *options: str) -> None:
+        command = [sys.executable, "-m", "tokenweir", "consume", "--config", str(config), *options]
         self._log = config.with_name(f"consumer-{next(_numbers)}.log")
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, stderr=log, env={**os.environ, **(environ or {})})

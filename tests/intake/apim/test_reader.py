@@ -95,6 +95,11 @@ def test_throttling_is_seen_and_costs_nothing() -> None:
     assert counts(told) == ("none", 0, 0)
 
 
+def test_bodies_that_were_left_out_without_a_usage_are_told() -> None:
+    told = read(event(request=None, response=None, bodies="left out", requestId="1", status=200, backend="pool"))
+    assert (counts(told), told.outcome, told.error_code) == (("none", 0, 0), "completed", "bodies_left_out")
+
+
 def test_a_usage_that_was_cut_is_no_usage() -> None:
     whole = json.dumps(ANSWER)
     cut = whole[: whole.index('"completion_tokens"')]
