@@ -63,6 +63,18 @@ def test_every_key_of_every_event_is_explained() -> None:
     assert [key for key in keys if f"`{key}`" not in page] == []
 
 
+def test_every_link_to_a_file_leads_to_one() -> None:
+    pages = [page for page in ROOT.glob("**/*.md") if not {".venv", "node_modules"} & set(page.parts)]
+    assert len(pages) > 20
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text())
+        if not target.startswith(("http://", "https://")) and not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
 def test_every_query_that_is_shown_runs() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     queries = [text for page in pages for text in re.findall(r"^tokenweir query '(.+)'", page.read_text("utf-8"), re.M)]

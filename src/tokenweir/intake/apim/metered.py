@@ -19,6 +19,13 @@ EVENT_TRUNCATED = "event_truncated"
 BODIES_LEFT_OUT = "bodies_left_out"
 """The ``error_code`` of a call whose bodies were too large to be logged and whose usage was not found."""
 
+_APIS: dict[str, tuple[Api, str]] = {
+    "ChatCompletion": ("chat_completions", "chat"),
+    "TextCompletion": ("completions", "text_completion"),
+    "Embeddings": ("embeddings", "embeddings"),
+    "Response": ("responses", "responses"),
+}
+
 # What an answer calls itself. In a text that a model wrote, the quotes are escaped.
 _OBJECT = re.compile(r'(?<!\\)"object"\s*:\s*"(chat\.completion|text_completion|response|list)\b')
 _OBJECTS = {
@@ -30,19 +37,6 @@ _OBJECTS = {
 _ASKED = {"messages": "ChatCompletion", "instructions": "Response", "input": "Embeddings", "prompt": "TextCompletion"}
 
 
-def _NO_CLOCK() -> float:
-    """Nobody was there when the first token came."""
-    return 0.0
-
-
-_APIS: dict[str, tuple[Api, str]] = {
-    "ChatCompletion": ("chat_completions", "chat"),
-    "TextCompletion": ("completions", "text_completion"),
-    "Embeddings": ("embeddings", "embeddings"),
-    "Response": ("responses", "responses"),
-}
-
-
 def record_of(event: ApimEvent, body: bytes, owner: Identity, *, keeps_content: bool) -> CallRecord:
     """The record; the same for the same bytes. Counting takes milliseconds: not for an event loop."""
     request, response = _Read(event.request), _Read(event.response)
@@ -51,7 +45,7 @@ def record_of(event: ApimEvent, body: bytes, owner: Identity, *, keeps_content: 
     stream = _is_stream(event, asked)
     if stream:
         response = _Read(None, event.response or "")
-    meter = meter_for(api, event_stream=stream, content_encoding="", keep_content=False, monotonic=_NO_CLOCK)
+    meter = meter_for(api, event_stream=stream, content_encoding="", keep_content=False, monotonic=_no_clock)
     meter.feed(response.text.encode(errors="replace"))
     reading = meter.finish()
     is_cut = event.is_cut or request.is_cut or response.is_cut
@@ -117,6 +111,11 @@ def record_of(event: ApimEvent, body: bytes, owner: Identity, *, keeps_content: 
         request_body=event.request if keeps_content else None,
         response_body=event.response if keeps_content else None,
     )
+
+
+def _no_clock() -> float:
+    """Nobody was there when the first token came."""
+    return 0.0
 
 
 class _Read:
