@@ -3,7 +3,7 @@
 #   docker build --tag tokenweir .
 #   docker build --tag tokenweir --build-arg EXTRAS=azure,clickhouse .
 #
-# docs/guides/container.md tells how to run it. The process is PID 1 and needs no init beside it: it answers SIGTERM,
+# docs/guides/containers.md tells how to run it. The process is PID 1 and needs no init beside it: it answers SIGTERM,
 # and waits for its children itself. There is no HEALTHCHECK, because Kubernetes and Container Apps ignore it and ask
 # /healthz and /readyz of the admin port; `docker run --health-cmd` takes the same.
 
