@@ -283,7 +283,7 @@ var owner = [
   }
 ]
 
-resource environment 'Microsoft.App/managedEnvironments@2025-01-01' = {
+resource appEnvironment 'Microsoft.App/managedEnvironments@2025-01-01' = {
   name: name
   location: location
   tags: tags
@@ -306,7 +306,7 @@ resource environment 'Microsoft.App/managedEnvironments@2025-01-01' = {
 }
 
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (!empty(workspaceId)) {
-  scope: environment
+  scope: appEnvironment
   name: 'logs'
   properties: {
     workspaceId: workspaceId
@@ -325,13 +325,13 @@ module names 'container-apps-dns.bicep' = if (!openToInternet) {
   params: {
     tags: tags
     networkId: networkId
-    domain: environment.properties.defaultDomain
-    address: environment.properties.staticIp
+    domain: appEnvironment.properties.defaultDomain
+    address: appEnvironment.properties.staticIp
   }
 }
 
 resource share 'Microsoft.App/managedEnvironments/storages@2025-01-01' = {
-  parent: environment
+  parent: appEnvironment
   name: 'shared'
   properties: {
     nfsAzureFile: {
@@ -352,7 +352,7 @@ resource gateway 'Microsoft.App/containerApps@2025-01-01' = {
     userAssignedIdentities: { '${identityId}': {} }
   }
   properties: {
-    environmentId: environment.id
+    environmentId: appEnvironment.id
     workloadProfileName: 'Consumption'
     configuration: {
       activeRevisionsMode: 'Single'
@@ -429,7 +429,7 @@ resource leftovers 'Microsoft.App/jobs@2025-01-01' = {
     userAssignedIdentities: { '${identityId}': {} }
   }
   properties: {
-    environmentId: environment.id
+    environmentId: appEnvironment.id
     workloadProfileName: 'Consumption'
     configuration: {
       triggerType: 'Schedule'
@@ -469,7 +469,7 @@ resource consumer 'Microsoft.App/containerApps@2025-01-01' = if (hasConsumers) {
     userAssignedIdentities: { '${identityId}': {} }
   }
   properties: {
-    environmentId: environment.id
+    environmentId: appEnvironment.id
     workloadProfileName: 'Consumption'
     configuration: {
       activeRevisionsMode: 'Single'
