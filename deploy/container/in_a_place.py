@@ -2,10 +2,10 @@
 """Runs Tokenweir in a place of its own on a volume that its replicas share. Where every replica has a volume that comes
 back to it, as in Kubernetes, nobody needs this.
 
-    tokenweir-in-a-place serve        in the first place that is free, which becomes the working directory
-    tokenweir-in-a-place leftovers    sends on what replicas that are gone have left, place by place, and ends
+    tokenweir-in-a-place serve PLACES        in the first place that is free, which becomes the working directory
+    tokenweir-in-a-place leftovers PLACES    sends on what replicas that are gone have left, place by place, and ends
 
-TOKENWEIR_PLACES is the directory that holds the places, one directory each: 0, 1, 2 and so on. Who is in a place holds
+PLACES is a directory that holds one for each place: 0, 1, 2 and so on. Who is in a place holds
 a lock on its file `taken`, which goes with the process, however it ends. The next one in a place goes on with the
 journal that it finds there. Settings that name a path must be left to their defaults, save those for what all share.
 """
@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from tokenweir.journal import bytes_behind, cursor_names, journal_directories
+from tokenweir.journal import JournalReader, cursor_names, journal_directories, load_cursor
 
 _TOKENWEIR = (sys.executable, "-m", "tokenweir", "serve")
 _MOST_PLACES = 256
@@ -43,16 +43,16 @@ def serve(places: Path) -> int:
 
 def leftovers(places: Path) -> int:
     """1 if something is left all the same."""
-    left = 0
+    is_left = False
     for place in sorted(path for path in places.glob("*") if path.name.isdecimal()):
         lock = _take(place)
         if lock is None:
             continue
-        if _left_in(place):
+        if _is_left_in(place):
             _send_on(place)
-        left += _left_in(place)
+            is_left |= _is_left_in(place)
         os.close(lock)
-    return 1 if left else 0
+    return 1 if is_left else 0
 
 
 def _take(place: Path) -> int | None:
@@ -66,22 +66,23 @@ def _take(place: Path) -> int | None:
     return lock
 
 
-def _left_in(place: Path) -> int:
-    """How many bytes of its journals somebody still waits for. Before anybody has read them it is all they hold."""
-    return sum(
-        max(bytes_behind(journal, cursor) for cursor in ("ledger", *cursor_names(journal)))
+def _is_left_in(place: Path) -> bool:
+    """Whether somebody still waits for a record of its journals. Before anybody has read them, the books do."""
+    return any(
+        JournalReader(journal, load_cursor(journal, cursor)).read(1).records
         for journal in journal_directories(place / _JOURNAL)
+        for cursor in {"ledger", *cursor_names(journal)}
     )
 
 
 def _send_on(place: Path) -> None:
     """A gateway that nobody can reach does what the one before it did not come to."""
-    print(f"place {place.name}: {_left_in(place)} bytes of the journal are to be sent on", file=sys.stderr, flush=True)
+    print(f"place {place.name}: records that were left are sent on", file=sys.stderr, flush=True)
     unreachable = {"TOKENWEIR_SERVER__DATA": "127.0.0.1:0", "TOKENWEIR_SERVER__ADMIN": "127.0.0.1:0"}
     gateway = subprocess.Popen(_TOKENWEIR, cwd=place, env={**os.environ, **unreachable})
     try:
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while gateway.poll() is None and _left_in(place) and time.monotonic() < deadline:
+        while gateway.poll() is None and _is_left_in(place) and time.monotonic() < deadline:
             time.sleep(0.2)
         gateway.terminate()
         gateway.wait(_STOP_SECONDS)
@@ -89,16 +90,18 @@ def _send_on(place: Path) -> None:
         if gateway.poll() is None:
             gateway.kill()
             gateway.wait()
-    print(f"place {place.name}: {_left_in(place)} bytes are left", file=sys.stderr, flush=True)
+    print(f"place {place.name}: {'some' if _is_left_in(place) else 'none'} are left", file=sys.stderr, flush=True)
 
 
 def main() -> int:
-    directory = os.environ.get("TOKENWEIR_PLACES")
-    what = {"serve": serve, "leftovers": leftovers}.get(" ".join(sys.argv[1:]))
-    if directory is None or what is None:
-        print(f"TOKENWEIR_PLACES=DIRECTORY {Path(sys.argv[0]).name} serve | leftovers", file=sys.stderr)
-        return 2
-    return what(Path(directory).absolute())
+    program, *arguments = sys.argv
+    match arguments:
+        case ["serve", places]:
+            return serve(Path(places).absolute())
+        case ["leftovers", places]:
+            return leftovers(Path(places).absolute())
+    print(f"{Path(program).name} serve PLACES | leftovers PLACES", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

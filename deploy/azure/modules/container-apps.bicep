@@ -172,10 +172,6 @@ var common = concat(
       name: 'TOKENWEIR_SERVER__KEYS'
       value: '${data}/keys.json'
     }
-    {
-      name: 'TOKENWEIR_PLACES'
-      value: '${data}/places'
-    }
   ],
   hasInsights
     ? [
@@ -374,7 +370,7 @@ resource gateway 'Microsoft.App/containerApps@2025-01-01' = {
           name: 'gateway'
           image: image
           command: ['tokenweir-in-a-place']
-          args: ['serve']
+          args: ['serve', '${data}/places']
           env: concat(common, gatewayOnly)
           resources: {
             cpu: json(cpu)
@@ -446,7 +442,7 @@ resource leftovers 'Microsoft.App/jobs@2025-01-01' = {
           name: 'leftovers'
           image: image
           command: ['tokenweir-in-a-place']
-          args: ['leftovers']
+          args: ['leftovers', '${data}/places']
           env: common
           resources: {
             cpu: json('0.5')
