@@ -26,6 +26,8 @@ LABEL org.opencontainers.image.title="Tokenweir" \
       org.opencontainers.image.description="The gateway and meter for Azure OpenAI" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=build /opt/tokenweir /opt/tokenweir
+# For replicas that share a volume, as on Container Apps.
+COPY deploy/container/in_a_place.py /opt/tokenweir/bin/tokenweir-in-a-place
 
 # One place is written to; everything else may be read only. It stands in `WORKDIR`, so that the paths of the settings'
 # defaults (tokenweir-data/…) lie in it, too. A new volume takes its owner from here.

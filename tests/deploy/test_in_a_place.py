@@ -132,7 +132,9 @@ def test_who_says_something_else_is_told_what_there_is(arguments: list[str]) -> 
 
 def run(places: Path, environ: dict[str, str]) -> int:
     """The exit code of a look for what is left."""
-    return subprocess.run([sys.executable, SCRIPT, "leftovers", places], env=environ, timeout=60, check=False).returncode
+    return subprocess.run(
+        [sys.executable, SCRIPT, "leftovers", places], env=environ, timeout=60, check=False
+    ).returncode
 
 
 def place_of(replica: Replica) -> str:

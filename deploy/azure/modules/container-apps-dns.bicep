@@ -7,13 +7,13 @@ param networkId string
 param domain string
 param address string
 
-resource zone 'Microsoft.Network/privateDnsZones@2020-06-01' = {
+resource zone 'Microsoft.Network/privateDnsZones@2024-06-01' = {
   name: domain
   location: 'global'
   tags: tags
 }
 
-resource apps 'Microsoft.Network/privateDnsZones/A@2020-06-01' = {
+resource apps 'Microsoft.Network/privateDnsZones/A@2024-06-01' = {
   parent: zone
   name: '*'
   properties: {
@@ -22,7 +22,7 @@ resource apps 'Microsoft.Network/privateDnsZones/A@2020-06-01' = {
   }
 }
 
-resource link 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2020-06-01' = {
+resource link 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = {
   parent: zone
   name: 'link-${uniqueString(networkId)}'
   location: 'global'

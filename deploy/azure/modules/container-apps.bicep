@@ -32,8 +32,12 @@ param upstreams array
 @description('Names that callers ask for, each served by all upstreams: objects with name and model. Empty: every name is passed on to the first.')
 param deployments array = []
 
-@description('Who may call: objects with name, key_sha256 and, if you like, tags. Without one the gateway does not start.')
-param callers array
+@description('Who may call: objects with name, key_sha256 and, if you like, tags. Without one, here or in a keys file, the gateway does not start.')
+param callers array = []
+
+@secure()
+@description('Text of a keys file, such as deploy/azure/apim/callers.sh makes. Empty: the one on the share, which `tokenweir keys` writes.')
+param keysFile string = ''
 
 @description('Where records go, in the shape that `tokenweir consume` reads. Empty: nowhere.')
 param eventHubNamespace string = ''
@@ -167,10 +171,10 @@ var common = concat(
       name: 'TOKENWEIR_CALLERS'
       value: string(callers)
     }
-    // `tokenweir keys` writes here from any replica, and all of them take it up.
+    // On the share `tokenweir keys` writes it from any replica, and all of them take it up.
     {
       name: 'TOKENWEIR_SERVER__KEYS'
-      value: '${data}/keys.json'
+      value: empty(keysFile) ? '${data}/keys.json' : '/mnt/keys/keys.json'
     }
   ],
   hasInsights
@@ -264,6 +268,29 @@ var mounts = [
     mountPath: data
   }
 ]
+// The keys file, where it is given here: hashes of keys, in a secret all the same.
+var keysSecret = {
+  name: 'keys'
+  value: keysFile
+}
+var keysVolume = {
+  name: 'keys'
+  storageType: 'Secret'
+  secrets: [
+    {
+      secretRef: 'keys'
+      path: 'keys.json'
+    }
+  ]
+}
+var keysMount = {
+  volumeName: 'keys'
+  mountPath: '/mnt/keys'
+}
+var keysSecrets = empty(keysFile) ? [] : [keysSecret]
+var relayVolumes = concat(volumes, empty(keysFile) ? [] : [keysVolume])
+var relayMounts = concat(mounts, empty(keysFile) ? [] : [keysMount])
+
 // A new share belongs to root, and Tokenweir runs as 10001. Containers run as their image says, hence this other one.
 var owner = [
   {
@@ -360,6 +387,7 @@ resource gateway 'Microsoft.App/containerApps@2025-01-01' = {
         allowInsecure: false
       }
       registries: registries
+      secrets: keysSecrets
     }
     template: {
       // Journals and sinks are brought to their end after the last answer.
@@ -376,7 +404,7 @@ resource gateway 'Microsoft.App/containerApps@2025-01-01' = {
             cpu: json(cpu)
             memory: memory
           }
-          volumeMounts: mounts
+          volumeMounts: relayMounts
           // Of the data port, and not of what /readyz knows: a hub that is away must not take a gateway out. The admin
           // port stays on loopback, for `az containerapp exec`.
           probes: [
@@ -411,7 +439,7 @@ resource gateway 'Microsoft.App/containerApps@2025-01-01' = {
           }
         ]
       }
-      volumes: volumes
+      volumes: relayVolumes
     }
   }
 }
@@ -434,6 +462,7 @@ resource leftovers 'Microsoft.App/jobs@2025-01-01' = {
       replicaTimeout: 540
       replicaRetryLimit: 0
       registries: registries
+      secrets: keysSecrets
     }
     template: {
       initContainers: owner
@@ -448,10 +477,10 @@ resource leftovers 'Microsoft.App/jobs@2025-01-01' = {
             cpu: json('0.5')
             memory: '1Gi'
           }
-          volumeMounts: mounts
+          volumeMounts: relayMounts
         }
       ]
-      volumes: volumes
+      volumes: relayVolumes
     }
   }
 }
