@@ -14,6 +14,7 @@
 The body of an answer has OpenAI's error shape, so the official SDKs raise their usual exceptions.
 """
 
+import traceback
 from typing import ClassVar, Literal
 
 import msgspec
@@ -40,6 +41,7 @@ __all__ = [
     "UpstreamBusy",
     "UpstreamTimeout",
     "UpstreamUnreachable",
+    "place_of",
 ]
 
 Source = Literal["caller", "upstream", "gateway"]
@@ -193,3 +195,10 @@ class ShuttingDown(Refusal):
     code = "shutting_down"
     retry_after = "1"
     closes = True
+
+
+def place_of(error: Exception) -> str:
+    """An unforeseen error's type and place, without its text, which may quote a prompt or a key."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"

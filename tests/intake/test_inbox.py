@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from tokenweir.intake import Batch, Inbox, Message, Taken
+from tokenweir.intake import Batch, Inbox, Message, Taken, WholeRecords
 from tokenweir.records import CallRecord
 
 MakeRecord = Callable[..., CallRecord]
@@ -34,6 +34,26 @@ def test_a_message_that_cannot_be_read_is_dead_alone(make_record: MakeRecord, as
     assert [(letter.source, letter.message, letter.reason[:15]) for letter in taken.dead] == [
         ("hub/0", odd, "it is no record")
     ]
+    assert positions(taken) == {"hub/0": "2"}
+
+
+class Flawed(WholeRecords):
+    """A format with a defect that nobody foresaw."""
+
+    def decode(self, data: bytes) -> CallRecord:
+        if b'"total_tokens":13' in data:
+            raise ZeroDivisionError("a text that quotes a prompt")
+        return super().decode(data)
+
+
+def test_a_defect_of_ours_costs_one_message_and_its_text_is_not_told(
+    make_record: MakeRecord, as_messages: AsMessages
+) -> None:
+    record, unlucky = make_record(), make_record(total_tokens=13)
+    taken = Inbox(Flawed()).take(batch([*as_messages(unlucky), *as_messages(record)], 2))
+    assert taken.records == [record]
+    (letter,) = taken.dead
+    assert letter.reason.startswith("no record could be made of it: ZeroDivisionError at test_inbox.py:")
     assert positions(taken) == {"hub/0": "2"}
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from ..errors import place_of
 from ..records import CallRecord
 from .base import Batch, Message
 from .formats import Format, Piece, Unreadable, WholeRecords
@@ -92,6 +93,10 @@ class Inbox:
                 records.append(self._format.decode(piece.data))
             except Unreadable as error:
                 dead += [self._letter(batch.source, message, str(error)) for message in belonging]
+            except Exception as error:
+                # A defect of ours, in one message: it must not hold up all others.
+                reason = f"no record could be made of it: {place_of(error)}"
+                dead += [self._letter(batch.source, message, reason) for message in belonging]
         settled = self._settle()
         while self._held_bytes > self._most_held_bytes and self._unfinished:
             dead += self._give_up(next(iter(self._unfinished)))

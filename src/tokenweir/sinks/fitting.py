@@ -3,11 +3,13 @@
 An event is never cut off: what is split can be put together again byte for byte, what is shed says so.
 """
 
+import logging
 from collections.abc import Iterator
 from hashlib import sha256
 
 import msgspec
 
+from ..errors import place_of
 from ..records import CallRecord, without_contents
 from .base import Rejected
 from .event import Event
@@ -17,6 +19,8 @@ from .shapes import CLOUD_EVENTS_TYPE, SHAPES, envelope
 from .spans import fit_spans
 
 __all__ = ["SMALLEST_LIMIT", "fit"]
+
+_log = logging.getLogger(__name__)
 
 SMALLEST_LIMIT = 4096
 """With this many bytes an event, everything can be split: properties and envelope take half of it at most."""
@@ -37,8 +41,19 @@ def fit(record: CallRecord, settings: SinkSettings, limit: int) -> list[Event]:
     of kind `application_insights` its custom event.
 
     `Rejected`, holding the event, if it cannot be made to fit. That happens only where bodies are shed and the rest
-    is still too large, or below `SMALLEST_LIMIT`.
+    is still too large, or below `SMALLEST_LIMIT`; and by a defect of ours, which must not hold up other records.
     """
+    try:
+        return _fit(record, settings, limit)
+    except Rejected:
+        raise
+    except Exception as error:
+        reason = f"no event could be made of it: {place_of(error)}"
+        _log.error("sink %s: call %s: %s", settings.name, record.call_id, reason)
+        raise Rejected(reason, [_as_it_is(record)]) from error
+
+
+def _fit(record: CallRecord, settings: SinkSettings, limit: int) -> list[Event]:
     if settings.kind == "otlp":
         return fit_spans(record, settings, limit)
     if settings.kind == "application_insights":
@@ -55,6 +70,15 @@ def fit(record: CallRecord, settings: SinkSettings, limit: int) -> list[Event]:
     if shed.size <= limit:
         return [shed]
     raise Rejected(f"{shed.size} bytes without its bodies, and the sink takes {limit}", [shed])
+
+
+def _as_it_is(record: CallRecord) -> Event:
+    """A record of which no event can be made, for a dead letter: as JSON, or as Python shows it."""
+    try:
+        body = msgspec.json.encode(record)
+    except Exception:
+        body = repr(record).encode(errors="replace")
+    return Event(body=body, call_id=record.call_id, properties={})
 
 
 class _Mould:

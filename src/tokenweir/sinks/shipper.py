@@ -10,14 +10,11 @@ Held in memory: one batch of the source, one group of events, and the parts of t
 import asyncio
 import logging
 import random
-import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeVar
 
-import msgspec
-
-from ..errors import TokenweirError
+from ..errors import TokenweirError, place_of
 from ..records import CallRecord, Clock
 from .backoff import delay
 from .base import Rejected, Sink, Throttled
@@ -163,7 +160,7 @@ class Shipper:
         group, size = _Group([], []), 0
         for record in records:
             try:
-                events = self._events_of(record)
+                events = fit(record, self._settings, self._sink.max_event_size)
             except Rejected as rejected:
                 group.unfit.append(rejected)
                 continue
@@ -174,17 +171,6 @@ class Shipper:
                 group, size = _Group([], []), 0
         if group.events or group.unfit:
             yield group
-
-    def _events_of(self, record: CallRecord) -> list[Event]:
-        try:
-            return fit(record, self._settings, self._sink.max_event_size)
-        except Rejected:
-            raise
-        except Exception as error:
-            # A defect of ours, in one record: it must not hold up all others. The error's text may quote a prompt.
-            reason = f"no event could be made of it: {_where(error)}"
-            _log.error("sink %s: call %s: %s", self._settings.name, record.call_id, reason)
-            raise Rejected(reason, [_as_it_is(record)]) from error
 
     # --- events out ---
 
@@ -255,7 +241,7 @@ class Shipper:
 
     def _note_failure(self, error: Exception) -> None:
         # Texts of our own errors are made for people. Those of others may quote keys and prompts.
-        said = str(error) if isinstance(error, TokenweirError) else f"unexpected {_where(error)}"
+        said = str(error) if isinstance(error, TokenweirError) else f"unexpected {place_of(error)}"
         if self._failing_since is None or said != self._last_error:
             _log.warning("sink %s: %s; it is tried again, the journal keeps everything", self._settings.name, said)
         self._failing_since = self._failing_since or self._clock.now()
@@ -272,19 +258,3 @@ class Shipper:
                 await self._stop.wait()
         except TimeoutError:
             pass
-
-
-def _where(error: Exception) -> str:
-    """An error's type and place, without its text."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{place}"
-
-
-def _as_it_is(record: CallRecord) -> Event:
-    """A record of which no event can be made, for a dead letter: as JSON, or as Python shows it."""
-    try:
-        body = msgspec.json.encode(record)
-    except Exception:
-        body = repr(record).encode(errors="replace")
-    return Event(body=body, call_id=record.call_id, properties={})
