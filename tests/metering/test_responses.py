@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tokenweir.metering import Reading, estimate
+from tokenweir.metering import Reading, estimate, meter_for
 from tokenweir.vocabulary import count
 
 Read = Callable[..., Reading]
@@ -87,3 +87,19 @@ def test_odd_events_are_passed_over(read: Read, data: bytes) -> None:
     reading = read(b"data: " + data + b"\n\n", api="responses")
     assert reading.usage is None
     assert [choice.text for choice in reading.output.choices()] in ([], [""])
+
+
+@pytest.mark.parametrize("size", [7, 10_000])
+def test_the_first_token_is_the_models_and_not_what_is_repeated_of_the_request(size: int) -> None:
+    times = iter(range(1, 1000))
+    meter = meter_for(
+        "responses", event_stream=True, content_encoding="", keep_content=False, monotonic=lambda: next(times)
+    )
+    asked = response(status="in_progress", instructions="Flow.", metadata={"delta": "x", "text": "y"}, input=[MESSAGE])
+    for begun in (event("response.created", response=asked), event("response.content_part.added", part={"text": ""})):
+        for at in range(0, len(begun), size):
+            meter.feed(begun[at : at + size])
+    assert meter.first_token_at is None
+    for at in range(0, len(WRITTEN[0]), size):
+        meter.feed(WRITTEN[0][at : at + size])
+    assert meter.first_token_at == 1

@@ -62,7 +62,7 @@ def reading_of(
         usage=read_usage(tally.usage, api) if tally.usage else None,
         response_model=tally.model,
         response_id=tally.id,
-        finish_reasons=tally.finish_reasons,
+        finish_reasons=list(tally.finish_reasons),
         content_filter=",".join(tally.filtered) or None,
         error_code=tally.error_code,
         chunks=tally.chunks,

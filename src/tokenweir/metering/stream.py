@@ -27,10 +27,13 @@ _LONGEST_EVENT = 1024 * 1024
 # The first non-empty string under a key that carries model output, or the opening of a tool call. Quotes
 # inside a JSON string are escaped, so no text can look like a key. Filters' frames have none of these keys.
 _OUTPUT = re.compile(
-    rb'"(?:content|text|arguments|refusal|reasoning_content|transcript|data|delta)"\s*:\s*"[^"]'
+    rb'"(?:content|text|arguments|refusal|reasoning_content|transcript|data)"\s*:\s*"[^"]'
     rb'|"(?:function|function_call|custom)"\s*:\s*\{'
 )
-_LONGEST_KEY = 32
+# Events of the Responses API say what they are, and the first of them repeat the request, which may have any key.
+_RESPONSES_OUTPUT = re.compile(rb'"type"\s*:\s*"response\.[a-z_.]{1,40}\.delta"')
+# What either finds is not longer than this, unless somebody writes a lot of white space.
+_LONGEST_FOUND = 72
 
 _NEXT = b"\n\ndata: {"
 _END = b"\n\ndata: [DONE]\n\n"
@@ -48,6 +51,7 @@ class StreamMeter:
     def __init__(self, api: str, *, keep_content: bool, monotonic: Callable[[], float]) -> None:
         self._api = api
         self._monotonic = monotonic
+        self._output = _RESPONSES_OUTPUT if api == "responses" else _OUTPUT
         self._tally = Tally(api)
         self._kept: list[bytes] | None = [] if keep_content else None
         self._pieces: list[bytes] = []
@@ -82,8 +86,8 @@ class StreamMeter:
             self._room = _FOLD_AT
             return
         seen = self._before + piece
-        if _OUTPUT.search(seen) is None:
-            self._before = seen[-_LONGEST_KEY:]
+        if self._output.search(seen) is None:
+            self._before = seen[-_LONGEST_FOUND:]
         else:
             self.first_token_at, self._before = self._monotonic(), b""
         self._unfolded += len(piece)
