@@ -1,7 +1,8 @@
-"""The host's side of the real Functions runtime, as far as one HTTP call needs it. Not a test: it is run by a Python
-3.13 that has `azure-functions-runtime`, and by nothing else of the project.
+"""The host's side of the real Functions runtime, as far as one HTTP call or one batch of events needs it. Not a test: a
+Python 3.13 that has `azure-functions-runtime` runs it, and nothing else of the project.
 
-    mini_host.py FOLDER PATH BODY   loads the app in FOLDER, POSTs BODY to PATH, prints a JSON line for each piece
+    mini_host.py http FOLDER PATH BODY   loads the app in FOLDER, POSTs BODY to PATH, prints a JSON line for each piece
+    mini_host.py hub FOLDER FILE         loads the app in FOLDER, gives it the lines of FILE as one batch of events
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import json
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,29 +75,66 @@ def post(url: str, path: str, body: str) -> None:
     say(whole=True)
 
 
-async def main(folder: str, path: str, body: str) -> None:
+async def load(folder: str) -> tuple[Any, str]:
+    """What the runtime says of itself, and the id of the app's one function."""
     sys.path.insert(0, folder)
     began = await runtime.worker_init_request(
         asking("worker_init_request", function_app_directory=folder, capabilities={})
     )
     found = await runtime.functions_metadata_request(asking("functions_metadata_request"))
     (function,) = found.function_metadata_results
-    await runtime.function_load_request(asking("function_load_request", function_id=function.function_id))
-    told = Proto(params={"path": "chat"}, headers={}, query={}, body=Proto(which=None))
-    request = Proto(name="req", data=Proto(http=told, which="http"), which="data")
-    invocation = runtime.invocation_request(
+    loaded = await runtime.function_load_request(
+        asking("function_load_request", function_id=function.function_id, metadata=function)
+    )
+    say(loaded=loaded.result.status)
+    return began, function.function_id
+
+
+def invocation(function_id: str, given: Any, metadata: dict[str, Any]) -> Any:
+    return runtime.invocation_request(
         asking(
             "invocation_request",
             invocation_id="one",
-            function_id=function.function_id,
-            input_data=[request],
-            trigger_metadata={},
+            function_id=function_id,
+            input_data=[given],
+            trigger_metadata=metadata,
             trace_context=Proto(attributes={}),
             retry_context=Proto(),
         )
     )
-    _, ended = await asyncio.gather(asyncio.to_thread(post, began.capabilities["HttpUri"], path, body), invocation)
+
+
+async def http_call(folder: str, path: str, body: str) -> None:
+    began, function_id = await load(folder)
+    told = Proto(params={"path": "chat"}, headers={}, query={}, body=Proto(which=None))
+    request = Proto(name="req", data=Proto(http=told, which="http"), which="data")
+    posting = asyncio.to_thread(post, began.capabilities["HttpUri"], path, body)
+    _, ended = await asyncio.gather(posting, invocation(function_id, request, {}))
     say(invocation=ended.result.status)
+
+
+def lines_of(file: str) -> list[bytes]:
+    return Path(file).read_bytes().splitlines()
+
+
+async def batch(folder: str, file: str) -> None:
+    _, function_id = await load(folder)
+    bodies = lines_of(file)
+    events = Proto(
+        name="events", which="data", data=Proto(collection_bytes=Proto(bytes=bodies), which="collection_bytes")
+    )
+    places = [{"SequenceNumber": number, "Offset": str(number), "PartitionKey": None} for number in range(len(bodies))]
+    metadata = {
+        "SystemPropertiesArray": Proto(json=json.dumps(places), which="json"),
+        "PropertiesArray": Proto(json=json.dumps([{} for _ in bodies]), which="json"),
+    }
+    ended = await invocation(function_id, events, metadata)
+    say(invocation=ended.result.status)
+
+
+async def main(kind: str, *arguments: str) -> None:
+    await (http_call if kind == "http" else batch)(*arguments)
+    sys.stdout.flush()
     os._exit(0)  # the runtime's web server has no end of its own
 
 

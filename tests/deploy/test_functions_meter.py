@@ -39,6 +39,7 @@ def test_it_has_the_name_the_trigger_and_the_settings_of_the_chargeback_function
     assert function.get_function_name() == "ChargebackEventHubTrigger"
     trigger = function.get_trigger().get_dict_repr()
     assert (trigger["eventHubName"], trigger["connection"]) == ("%EventHubName%", "EventHubConnection")
+    assert trigger["consumerGroup"] == "$Default"
     assert trigger["cardinality"] == func.Cardinality.MANY
 
 

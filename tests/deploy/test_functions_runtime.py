@@ -1,4 +1,4 @@
-"""The Function App of the gateway in the real Functions runtime, which needs Python 3.13."""
+"""The Function Apps in the real Functions runtime, which needs Python 3.13."""
 
 import json
 import os
@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from support.apim_events import LoggedCall, our_event
+from support.ingestion import serving_ingestion
 from support.scripted import Line, scripted
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, chunked, frame
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "deploy/azure/functions/gateway"
-CACHE = Path.home() / ".cache/tokenweir-tests/functions-3.13"
-NEEDED = ["azure-functions", "azure-functions-runtime", "azurefunctions-extensions-http-fastapi", str(ROOT)]
+APPS = ROOT / "deploy/azure/functions"
+HOST = Path(__file__).with_name("mini_host.py")
+CACHE = Path.home() / ".cache/tokenweir-tests/functions-3.13-2"
+NEEDED = ["azure-functions", "azure-functions-runtime", "azurefunctions-extensions-http-fastapi"]
+NEEDED += [f"{ROOT}[azure,insights]"]
 
 
 def python_3_13() -> str | None:
@@ -64,7 +68,7 @@ def test_the_runtime_indexes_the_app_and_streams_through_it_chunk_by_chunk(inter
     with scripted(play) as upstream:
         variables = {"AZURE_OPENAI_BASE_URL": upstream.url, "AZURE_OPENAI_KEY": "upstream-key"}
         host = subprocess.Popen(
-            [str(interpreter), str(Path(__file__).with_name("mini_host.py")), str(FOLDER), path, body],
+            [str(interpreter), str(HOST), "http", str(APPS / "gateway"), path, body],
             cwd=tmp_path,
             env={**os.environ, **variables, "PYTHONPATH": str(ROOT / "src")},
             stdout=subprocess.PIPE,
@@ -74,14 +78,44 @@ def test_the_runtime_indexes_the_app_and_streams_through_it_chunk_by_chunk(inter
             for line in host.stdout:
                 if line.startswith(b"{"):  # the others are the web server's
                     told.append(json.loads(line))
-                    seen.release()
+                    if "loaded" not in told[-1]:
+                        seen.release()
         finally:
             host.kill()
             host.wait()
             if host.stdout is not None:
                 host.stdout.close()
 
+    assert told.pop(0) == {"loaded": 1}
     assert told[0] == {"status": 200, "region": "Sweden Central"}
     assert [piece["piece"] for piece in told[1:3]] == [frame("Water ").decode(), frame("flows ").decode()]
     assert told[-2:] == [{"whole": True}, {"invocation": 1}]
     assert b"secret" not in heads[0]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_runtime_indexes_the_meter_and_gives_it_a_batch(interpreter: Path, tmp_path: Path) -> None:
+    answer = json.dumps({"model": "m", "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}})
+    events = [our_event(LoggedCall(request='{"messages": []}', response=answer)), "odd"]
+    (tmp_path / "events").write_text("\n".join(events))
+    with serving_ingestion() as ingestion:
+        variables = {
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": ingestion.connection_string,
+            "TOKENWEIR_INTAKE__DEAD_LETTERS": str(tmp_path / "dead.jsonl"),
+            "NO_PROXY": "127.0.0.1",
+        }
+        host = subprocess.run(
+            [str(interpreter), str(HOST), "hub", str(APPS / "meter"), str(tmp_path / "events")],
+            cwd=tmp_path,
+            env={**os.environ, **variables, "PYTHONPATH": str(ROOT / "src")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    told = [json.loads(line) for line in host.stdout.splitlines() if line.startswith("{")]
+    assert told == [{"loaded": 1}, {"invocation": 1}], host.stderr
+    (event,) = ingestion.events
+    assert (event["name"], event["properties"]["TotalTokens"]) == ("Azure OpenAI Tokens", "12")
+    (letter,) = [json.loads(line) for line in (tmp_path / "dead.jsonl").read_text().splitlines()]
+    assert (letter["place"], letter["body"]) == ("sequence number 1", "odd")

@@ -3,6 +3,7 @@
 It takes the place of the chargeback solution's function, and has its name, its trigger and its settings.
 """
 
+import os
 from typing import List  # noqa: UP035 - the runtime refuses list[...] when it indexes the function
 
 import azure.functions as func
@@ -20,6 +21,7 @@ app = func.FunctionApp()
     arg_name="events",
     event_hub_name="%EventHubName%",
     connection="EventHubConnection",
+    consumer_group=os.environ.get("EventHubConsumerGroup", "$Default"),
     cardinality=func.Cardinality.MANY,
 )
 # The host moves its checkpoint on only when this has returned, or was tried as often as it may be: as long as it takes.
