@@ -61,6 +61,12 @@ def test_each_set_has_what_it_asks_for() -> None:
     assert kinds["consume"] == ["ConfigMap", "Deployment", "NetworkPolicy", "ServiceAccount"]
 
 
+@pytest.mark.parametrize(("values", "kind"), [(ONE, "StatefulSet"), (CONSUME, "Deployment")])
+def test_the_names_of_services_do_not_become_settings(values: dict[str, Any], kind: str) -> None:
+    """Beside a release called tokenweir-west there would be a variable TOKENWEIR_WEST_PORT, and no pod would start."""
+    assert render(CHART, values).one(kind)["spec"]["template"]["spec"]["enableServiceLinks"] is False
+
+
 @pytest.mark.parametrize(("values", "kind"), [(ONE, "StatefulSet"), (MANY, "StatefulSet"), (CONSUME, "Deployment")])
 def test_a_pod_may_do_nothing_but_its_work(values: dict[str, Any], kind: str) -> None:
     pod = render(CHART, values).one(kind)["spec"]["template"]["spec"]

@@ -43,6 +43,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "tokenweir.pod" -}}
 serviceAccountName: {{ include "tokenweir.serviceAccount" . }}
 automountServiceAccountToken: false
+{{- /* Or a Service called tokenweir-west would set TOKENWEIR_WEST_PORT, which is no setting and is refused. */}}
+enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
   runAsUser: 10001
