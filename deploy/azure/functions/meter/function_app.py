@@ -21,7 +21,7 @@ app = func.FunctionApp()
     arg_name="events",
     event_hub_name="%EventHubName%",
     connection="EventHubConnection",
-    consumer_group=os.environ.get("EventHubConsumerGroup", "$Default"),
+    consumer_group=os.environ.get("EventHubConsumerGroup", "$Default"),  # noqa: SIM112 - as the settings beside it
     cardinality=func.Cardinality.MANY,
 )
 # The host moves its checkpoint on only when this has returned, or was tried as often as it may be: as long as it takes.
