@@ -268,7 +268,8 @@ var mounts = [
     mountPath: data
   }
 ]
-// The keys file, where it is given here: hashes of keys, in a secret all the same.
+// The keys file, where it is given here: hashes of keys, in a secret all the same. Not by reference to a Key Vault, whose
+// secrets end at 25 KB, about a hundred keys.
 var keysSecret = {
   name: 'keys'
   value: keysFile
