@@ -1,7 +1,6 @@
 """The Function App of the gateway, called as the Functions runtime calls it: the user function, then its response."""
 
 import asyncio
-import importlib.util
 import json
 import threading
 from collections.abc import Iterator
@@ -15,9 +14,9 @@ import uvicorn
 from openai import AzureOpenAI
 from starlette.requests import Request
 
+from support.function_apps import FUNCTIONS, load_function_app
 from tokenweir.simulator import HostedSimulator, Script, running_simulator
 
-FOLDER = Path(__file__).resolve().parents[2] / "deploy/azure/functions/gateway"
 VERSION = "2024-10-21"
 
 
@@ -40,11 +39,7 @@ def function_app(sim: HostedSimulator, tmp_path: Path, monkeypatch: pytest.Monke
         '[[sinks]]\nname = "lines"\nkind = "file"\nshape = "sse-proxy"\n'
         f'connection = {{ path = "{tmp_path}/events.jsonl" }}\n'
     )
-    spec = importlib.util.spec_from_file_location("function_app", FOLDER / "function_app.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_function_app("gateway")
 
 
 @contextmanager
@@ -129,7 +124,7 @@ def test_the_official_sdk_streams_and_calls_through_it_and_the_events_are_the_pr
 
 
 def test_the_settings_name_every_variable_of_the_proxy() -> None:
-    values = json.loads((FOLDER / "local.settings.sample.json").read_text())["Values"]
+    values = json.loads((FUNCTIONS / "gateway/local.settings.sample.json").read_text())["Values"]
     proxy = ["AZURE_OPENAI_KEY", "AZURE_OPENAI_API_VERSION", "AZURE_OPENAI_BASE_URL"]
     proxy += ["AZURE_EVENTHUB_CONN_STR", "AZURE_EVENTHUB_NAME", "PYTHON_ENABLE_INIT_INDEXING"]
     assert [name for name in proxy if name not in values] == []

@@ -1,6 +1,5 @@
 """The Function App of the meter, called as the Functions runtime calls it."""
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -9,8 +8,7 @@ import azure.functions as func
 import pytest
 
 from support.apim_events import LoggedCall, our_event
-
-FOLDER = Path(__file__).resolve().parents[2] / "deploy/azure/functions/meter"
+from support.function_apps import load_function_app
 
 
 @pytest.fixture
@@ -27,11 +25,7 @@ def function_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     (tmp_path / "meter.toml").write_text(
         f'[[sinks]]\nname = "lines"\nkind = "file"\nconnection = {{ path = "{tmp_path}/sent.jsonl" }}\n'
     )
-    spec = importlib.util.spec_from_file_location("function_app", FOLDER / "function_app.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_function_app("meter")
 
 
 def test_it_has_the_name_the_trigger_and_the_settings_of_the_chargeback_function(function_app: ModuleType) -> None:

@@ -4,7 +4,6 @@ function to Application Insights, and there the two queries that people have. Th
 
 import asyncio
 import hashlib
-import importlib.util
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -21,11 +20,11 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 
 from support.amqp.emulator import EventHubsEmulator, running_event_hubs
 from support.apim_events import LoggedCall, logged_call, our_event, todays_event
+from support.function_apps import load_function_app
 from support.ingestion import Ingestion, serving_ingestion
 from support.replay import Recording
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "deploy/azure/functions/meter"
 RECORDED = ROOT.parent / "shared/recorded"
 ENDPOINTS = {"chat/completions", "completions", "embeddings", "responses"}
 
@@ -56,11 +55,7 @@ def function_app(tmp_path: Path, ingestion: Ingestion, monkeypatch: pytest.Monke
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("APPLICATIONINSIGHTS_CONNECTION_STRING", ingestion.connection_string)
     monkeypatch.setenv("TOKENWEIR_INTAKE__DEAD_LETTERS", str(tmp_path / "dead.jsonl"))
-    spec = importlib.util.spec_from_file_location("function_app", FOLDER / "function_app.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_function_app("meter")
 
 
 async def through_the_hub(hubs: EventHubsEmulator, function_app: ModuleType, bodies: list[bytes]) -> None:

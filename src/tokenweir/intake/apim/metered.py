@@ -39,12 +39,11 @@ _ASKED = {"messages": "ChatCompletion", "instructions": "Response", "input": "Em
 
 def record_of(event: ApimEvent, body: bytes, owner: Identity, *, keeps_content: bool) -> CallRecord:
     """The record; the same for the same bytes. Counting takes milliseconds: not for an event loop."""
-    request, response = _Read(event.request), _Read(event.response)
+    request = _Read(event.request)
     asked = request.members
     api, operation = _api(event, asked)
     stream = _is_stream(event, asked)
-    if stream:
-        response = _Read(None, event.response or "")
+    response = _Read(event.response, is_json=not stream)
     meter = meter_for(api, event_stream=stream, content_encoding="", keep_content=False, monotonic=_no_clock)
     meter.feed(response.text.encode(errors="replace"))
     reading = meter.finish()
@@ -119,16 +118,16 @@ def _no_clock() -> float:
 
 
 class _Read:
-    """A body that should be one JSON object, mended where it was cut."""
+    """A body: one that should be a JSON object is mended where it was cut."""
 
-    def __init__(self, body: str | None, text: str | None = None) -> None:
+    def __init__(self, body: str | None, *, is_json: bool = True) -> None:
         self.is_cut = False
         """Whether the end is missing."""
         self.lacks_usage = False
         """Whether the cut went through the usage, so that nobody knows what of it is missing."""
-        self.text = body or text or ""
+        self.text = body or ""
         self.members: dict[str, Any] = {}
-        if not body:
+        if not body or not is_json:
             return
         found = decode_json(body.encode(errors="replace"))
         if found is None and (closed := close_json(body)) is not None:
