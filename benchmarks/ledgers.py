@@ -50,6 +50,12 @@ _SOURCE = "benchmark"
 Question = Callable[[Ledger, datetime], Any]
 """Asks something of a ledger, given the moment a week before its newest call."""
 
+
+def _ask_library(path: Path, ledger: Ledger, _: datetime) -> Any:
+    ask = ledger.query_kql if path.suffix == ".kql" else ledger.query_sql
+    return ask(path.read_text())
+
+
 QUESTIONS: dict[str, Question] = {
     "usage by caller and model, all": lambda ledger, _: ledger.usage(["caller", "model"]),
     "the same, last 7 days": lambda ledger, week: ledger.usage(["caller", "model"], since=week),
@@ -63,6 +69,13 @@ QUESTIONS: dict[str, Question] = {
         f"customEvents | where timestamp > datetime({week:%Y-%m-%d %H:%M}) | extend t = parse_json(customDimensions) "
         "| summarize sum(toint(t.TotalTokens)) by tostring(t.AppKey)"
     ),
+}
+
+_LIBRARY = ROOT / "queries"
+QUESTIONS |= {
+    f"{path.stem}, {path.suffix[1:].upper()}": partial(_ask_library, path)
+    for sql in sorted(_LIBRARY.glob("*.sql"))
+    for path in (sql, sql.with_suffix(".kql"))
 }
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ..records import CALLS_EVENT, CUSTOM_EVENT_PROPERTIES, TOKENS_EVENT
 
-__all__ = ["Dialect", "view_statement"]
+__all__ = ["Dialect", "event_expressions", "view_select", "view_statement"]
 
 
 class Dialect(Protocol):
@@ -39,15 +39,21 @@ class Dialect(Protocol):
 
 def view_statement(dialect: Dialect) -> str:
     """The statement that makes the view."""
-    of = _expressions(dialect)
+    return f'CREATE OR REPLACE VIEW "customEvents" AS {view_select(dialect)}'
+
+
+def view_select(dialect: Dialect, more: str = "") -> str:
+    """What the view shows; ``more`` columns beside it."""
+    of = event_expressions(dialect)
     event = f"CASE WHEN usage_source = 'none' THEN '{CALLS_EVENT}' ELSE '{TOKENS_EVENT}' END"
+    properties = dialect.as_object((name, of[name]) for name in CUSTOM_EVENT_PROPERTIES)
     return (
-        f'CREATE OR REPLACE VIEW "customEvents" AS SELECT started_at AS "timestamp", {event} AS "name", '
-        f'{dialect.as_object((name, of[name]) for name in CUSTOM_EVENT_PROPERTIES)} AS "customDimensions" FROM calls'
+        f'SELECT started_at AS "timestamp", {event} AS "name", {properties} AS "customDimensions"'
+        f"{', ' if more else ''}{more} FROM calls"
     )
 
 
-def _expressions(dialect: Dialect) -> dict[str, str]:
+def event_expressions(dialect: Dialect) -> dict[str, str]:
     """Property → what it is of a row in ``calls``."""
 
     def milliseconds(column: str) -> str:

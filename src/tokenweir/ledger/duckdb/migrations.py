@@ -1,12 +1,13 @@
 """The ledger's shape, as the list of steps that led to it. Steps are only ever added, never changed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from duckdb import DuckDBPyConnection
 
 from ..custom_events import view_statement
 from ..versions import refuse_newer
+from .dialect import DuckDBDialect
 
 __all__ = ["MIGRATIONS", "migrate"]
 
@@ -42,24 +43,7 @@ def _1_calls_and_positions(connection: DuckDBPyConnection) -> None:
 
 
 def _2_custom_events(connection: DuckDBPyConnection) -> None:
-    connection.execute(view_statement(_DuckDBDialect()))
-
-
-class _DuckDBDialect:
-    def time_text(self, moment: str) -> str:
-        return f"strftime({moment}, '%Y-%m-%dT%H:%M:%S.%fZ')"
-
-    def whole_text(self, number: str) -> str:
-        return f"CAST(CAST({number} AS BIGINT) AS VARCHAR)"
-
-    def money_text(self, amount: str) -> str:
-        return f"CAST({amount} AS VARCHAR)"
-
-    def map_text(self, pairs: str) -> str:
-        return f"nullif(CAST({pairs} AS VARCHAR), '{{}}')"
-
-    def as_object(self, properties: Iterable[tuple[str, str]]) -> str:
-        return "{" + ", ".join(f"'{name}': {what}" for name, what in properties) + "}::JSON"
+    connection.execute(view_statement(DuckDBDialect()))
 
 
 def _3_traces(connection: DuckDBPyConnection) -> None:

@@ -21,6 +21,7 @@ from duckdb import DuckDBPyConnection
 from ...errors import QueryError
 from ..base import Table
 from ..limits import Limits, Turnstile
+from .event_columns import with_columns
 
 __all__ = ["Sandbox", "translate"]
 
@@ -117,6 +118,10 @@ def translate(cursor: DuckDBPyConnection, text: str) -> tuple[str, dict[str, Any
     from duckdb_kql.engine import schema
 
     tables = schema(cursor)
+
+    def statement(kql: str) -> str:
+        return str(duckdb_kql.to_sql(kql, schema=tables, allow_write=False))
+
     try:
         with _deadline(TRANSLATION_SECONDS):
             translated = duckdb_kql.to_sql(text, schema=tables, allow_write=False)
@@ -130,7 +135,7 @@ def translate(cursor: DuckDBPyConnection, text: str) -> tuple[str, dict[str, Any
         raise QueryError(f"KQL: the query takes longer than {limit} to translate; make it simpler") from None
     if translated.unbound:
         raise QueryError(f"KQL: give a default to the parameter {', '.join(translated.unbound)}")
-    return str(translated), translated.parameters
+    return with_columns(cursor, str(translated), translated.parameters, statement), translated.parameters
 
 
 def _decode(row: list[Any], places: list[int]) -> list[Any]:
