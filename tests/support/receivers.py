@@ -103,6 +103,7 @@ class MemoryTransport(asyncio.Transport):
         self._undelivered: list[bytes] = []
         self.is_paused = False
         self.written = b""
+        self.unsent = 0
         protocol.connection_made(self)
 
     def deliver(self, data: bytes) -> None:
@@ -124,6 +125,9 @@ class MemoryTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self._is_closing:
             self.written += data
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def is_closing(self) -> bool:
         return self._is_closing

@@ -105,6 +105,7 @@ def upstream_at(
     proxy: str | None = "",
     connect_timeout: float = 10,
     max_connections: int = 100,
+    reuse_connections: bool = True,
 ) -> UpstreamSettings:
     return UpstreamSettings(
         name="sweden",
@@ -114,6 +115,7 @@ def upstream_at(
         proxy=proxy,
         connect_timeout=Duration(connect_timeout),
         max_connections=max_connections,
+        reuse_connections=reuse_connections,
     )
 
 

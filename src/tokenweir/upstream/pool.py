@@ -5,18 +5,20 @@ The one used last goes first, so that a quiet hour lets the others age and close
 """
 
 import asyncio
+import errno
 import logging
 import os
 import socket
 import ssl
 from collections import deque
 
-from ..errors import ConfigError, UpstreamUnreachable
+from ..errors import UpstreamUnreachable
 from ..records import Clock
 from ..wire import ResponseHead, ResponseHeadReader
 from .connection import UpstreamConnection
 from .endpoint import Endpoint
 from .settings import UpstreamSettings
+from .tls import start_tls, tls_context
 from .tunnel import TunnelRefused, connect_through, proxy_for
 
 __all__ = ["Pool"]
@@ -40,7 +42,7 @@ class Pool:
         self._settings = settings
         self._endpoint = endpoint
         self._clock = clock
-        self._context = _tls_context(settings) if endpoint.tls else None
+        self._context = tls_context(settings) if endpoint.tls else None
         self._proxy = proxy_for(endpoint, settings.proxy)
         self._heads = ResponseHeadReader()
         self._idle: deque[UpstreamConnection] = deque()
@@ -56,12 +58,15 @@ class Pool:
         return f"<Pool {self._settings.name} [{busy} active, {idle} idle, {self._opening} opening]>"
 
     def take(self) -> UpstreamConnection | None:
-        """An idle connection that is still open, or ``None``."""
+        """An idle connection that is still open and has brought nothing, or ``None``."""
         idle = self._idle
         while idle:
             connection = idle.pop()
-            if not connection.is_closed:
+            if connection.is_closed:
+                continue
+            if connection.is_quiet():
                 return connection
+            connection.abandon()
         return None
 
     async def connect(self) -> UpstreamConnection:
@@ -95,13 +100,13 @@ class Pool:
         if self._proxy is not None and self._context is not None:
             await connect_through(self._proxy, endpoint, self._context, connection)
             return
-        await asyncio.get_running_loop().create_connection(
-            lambda: connection,
-            endpoint.host,
-            endpoint.port,
-            ssl=self._context,
-            server_hostname=endpoint.host if self._context else None,
-        )
+        loop = asyncio.get_running_loop()
+        if self._context is None:
+            await loop.create_connection(lambda: connection, endpoint.host, endpoint.port)
+            return
+        transport, _ = await loop.create_connection(asyncio.Protocol, endpoint.host, endpoint.port)
+        if not await start_tls(transport, connection, self._context, endpoint.host):
+            raise ConnectionResetError(errno.ECONNRESET, "closed during the TLS handshake")
 
     def drain(self, connection: UpstreamConnection) -> None:
         """Reads the rest of an answer nobody wants, within limits, so that the connection can serve again."""
@@ -129,7 +134,7 @@ class Pool:
     def idle(self, connection: UpstreamConnection) -> None:
         connection.idle_since = self._clock.monotonic()
         self._draining.pop(connection, None)
-        if self._is_closed:
+        if self._is_closed or not self._settings.reuse_connections:
             connection.close()
         else:
             self._idle.append(connection)
@@ -184,15 +189,3 @@ def _without_address(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return error.strerror or "its name is not known"
     return os.strerror(error.errno) if error.errno else "the connection broke off"
-
-
-def _tls_context(settings: UpstreamSettings) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_bundle)
-    except OSError as error:
-        raise ConfigError(
-            f"upstream {settings.name!r}: ca_bundle {settings.ca_bundle!r} cannot be used ({error}); "
-            "it must be a PEM file of certificates"
-        ) from error
-    context.set_alpn_protocols(["http/1.1"])
-    return context

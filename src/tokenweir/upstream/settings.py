@@ -46,6 +46,8 @@ class UpstreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``http://host:port`` for CONNECT; default: ``HTTPS_PROXY`` and ``NO_PROXY``. ``""`` means none."""
     max_connections: int = 16384
     """Open connections at most; a call beyond them is answered with an error."""
+    reuse_connections: bool = True
+    """``false``: a fresh connection for each call, for an upstream that may send an answer nobody asked for."""
     connect_timeout: Duration = Duration(10)
     """How long a new connection may take, TLS included."""
     first_byte_timeout: Duration = Duration(300)

@@ -8,6 +8,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from .connection import UpstreamConnection
 from .endpoint import Endpoint
+from .tls import start_tls
 
 __all__ = ["TunnelRefused", "connect_through", "proxy_for"]
 
@@ -71,11 +72,9 @@ async def connect_through(
         if status != [b"200"]:
             shown = status[0].decode("ascii", "replace") if status else "nothing"
             raise TunnelRefused(f"{parts.hostname}:{parts.port or 8080} answered {shown}")
-        secured = await loop.start_tls(transport, connection, context, server_hostname=endpoint.host)
+        stayed = await start_tls(transport, connection, context, endpoint.host)
     except BaseException:
         transport.abort()
         raise
-    if secured is None:
+    if not stayed:
         raise TunnelRefused(f"{parts.hostname}:{parts.port or 8080} closed it during the TLS handshake")
-    if connection.is_closed:
-        connection.connection_made(secured)

@@ -1,0 +1,41 @@
+"""TLS towards an upstream: whom to trust, and a handshake on a connection that stands."""
+
+import asyncio
+import ssl
+
+from ..errors import ConfigError
+from .connection import UpstreamConnection
+from .settings import UpstreamSettings
+
+__all__ = ["start_tls", "tls_context"]
+
+
+async def start_tls(
+    transport: asyncio.Transport, connection: UpstreamConnection, context: ssl.SSLContext, host: str
+) -> bool:
+    """Puts TLS on ``transport`` and ``connection`` on TLS. Returns whether the other side stayed; raises ``OSError``,
+    of which ``ssl.SSLError`` is one. Where it does not come to a connection, the transport is closed."""
+    connection.below = transport
+    try:
+        secured = await asyncio.get_running_loop().start_tls(transport, connection, context, server_hostname=host)
+    except BaseException:
+        transport.abort()
+        raise
+    if secured is None:
+        return False
+    if connection.is_closed:
+        connection.connection_made(secured)
+    return True
+
+
+def tls_context(settings: UpstreamSettings) -> ssl.SSLContext:
+    """Raises ``ConfigError`` where the authorities to trust cannot be read."""
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_bundle)
+    except OSError as error:
+        raise ConfigError(
+            f"upstream {settings.name!r}: ca_bundle {settings.ca_bundle!r} cannot be used ({error}); "
+            "it must be a PEM file of certificates"
+        ) from error
+    context.set_alpn_protocols(["http/1.1"])
+    return context
