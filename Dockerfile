@@ -30,7 +30,8 @@ COPY --from=build /opt/tokenweir /opt/tokenweir
 COPY deploy/container/in_a_place.py /opt/tokenweir/bin/tokenweir-in-a-place
 
 # One place is written to; everything else may be read only. It stands in `WORKDIR`, so that the paths of the settings'
-# defaults (tokenweir-data/…) lie in it, too. A new volume takes its owner from here.
+# defaults (tokenweir-data/…) lie in it, too, and `TOKENWEIR_HOME` lets those of a file that is mounted read only start
+# there. A new volume takes its owner from here.
 RUN ["install", "--directory", "--owner=10001", "--group=10001", "--mode=0700", "/var/lib/tokenweir"]
 VOLUME /var/lib/tokenweir
 WORKDIR /var/lib/tokenweir
@@ -39,6 +40,7 @@ ENV PATH=/opt/tokenweir/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     TMPDIR=/var/lib/tokenweir \
     HOME=/var/lib/tokenweir \
+    TOKENWEIR_HOME=. \
     TOKENWEIR_SERVER__DATA=0.0.0.0:8080 \
     TOKENWEIR_SERVER__ADMIN=127.0.0.1:8081
 

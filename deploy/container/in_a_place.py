@@ -21,6 +21,7 @@ from tokenweir.journal import JournalReader, cursor_names, journal_directories, 
 
 _TOKENWEIR = (sys.executable, "-m", "tokenweir", "serve")
 _MOST_PLACES = 256
+_HOME = "TOKENWEIR_HOME"  # where the relative paths of a file start, wherever that lies
 _JOURNAL = "tokenweir-data/journal"
 # What one place's records may take before the others have their turn. What is left then waits for the next time.
 _PATIENCE_SECONDS = 120.0
@@ -36,6 +37,7 @@ def serve(places: Path) -> int:
             print(f"in place {number} of {places}", file=sys.stderr, flush=True)
             os.set_inheritable(lock, True)
             os.chdir(place)
+            os.environ[_HOME] = os.curdir
             os.execv(_TOKENWEIR[0], _TOKENWEIR)
     print(f"all {_MOST_PLACES} places in {places} are taken", file=sys.stderr)
     return 1
@@ -78,7 +80,7 @@ def _is_left_in(place: Path) -> bool:
 def _send_on(place: Path) -> None:
     """A gateway that nobody can reach does what the one before it did not come to."""
     print(f"place {place.name}: records that were left are sent on", file=sys.stderr, flush=True)
-    unreachable = {"TOKENWEIR_SERVER__DATA": "127.0.0.1:0", "TOKENWEIR_SERVER__ADMIN": "127.0.0.1:0"}
+    unreachable = {_HOME: os.curdir, "TOKENWEIR_SERVER__DATA": "127.0.0.1:0", "TOKENWEIR_SERVER__ADMIN": "127.0.0.1:0"}
     gateway = subprocess.Popen(_TOKENWEIR, cwd=place, env={**os.environ, **unreachable})
     try:
         deadline = time.monotonic() + _PATIENCE_SECONDS

@@ -40,7 +40,8 @@ def create(
     print(key)
     typer.echo(
         f"This is the only time the key is shown; {path} keeps its hash. "
-        f"Its id is {stored.key_id}, and its caller is {name}. A running gateway knows it within a second.",
+        f"Its id is {stored.key_id}, and its caller is {name}. "
+        "A gateway that reads this file knows it within a second.",
         err=True,
     )
     if was_open:

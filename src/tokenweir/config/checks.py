@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path as FilePath
 
+import msgspec
+
 from ..errors import ConfigError
 from ..intake import IntakeSettings, check_intake
 from ..ledger import NO_LEDGER, check_url
@@ -140,8 +142,8 @@ def _no_ledger(config: Config, environ: Mapping[str, str]) -> Found:
 
 
 def _intake(config: Config, environ: Mapping[str, str]) -> Found:
-    """Who never consumes has no such table."""
-    if config.intake == IntakeSettings():
+    """Who never consumes has no such table; the default in it starts at the file all the same."""
+    if msgspec.structs.replace(config.intake, dead_letters="") == IntakeSettings(dead_letters=""):
         return
     try:
         check_intake(config.intake, environ)

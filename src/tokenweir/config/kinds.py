@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from datetime import date, time
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
 from ..pricing import Moment, Price
-from ..records import Duration, Size
+from ..records import Duration, PathMark, Size
 
-__all__ = ["NotJson", "convert", "expected", "fields", "is_text", "item_of", "kind_name", "without_none"]
+__all__ = ["NotJson", "convert", "expected", "fields", "is_text", "item_of", "kind_name", "path_mark", "without_none"]
 
 _EXPECTED: dict[Any, str] = {
     str: "a text",
@@ -47,7 +47,20 @@ def fields(kind: type[msgspec.Struct]) -> Mapping[str, msgspec.structs.FieldInfo
 
 
 def without_none(kind: Any) -> Any:
-    """``str`` for ``str | None``: TOML has no null, leaving a setting out says it."""
+    """``str`` for ``str | None``: TOML has no null, leaving a setting out says it. Likewise for one that is marked."""
+    kind = _only(kind)
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+def path_mark(kind: Any) -> PathMark | None:
+    """What says that a setting is a path; ``None`` for others."""
+    kind = _only(kind)
+    if get_origin(kind) is not Annotated:
+        return None
+    return next((mark for mark in get_args(kind)[1:] if isinstance(mark, PathMark)), None)
+
+
+def _only(kind: Any) -> Any:
     if get_origin(kind) in (Union, UnionType):
         return next(part for part in get_args(kind) if part is not NoneType)
     return kind
@@ -65,6 +78,8 @@ def is_text(kind: Any) -> bool:
 
 def kind_name(kind: Any) -> str:
     """A type as the reference shows it."""
+    if (mark := path_mark(kind)) is not None and not mark.scheme:
+        return "path"
     kind = without_none(kind)
     if get_origin(kind) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(kind))

@@ -5,9 +5,10 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from ..errors import ConfigError
+from .anchoring import anchored, base_of
 from .checks import check
 from .model import Loaded
-from .notes import notes
+from .notes import notes, notes_on_moved
 from .otel_variables import endpoint_variable, sink_from_otel_variables
 from .places import LISTS, Origins, Path
 from .proxy_function import (
@@ -33,6 +34,8 @@ class InvalidConfig(ConfigError):
 
 def load(path: FilePath | None, environ: Mapping[str, str], *, checked: bool = True) -> Loaded:
     """The configuration of a file (default: ``tokenweir.toml`` here, if there is one) and the environment.
+
+    Relative paths in the file start at its directory, those in variables at the working directory.
 
     Raises InvalidConfig with every problem at once. With ``checked = False`` only mistakes in the writing
     count: the commands that read the books, or make the first key, do not need what a gateway needs.
@@ -72,8 +75,10 @@ def _put_together(path: FilePath | None, environ: Mapping[str, str]) -> tuple[Lo
     origins = Origins(str(file) if file else None, found)
     reading = read_tree(raw, origins)
     mistakes += reading.problems
-    problems = mistakes + check(reading.config, environ, origins, reading.flawed)
-    return Loaded(reading.config, file, origins, notes(reading.config, environ), problems), mistakes
+    placed = anchored(reading.config, base_of(file, environ), file, origins)
+    problems = mistakes + check(placed.config, environ, origins, reading.flawed)
+    said = [*notes(placed.config, environ), *notes_on_moved(placed.moved)]
+    return Loaded(placed.config, file, origins, said, problems), mistakes
 
 
 def _put_spans(raw: dict[str, Any], found: dict[Path, str], environ: Mapping[str, str]) -> None:

@@ -8,11 +8,13 @@ from urllib.parse import urlsplit
 from ..errors import ConfigError
 from ..policy.keys_file import StoredKey, read_keys
 from .addresses import is_loopback
+from .anchoring import HOME_VARIABLE, MovedPath
 from .model import Config
 from .otel_variables import otel_note
+from .places import place
 from .proxy_function import endpoint_note, event_hub_note
 
-__all__ = ["notes"]
+__all__ = ["notes", "notes_on_moved"]
 
 
 def notes(config: Config, environ: Mapping[str, str]) -> list[str]:
@@ -20,6 +22,18 @@ def notes(config: Config, environ: Mapping[str, str]) -> list[str]:
     about_settings = (*_about_callers(config), *_about_upstreams(config), *_about_sinks(config))
     about_variables = (note(config, environ) for note in (endpoint_note, event_hub_note, otel_note))
     return [*about_settings, *chain.from_iterable(about_variables)]
+
+
+def notes_on_moved(moved: list[MovedPath]) -> Iterator[str]:
+    """Of data that stays where relative paths started before files had them start at themselves."""
+    for path in moved:
+        if path.here.exists():
+            too = "where there is data, too" if path.there.exists() else "where nothing is yet"
+            yield (
+                f"{place(path.place)}: {path.here.absolute()} is not used: a relative path of a file starts at the "
+                f"file, so this is {path.there}, {too}. Move it there if it belongs to this gateway; "
+                f"{HOME_VARIABLE}=. lets the paths start here again"
+            )
 
 
 def _about_callers(config: Config) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """OpenTelemetry's own variables: where they name an endpoint for spans and nobody configured one, calls go there."""
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -34,7 +35,7 @@ def sink_from_otel_variables(environ: Mapping[str, str]) -> dict[str, Any] | Non
     if (headers := _variable(environ, "HEADERS")) is not None:
         connection["headers_env"] = headers
     if (certificate := _variable(environ, "CERTIFICATE")) is not None:
-        connection["ca_bundle"] = environ[certificate].strip()
+        connection["ca_bundle"] = os.path.abspath(environ[certificate].strip())  # not where a file's paths start
     sink: dict[str, Any] = {"name": "otlp", "kind": "otlp", "connection": connection}
     if environ.get("OTEL_TRACES_SAMPLER", "").strip() == "always_on":
         sink["sampler"] = "always_on"

@@ -29,7 +29,10 @@ An empty variable counts as not set. `TOKENWEIR_LOG` is how much the processes l
 `info` or `debug`.
 
 Unknown names are refused. Durations are written `500ms`, `30s`, `1m30s` or `7d`, and sizes `64KB`,
-`10MB` or `1.5GB` (1 KB is 1024 bytes). Relative paths start at the working directory.
+`10MB` or `1.5GB` (1 KB is 1024 bytes). A relative path in the file starts
+at the file's directory, so `--config` works from anywhere; a relative path in a variable starts at the working
+directory. Defaults like `tokenweir-data/…` belong to the file, where there is one. `TOKENWEIR_HOME` names another
+directory for the paths of the file and the defaults; `TOKENWEIR_HOME=.` is the working directory.
 
 `tokenweir config check` says what was read from where and what is wrong, `tokenweir config show` prints
 the values in force, and `tokenweir config example` is a file to start with.

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from ..records import Duration, Size
+from ..records import Duration, PathText, Size
 
 __all__ = ["ClientGonePolicy", "ServerSettings"]
 
@@ -23,12 +23,12 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Asked for as ``Authorization: Bearer`` on the admin port; required when it is not on loopback."""
     relays: int = 1
     """Relay processes that share the data port."""
-    keys: str = "tokenweir-data/keys.json"
+    keys: PathText = "tokenweir-data/keys.json"
     """Where ``tokenweir keys`` keeps what it creates (hashes only)."""
 
-    certificate: str | None = None
+    certificate: PathText | None = None
     """A PEM file with the data port's certificate and chain; TLS needs it and ``private_key``."""
-    private_key: str | None = None
+    private_key: PathText | None = None
     """The PEM file with the certificate's key."""
 
     # A head holds a key, a token and tracing; nginx allows 4 × 8 KB, Envoy 60 KB, Azure's front end 32 KB.

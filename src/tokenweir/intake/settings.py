@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from ..records import Duration
+from ..records import Duration, PathText
 
 __all__ = ["IntakeSettings"]
 
@@ -25,7 +25,7 @@ class IntakeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     that must find the same `AppKey` as before; whoever may read the ledger can then use these keys."""
     group: str | None = None
     """The consumer group, which shares the partitions; default: ``$Default`` of a hub, ``tokenweir`` of a topic."""
-    dead_letters: str = "tokenweir-data/dead-letters/intake.jsonl"
+    dead_letters: PathText = "tokenweir-data/dead-letters/intake.jsonl"
     """Where messages are kept that cannot be read, one JSON line each: a file, or a container of blob storage,
     ``https://my-account.blob.core.windows.net/dead-letters``, where this machine's identity signs in. They may hold
     prompts."""
@@ -34,7 +34,7 @@ class IntakeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The environment variable that holds an Event Hubs connection string, for either kind."""
     hub: str | None = None
     """The hub's name, where the connection string has no ``EntityPath``."""
-    ca_bundle: str | None = None
+    ca_bundle: PathText | None = None
     """A PEM file to trust instead of the system's."""
 
     namespace: str | None = None

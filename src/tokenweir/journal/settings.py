@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from ..records import Duration, Size
+from ..records import Duration, PathText, Size
 
 __all__ = ["JournalSettings"]
 
@@ -12,7 +12,7 @@ __all__ = ["JournalSettings"]
 class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ``[journal]`` table."""
 
-    directory: str = "tokenweir-data/journal"
+    directory: PathText = "tokenweir-data/journal"
     """Where the relays write their records, each into a directory of its own below."""
     durability: Literal["batch", "strict"] = "batch"
     """A record is on disk ``commit_interval`` after its call's end (``batch``) or before it (``strict``)."""

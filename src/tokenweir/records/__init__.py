@@ -4,6 +4,7 @@ from .call import CONTENTS, CallRecord, Outcome, has_contents, without_contents
 from .clock import Clock, SystemClock
 from .custom_event import CALLS_EVENT, CUSTOM_EVENT_PROPERTIES, TOKENS_EVENT
 from .ids import new_call_id
+from .paths import PathMark, PathText
 from .route import Api, Route
 from .trace import Trace, TracedAttempt, TracedTarget, TraceReason
 from .units import Duration, Size
@@ -19,6 +20,8 @@ __all__ = [
     "Clock",
     "Duration",
     "Outcome",
+    "PathMark",
+    "PathText",
     "Route",
     "Size",
     "SystemClock",

@@ -19,7 +19,7 @@ from ..gateway import HostedCall
 from ..gateway.asgi import Receive, Scope, Send
 from ..journal import Journal
 from ..records import Clock, SystemClock
-from ..sinks import SinkSettings
+from ..sinks import DEAD_LETTERS, SinkSettings
 from .memory_log import MemoryLog
 from .pricer import Pricer
 from .relay import RelayProcess
@@ -137,8 +137,9 @@ def _from_environment() -> Loaded:
 
 
 def with_dead_letters(sink: SinkSettings) -> SinkSettings:
-    """Where the working directory cannot be written, dead letters have a place all the same, though not for long."""
-    if sink.dead_letters:
+    """Where neither the working directory nor the file's can be written, dead letters have a place all the same, though
+    not for long, if none was chosen for them."""
+    if sink.dead_letters and not sink.dead_letters.endswith(DEAD_LETTERS.format(name=sink.name)):
         return sink
     path = Path(tempfile.gettempdir()) / "tokenweir-dead-letters" / f"{sink.name}.jsonl"
     return msgspec.structs.replace(sink, dead_letters=str(path))

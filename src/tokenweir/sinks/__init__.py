@@ -6,11 +6,12 @@ from .dead_letters import DeadLetters
 from .event import Event
 from .fitting import fit
 from .opening import dead_letters_path, open_sink
-from .settings import ConnectionSettings, SinkSettings
+from .settings import DEAD_LETTERS, ConnectionSettings, SinkSettings
 from .shipper import Shipper, Source
 from .status import SinkStatus
 
 __all__ = [
+    "DEAD_LETTERS",
     "ConnectionSettings",
     "DeadLetters",
     "Denied",

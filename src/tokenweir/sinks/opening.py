@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .base import Sink
-from .settings import SinkSettings
+from .settings import DEAD_LETTERS, SinkSettings
 
 __all__ = ["dead_letters_path", "open_sink"]
 
@@ -40,4 +40,4 @@ def open_sink(settings: SinkSettings, environ: Mapping[str, str]) -> Sink:
 
 def dead_letters_path(settings: SinkSettings) -> Path:
     """Where this sink's dead letters are."""
-    return Path(settings.dead_letters or f"tokenweir-data/dead-letters/{settings.name}.jsonl")
+    return Path(settings.dead_letters or DEAD_LETTERS.format(name=settings.name))

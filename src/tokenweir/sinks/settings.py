@@ -3,19 +3,32 @@
 Secrets are never in the file: a setting names the environment variable that holds one.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from ..records import Duration, Size
+from ..records import Duration, PathMark, PathText, Size
 
-__all__ = ["ConnectionSettings", "PartitionBy", "Sampler", "ShapeName", "SinkKind", "SinkSettings", "TooLarge"]
+__all__ = [
+    "DEAD_LETTERS",
+    "ConnectionSettings",
+    "PartitionBy",
+    "Sampler",
+    "ShapeName",
+    "SinkKind",
+    "SinkSettings",
+    "TooLarge",
+]
 
 SinkKind = Literal["event_hubs", "kafka", "webhook", "file", "otlp", "application_insights"]
 ShapeName = Literal["tokenweir", "sse-proxy", "apim"]
 PartitionBy = Literal["caller", "deployment", "call_id", "none"]
 TooLarge = Literal["split", "shed"]
 Sampler = Literal["parentbased_always_on", "always_on"]
+
+
+DEAD_LETTERS = "tokenweir-data/dead-letters/{name}.jsonl"
+"""Where a sink's dead letters are if nothing is said."""
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,12 +77,12 @@ class ConnectionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """`webhook`: the environment variable that holds the secret to sign with (``whsec_…``, Standard Webhooks)."""
     timeout: Duration = Duration(30)
     """All but `file`: how long the other side may take to confirm."""
-    ca_bundle: str | None = None
+    ca_bundle: PathText | None = None
     """All but `file`: a PEM file to trust instead of the system's."""
     max_event_size: Size = Size(1_000_000)
     """`webhook`, `otlp` and `kafka`: the largest event that the other side takes, and the largest request or batch."""
 
-    path: str | None = None
+    path: PathText | None = None
     """`file`: the JSON Lines file."""
     rotate_at: Size = Size(256 * 1024 * 1024)
     """`file`: how large it grows before it is put aside as ``PATH.1`` and a new one is begun."""
@@ -98,5 +111,5 @@ class SinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`otlp`: put prompts and answers into the spans, where ``journal.content`` keeps them."""
     sampler: Sampler = "parentbased_always_on"
     """`otlp`: leave out calls whose ``traceparent`` says that nobody records its trace, or send all of them."""
-    dead_letters: str | None = None
+    dead_letters: Annotated[str, PathMark(otherwise=DEAD_LETTERS)] | None = None
     """Where events are kept that can never be sent; default: ``tokenweir-data/dead-letters/NAME.jsonl``."""

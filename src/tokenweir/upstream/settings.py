@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from ..records import Duration
+from ..records import Duration, PathText
 
 __all__ = ["CredentialSettings", "UpstreamSettings"]
 
@@ -40,7 +40,7 @@ class UpstreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Used where the answer carries no ``x-ms-region``."""
     api_version: str | None = None
     """Sent where the caller gave none."""
-    ca_bundle: str | None = None
+    ca_bundle: PathText | None = None
     """A PEM file to trust instead of the system's."""
     proxy: str | None = None
     """``http://host:port`` for CONNECT; default: ``HTTPS_PROXY`` and ``NO_PROXY``. ``""`` means none."""
