@@ -52,23 +52,12 @@ param image string = ''
 param sqlAdministratorName string = ''
 param sqlAdministratorObjectId string = ''
 
-@description('Models that a new Azure OpenAI account serves; capacity is in thousands of tokens a minute.')
-param deployments array = [
-  {
-    name: 'gpt-4o-mini'
-    model: 'gpt-4o-mini'
-    version: '2024-07-18'
-    sku: 'GlobalStandard'
-    capacity: 20
-  }
-  {
-    name: 'embedding'
-    model: 'text-embedding-3-small'
-    version: '1'
-    sku: 'GlobalStandard'
-    capacity: 20
-  }
-]
+// Retirement dates of the defaults, from Microsoft's model retirement schedule of 26 August 2026. A test says when one is
+// near; what a running gateway is configured with is `tokenweir doctor`'s to say.
+//   gpt-5.4-mini 2026-03-17 retires 2027-03-18
+//   text-embedding-3-small 1 retires 2027-04-15
+@description('Models that a new Azure OpenAI account serves: NAME=MODEL:VERSION:SKU:CAPACITY, with commas between; capacity is in thousands of tokens a minute.')
+param models string = 'gpt-5.4-mini=gpt-5.4-mini:2026-03-17:GlobalStandard:20,embedding=text-embedding-3-small:1:GlobalStandard:20'
 
 @description('Tokens that one subscription of API Management may use in a minute, and in a month.')
 param tokensPerMinute int = 100000
@@ -115,6 +104,14 @@ param existingNetworkId string = ''
 param existingDnsZonesGroupId string = ''
 
 param existingWorkspaceId string = ''
+
+var deployments = map(split(models, ','), deployment => {
+  name: split(deployment, '=')[0]
+  model: split(split(deployment, '=')[1], ':')[0]
+  version: split(deployment, ':')[1]
+  sku: split(deployment, ':')[2]
+  capacity: int(split(deployment, ':')[3])
+})
 
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }

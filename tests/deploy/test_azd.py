@@ -53,6 +53,11 @@ def test_azure_yaml_leads_to_what_is_there() -> None:
                 assert script.is_file(), script
 
 
+def test_the_preflight_is_where_azd_looks_for_it() -> None:
+    for variant in PROJECT["hooks"]["preprovision"].values():
+        assert (ROOT / variant["run"].split()[1]).is_file()
+
+
 def test_services_are_deployed_on_conditions_that_bicep_puts_out() -> None:
     outputs = read(AZURE / "main.bicep").outputs
     for name, service in PROJECT["services"].items():

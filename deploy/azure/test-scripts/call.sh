@@ -1,4 +1,5 @@
-# What the test scripts share: their options, and the call. Sourced by them, not run: `path` and `prompt` are set there.
+# What the test scripts share: their options, and the call. Sourced by them, not run: `path`,
+# `prompt` and `limit`, the name that the API has for the most tokens of an answer, are set there.
 # shellcheck shell=sh
 
 usage() {
@@ -12,8 +13,8 @@ Sends one ${path:?} call through the gateway, and prints the answer; a stream is
   --deployment NAME     the deployment to ask                                    [AOI_DEPLOYMENTID]
   --api-version VERSION Azure OpenAI's, default 2024-10-21
   --stream              ask for a stream
-  --max-tokens N        default 100
-  --temperature T       default 0.9
+  --max-tokens N        of the answer, its reasoning included; default 500
+  --temperature T       default the model's; newer models refuse any other
   --help                this text
 
 In brackets: the variable that is read where the option is missing. After \`azd up\`, two of them come from
@@ -32,8 +33,8 @@ gateway=${AZURE_GATEWAY_URL-}
 key=${AZURE_GATEWAY_KEY-}
 deployment=${AOI_DEPLOYMENTID-}
 api_version=2024-10-21
-max_tokens=100
-temperature=0.9
+max_tokens=500
+temperature=
 stream=false
 
 while [ $# -gt 0 ]; do
@@ -67,7 +68,7 @@ command -v curl >/dev/null || wrong "there is no curl on this machine"
 
 gateway=${gateway%/}
 url="${gateway%/openai}/openai/deployments/$deployment/$path?api-version=$api_version"
-body="{${prompt:?},\"max_tokens\":$max_tokens,\"temperature\":$temperature,\"stream\":$stream}"
+body="{${prompt:?},\"${limit:?}\":$max_tokens${temperature:+,\"temperature\":$temperature},\"stream\":$stream}"
 
 head=$(mktemp)
 trap 'rm -f "$head"' EXIT

@@ -11,8 +11,8 @@ param(
     [string]$Key = $env:AZURE_GATEWAY_KEY,
     [string]$Deployment = $env:AOI_DEPLOYMENTID,
     [string]$ApiVersion = '2024-10-21',
-    [int]$MaxTokens = 100,
-    [double]$Temperature = 0.9,
+    [int]$MaxTokens = 500,
+    [Nullable[double]]$Temperature = $null,
     [switch]$Stream
 )
 
@@ -20,16 +20,17 @@ $ErrorActionPreference = 'Stop'
 . "$PSScriptRoot/Invoke-Gateway.ps1"
 
 $body = @{
-    messages    = @(
+    messages = @(
         @{ role = 'system'; content = 'You are a helpful assistant.' }
         @{ role = 'user'; content = 'Does Azure OpenAI support customer managed keys?' }
         @{ role = 'assistant'; content = 'Yes, customer managed keys are supported by Azure OpenAI.' }
         @{ role = 'user'; content = 'Do other Azure AI services support this too?' }
     )
-    max_tokens  = $MaxTokens
-    temperature = $Temperature
-    stream      = [bool]$Stream
+    max_completion_tokens = $MaxTokens
+    stream = [bool]$Stream
 }
+# Newer models refuse any but their own.
+if ($null -ne $Temperature) { $body.temperature = $Temperature }
 $gatewayCall = @{
     Gateway = $Gateway; Key = $Key; Deployment = $Deployment; ApiVersion = $ApiVersion
     Path = 'chat/completions'; Body = $body

@@ -3,6 +3,7 @@
 set -eu
 
 path=chat/completions
+limit=max_completion_tokens
 prompt='"messages":[
   {"role":"system","content":"You are a helpful assistant."},
   {"role":"user","content":"Does Azure OpenAI support customer managed keys?"},

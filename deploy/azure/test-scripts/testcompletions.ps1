@@ -11,8 +11,8 @@ param(
     [string]$Key = $env:AZURE_GATEWAY_KEY,
     [string]$Deployment = $env:AOI_DEPLOYMENTID,
     [string]$ApiVersion = '2024-10-21',
-    [int]$MaxTokens = 100,
-    [double]$Temperature = 0.9,
+    [int]$MaxTokens = 500,
+    [Nullable[double]]$Temperature = $null,
     [switch]$Stream
 )
 
@@ -20,11 +20,12 @@ $ErrorActionPreference = 'Stop'
 . "$PSScriptRoot/Invoke-Gateway.ps1"
 
 $body = @{
-    prompt      = 'Once upon a time'
-    max_tokens  = $MaxTokens
-    temperature = $Temperature
-    stream      = [bool]$Stream
+    prompt = 'Once upon a time'
+    max_tokens = $MaxTokens
+    stream = [bool]$Stream
 }
+# Newer models refuse any but their own.
+if ($null -ne $Temperature) { $body.temperature = $Temperature }
 $gatewayCall = @{
     Gateway = $Gateway; Key = $Key; Deployment = $Deployment; ApiVersion = $ApiVersion
     Path = 'completions'; Body = $body

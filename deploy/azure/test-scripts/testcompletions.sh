@@ -3,6 +3,7 @@
 set -eu
 
 path=completions
+limit=max_tokens
 prompt='"prompt":"Once upon a time"'
 
 . "$(dirname "$0")/call.sh"

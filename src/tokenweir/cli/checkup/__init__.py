@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping
 
 from ...config import Loaded
 from ...errors import TokenweirError
+from ...records import SystemClock
 from ..admin_client import AdminClient
 from .books import check_journals, check_ledger
 from .finding import Finding, bad, fine, warn
 from .machine import check_directories, check_file_limit, check_software, check_vocabularies
+from .models import check_models
 from .ports import check_ports
 from .sinks import check_sinks
 from .upstream import check_upstream
@@ -29,6 +31,7 @@ def check_all(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Finding]:
     yield from check_journals(config)
     for upstream in config.upstreams:
         yield from check_upstream(upstream, environ)
+    yield from check_models(config, SystemClock().now().date())
     yield from check_sinks(config, environ)
 
 
