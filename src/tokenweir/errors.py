@@ -6,7 +6,7 @@
     │   ├── caller   MalformedRequest, InvalidBody, HeadTooLarge, BodyTooLarge, InvalidApiKey,
     │   │            UnknownRoute, UnknownDeployment, RequestTimeout
     │   ├── upstream UpstreamUnreachable, UpstreamTimeout, UpstreamBroken, UpstreamBusy
-    │   └── gateway  JournalUnavailable, ShuttingDown, CredentialUnavailable
+    │   └── gateway  JournalUnavailable, ShuttingDown, TooManyConnections, CredentialUnavailable
     ├── JournalError             a record could not be made durable
     │   └── JournalInUse         another process writes there
     └── QueryError               a query was refused or failed; the text is for the person who typed it
@@ -35,6 +35,7 @@ __all__ = [
     "RequestTimeout",
     "ShuttingDown",
     "TokenweirError",
+    "TooManyConnections",
     "UnknownDeployment",
     "UnknownRoute",
     "UpstreamBroken",
@@ -194,6 +195,15 @@ class ShuttingDown(Refusal):
     status = 503
     code = "shutting_down"
     retry_after = "1"
+    closes = True
+
+
+class TooManyConnections(Refusal):
+    """The client's connection is one more than may be open."""
+
+    status = 503
+    code = "too_many_connections"
+    retry_after = "2"
     closes = True
 
 

@@ -219,7 +219,7 @@ def test_a_head_that_never_comes_whole(world: World) -> None:
 def test_a_body_that_stops_coming(world: World, kind: str) -> None:
     known = len(world.sim.calls)
     sent = of_length() if kind == "length" else post(CHUNKED, body=b"2d\r\n" + BODY + b"\r\n")
-    relay = world.relay()
+    relay = world.relay(server={"min_body_rate": 0})
     with RawClient(relay.address) as client:
         client.send(sent[:-9])
         relay.until(lambda: relay.process.relay.walks)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 from ..errors import Refusal, RequestTimeout
 from ..records import Clock
 from ..wire import END, RequestHead, RequestReader, head_bytes
+from .doorkeeper import Doorkeeper
+from .half_closed import HalfClosed
 from .settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -26,6 +28,10 @@ _MAX_WAITING = 64 * 1024
 # connection before it has read the answer (RFC 9112, 9.6).
 _LINGER_SECONDS = 2.0
 
+# What every answer begins with, and what may stand before any chunk's size without changing it.
+_BEGINNING = b"HTTP/1.1 "
+_LEADING_ZERO = b"0"
+
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -38,7 +44,7 @@ class RequestWalk(Protocol):
         """A whole request at once."""
         ...
 
-    def refuse(self, refusal: Refusal) -> None: ...
+    def refuse(self, refusal: Refusal, head: RequestHead | None = None) -> None: ...
 
     def request_data(self, data: bytes) -> None: ...
 
@@ -57,15 +63,18 @@ class ClientConnection(asyncio.Protocol):
         settings: ServerSettings,
         clock: Clock,
         new_walk: Callable[["ClientConnection"], RequestWalk],
-        opened: Callable[["ClientConnection"], None],
-        closed: Callable[["ClientConnection"], None],
+        clients: set["ClientConnection"],
+        doorkeeper: Doorkeeper,
+        half_closed: HalfClosed,
     ) -> None:
+        """``clients`` are the connections of the process; this one is among them while it is open."""
         # for the process
         self._settings = settings
         self._clock = clock
         self._new_walk = new_walk
-        self._opened = opened
-        self._closed = closed
+        self._clients = clients
+        self._doorkeeper = doorkeeper
+        self._half_closed = half_closed
         # for the connection
         self._transport: asyncio.Transport | None = None
         self._send: Callable[[bytes], None] = _to_nobody  # the transport's own method, one call less for each chunk
@@ -73,11 +82,14 @@ class ClientConnection(asyncio.Protocol):
         self._advancing = False
         self._is_reading_paused = False
         self._is_full = False
+        self._is_half_closed = False
         self._lingers_until = 0.0
+        self._refusal: Refusal | None = None
         self._bytes_seen = 0
         self._requests = 0
         self._mark: tuple[str, int, int] = ("idle", 0, 0)
-        self._quiet_since = 0.0
+        self._quiet_since = self._body_since = 0.0
+        self._body_from = 0
         self.address: str | None = None
         self.familiar: Familiar | None = None
         self.is_stopping = False
@@ -86,6 +98,8 @@ class ClientConnection(asyncio.Protocol):
         self._is_receiving = False
         self._http_1_0 = False
         self._closes = False
+        self._has_answered = False
+        """Whether the head of the answer was given."""
         self._chunked = False
         self._head = b""
         self._body_paused = False
@@ -101,6 +115,7 @@ class ClientConnection(asyncio.Protocol):
 
     def respond(self, line: bytes, lines: bytes, *, length: int | None, has_body: bool, is_followed: bool) -> None:
         self._chunked = False
+        self._has_answered = True
         if length is not None:
             lines += b"\r\ncontent-length: %d" % length
         elif has_body and self._http_1_0:
@@ -139,6 +154,8 @@ class ClientConnection(asyncio.Protocol):
         self._walk = None
         if self._closes or self.is_stopping:
             self._close_gently()
+        elif self._is_half_closed:
+            self._answer_the_rest()
         elif not self._advancing and (self._reader.waiting or self._is_reading_paused):
             self._advance()
 
@@ -167,7 +184,11 @@ class ClientConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if isinstance(peer, tuple) else None
         self._quiet_since = self._clock.monotonic()
-        self._opened(self)
+        self._clients.add(self)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and not self._doorkeeper.has_room_for(sock.fileno()):
+            self._transport.abort()
+        self._refusal = self._doorkeeper.enter(self.address)
 
     def data_received(self, data: bytes) -> None:
         self._bytes_seen += len(data)
@@ -184,13 +205,32 @@ class ClientConnection(asyncio.Protocol):
         if not self._advancing:
             self._advance()
 
-    def eof_received(self) -> None:
-        """A client that stops sending has left (as nginx sees it); the transport closes itself."""
+    def eof_received(self) -> bool:
+        """A client that has sent whole requests gets their answers, unless it has left altogether: bytes with which
+        the answer begins, or goes on, in any case are met with a reset then. Returns whether to keep the transport."""
+        transport = self._transport
+        if transport is None or self._walk is None or self._is_receiving or self._lingers_until:
+            return False
+        if transport.get_extra_info("sslcontext") is not None:
+            return False  # TLS ends in both directions at once
+        self._is_half_closed = True
+        self._half_closed.watch(transport, transport.abort)
+        if not self._has_answered:
+            transport.write(_BEGINNING)
+            self._send = self._send_first
+        elif self._head:
+            self.flush()
+        elif self._chunked:
+            transport.write(_LEADING_ZERO)
+        return True
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self._is_half_closed and self._transport is not None:
+            self._half_closed.forget(self._transport)
         self._transport, self._send = None, _to_nobody
         walk, self._walk = self._walk, None
-        self._closed(self)
+        self._clients.discard(self)
+        self._doorkeeper.leave(self.address)
         if walk is not None:
             walk.client_gone()
 
@@ -216,15 +256,20 @@ class ClientConnection(asyncio.Protocol):
             return
         phase = self._phase
         mark = (phase, self._requests, self._progress(phase))
+        if phase == "body" and (mark[:2] != self._mark[:2] or self._body_paused):
+            self._body_since, self._body_from = now, self._bytes_seen
         if mark != self._mark:  # a head's time runs from its first byte, a body's from its latest
             self._mark, self._quiet_since = mark, now
         quiet = now - self._quiet_since
         limit = self._settings.request_timeout
-        if phase == "body" and quiet > limit and not self._body_paused:
-            self._malformed(RequestTimeout(f"The request's body stopped arriving for {limit:g} s."))
+        if phase == "body" and not self._body_paused:
+            if quiet > limit:
+                self._malformed(RequestTimeout(f"The request's body stopped arriving for {limit:g} s."))
+            elif self._lags(now):
+                self._malformed(RequestTimeout("The request's body arrived too slowly (server.min_body_rate)."))
         elif phase == "head" and quiet > limit:
             self._malformed(RequestTimeout(f"The request's head did not arrive whole within {limit:g} s."))
-        elif phase == "idle" and quiet > self._settings.keep_alive and self._transport is not None:
+        elif phase == "idle" and quiet > self._doorkeeper.keep_alive and self._transport is not None:
             if self._transport.is_closing():
                 self._transport.abort()  # it does not even take what was left for it
             else:
@@ -254,6 +299,11 @@ class ClientConnection(asyncio.Protocol):
             return self._bytes_seen
         return self._transport.get_write_buffer_size() if phase == "idle" and self._transport is not None else 0
 
+    def _lags(self, now: float) -> bool:
+        """Whether a body has come more slowly than it must, beyond the time that it may be silent anyway."""
+        time, size = now - self._body_since, self._bytes_seen - self._body_from
+        return time > self._settings.request_timeout and size < time * self._settings.min_body_rate
+
     def _advance(self) -> None:
         """Takes events for as long as the request under way wants them."""
         self._advancing = True
@@ -273,7 +323,11 @@ class ClientConnection(asyncio.Protocol):
                         self._walk.request_end()
                 else:
                     head = cast(RequestHead, event)
-                    self._begin(head).begin(head)
+                    walk = self._begin(head)
+                    if self._refusal is None:
+                        walk.begin(head)
+                    else:
+                        walk.refuse(self._refusal, head)
         except Refusal as refusal:
             self._malformed(refusal)
         finally:
@@ -284,6 +338,7 @@ class ClientConnection(asyncio.Protocol):
         self._http_1_0 = head.http_1_0
         self._closes = not head.keep_alive
         self._is_receiving = True
+        self._has_answered = False
         self._body_paused = False
         self._requests += 1
         walk = self._walk = self._new_walk(self)
@@ -293,14 +348,14 @@ class ClientConnection(asyncio.Protocol):
         """The bytes make no sense: answered, recorded, and the connection closes."""
         self._closes = True
         if self._walk is None:
-            self._http_1_0 = False
+            self._http_1_0 = self._has_answered = False
             self._walk = self._new_walk(self)
         self._walk.refuse(refusal)
 
     def _regulate(self) -> None:
         """Reads on, or lets the kernel hold the client back."""
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None or transport.is_closing() or self._is_half_closed:
             return
         too_much = self._body_paused or (not self._is_receiving and self._reader.waiting > _MAX_WAITING)
         if too_much and not self._is_reading_paused:
@@ -308,6 +363,19 @@ class ClientConnection(asyncio.Protocol):
         elif not too_much and self._is_reading_paused:
             transport.resume_reading()
         self._is_reading_paused = too_much
+
+    def _send_first(self, data: bytes) -> None:
+        """What follows the beginning that was written already."""
+        if self._transport is not None:
+            self._send = self._transport.write
+            self._send(data.removeprefix(_BEGINNING))
+
+    def _answer_the_rest(self) -> None:
+        """Of a client that sends no more: the whole requests that wait, then the end."""
+        if not self._advancing:
+            self._advance()
+        if self._transport is not None and (self._walk is None or self._is_receiving):
+            self.close()
 
     def _close_gently(self) -> None:
         transport = self._transport

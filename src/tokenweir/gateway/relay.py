@@ -13,7 +13,9 @@ from ..policy import Keyring
 from ..records import CallRecord, Clock, Usage
 from ..upstream import Upstream
 from .client import ClientConnection
+from .doorkeeper import Doorkeeper
 from .familiar import Familiar
+from .half_closed import HalfClosed
 from .request import Ending, Request
 from .settings import ServerSettings
 from .tracing import Tracing
@@ -68,6 +70,8 @@ class Relay:
         self._estimates = 0
         self._all_estimated = asyncio.Event()
         self._all_ended = asyncio.Event()
+        self.doorkeeper = Doorkeeper(settings)
+        self._half_closed = HalfClosed()
         # for one configuration
         self.keyring: Keyring
         self.catalogue: Catalogue
@@ -88,7 +92,9 @@ class Relay:
 
     def new_connection(self) -> ClientConnection:
         """The protocol factory for the data port."""
-        return ClientConnection(self.settings, self.clock, self._new_walk, self.clients.add, self.clients.discard)
+        return ClientConnection(
+            self.settings, self.clock, self._new_walk, self.clients, self.doorkeeper, self._half_closed
+        )
 
     def _new_walk(self, client: ClientConnection) -> Walk:
         if client.familiar is None:
@@ -156,6 +162,7 @@ class Relay:
     def sweep(self) -> None:
         """Looks after time limits: once for all calls, so that no call needs a timer of its own."""
         now = self.clock.monotonic()
+        self.doorkeeper.look()
         for walk in list(self.walks):
             walk.tick(now)
         for client in list(self.clients):
@@ -191,4 +198,5 @@ class Relay:
             upstream.pool.close()
         for client in list(self.clients):
             client.close()
+        self._half_closed.close()
         self._estimator.shutdown()

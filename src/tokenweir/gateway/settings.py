@@ -44,8 +44,14 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # A client that has begun a request must finish its head, and then keep its body coming.
     request_timeout: Duration = Duration(30)
     """How long a client may take for its head, and how long it may be silent inside its body."""
+    min_body_rate: Size = Size(256)
+    """How many bytes of a body must come in a second, on average, once ``request_timeout`` has passed."""
     keep_alive: Duration = Duration(75)
-    """How long a client's idle connection is kept."""
+    """How long a client's idle connection is kept; 2 s while three quarters of ``max_clients`` are connected."""
+    max_clients: int = 0
+    """Connections to a relay at most; beyond them 503. 0: half of the descriptors that the system allows it."""
+    max_clients_per_address: int = 0
+    """Of them from one address (IPv6: one /64). 0: three quarters, as all may come through one proxy."""
     shutdown_grace: Duration = Duration(30)
     """How long open answers may take to finish when the gateway is told to stop."""
 

@@ -256,6 +256,9 @@ class Walk(Approach):
             return
         upstream, forwarder = self._upstream, self._forwarder
         if upstream is None:
+            if self._refusal is not None and now - self._timings.received > self._relay.settings.request_timeout:
+                self._client.close_after()
+                self._answer_refusal(self._refusal)  # its body may be read for so long, and no longer
             return
         if forwarder is not None:
             received, since = self._mark

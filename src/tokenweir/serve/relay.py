@@ -169,6 +169,8 @@ class RelayProcess:
         self.journal.gauges.update(
             active_calls=len(self.relay.walks),
             open_connections=len(self.relay.clients),
+            connections_refused=self.relay.doorkeeper.refused,
+            connections_closed=self.relay.doorkeeper.closed,
         )
         self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
