@@ -26,7 +26,7 @@ Settings stand in one TOML file: the one given with `--config` (or `TOKENWEIR_CO
 variable, which wins over the file: a setting of a table is `TOKENWEIR_TABLE__NAME`, and a list of
 tables is one variable that holds JSON, `TOKENWEIR_CALLERS='[{"name": "team-a", "key_sha256": "…"}]'`.
 An empty variable counts as not set. `TOKENWEIR_LOG` is how much the processes log: `error`, `warning`,
-`info` or `debug`.
+`info` or `debug`. `TOKENWEIR_LOG_FORMAT` is `text` or `json`; times are in UTC.
 
 Unknown names are refused. Durations are written `500ms`, `30s`, `1m30s` or `7d`, and sizes `64KB`,
 `10MB` or `1.5GB` (1 KB is 1024 bytes). A relative path in the file starts

@@ -26,7 +26,9 @@ CONFIG_VARIABLE = PREFIX + "CONFIG"
 
 # These have our prefix and are no settings: where the file is, where its paths start, how much is logged, an option
 # of `simulate`.
-_NO_SETTINGS = frozenset({CONFIG_VARIABLE, PREFIX + "HOME", PREFIX + "LOG", PREFIX + "SIMULATE_KEY"})
+_NO_SETTINGS = frozenset(
+    {CONFIG_VARIABLE, PREFIX + "HOME", PREFIX + "LOG", PREFIX + "LOG_FORMAT", PREFIX + "SIMULATE_KEY"}
+)
 
 # Where a Service is called tokenweir, Kubernetes gives its neighbours TOKENWEIR_PORT, TOKENWEIR_SERVICE_HOST
 # and so on.

@@ -26,6 +26,7 @@ from ..config import Config, load, parse_address
 from ..errors import ConfigError, TokenweirError
 from .books import books_main
 from .logs import configure_logging
+from .notify import tell_service_manager
 from .relay import ONLY_AT_START, raise_file_limit, relay_main, with_debug_secret
 from .starting import CANNOT_START
 
@@ -84,6 +85,7 @@ def run(config: Config, *, config_path: Path | None) -> int:
     supervisor.start()
     scheme = "https" if config.server.certificate else "http"
     _log.info("data port %s://%s, admin port http://%s", scheme, _shown(data), _shown(admin))
+    tell_service_manager("READY=1")
     return supervisor.wait()
 
 
@@ -115,6 +117,7 @@ class _Supervisor:
                     self._wake_reader.recv(64)
                 elif not self._stopping:
                     self._revive(children[ready])  # type: ignore[index]
+        tell_service_manager("STOPPING=1")
         _log.info("stopping: calls under way have %g s to finish", self._grace)
         self._stop_relays()
         for relay in self._relays:
@@ -159,7 +162,8 @@ class _Supervisor:
         with what they took, not with what this process began with."""
         try:
             config = load(self._config_path, os.environ).config
-        except TokenweirError:
+        except TokenweirError as error:
+            _log.error("the configuration was not reloaded, the old one stays: %s", error)
             return
         for relay in self._relays:
             began: Config = relay.arguments[0]
