@@ -5,7 +5,8 @@
     ├── Refusal                  the call ends here, with an answer of our own
     │   ├── caller   MalformedRequest, InvalidBody, HeadTooLarge, BodyTooLarge, InvalidApiKey,
     │   │            UnknownRoute, UnknownDeployment, RequestTimeout
-    │   ├── upstream UpstreamUnreachable, UpstreamTimeout, UpstreamBroken, UpstreamBusy
+    │   ├── upstream UpstreamUnreachable, UpstreamTimeout, UpstreamBroken, UpstreamBusy,
+    │   │            UpstreamRefusedCredential, UpstreamRefusedNetwork
     │   └── gateway  JournalUnavailable, ShuttingDown, TooManyConnections, CredentialUnavailable
     ├── JournalError             a record could not be made durable
     │   └── JournalInUse         another process writes there
@@ -40,6 +41,8 @@ __all__ = [
     "UnknownRoute",
     "UpstreamBroken",
     "UpstreamBusy",
+    "UpstreamRefusedCredential",
+    "UpstreamRefusedNetwork",
     "UpstreamTimeout",
     "UpstreamUnreachable",
     "place_of",
@@ -169,6 +172,20 @@ class UpstreamBusy(UpstreamRefusal):
     status = 429
     type = "rate_limit_error"
     code = "upstream_busy"
+
+
+class UpstreamRefusedCredential(UpstreamRefusal):
+    """The gateway's own credential is not accepted, or may not do this. The caller's key is good."""
+
+    status = 502
+    code = "upstream_refused_credential"
+
+
+class UpstreamRefusedNetwork(UpstreamRefusal):
+    """The upstream lets nobody in from where the gateway is."""
+
+    status = 502
+    code = "upstream_refused_network"
 
 
 class UpstreamTimeout(UpstreamRefusal):

@@ -114,7 +114,7 @@ def test_the_second_target_takes_over_when_the_first_refuses_connections(world: 
     assert (record.outcome, record.backend, record.attempts) == ("completed", "sim", 1)
 
 
-@pytest.mark.parametrize("status", ["400 Bad Request", "401 Unauthorized", "404 Not Found", "408 Request Timeout"])
+@pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "404 Not Found", "408 Request Timeout"])
 def test_what_is_the_callers_own_fault_is_not_tried_elsewhere(world: World, status: str) -> None:
     relay = world.relay(world.upstream(saying(broken(status))), then_sim=True)
     with RawClient(relay.address) as client:

@@ -18,6 +18,8 @@ import trustme
 from support.engines import SHARED, Engine, new_engine
 from support.servers import closed_port
 from tokenweir.cli.checkup.upstream import check_upstream
+from tokenweir.journal import Journal, JournalSettings, read_status
+from tokenweir.records import SystemClock
 from tokenweir.upstream import CredentialSettings, UpstreamSettings
 
 Tokenweir = Callable[..., Any]
@@ -361,3 +363,14 @@ def test_that_no_ledger_is_kept_is_fine(tokenweir: Tokenweir, configured: Callab
         configured(ports(0, 0) + upstream_table(port) + '[ledger]\nurl = "none"\n')
         found = findings(tokenweir("doctor", "--json"))
     assert found["ledger"] == ("ok", "none is kept here; records go to the sinks")
+
+
+def test_it_tells_how_often_upstreams_refused_this_gateway(tokenweir: Tokenweir, minimal: Path) -> None:
+    journal = Journal.open(Path("tokenweir-data/journal/relay-0"), JournalSettings(), SystemClock())
+    journal.gauges["upstream_refusals"] = 3
+    while (status := read_status(journal.directory)) is None or not status.gauges:
+        pass
+    said = tokenweir("doctor").out
+    journal.close()
+    assert "relay-0: upstreams refused this gateway's own credential or network 3 times since it began" in said
+    assert "refused this gateway" not in tokenweir("doctor").out  # that run is over

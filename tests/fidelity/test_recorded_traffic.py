@@ -38,6 +38,10 @@ def test_every_recorded_answer_passes_unchanged_and_is_metered_exactly(
         connection = http.client.HTTPConnection(*relay.address)
         for name, recording in recordings.items():
             status, headers, body = call(connection, recording)
+            if recording.status == 401:  # of whoever recorded it; here it would be the gateway's key that is refused
+                assert (status, json.loads(body)["error"]["code"]) == (502, "upstream_refused_credential"), name
+                ids[headers["x-tokenweir-call-id"]] = name
+                continue
             assert status == recording.status, name
             assert body == recording.body, name
             for field, value in recording.headers.items():

@@ -309,6 +309,12 @@ def test_a_400_to_a_changed_request_is_read_before_it_is_believed(injected: bool
         assert verdict_on(head(400), injected=injected, has_more=more, can_repeat=True) == verdict
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_what_may_refuse_our_own_credential_is_read_before_it_is_believed(status: int) -> None:
+    for more in (True, False):
+        assert verdict_on(head(status), injected=False, has_more=more, can_repeat=True, signs=True) == "read first"
+
+
 @pytest.mark.parametrize("status", [200, 201, 204, 301, 304, 401, 403, 404, 408, 409, 413, 415, 422, 499])
 def test_any_other_answer_is_the_answer(status: int) -> None:
     for injected in (True, False):

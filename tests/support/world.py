@@ -83,8 +83,8 @@ class World:
         """
         urls = [upstream if isinstance(upstream, str) else upstream.url for upstream in faulty]
         named = {"sim": self.sim.url} | {f"faulty-{number}": url for number, url in enumerate(urls)}
-        key = CredentialSettings(key="upstream-key")
-        upstreams = [UpstreamSettings(name, url, key, **(upstream_settings or {})) for name, url in named.items()]
+        limits = {"credential": CredentialSettings(key="upstream-key"), **(upstream_settings or {})}
+        upstreams = [UpstreamSettings(name, url, **limits) for name, url in named.items()]
         targets = [TargetSettings(name) for name in [*list(named)[1:], "sim"]]
         deployments = [DeploymentSettings("gpt-4o", [TargetSettings("sim")])]
         if faulty:

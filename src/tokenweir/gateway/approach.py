@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from ..deployments import Target
 from ..errors import Refusal, UpstreamBroken
-from ..upstream import Upstream, UpstreamConnection
+from ..upstream import Refused, Upstream, UpstreamConnection, refused_by
 from ..wire import ResponseHead
 from .choose import choose
 from .connect import (
     framing,
     injects_usage,
+    refusal_of,
     refuses_stream_options,
     remember_refusal,
     upstream_body,
@@ -184,7 +185,13 @@ class Approach(ABC):
             return
         if self._notes is not None:
             self._notes.answered = self._relay.clock.monotonic()
-        verdict = verdict_on(head, injected=self._injected, has_more=candidates.has_more, can_repeat=self._can_repeat)
+        verdict = verdict_on(
+            head,
+            injected=self._injected,
+            has_more=candidates.has_more,
+            can_repeat=self._can_repeat,
+            signs=upstream.signs,
+        )
         if verdict == "pass on":
             if self._asks_as_it_came and head.status < 400:
                 remember_refusal(self._request, self._target, upstream)
@@ -198,8 +205,9 @@ class Approach(ABC):
             connection.receiver = Collector(
                 connection,
                 _MAX_ERROR_BODY,
-                lambda body: self._after_refused_body(head, body),
+                lambda body: self._after_error_body(head, body),
                 self.connection_broken,
+                self.upload_paused,
             )
 
     def body_received(self, data: bytes) -> None:  # noqa: B027 - nothing to do, and no subclass has
@@ -229,12 +237,18 @@ class Approach(ABC):
             UpstreamBroken(f"Upstream `{upstream.name}` gave no answer: {reason}. The request can be sent again.")
         )
 
-    def _after_refused_body(self, head: ResponseHead, body: bytes) -> None:
-        """A 400 to a request we had added to: if that is why, ask once more as the client had asked."""
+    def _after_error_body(self, head: ResponseHead, body: bytes) -> None:
+        """A 400 to a request we had added to: if that is why, ask once more as the client had asked. A 401 or 403 to
+        one that we had signed: if that is why, it is not the client's to hear."""
         connection, upstream, target = self._connection, self._upstream, self._target
         if connection is None or upstream is None or target is None or self._ending is not None:
             return
-        if refuses_stream_options(body):
+        if head.status != 400:
+            refused = refused_by(head.status, body)
+            if refused is not None:
+                self._after_refused_credential(upstream, head, refused)
+                return
+        elif refuses_stream_options(body):
             self._connection = None
             self._note_attempt(None, head)
             self._asks_as_it_came = True
@@ -245,6 +259,17 @@ class Approach(ABC):
         if body:
             forwarder.body_received(body)
         forwarder.end_received()
+
+    def _after_refused_credential(self, upstream: Upstream, head: ResponseHead, refused: Refused) -> None:
+        """The answer has been read to its end, so its connection is no longer this call's."""
+        self._connection = None
+        self._relay.refusals.note(upstream.name, head.status, refused)
+        if self._candidates is not None and self._candidates.has_more and self._can_repeat:
+            self._note_attempt(None, head)
+            self._try_another()
+        else:
+            self._answer = head  # for the record and the trace; the client gets none of it
+            self._answer_refusal(was_busy(self._earlier or ()) or refusal_of(upstream.name, refused))
 
     # --- what is noted of it ---
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ..deployments import Target
-from ..errors import UpstreamBusy
-from ..upstream import Upstream, request_target, with_included_usage, with_model
+from ..errors import Refusal, UpstreamBusy, UpstreamRefusedCredential, UpstreamRefusedNetwork
+from ..upstream import Refused, Upstream, request_target, with_included_usage, with_model
 from ..wire import ResponseHead
 from .request import Attempt, Request
 
@@ -15,6 +15,7 @@ __all__ = [
     "framing",
     "injects_usage",
     "refuses_stream_options",
+    "refusal_of",
     "remember_refusal",
     "upstream_body",
     "upstream_head",
@@ -99,18 +100,34 @@ def framing(request: Request, body: bytes) -> bytes:
     return b"\r\ncontent-length: %d\r\n\r\n" % head.content_length
 
 
-def verdict_on(head: ResponseHead, *, injected: bool, has_more: bool, can_repeat: bool) -> Verdict:
+def verdict_on(head: ResponseHead, *, injected: bool, has_more: bool, can_repeat: bool, signs: bool = False) -> Verdict:
     """May the call go elsewhere? Only here is that decided: before a byte was passed on, or never.
 
     1. 429 and 5xx: another target may have room, if there is one and the request can be sent again.
     2. 400 after ``stream_options`` was added: it may be our addition that is refused; its body tells.
-    3. Anything else is the answer.
+    3. 401 and 403 to a request that the gateway had signed (``signs``): if its body says that it is the gateway
+       that is refused, the next target is tried, if there is one and the request can be sent again; else the
+       caller, whose key is good, is told of a 502 (`refusal_of`).
+    4. Anything else is the answer.
     """
     if (head.status == 429 or head.status >= 500) and has_more and can_repeat:
         return "try the next"
-    if head.status == 400 and injected:
+    if (head.status == 400 and injected) or (signs and (head.status == 401 or head.status == 403)):
         return "read first"
     return "pass on"
+
+
+def refusal_of(upstream: str, refused: Refused) -> Refusal:
+    """What a caller hears where an upstream refuses the gateway itself."""
+    if refused.what == "network":
+        return UpstreamRefusedNetwork(
+            f"Upstream `{upstream}` does not let this gateway's network in. It is not your key or your request; "
+            "whoever runs this gateway can see more with `tokenweir doctor`."
+        )
+    return UpstreamRefusedCredential(
+        f"Upstream `{upstream}` does not accept this gateway's own credential. It is not your key, which is good; "
+        "whoever runs this gateway can see more with `tokenweir doctor`."
+    )
 
 
 def was_busy(attempts: Sequence[Attempt]) -> UpstreamBusy | None:

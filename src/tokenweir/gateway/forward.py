@@ -173,7 +173,10 @@ class Collector:
         limit: int,
         whole: Callable[[bytes], None],
         broken: Callable[[str], None],
+        upload_paused: Callable[[bool], None],
     ) -> None:
+        self.upload_paused = upload_paused
+        """Told where the request's body is still on its way."""
         self._connection = connection
         self._limit = limit
         self._whole = whole
@@ -196,6 +199,3 @@ class Collector:
 
     def connection_broken(self, reason: str) -> None:
         self._broken(reason)
-
-    def upload_paused(self, paused: bool) -> None:
-        """The request was sent whole."""

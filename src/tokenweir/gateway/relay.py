@@ -16,6 +16,7 @@ from .client import ClientConnection
 from .doorkeeper import Doorkeeper
 from .familiar import Familiar
 from .half_closed import HalfClosed
+from .refusals import Refusals
 from .request import Ending, Request
 from .settings import ServerSettings
 from .tracing import Tracing
@@ -65,6 +66,7 @@ class Relay:
         self.is_strict = is_strict
         self.keeps_content = keeps_content
         self.is_stopping = False
+        self.refusals = Refusals(clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._estimator = ThreadPoolExecutor(1, thread_name_prefix="estimator")
         self._estimates = 0

@@ -171,6 +171,7 @@ class RelayProcess:
             open_connections=len(self.relay.clients),
             connections_refused=self.relay.doorkeeper.refused,
             connections_closed=self.relay.doorkeeper.closed,
+            upstream_refusals=self.relay.refusals.count,
         )
         self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 

@@ -5,6 +5,7 @@ from .credentials import Credential, credential_for
 from .dialect import request_target, with_included_usage, with_model
 from .endpoint import Endpoint
 from .pool import Pool
+from .refused import Refused, refused_by
 from .settings import CredentialSettings, UpstreamSettings
 from .upstreams import Upstream, open_upstreams
 
@@ -14,11 +15,13 @@ __all__ = [
     "Endpoint",
     "Pool",
     "Receiver",
+    "Refused",
     "Upstream",
     "UpstreamConnection",
     "UpstreamSettings",
     "credential_for",
     "open_upstreams",
+    "refused_by",
     "request_target",
     "with_included_usage",
     "with_model",

@@ -23,6 +23,8 @@ class Upstream:
         self.settings = settings
         self.endpoint = Endpoint.parse(settings.endpoint)
         self.credential = credential
+        self.signs = not settings.credential.pass_through
+        """Whether the credential is the gateway's own, so that a refusal of it is not the caller's to hear."""
         self.pool = Pool(settings, self.endpoint, clock)
         self.refuses_stream_options: set[tuple[str | None, str | None]] = set()
 

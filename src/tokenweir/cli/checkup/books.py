@@ -58,6 +58,7 @@ def check_journals(config: Config) -> Iterator[Finding]:
     try:
         for directory in journal_directories(Path(config.journal.directory)):
             yield _journal(directory)
+            yield from _refusals(directory)
     except TokenweirError as error:
         yield bad(f"journals: {error}", "change [journal] directory, or mend what is said")
 
@@ -75,6 +76,15 @@ def _journal(directory: Path) -> Finding:
     shown = f"{waiting:,}" if waiting < _ENOUGH else f"more than {_ENOUGH:,}"
     mend = "a gateway that runs, or `tokenweir usage`, brings them in"
     return warn(f"{name}: {shown} records are not in the ledger yet", mend)
+
+
+def _refusals(directory: Path) -> Iterator[Finding]:
+    """What the relay that runs there says of its upstreams; which of them, its log and their own findings tell."""
+    status = read_status(directory)
+    count = int(status.gauges.get("upstream_refusals", 0)) if status is not None and status.running else 0
+    if count:
+        what = f"{directory.name}: upstreams refused this gateway's own credential or network {count:,} times"
+        yield warn(f"{what} since it began", "see what is found of each upstream; the log of the gateway names them")
 
 
 def _not_in_the_ledger(directory: Path) -> int:
