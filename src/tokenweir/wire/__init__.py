@@ -5,6 +5,7 @@ from .chunked import ChunkedReader, ChunkError, chunk
 from .cut_json import close_json
 from .fields import Fields
 from .http1 import END, RequestHead, RequestReader, read_request_head
+from .json_members import Member, MemberScanner, Path
 from .masking import MASK, is_telling, masked
 from .responses import ResponseHead, head_bytes, read_response_head, status_line
 from .shapes import ResponseHeadReader
@@ -18,6 +19,9 @@ __all__ = [
     "ChunkError",
     "ChunkedReader",
     "Fields",
+    "Member",
+    "MemberScanner",
+    "Path",
     "RequestHead",
     "RequestReader",
     "ResponseHead",
