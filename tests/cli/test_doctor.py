@@ -215,7 +215,7 @@ def test_a_proxy_that_refuses_is_to_blame(monkeypatch: pytest.MonkeyPatch) -> No
     with serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tunnel)) as port:
         last = said(settings("https://sweden.example", proxy=f"http://u:sk-proxy@127.0.0.1:{port}"))[-1]
     assert last[0] == "bad"
-    assert last[1].startswith(f"no way through the proxy 127.0.0.1:{port} (Tunnel connection failed: 407")
+    assert last[1].startswith(f"no way through the proxy 127.0.0.1:{port} (127.0.0.1:{port} answered 407)")
     assert "sk-proxy" not in last[1]
 
 

@@ -160,6 +160,18 @@ def test_a_proxy_is_an_http_url() -> None:
     assert problem.startswith('[[upstreams]] "a" proxy: is not the URL of a proxy')
 
 
+@pytest.mark.parametrize("proxy", ["https://u:sk-secret@proxy.example", "socks5://u:sk-secret@proxy.example:1080"])
+def test_a_proxy_that_cannot_be_spoken_to_is_told_before_anything_starts(proxy: str) -> None:
+    told = [problems(upstream(proxy=f'"{proxy}"')), problems(upstream(), {"ALL_PROXY": proxy})]
+    assert [len(found) for found in told] == [1, 1]
+    for [problem] in told:
+        assert problem.startswith('[[upstreams]] "a" proxy: ')
+        assert f"{proxy.partition(':')[0]}:// is not supported" in problem and "NO_PROXY" in problem
+        assert "sk-secret" not in problem
+    assert "comes from HTTPS_PROXY or ALL_PROXY" in told[1][0]
+    assert problems(upstream(), {"ALL_PROXY": proxy, "NO_PROXY": ".azure.com:443"}) == []
+
+
 def test_a_target_names_a_known_upstream(minimal: str) -> None:
     deployment = '[[deployments]]\nname = "gpt-4o"\ntargets = [{ upstream = "swedn" }, { upstream = "norway" }]\n'
     assert problems(minimal + deployment) == [

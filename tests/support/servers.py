@@ -140,6 +140,7 @@ class TunnelProxy:
     """A forward proxy: CONNECT, then bytes both ways. ``answer`` is said instead where it is given."""
 
     answer: bytes | None = None
+    opens_with: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n"
     heads: list[bytes] = field(default_factory=list)
 
     async def script(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -151,7 +152,7 @@ class TunnelProxy:
             return
         host, _, port = head.split(b" ")[1].rpartition(b":")
         target_reader, target_writer = await asyncio.open_connection(host.strip(b"[]").decode(), int(port))
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        writer.write(self.opens_with)
         await asyncio.gather(_pump(reader, target_writer), _pump(target_reader, writer))
 
 

@@ -18,6 +18,7 @@ from support.servers import (
     upstream_at,
 )
 from tokenweir.errors import UpstreamUnreachable
+from tokenweir.proxies import Proxy
 from tokenweir.upstream import Endpoint
 from tokenweir.upstream.tunnel import proxy_for
 
@@ -132,6 +133,38 @@ async def test_a_proxy_that_says_nothing_is_given_up_in_time() -> None:
             await pool_of(settings, JumpingClock()).connect()
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [b"200 Connection established", b"201 Created", b"204 No Content"])
+async def test_any_2xx_of_the_proxy_is_a_tunnel(tmp_path: Path, status: bytes) -> None:
+    tls, authority = tls_pair("localhost")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    proxy = TunnelProxy(opens_with=b"HTTP/1.1 %b\r\n\r\n" % status)
+    async with serving(answering(OK), tls) as port, serving(proxy.script) as proxy_port:
+        settings = upstream_at(
+            f"https://localhost:{port}", ca_bundle=str(tmp_path / "ca.pem"), proxy=f"http://127.0.0.1:{proxy_port}"
+        )
+        async with closing(pool_of(settings, JumpingClock())) as pool:
+            recorder = Recorder()
+            (await pool.connect()).begin(recorder, b"GET / HTTP/1.1\r\n\r\n", is_head_request=False)
+            await recorder.over()
+    assert (recorder.body, len(proxy.heads)) == (b"ok", 1)
+
+
+@pytest.mark.anyio
+async def test_no_proxy_may_name_a_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tls, authority = tls_pair("localhost")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    proxy = TunnelProxy()
+    async with serving(answering(OK), tls) as port, serving(proxy.script) as proxy_port:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy_port}")
+        for excepted, tunnels in ((f"localhost:{port}", 0), ("localhost:1", 1)):
+            monkeypatch.setenv("no_proxy", excepted)
+            settings = upstream_at(f"https://localhost:{port}", ca_bundle=str(tmp_path / "ca.pem"), proxy=None)
+            async with closing(pool_of(settings, JumpingClock())) as pool:
+                await pool.connect()
+            assert len(proxy.heads) == tunnels
+
+
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment that names a proxy."""
@@ -142,7 +175,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_the_environments_proxy_is_used_for_tls(environment: pytest.MonkeyPatch) -> None:
-    assert proxy_for(AZURE, None) == "http://proxy.example:3128"
+    assert proxy_for(AZURE, None) == Proxy("proxy.example", 3128)
     assert proxy_for(Endpoint.parse("http://example.com"), None) is None
 
 
@@ -154,12 +187,12 @@ def test_hosts_in_no_proxy_are_reached_directly(environment: pytest.MonkeyPatch,
 
 def test_other_hosts_in_no_proxy_change_nothing(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("NO_PROXY", "other.example,localhost")
-    assert proxy_for(AZURE, None) == "http://proxy.example:3128"
+    assert proxy_for(AZURE, None) == Proxy("proxy.example", 3128)
 
 
 def test_an_upstreams_own_setting_goes_before_the_environment(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("NO_PROXY", "*")
-    assert proxy_for(AZURE, "http://mine:1") == "http://mine:1"
+    assert proxy_for(AZURE, "http://mine:1") == Proxy("mine", 1)
     assert proxy_for(AZURE, "") is None
 
 

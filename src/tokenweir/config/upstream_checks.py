@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
+from ..errors import ConfigError
+from ..proxies import Proxy, proxy_url
 from ..upstream.settings import CredentialSettings, UpstreamSettings
 from .found import Found, no_certificates, too_small
 from .model import Config
@@ -36,13 +38,28 @@ def endpoints(config: Config, environ: Mapping[str, str]) -> Found:
             yield path, "must have no user name, query or fragment; a key belongs into `credential`"
         elif upstream.kind == "azure" and re.search(r"/openai(/v1)?/?$", url.path):
             yield path, "ends in /openai, which is added to each call; leave it away"
-        proxy = _http_url(upstream.proxy) if upstream.proxy else None
-        if upstream.proxy and (proxy is None or proxy.scheme != "http"):
-            yield (
-                (*_of(upstream), "proxy"),
-                "is not the URL of a proxy; write it like http://proxy.example:3128",
-            )
+        yield from _no_proxy(upstream, url, environ)
         yield from no_certificates((*_of(upstream), "ca_bundle"), upstream.ca_bundle)
+
+
+def _no_proxy(upstream: UpstreamSettings, url: SplitResult | None, environ: Mapping[str, str]) -> Found:
+    """A proxy that cannot be used, of the upstream itself or of the environment."""
+    path = (*_of(upstream), "proxy")
+    named: str | None
+    if upstream.proxy:
+        if _http_url(upstream.proxy) is None and "://" not in upstream.proxy:
+            yield path, "is not the URL of a proxy; write it like http://proxy.example:3128"
+            return
+        named, where = upstream.proxy, ""
+    elif upstream.proxy is None and url is not None and url.scheme == "https":
+        named, where = proxy_url(url.hostname or "", url.port or 443, environ), "comes from HTTPS_PROXY or ALL_PROXY: "
+    else:
+        return
+    try:
+        if named:
+            Proxy.parse(named)
+    except ConfigError as error:
+        yield path, f"{where}{error}"
 
 
 def credentials(config: Config, environ: Mapping[str, str]) -> Found:

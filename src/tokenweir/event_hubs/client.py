@@ -9,9 +9,9 @@ import logging
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from ..errors import ConfigError
+from ..proxies import proxy_url
 from .address import HubAddress
 
 __all__ = ["Client", "Connected", "Identity", "connect"]
@@ -80,9 +80,9 @@ def _transport(address: HubAddress) -> dict[str, Any]:
     options: dict[str, Any] = {"transport_type": kind}
     if address.endpoint is not None:
         options["custom_endpoint_address"] = address.endpoint
-    proxy = getproxies().get("https") if address.websockets else None
-    server = urlsplit(address.endpoint).hostname if address.endpoint else address.place()[0]
-    if proxy and not proxy_bypass(server or ""):
+    server = urlsplit(address.endpoint or f"sb://{address.place()[0]}")
+    proxy = proxy_url(server.hostname or "", server.port or 443) if address.websockets else None
+    if proxy:
         parts = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
         # The SDK wants the scheme with the name.
         options["http_proxy"] = {

@@ -13,13 +13,14 @@ import ssl
 from collections import deque
 
 from ..errors import UpstreamUnreachable
+from ..proxies import TunnelRefused
 from ..records import Clock
 from ..wire import ResponseHead, ResponseHeadReader
 from .connection import UpstreamConnection
 from .endpoint import Endpoint
 from .settings import UpstreamSettings
 from .tls import start_tls, tls_context
-from .tunnel import TunnelRefused, connect_through, proxy_for
+from .tunnel import connect_through, proxy_for
 
 __all__ = ["Pool"]
 

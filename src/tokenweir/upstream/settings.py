@@ -43,7 +43,8 @@ class UpstreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ca_bundle: PathText | None = None
     """A PEM file to trust instead of the system's."""
     proxy: str | None = None
-    """``http://host:port`` for CONNECT; default: ``HTTPS_PROXY`` and ``NO_PROXY``. ``""`` means none."""
+    """``http://user:password@host:port`` for CONNECT, user and password percent-encoded; default: ``HTTPS_PROXY`` or
+    ``ALL_PROXY``, less ``NO_PROXY``. ``""`` means none."""
     max_connections: int = 16384
     """Open connections at most; a call beyond them is answered with an error."""
     reuse_connections: bool = True

@@ -9,13 +9,13 @@ import ipaddress
 import socket
 import ssl
 import time
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
 from ...errors import TokenweirError
+from ...proxies import open_tunnel
 from ...records import SystemClock
 from ...upstream import Endpoint, UpstreamSettings, credential_for
 from ...upstream.tunnel import proxy_for
@@ -76,8 +76,10 @@ class _Probe:
             self._endpoint = Endpoint.parse(settings.endpoint)
         except TokenweirError as error:
             raise Broken("`endpoint` cannot be used", "see the configuration's problems above") from error
-        proxy = proxy_for(self._endpoint, settings.proxy)
-        self._proxy = urlsplit(proxy if "//" in proxy else f"http://{proxy}") if proxy else None
+        try:
+            self._proxy = proxy_for(self._endpoint, settings.proxy)
+        except TokenweirError as error:
+            raise Broken(f"{error}", "correct `proxy`, or HTTPS_PROXY and ALL_PROXY") from error
 
     def steps(self) -> Iterator[Finding]:
         header = self._credential()
@@ -107,7 +109,7 @@ class _Probe:
     def _first_stop(self) -> tuple[str, int]:
         if self._proxy is None:
             return self._endpoint.host, self._endpoint.port
-        return self._proxy.hostname or "", self._proxy.port or 8080
+        return self._proxy.host, self._proxy.port
 
     def _resolve(self, host: str, port: int) -> str:
         try:
@@ -120,10 +122,10 @@ class _Probe:
 
     def _connect(self, host: str, port: int) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection(host, port, timeout=self._settings.connect_timeout)
-        if self._proxy is not None:
-            connection.set_tunnel(self._endpoint.host, self._endpoint.port, _proxy_headers(self._proxy))
         try:
             connection.connect()
+            if self._proxy is not None:
+                open_tunnel(connection.sock, self._proxy, self._endpoint.host, self._endpoint.port)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             if self._proxy is not None:
@@ -172,13 +174,6 @@ class _Probe:
             what, mend = _MEANINGS[status]
             raise Broken(f"{what} ({status} to GET {path})", mend)
         return warn(f"answers {status} to GET {path} in {took}", "try again; if it stays, ask who runs the upstream")
-
-
-def _proxy_headers(proxy: SplitResult) -> dict[str, str]:
-    if not proxy.username:
-        return {}
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": "Basic " + b64encode(pair.encode()).decode()}
 
 
 def _said(error: Exception) -> str:
