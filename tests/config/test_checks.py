@@ -57,6 +57,19 @@ def test_an_open_admin_port_needs_a_token(minimal: str) -> None:
     assert problems(minimal + '[server]\nadmin = "[::]:8081"\nadmin_token = "t"\n') == []
 
 
+@pytest.mark.parametrize("origin", ["https://chat.example/", "chat.example", "https://a b", ""])
+def test_an_origin_is_given_as_browsers_send_it(minimal: str, origin: str) -> None:
+    [problem] = problems(minimal + f'[server]\ncors_origins = ["https://good.example:8443", "*", "{origin}"]\n')
+    assert problem.startswith(f"[server] cors_origins: {origin!r} is no origin")
+
+
+def test_origins_are_a_list_of_texts(minimal: str) -> None:
+    [problem] = problems(minimal + '[server]\ncors_origins = "https://good.example"\n')
+    assert problem == "[server] cors_origins: expected a list of texts, got a text"
+    environ = {"TOKENWEIR_SERVER__CORS_ORIGINS": '["https://good.example"]'}
+    assert examine(None, environ).config.server.cors_origins == ["https://good.example"]
+
+
 def test_an_empty_token_is_no_token(minimal: str) -> None:
     [problem] = problems(minimal + '[server]\nadmin = "[::]:8081"\nadmin_token = ""\n')
     assert problem.startswith("[server] admin_token: is empty")

@@ -30,6 +30,7 @@ __all__ = ["check"]
 # Of hex digits, half of what its signatures have.
 _SHORTEST_SECRET = 32
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
 
 
 def check(config: Config, environ: Mapping[str, str], origins: Origins, flawed: frozenset[str]) -> list[str]:
@@ -49,6 +50,12 @@ def _addresses(config: Config, environ: Mapping[str, str]) -> Found:
             parse_address(address)
         except ConfigError as error:
             yield ("server", name), str(error)
+    for origin in server.cors_origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            yield (
+                ("server", "cors_origins"),
+                f"{origin!r} is no origin; give it as browsers send it, like https://chat.example, or * for all",
+            )
     if server.data == server.admin and not server.data.endswith(":0"):
         yield ("server", "admin"), f"is {server.admin}, and so is `data`; give each its own port"
 

@@ -18,6 +18,7 @@ _EXPECTED: dict[Any, str] = {
     float: "a number",
     bool: "true or false",
     list: "a list of tables",
+    list[str]: "a list of texts",
     Duration: "a duration like 500ms, 30s, 1m30s or 7d",
     Size: "a size like 65536, 64KB, 10MB or 1.5GB",
     Price: 'a price of a million tokens like "2.50", not negative and with at most 6 decimals',
@@ -28,6 +29,7 @@ _NAMES: dict[Any, str] = {
     int: "whole number",
     float: "number",
     bool: "true or false",
+    list[str]: "list of texts",
     Duration: "duration",
     Size: "size",
     Price: "price",
@@ -68,7 +70,7 @@ def _only(kind: Any) -> Any:
 
 def item_of(kind: Any) -> type[msgspec.Struct] | None:
     """The struct behind ``list[Struct]``, else ``None``."""
-    return get_args(kind)[0] if get_origin(kind) is list else None
+    return get_args(kind)[0] if get_origin(kind) is list and get_args(kind)[0] is not str else None
 
 
 def is_text(kind: Any) -> bool:
@@ -83,7 +85,7 @@ def kind_name(kind: Any) -> str:
     kind = without_none(kind)
     if get_origin(kind) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(kind))
-    if get_origin(kind) is list:
+    if item_of(kind) is not None:
         return "list of tables"
     return _NAMES.get(kind, "table")
 

@@ -66,8 +66,10 @@ class ClientConnection(asyncio.Protocol):
         clients: set["ClientConnection"],
         doorkeeper: Doorkeeper,
         half_closed: HalfClosed,
+        refusal: Refusal | None = None,
     ) -> None:
-        """``clients`` are the connections of the process; this one is among them while it is open."""
+        """``clients`` are the connections of the process; this one is among them while it is open. With ``refusal``
+        that is the answer to the first request, whatever it is."""
         # for the process
         self._settings = settings
         self._clock = clock
@@ -84,7 +86,7 @@ class ClientConnection(asyncio.Protocol):
         self._is_full = False
         self._is_half_closed = False
         self._lingers_until = 0.0
-        self._refusal: Refusal | None = None
+        self._refusal = refusal
         self._bytes_seen = 0
         self._requests = 0
         self._mark: tuple[str, int, int] = ("idle", 0, 0)
@@ -188,7 +190,7 @@ class ClientConnection(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         if sock is not None and not self._doorkeeper.has_room_for(sock.fileno()):
             self._transport.abort()
-        self._refusal = self._doorkeeper.enter(self.address)
+        self._refusal = self._doorkeeper.enter(self.address) or self._refusal
 
     def data_received(self, data: bytes) -> None:
         self._bytes_seen += len(data)

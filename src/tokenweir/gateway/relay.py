@@ -8,11 +8,13 @@ from contextlib import suppress
 from typing import Protocol
 
 from ..deployments import Catalogue, Target
+from ..errors import Refusal
 from ..metering import estimate
 from ..policy import Keyring
 from ..records import CallRecord, Clock, Usage
 from ..upstream import Upstream
 from .client import ClientConnection
+from .cors import Cors
 from .doorkeeper import Doorkeeper
 from .familiar import Familiar
 from .half_closed import HalfClosed
@@ -73,6 +75,7 @@ class Relay:
         self._all_estimated = asyncio.Event()
         self._all_ended = asyncio.Event()
         self.doorkeeper = Doorkeeper(settings)
+        self.cors = Cors(settings.cors_origins) if settings.cors_origins else None
         self._half_closed = HalfClosed()
         # for one configuration
         self.keyring: Keyring
@@ -92,10 +95,10 @@ class Relay:
         for upstream in before.values():
             upstream.pool.close()
 
-    def new_connection(self) -> ClientConnection:
-        """The protocol factory for the data port."""
+    def new_connection(self, refusal: Refusal | None = None) -> ClientConnection:
+        """The protocol factory for the data port. With ``refusal`` that is the answer to the first request."""
         return ClientConnection(
-            self.settings, self.clock, self._new_walk, self.clients, self.doorkeeper, self._half_closed
+            self.settings, self.clock, self._new_walk, self.clients, self.doorkeeper, self._half_closed, refusal
         )
 
     def _new_walk(self, client: ClientConnection) -> Walk:

@@ -52,6 +52,9 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Connections to a relay at most; beyond them 503. 0: half of the descriptors that the system allows it."""
     max_clients_per_address: int = 0
     """Of them from one address (IPv6: one /64). 0: three quarters, as all may come through one proxy."""
+    cors_origins: list[str] = []
+    """Origins whose pages may call from a browser, as ``https://chat.example``, or ``*`` for all. None: CORS is the
+    upstream's matter."""
     shutdown_grace: Duration = Duration(30)
     """How long open answers may take to finish when the gateway is told to stop."""
 

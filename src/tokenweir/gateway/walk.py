@@ -56,6 +56,8 @@ class Walk(Approach):
     _body: bytes | list[bytes] = b""
     _bytes_in = 0
     _body_whole = False
+    _preflight: bytes | None = None
+    """What a browser is told that asked beforehand. That is no call, and has no record."""
     # for the answer
     _forwarder: Forwarder | None = None
     _client_left = False
@@ -83,6 +85,7 @@ class Walk(Approach):
         """A request that arrived whole."""
         self._begin(head)
         if self._ending is not None:
+            self._answer_preflight()
             return
         self._bytes_in = len(body)
         if self._upload is not None:
@@ -99,6 +102,11 @@ class Walk(Approach):
 
     def _begin(self, head: RequestHead) -> None:
         relay, familiar = self._relay, self._familiar
+        if relay.cors is not None:
+            self._preflight = relay.cors.preflight(head)
+            if self._preflight is not None:
+                self._request, self._ending = self._unread_request(head), Ending("completed", 204)
+                return
         relay.walks.add(self)
         try:
             address = familiar.address(head)
@@ -139,6 +147,7 @@ class Walk(Approach):
         self._body_whole = True
         self._timings.since = self._relay.clock.monotonic()
         if self._ending is not None:
+            self._answer_preflight()
             return
         if self._refusal is not None:
             self._answer_refusal(self._refusal)
@@ -177,10 +186,7 @@ class Walk(Approach):
         relay = self._relay
         if not hasattr(self, "_request"):
             relay.walks.add(self)
-            head = head or unreadable_head()
-            route = Route("other", "", "openai", None, "")
-            address = Address(head.method.decode("ascii"), _path_of(head), route, b"", None, None, True)
-            self._request = Request(new_call_id(), head, address, relay.clock.now(), self._timings.received)
+            self._request = self._unread_request(head or unreadable_head())
         request = self._request
         head, length = request.head, request.head.content_length or 0
         if self._forwarder is not None:
@@ -192,6 +198,18 @@ class Walk(Approach):
             self._answer_refusal(refusal)
         else:
             self._refusal = refusal
+
+    def _unread_request(self, head: RequestHead) -> Request:
+        """One of which nothing is worked out."""
+        route = Route("other", "", "openai", None, "")
+        address = Address(head.method.decode("ascii"), _path_of(head), route, b"", None, None, True)
+        return Request(new_call_id(), head, address, self._relay.clock.now(), self._timings.received)
+
+    def _answer_preflight(self) -> None:
+        lines, self._preflight = self._preflight, None
+        if lines is not None:
+            self._client.respond(status_line(204), lines, length=None, has_body=False, is_followed=False)
+            self._client.finish()
 
     # --- forward ---
 
@@ -226,6 +244,8 @@ class Walk(Approach):
         )
         if request.debug is not None:
             lines += answer_line(request.debug, request.call_id.encode("ascii"))
+        if relay.cors is not None:
+            lines = relay.cors.answered(lines, request.head.fields)
         forwarder.start(head, lines, is_head_request=request.head.method == b"HEAD")
         return forwarder
 
@@ -394,6 +414,8 @@ class Walk(Approach):
         lines += answer_line(request.debug, call_id)
         if refusal.retry_after is not None:
             lines += b"\r\nretry-after: " + refusal.retry_after.encode("ascii")
+        if self._relay.cors is not None:
+            lines = self._relay.cors.answered(lines, request.head.fields)
         has_body = request.head.method != b"HEAD"
         self._client.respond(
             status_line(refusal.status), lines, length=len(body), has_body=has_body, is_followed=has_body

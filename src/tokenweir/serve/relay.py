@@ -28,6 +28,7 @@ from ..upstream import Upstream, open_upstreams
 from ..vocabulary import ENCODINGS, load as load_vocabulary
 from .logs import configure_logging
 from .starting import one_line_for_errors
+from .tls_port import TlsPort
 
 __all__ = ["ONLY_AT_START", "ProcessLog", "RelayProcess", "relay_main", "with_debug_secret"]
 
@@ -137,8 +138,12 @@ class RelayProcess:
 
     async def run(self, listener: socket.socket) -> None:
         """Serves until ``stop``; returns when the journal is flushed."""
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(self.relay.new_connection, sock=listener, ssl=self._tls, backlog=_BACKLOG)
+        server: TlsPort | asyncio.Server
+        if self._tls is not None:
+            server = TlsPort(listener, self._tls, self.relay, _BACKLOG)
+        else:
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(self.relay.new_connection, sock=listener, backlog=_BACKLOG)
         self.begin()
         try:
             await self._stop.wait()

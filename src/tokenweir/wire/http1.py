@@ -48,9 +48,12 @@ _LINES = LineReader(
             *_HOP_BY_HOP,
             *_CALLER_KEYS,
             b"accept-encoding",
+            b"access-control-request-headers",
+            b"access-control-request-method",
             b"apim-debug-authorization",
             b"content-encoding",
             b"content-type",
+            b"origin",
             b"traceparent",
             b"user-agent",
         ]

@@ -1,0 +1,114 @@
+"""A data port that speaks TLS, and tells a client that does not so in words it understands.
+
+The first byte of a connection is looked at before anything is read of it: TLS begins with a handshake record, HTTP with
+a letter. Whoever says nothing, or does not come through the handshake in time, is closed.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+
+from ..errors import MalformedRequest
+from ..gateway import Relay
+
+__all__ = ["TlsPort"]
+
+_log = logging.getLogger(__name__)
+
+_HANDSHAKE = b"\x16"
+_SPEAKS_TLS = "this port speaks TLS, and the request came in plain HTTP; use https:// and a new key, if it held one"
+# What a handshake may take, and the silence before it. Browsers open connections in advance.
+_HANDSHAKE_SECONDS = 15.0
+# As many as are taken from the kernel's queue in one turn of the loop.
+_BURST = 64
+# Without a free descriptor the listener stays readable, and the loop would turn for nothing.
+_PAUSE_SECONDS = 0.5
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class TlsPort:
+    """Takes connections from a listening socket until ``close``."""
+
+    def __init__(self, listener: socket.socket, context: ssl.SSLContext, relay: Relay, backlog: int) -> None:
+        self._listener = listener
+        self._context = context
+        self._relay = relay
+        self._loop = asyncio.get_running_loop()
+        self._silent: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._pause: asyncio.TimerHandle | None = None
+        listener.listen(backlog)
+        self._listen()
+
+    def __repr__(self) -> str:
+        return f"<TlsPort {len(self._silent)} clients that have said nothing yet>"
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._listener.fileno())
+        if self._pause is not None:
+            self._pause.cancel()
+        self._listener.close()
+        for client in list(self._silent):
+            self._forget(client)
+            client.close()
+
+    def _listen(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._listener.fileno(), self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(_BURST):
+            try:
+                client, _ = self._listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                self._loop.remove_reader(self._listener.fileno())
+                self._pause = self._loop.call_later(_PAUSE_SECONDS, self._listen)
+                return
+            if self._relay.doorkeeper.has_room_for(client.fileno()):
+                client.setblocking(False)
+                self._silent[client] = self._loop.call_later(_HANDSHAKE_SECONDS, self._give_up, client)
+                self._loop.add_reader(client.fileno(), self._begin, client)
+            else:
+                client.close()
+
+    def _forget(self, client: socket.socket) -> None:
+        self._loop.remove_reader(client.fileno())
+        self._silent.pop(client).cancel()
+
+    def _give_up(self, client: socket.socket) -> None:
+        self._forget(client)
+        client.close()
+
+    def _begin(self, client: socket.socket) -> None:
+        try:
+            first = client.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return
+        except OSError:
+            first = b""
+        self._forget(client)
+        if first:
+            self._relay.start(self._serve(client, speaks_tls=first == _HANDSHAKE))
+        else:
+            client.close()
+
+    async def _serve(self, client: socket.socket, *, speaks_tls: bool) -> None:
+        try:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if speaks_tls:
+                await self._loop.connect_accepted_socket(
+                    self._relay.new_connection,
+                    client,
+                    ssl=self._context,
+                    ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+                )
+            else:
+                refusal = MalformedRequest(_SPEAKS_TLS)
+                await self._loop.connect_accepted_socket(lambda: self._relay.new_connection(refusal), client)
+        except OSError as error:  # of which TLS's errors and time limits are some
+            _log.debug("a client did not come through the TLS handshake: %s", error)
