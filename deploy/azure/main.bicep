@@ -30,13 +30,17 @@ param streams string = 'relayed'
 @allowed(['no', 'yes'])
 param apiManagementInFront string = 'no'
 
-@description('Whether clients on the Internet may reach the gateway. Nothing else is ever opened.')
+@description('Whether clients on the Internet may reach the gateway, which asks them for a key. Nothing else is ever opened.')
 @allowed(['private', 'public'])
-param front string = 'private'
+param front string = 'public'
 
 @description('Whether the function and the container apps may reach the Internet.')
 @allowed(['open', 'closed'])
 param egress string = 'open'
+
+@description('Whether copies are kept in three availability zones. Regions without zones refuse that (AvailabilityZonesNotSupported or the like).')
+@allowed(['yes', 'no'])
+param availabilityZones string = 'yes'
 
 @description('Addresses (CIDR, separated by commas) from which azd may deploy the function; empty: only from inside the network.')
 param deployFrom string = ''
@@ -123,6 +127,7 @@ var nobodyHash = '00000000000000000000000000000000000000000000000000000000000000
 var aDay = '2026-01-01T00:00:00Z'
 var nobody = '{"keys":[{"key_id":"none","caller":"nobody","sha256":"${nobodyHash}","created_at":"${aDay}","revoked_at":"${aDay}"}]}'
 
+var isZoneRedundant = availabilityZones == 'yes'
 var hasMeter = form == 'meter'
 var wantsGateway = form == 'gateway' || streams == 'relayed'
 var hasGateway = wantsGateway && !empty(image)
@@ -264,6 +269,10 @@ module openAiAccess 'modules/openai-access.bicep' = [
   }
 ]
 
+// Private endpoints are made one after another: two at a time in one subnet fail now and then, with
+// ReferencedResourceNotProvisioned (Azure/bicep-ptn-aiml-landing-zone#41). Hence the chain: openAiEndpoints, hubs,
+// monitoring, journals, storage, meter.
+@batchSize(1)
 module openAiEndpoints 'modules/private-endpoint.bicep' = [
   for (id, i) in openAiIds: {
     scope: group
@@ -298,7 +307,7 @@ module hubs 'modules/event-hubs.bicep' = {
     recordSenders: gatewayPrincipals
     recordReceivers: gatewayPrincipals
   }
-  dependsOn: [dns]
+  dependsOn: [dns, openAiEndpoints]
 }
 
 module monitoring 'modules/monitoring.bicep' = {
@@ -320,7 +329,7 @@ module monitoring 'modules/monitoring.bicep' = {
     writerPrincipalIds: concat(meterPrincipals, gatewayPrincipals)
     retentionInDays: retentionInDays
   }
-  dependsOn: [dns]
+  dependsOn: [dns, hubs]
 }
 
 module workbook 'modules/workbook.bicep' = {
@@ -369,10 +378,11 @@ module journals 'modules/journal-share.bicep' = if (hasGateway) {
     location: location
     tags: tags
     name: 'journals${token}'
+    isZoneRedundant: isZoneRedundant
     endpointSubnetId: endpointSubnetId
     zoneIds: ['${zonesPath}/${zones.files}']
   }
-  dependsOn: [dns]
+  dependsOn: [dns, monitoring]
 }
 
 module gateway 'modules/container-apps.bicep' = if (hasGateway) {
@@ -382,6 +392,7 @@ module gateway 'modules/container-apps.bicep' = if (hasGateway) {
     location: location
     tags: tags
     name: 'gateway-${token}'
+    isZoneRedundant: isZoneRedundant
     networkId: networkId
     subnetId: '${networkId}/subnets/container-apps'
     openToInternet: front == 'public' && !hasApiManagement
@@ -418,11 +429,12 @@ module storage 'modules/storage.bicep' = if (hasMeter) {
     location: location
     tags: tags
     name: 'meter${token}'
+    isZoneRedundant: isZoneRedundant
     endpointSubnetId: endpointSubnetId
     zoneIds: ['${zonesPath}/${zones.blobs}']
     ownerPrincipalId: meterIdentity!.outputs.principalId
   }
-  dependsOn: [dns]
+  dependsOn: [dns, monitoring, journals]
 }
 
 module meter 'modules/function.bicep' = if (hasMeter) {

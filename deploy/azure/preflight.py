@@ -112,6 +112,15 @@ def main(environment: Mapping[str, str], ask: Ask = az) -> int:
         checks.insert(0, ("models", lambda: missing_models(ask, location, wanted)))
         checks.insert(1, ("quota", lambda: missing_quota(ask, location, wanted)))
     failed = False
+    if environment.get("TOKENWEIR_EXISTING_API_MANAGEMENT") and not environment.get(
+        "TOKENWEIR_EXISTING_API_MANAGEMENT_IDENTITY"
+    ):
+        print(
+            "preflight: TOKENWEIR_EXISTING_API_MANAGEMENT is set, and TOKENWEIR_EXISTING_API_MANAGEMENT_IDENTITY is "
+            "not: give the id of a user-assigned identity that it has.",
+            file=sys.stderr,
+        )
+        failed = True
     for name, check in checks:
         try:
             said = check()

@@ -68,6 +68,11 @@ def test_existing_accounts_need_no_models_and_no_quota() -> None:
     assert [arguments[:2] for arguments in azure.asked] == [("ad", "signed-in-user"), ("role", "assignment")]
 
 
+def test_an_existing_api_management_needs_its_identity(capsys: pytest.CaptureFixture[str]) -> None:
+    assert preflight.main({**ENVIRONMENT, "TOKENWEIR_EXISTING_API_MANAGEMENT": "/subscriptions/s-1/…"}, Azure()) == 1
+    assert "TOKENWEIR_EXISTING_API_MANAGEMENT_IDENTITY is not" in capsys.readouterr().err
+
+
 def test_a_list_of_models_with_a_typo_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert preflight.main({**ENVIRONMENT, "TOKENWEIR_MODELS": "gpt-5.4-mini:2026-03-17"}, Azure()) == 1
     assert "is not NAME=MODEL:VERSION:SKU:CAPACITY" in capsys.readouterr().err

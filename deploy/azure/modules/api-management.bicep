@@ -48,14 +48,21 @@ resource service 'Microsoft.ApiManagement/service@2024-05-01' = {
   }
 }
 
-// An internal gateway is in nobody's DNS. The zone has the service's own name, so that no other name of azure-api.net
-// is hidden from the network.
-resource zone 'Microsoft.Network/privateDnsZones@2024-06-01' = if (!openToInternet) {
-  name: '${name}.azure-api.net'
-  location: 'global'
-  tags: tags
+// An internal instance is in nobody's DNS. Each zone has a whole name, so that no other name of azure-api.net is hidden
+// from the network. They are the names of the gateway, the developer portal, its editor, management and Git.
+var names = [for part in ['', '.developer', '.portal', '.management', '.scm']: '${name}${part}.azure-api.net']
 
-  resource link 'virtualNetworkLinks' = {
+resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
+  for zoneName in names: if (!openToInternet) {
+    name: zoneName
+    location: 'global'
+    tags: tags
+  }
+]
+
+resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [
+  for (zoneName, i) in names: if (!openToInternet) {
+    parent: zones[i]
     name: 'network'
     location: 'global'
     properties: {
@@ -63,15 +70,18 @@ resource zone 'Microsoft.Network/privateDnsZones@2024-06-01' = if (!openToIntern
       virtualNetwork: { id: networkId }
     }
   }
+]
 
-  resource address 'A' = {
+resource addresses 'Microsoft.Network/privateDnsZones/A@2024-06-01' = [
+  for (zoneName, i) in names: if (!openToInternet) {
+    parent: zones[i]
     name: '@'
     properties: {
       ttl: 300
       aRecords: [{ ipv4Address: first(service.properties.privateIPAddresses) }]
     }
   }
-}
+]
 
 // Who called what when, without bodies: those are in the event hub, if anywhere.
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {

@@ -9,6 +9,7 @@ param location string
 param tags object
 param name string
 param networkId string
+param isZoneRedundant bool
 
 @description('A subnet of the network, delegated to Microsoft.App/environments.')
 param subnetId string
@@ -325,7 +326,7 @@ resource appEnvironment 'Microsoft.App/managedEnvironments@2025-01-01' = {
         workloadProfileType: 'Consumption'
       }
     ]
-    zoneRedundant: true
+    zoneRedundant: isZoneRedundant
   }
 }
 

@@ -8,6 +8,7 @@ param tags object
 @maxLength(24)
 param name string
 param endpointSubnetId string
+param isZoneRedundant bool
 
 @description('The zone privatelink.file.core.windows.net.')
 param zoneIds array
@@ -19,12 +20,12 @@ param size int = 100
 resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
   // checkov:skip=CKV_AZURE_3: NFS has no HTTPS; it is open to the network's private endpoint only
   // checkov:skip=CKV_AZURE_36: none of Azure's services has business here except by the private endpoint
-  // checkov:skip=CKV_AZURE_206: Premium_ZRS keeps three copies in three zones, which is replication enough for this
+  // checkov:skip=CKV_AZURE_206: Premium_ZRS keeps three copies in three zones, which is replication enough for this; LRS, where there are no zones, three in one
   name: name
   location: location
   tags: tags
   kind: 'FileStorage'
-  sku: { name: 'Premium_ZRS' }
+  sku: { name: isZoneRedundant ? 'Premium_ZRS' : 'Premium_LRS' }
   properties: {
     allowBlobPublicAccess: false
     allowCrossTenantReplication: false

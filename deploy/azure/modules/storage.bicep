@@ -4,6 +4,7 @@ param location string
 param tags object
 param name string
 param endpointSubnetId string
+param isZoneRedundant bool
 param zoneIds array
 
 @description('The identity of the meter.')
@@ -14,12 +15,12 @@ var owner = roles['Storage Blob Data Owner']
 
 resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
   // checkov:skip=CKV_AZURE_36: none of Azure's services has business here except by the private endpoint
-  // checkov:skip=CKV_AZURE_206: Standard_ZRS keeps three copies in three zones, which is replication enough for this
+  // checkov:skip=CKV_AZURE_206: Standard_ZRS keeps three copies in three zones, which is replication enough for this; LRS, where there are no zones, three in one
   name: name
   location: location
   tags: tags
   kind: 'StorageV2'
-  sku: { name: 'Standard_ZRS' }
+  sku: { name: isZoneRedundant ? 'Standard_ZRS' : 'Standard_LRS' }
   properties: {
     accessTier: 'Hot'
     allowBlobPublicAccess: false
