@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from support.engines import ENGINES, TRANSACTIONAL, Engine, new_engine
 from tokenweir.ledger import Ledger, LedgerError, open_ledger
-from tokenweir.records import CallRecord, Outcome, Trace, TraceReason, UsageSource, new_call_id
+from tokenweir.records import CallRecord, Outcome, Trace, TraceReason, UsageReason, UsageSource, new_call_id
 
 MakeCall = Callable[..., CallRecord]
 
@@ -36,7 +36,9 @@ SOMETHING_FOR = {
     Decimal: st.decimals(-(10**20), 10**20, places=12),
     Outcome: st.sampled_from(get_args(Outcome)),
     UsageSource: st.sampled_from(get_args(UsageSource)),
+    UsageReason: st.sampled_from(get_args(UsageReason)),
     dict[str, str]: st.dictionaries(st.text(), st.text(), max_size=3),
+    dict[str, int]: st.dictionaries(st.text(), int64, max_size=3),
     dict[str, Any]: st.dictionaries(st.text(), json, max_size=3),
     list[str]: st.lists(st.text(), max_size=3),
     Trace: st.builds(
@@ -233,3 +235,27 @@ def test_many_threads_may_post_and_read_at_once(ledger: Ledger, make_call: MakeC
         thread.join()
     assert failures == []
     assert ledger.usage([])[0]["total_tokens"] == 600
+
+
+def test_what_a_price_needs_is_kept(ledger: Ledger, make_call: MakeCall) -> None:
+    said: dict[str, Any] = {
+        "requested_service_tier": "auto",
+        "service_tier": "priority",
+        "served_deployment": "gpt-ptu",
+        "session_id": "sess-1",
+        "job_id": "batch-1",
+        "usage_reason": "cut",
+        "cache_write_tokens": 1,
+        "cached_audio_tokens": 2,
+        "cached_image_tokens": 3,
+        "input_image_tokens": 4,
+        "output_image_tokens": 5,
+        "tool_usage": {"web_search": {"num_requests": 3}},
+        "tool_calls": {"web_search_call": 3},
+    }
+    ledger.post([call := make_call(**said)], "relay-1", "1")
+    kept = ledger.call(call.call_id)
+    assert kept is not None
+    assert {name: kept[name] for name in said} == said
+    asked = ledger.query_kql(f"calls | project {', '.join(said)}")
+    assert dict(zip(asked.columns, asked.rows[0], strict=True)) == said

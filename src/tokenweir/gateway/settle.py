@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from ..deployments import Target
 from ..metering import NO_READING, Reading
 from ..policy import Identity
-from ..records import CallRecord, Trace, Usage
+from ..records import CallRecord, Trace, Usage, usage_fields
 from ..upstream import Upstream
 from ..wire import Fields, ResponseHead
 from .request import Address, Admission, Ending, Request
@@ -141,17 +141,7 @@ def record_of(
         error_code=ending.error_code,
         finish_reasons=reading.finish_reasons,
         content_filter=reading.content_filter,
-        usage_source=usage.source,
-        input_tokens=usage.input_tokens,
-        cached_input_tokens=usage.cached_input_tokens,
-        output_tokens=usage.output_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        input_audio_tokens=usage.input_audio_tokens,
-        output_audio_tokens=usage.output_audio_tokens,
-        accepted_prediction_tokens=usage.accepted_prediction_tokens,
-        rejected_prediction_tokens=usage.rejected_prediction_tokens,
-        total_tokens=usage.total_tokens,
-        usage=usage.raw,
+        **usage_fields(usage),
         first_byte_ms=int((first_byte - started) * 1e6) / 1000 if first_byte else None,
         first_token_ms=int((timings.first_token - started) * 1e6) / 1000 if timings.first_token else None,
         stream_ms=int((ended - first_byte) * 1e6) / 1000 if first_byte and request.stream else None,

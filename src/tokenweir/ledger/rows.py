@@ -78,6 +78,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "cost": plain_money,
     "tags": msgspec.json.decode,
     "usage": msgspec.json.decode,
+    "tool_usage": msgspec.json.decode,
+    "tool_calls": msgspec.json.decode,
     "finish_reasons": msgspec.json.decode,
     "trace": msgspec.json.decode,
 }

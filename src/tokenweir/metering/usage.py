@@ -66,17 +66,17 @@ def read_usage(usage: dict[str, Any], api: str) -> Usage:
     of_input, of_output = counts.of_input or _NONE, counts.of_output or _NONE
     input_tokens, output_tokens = counts.input or 0, counts.output or 0
     return Usage(
-        "reported",
-        input_tokens,
-        of_input.cached_tokens or 0,
-        output_tokens,
-        of_output.reasoning_tokens or 0,
-        of_input.audio_tokens or 0,
-        of_output.audio_tokens or 0,
-        of_output.accepted_prediction_tokens or 0,
-        of_output.rejected_prediction_tokens or 0,
-        counts.total or input_tokens + output_tokens,
-        usage,
+        source="reported",
+        input_tokens=input_tokens,
+        cached_input_tokens=of_input.cached_tokens or 0,
+        output_tokens=output_tokens,
+        reasoning_tokens=of_output.reasoning_tokens or 0,
+        input_audio_tokens=of_input.audio_tokens or 0,
+        output_audio_tokens=of_output.audio_tokens or 0,
+        accepted_prediction_tokens=of_output.accepted_prediction_tokens or 0,
+        rejected_prediction_tokens=of_output.rejected_prediction_tokens or 0,
+        total_tokens=counts.total or input_tokens + output_tokens,
+        raw=usage,
     )
 
 

@@ -8,7 +8,7 @@ from .paths import PathMark, PathText
 from .route import Api, Route
 from .trace import Trace, TracedAttempt, TracedTarget, TraceReason
 from .units import Duration, Size
-from .usage import Usage, UsageSource
+from .usage import Usage, UsageReason, UsageSource, usage_fields
 
 __all__ = [
     "CALLS_EVENT",
@@ -30,8 +30,10 @@ __all__ = [
     "TracedAttempt",
     "TracedTarget",
     "Usage",
+    "UsageReason",
     "UsageSource",
     "has_contents",
     "new_call_id",
+    "usage_fields",
     "without_contents",
 ]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from .trace import Trace
-from .usage import UsageSource
+from .usage import UsageReason, UsageSource
 
 __all__ = ["CONTENTS", "CallRecord", "Outcome", "has_contents", "without_contents"]
 
@@ -53,6 +53,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     api_version: str | None = None
     deployment: str | None = None
     requested_model: str | None = None
+    requested_service_tier: str | None = None
     stream: bool = False
 
     # who asked
@@ -67,10 +68,14 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     backend: str | None = None
     region: str | None = None
     sku: str | None = None
+    served_deployment: str | None = None
     spillover_from: str | None = None
+    service_tier: str | None = None
     response_model: str | None = None
     upstream_request_id: str | None = None
     response_id: str | None = None
+    session_id: str | None = None
+    job_id: str | None = None
     attempts: int = 0
 
     # how it ended
@@ -82,16 +87,24 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     # what it used
     usage_source: UsageSource = "none"
+    usage_reason: UsageReason | None = None
     input_tokens: int = 0
     cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    cached_audio_tokens: int = 0
+    cached_image_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
     input_audio_tokens: int = 0
     output_audio_tokens: int = 0
+    input_image_tokens: int = 0
+    output_image_tokens: int = 0
     accepted_prediction_tokens: int = 0
     rejected_prediction_tokens: int = 0
     total_tokens: int = 0
     usage: dict[str, Any] | None = None
+    tool_usage: dict[str, Any] | None = None
+    tool_calls: dict[str, int] = {}
 
     # what it cost; None until a price is known
     cost: Decimal | None = None

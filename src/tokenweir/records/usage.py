@@ -8,24 +8,49 @@ from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["Usage", "UsageSource"]
+__all__ = ["Usage", "UsageReason", "UsageSource", "usage_fields"]
 
 UsageSource = Literal["reported", "estimated", "none"]
 """``reported``: the upstream said so. ``estimated``: we counted. ``none``: nothing is known or due."""
 
 
+UsageReason = Literal["unread_encoding", "unreadable", "cut", "too_large", "withheld"]
+"""Why the usage of a call is not ``reported``.
+
+unread_encoding  the answer was compressed in a way that is not read
+unreadable       the answer was nothing that its API says
+cut              the answer ended before its usage came
+too_large        the part of the answer that has the usage was larger than what is read
+withheld         the answer was whole, and said no usage
+"""
+
+
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """Token counts. Cached is part of input; reasoning, audio and predictions are part of output."""
+    """Token counts. Cached, cache-written, audio and image tokens are parts of input; reasoning, audio, image and
+    predicted tokens are parts of output; cached audio is part of cached and of audio, and so are images."""
 
     source: UsageSource = "none"
     input_tokens: int = 0
     cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    cached_audio_tokens: int = 0
+    cached_image_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
     input_audio_tokens: int = 0
     output_audio_tokens: int = 0
+    input_image_tokens: int = 0
+    output_image_tokens: int = 0
     accepted_prediction_tokens: int = 0
     rejected_prediction_tokens: int = 0
     total_tokens: int = 0
     raw: dict[str, Any] | None = None
     """The upstream's own object, kept whole, so that a later reader can find what we did not know."""
+
+
+def usage_fields(usage: Usage) -> dict[str, Any]:
+    """The usage as the fields of a `CallRecord`, which has every count under the same name."""
+    fields = msgspec.structs.asdict(usage)
+    fields["usage_source"] = fields.pop("source")
+    fields["usage"] = fields.pop("raw")
+    return fields

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from ...metering import Reading, estimate, meter_for, read_usage
 from ...policy import Identity
-from ...records import Api, CallRecord, Outcome, Usage
+from ...records import Api, CallRecord, Outcome, Usage, usage_fields
 from ...wire import close_json, decode_json
 from .event import ApimEvent
 
@@ -92,17 +92,7 @@ def record_of(event: ApimEvent, body: bytes, owner: Identity, *, keeps_content: 
         error_code=reading.error_code or missing,
         finish_reasons=reading.finish_reasons,
         content_filter=reading.content_filter,
-        usage_source=usage.source,
-        input_tokens=usage.input_tokens,
-        cached_input_tokens=usage.cached_input_tokens,
-        output_tokens=usage.output_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        input_audio_tokens=usage.input_audio_tokens,
-        output_audio_tokens=usage.output_audio_tokens,
-        accepted_prediction_tokens=usage.accepted_prediction_tokens,
-        rejected_prediction_tokens=usage.rejected_prediction_tokens,
-        total_tokens=usage.total_tokens,
-        usage=usage.raw,
+        **usage_fields(usage),
         latency_ms=float(latency),
         chunks=reading.chunks,
         bytes_in=len((event.request or "").encode(errors="replace")),

@@ -11,7 +11,7 @@ from .server import Error, Server
 __all__ = ["copy_calls"]
 
 _CSV = {"format_csv_null_representation": "", "date_time_output_format": "simple"}
-_JSON_HERE = {"tags", "finish_reasons"}
+_JSON_HERE = {"tags", "finish_reasons", "tool_calls"}
 """Columns that are JSON in the copies, and something else in the ledger."""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Context, Decimal
 from functools import partial
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import msgspec
 
@@ -33,7 +33,11 @@ _SMALLEST = Decimal("1E-12")
 _EXACT = Context(prec=40)
 
 _whole_numbers = operator.attrgetter(
-    *(field.name for field in msgspec.structs.fields(CallRecord) if int in (field.type, *get_args(field.type)))
+    *(
+        field.name
+        for field in msgspec.structs.fields(CallRecord)
+        if int in (field.type, *get_args(field.type)) and get_origin(field.type) is not dict
+    )
 )
 
 

@@ -10,6 +10,7 @@ drop it when they read (``FINAL``). The tables have no partitions: across two of
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
+from ..added import WHAT_PRICES_NEED, Kind
 from ..custom_events import view_statement
 from ..versions import refuse_newer
 
@@ -108,11 +109,27 @@ class _ClickHouseDialect:
         return f"CAST(map({pairs}) AS Map(String, Nullable(String)))"
 
 
+_KINDS: Final[dict[Kind, str]] = {
+    "text": "Nullable(String)",
+    "name": _FEW_OR_NONE,
+    "count": "Int64",
+    "json": "Nullable(String)",
+    "counts": "Map(String, Int64)",
+}
+
+
+def _5_what_prices_need(database: Database) -> None:
+    columns = ", ".join(f"ADD COLUMN IF NOT EXISTS {name} {_KINDS[kind]}" for name, kind in WHAT_PRICES_NEED.items())
+    database.execute(f"ALTER TABLE posted_calls {columns}")
+    _count_once(database, "calls")
+
+
 MIGRATIONS: Final[list[Callable[[Database], None]]] = [
     _1_calls_and_positions,
     _2_custom_events,
     _3_traces,
     _4_custom_events_of_calls_that_used_nothing,
+    _5_what_prices_need,
 ]
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from duckdb import DuckDBPyConnection
 
+from ..added import WHAT_PRICES_NEED, Kind
 from ..custom_events import view_statement
 from ..versions import refuse_newer
 from .dialect import DuckDBDialect
@@ -54,11 +55,26 @@ def _4_custom_events_of_calls_that_used_nothing(connection: DuckDBPyConnection) 
     _2_custom_events(connection)
 
 
+_KINDS: Final[dict[Kind, str]] = {
+    "text": "VARCHAR",
+    "name": "VARCHAR",
+    "count": "BIGINT DEFAULT 0",
+    "json": "JSON",
+    "counts": "JSON DEFAULT '{}'",
+}
+
+
+def _5_what_prices_need(connection: DuckDBPyConnection) -> None:
+    for name, kind in WHAT_PRICES_NEED.items():
+        connection.execute(f"ALTER TABLE calls ADD COLUMN {name} {_KINDS[kind]}")
+
+
 MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [
     _1_calls_and_positions,
     _2_custom_events,
     _3_traces,
     _4_custom_events_of_calls_that_used_nothing,
+    _5_what_prices_need,
 ]
 
 

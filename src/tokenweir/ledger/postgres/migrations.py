@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import psycopg
 
+from ..added import WHAT_PRICES_NEED, Kind
 from ..custom_events import view_statement
 from ..versions import refuse_newer
 
@@ -77,11 +78,26 @@ def _4_custom_events_of_calls_that_used_nothing(connection: Connection) -> None:
     _2_custom_events(connection)
 
 
+_KINDS: Final[dict[Kind, str]] = {
+    "text": _TEXT,
+    "name": _TEXT,
+    "count": "bigint DEFAULT 0",
+    "json": "json",
+    "counts": "json DEFAULT '{}'",
+}
+
+
+def _5_what_prices_need(connection: Connection) -> None:
+    columns = ", ".join(f"ADD COLUMN {name} {_KINDS[kind]}" for name, kind in WHAT_PRICES_NEED.items())
+    connection.execute(f"ALTER TABLE calls {columns}")
+
+
 MIGRATIONS: Final[list[Callable[[Connection], None]]] = [
     _1_calls_and_positions,
     _2_custom_events,
     _3_traces,
     _4_custom_events_of_calls_that_used_nothing,
+    _5_what_prices_need,
 ]
 
 
