@@ -31,7 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, and no variable that is or might be a setting."""
     monkeypatch.chdir(tmp_path)
     for name in os.environ:
-        if name.startswith(("TOKENWEIR_", "AZURE_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("TOKENWEIR_", "AZURE_", "OPENAI_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     return tmp_path
 

@@ -19,7 +19,8 @@ def serve(
 ) -> None:
     """Run the gateway until it is told to stop.
 
-    Without a file, AZURE_OPENAI_BASE_URL, AZURE_OPENAI_KEY and AZURE_OPENAI_API_VERSION are enough.
+    Without a file, AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY are enough, as for the SDK; or AZURE_OPENAI_BASE_URL
+    and AZURE_OPENAI_KEY, as for the SSE proxy function; or OPENAI_API_KEY.
     SIGHUP reloads callers, deployments and upstreams; SIGTERM lets open answers finish first.
     """
     loaded = load_config(file, variables={"TOKENWEIR_LEDGER__URL": "none"} if no_ledger else None)

@@ -7,17 +7,14 @@ from typing import Any
 from ..errors import ConfigError
 from .anchoring import anchored, base_of
 from .checks import check
+from .extras import missing_extras
 from .model import Loaded
 from .notes import notes, notes_on_moved
 from .otel_variables import endpoint_variable, sink_from_otel_variables
 from .places import LISTS, Origins, Path
-from .proxy_function import (
-    ENDPOINT_VARIABLE,
-    HUB_VARIABLE,
-    sink_from_proxy_variables,
-    upstream_from_proxy_variables,
-)
+from .proxy_function import HUB_VARIABLE, sink_from_proxy_variables
 from .reading import read_tree
+from .sdk_variables import upstream_from_variables
 from .sources import DEFAULT_FILE, read_environment, read_file, variable_name
 
 __all__ = ["InvalidConfig", "examine", "load"]
@@ -32,15 +29,16 @@ class InvalidConfig(ConfigError):
         super().__init__("\n  ".join([f"the configuration cannot be used ({count}):", *problems]))
 
 
-def load(path: FilePath | None, environ: Mapping[str, str], *, checked: bool = True) -> Loaded:
+def load(path: FilePath | None, environ: Mapping[str, str], *, checked: bool = True, extras: bool = True) -> Loaded:
     """The configuration of a file (default: ``tokenweir.toml`` here, if there is one) and the environment.
 
     Relative paths in the file start at its directory, those in variables at the working directory.
 
     Raises InvalidConfig with every problem at once. With ``checked = False`` only mistakes in the writing
     count: the commands that read the books, or make the first key, do not need what a gateway needs.
+    ``extras = False`` is for processes that leave the books and the sinks to others, and need not have their packages.
     """
-    loaded, mistakes = _put_together(path, environ)
+    loaded, mistakes = _put_together(path, environ, extras=extras)
     problems = loaded.problems if checked else mistakes
     if problems:
         raise InvalidConfig(problems)
@@ -52,7 +50,9 @@ def examine(path: FilePath | None, environ: Mapping[str, str]) -> Loaded:
     return _put_together(path, environ)[0]
 
 
-def _put_together(path: FilePath | None, environ: Mapping[str, str]) -> tuple[Loaded, list[str]]:
+def _put_together(
+    path: FilePath | None, environ: Mapping[str, str], *, extras: bool = True
+) -> tuple[Loaded, list[str]]:
     """What was loaded, and the mistakes in the writing among its problems."""
     file = path or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     raw = read_file(file) if file else {}
@@ -61,9 +61,9 @@ def _put_together(path: FilePath | None, environ: Mapping[str, str]) -> tuple[Lo
     for where, value in variables.items():
         _put(raw, where, value)
         found[where] = variable_name(where)
-    if not raw.get("upstreams") and (upstream := upstream_from_proxy_variables(environ)):
-        raw["upstreams"] = [upstream]
-        found["upstreams",] = ENDPOINT_VARIABLE
+    if not raw.get("upstreams") and (upstream := upstream_from_variables(environ)):
+        raw["upstreams"] = [upstream.table]
+        found["upstreams",] = upstream.variable
     # Not beside a file: whoever wrote one decides there what is kept of prompts, and where it is sent.
     if file is None and not raw.get("sinks") and (sink := sink_from_proxy_variables(environ)):
         raw["sinks"] = [sink]
@@ -77,6 +77,8 @@ def _put_together(path: FilePath | None, environ: Mapping[str, str]) -> tuple[Lo
     mistakes += reading.problems
     placed = anchored(reading.config, base_of(file, environ), file, origins)
     problems = mistakes + check(placed.config, environ, origins, reading.flawed)
+    if extras:
+        problems += [origins.say(where, text) for where, text in missing_extras(placed.config, environ)]
     said = [*notes(placed.config, environ), *notes_on_moved(placed.moved)]
     return Loaded(placed.config, file, origins, said, problems), mistakes
 

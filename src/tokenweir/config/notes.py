@@ -12,7 +12,8 @@ from .anchoring import HOME_VARIABLE, MovedPath
 from .model import Config
 from .otel_variables import otel_note
 from .places import place
-from .proxy_function import endpoint_note, event_hub_note
+from .proxy_function import event_hub_note
+from .sdk_variables import upstream_notes
 
 __all__ = ["notes", "notes_on_moved"]
 
@@ -20,7 +21,7 @@ __all__ = ["notes", "notes_on_moved"]
 def notes(config: Config, environ: Mapping[str, str]) -> list[str]:
     """Sentences for a person, none of them a problem."""
     about_settings = (*_about_callers(config), *_about_upstreams(config), *_about_sinks(config))
-    about_variables = (note(config, environ) for note in (endpoint_note, event_hub_note, otel_note))
+    about_variables = (note(config, environ) for note in (upstream_notes, event_hub_note, otel_note))
     return [*about_settings, *chain.from_iterable(about_variables)]
 
 

@@ -1,4 +1,4 @@
-"""The variables of the SSE proxy function, so that a deployment of it can be switched over as it is."""
+"""The Event Hubs variables of the SSE proxy function, so that a deployment of it can be switched over as it is."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,32 +6,13 @@ from typing import Any
 from .model import Config
 
 __all__ = [
-    "ENDPOINT_VARIABLE",
     "HUB_VARIABLE",
-    "endpoint_note",
     "event_hub_note",
     "sink_from_proxy_variables",
-    "upstream_from_proxy_variables",
 ]
 
-ENDPOINT_VARIABLE = "AZURE_OPENAI_BASE_URL"
 HUB_VARIABLE = "AZURE_EVENTHUB_CONN_STR"
-_KEY = "AZURE_OPENAI_KEY"
-_API_VERSION = "AZURE_OPENAI_API_VERSION"
 _HUB_NAME = "AZURE_EVENTHUB_NAME"
-
-
-def upstream_from_proxy_variables(environ: Mapping[str, str]) -> dict[str, Any] | None:
-    """The one ``[[upstreams]]`` table they describe, raw; ``None`` where there is no endpoint among them.
-
-    The version is for callers who name none: unlike the function, the gateway passes on the caller's own.
-    """
-    if not environ.get(ENDPOINT_VARIABLE):
-        return None
-    upstream = {"name": "azure", "endpoint": environ[ENDPOINT_VARIABLE], "credential": {"key_env": _KEY}}
-    if environ.get(_API_VERSION):
-        upstream["api_version"] = environ[_API_VERSION]
-    return upstream
 
 
 def sink_from_proxy_variables(environ: Mapping[str, str]) -> dict[str, Any] | None:
@@ -45,13 +26,6 @@ def sink_from_proxy_variables(environ: Mapping[str, str]) -> dict[str, Any] | No
     if environ.get(_HUB_NAME):
         connection["hub"] = environ[_HUB_NAME]
     return {"name": "event-hub", "kind": "event_hubs", "shape": "sse-proxy", "connection": connection}
-
-
-def endpoint_note(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
-    """That the endpoint among the variables is not used, where it is not."""
-    endpoint = environ.get(ENDPOINT_VARIABLE)
-    if endpoint and config.upstreams and all(upstream.endpoint != endpoint for upstream in config.upstreams):
-        yield f"{ENDPOINT_VARIABLE} is set and not used: [[upstreams]] are configured, and none is at that address"
 
 
 def event_hub_note(config: Config, environ: Mapping[str, str]) -> Iterator[str]:

@@ -37,8 +37,21 @@ directory for the paths of the file and the defaults; `TOKENWEIR_HOME=.` is the 
 `tokenweir config check` says what was read from where and what is wrong, `tokenweir config show` prints
 the values in force, and `tokenweir config example` is a file to start with.
 
-Where no upstream is configured, `AZURE_OPENAI_BASE_URL`, `AZURE_OPENAI_KEY` and
-`AZURE_OPENAI_API_VERSION` describe one, as they do for the SSE proxy function. Where no sink of kind
+Where no upstream is configured, the variables of the official SDKs and of the SSE proxy function describe one. The
+first of these that is set does, and `tokenweir config check` tells of others that say something else:
+
+| endpoint | key |
+|---|---|
+| `AZURE_OPENAI_BASE_URL` | `AZURE_OPENAI_KEY`, else `AZURE_OPENAI_API_KEY` |
+| `AZURE_OPENAI_ENDPOINT` | `AZURE_OPENAI_API_KEY`, else `AZURE_OPENAI_KEY` |
+| `OPENAI_BASE_URL` | `OPENAI_API_KEY` |
+| none: `https://api.openai.com/v1` | `OPENAI_API_KEY` |
+
+An Azure address may end in `/openai` or `/openai/v1/`, as base URLs do, and goes with the api-version for callers who
+name none: `AZURE_OPENAI_API_VERSION`, else `OPENAI_API_VERSION`. If the SDK's own variables point callers at this
+gateway in the same shell, `AZURE_OPENAI_BASE_URL` says where the gateway goes.
+
+Where no sink of kind
 `otlp` is configured, `OTEL_EXPORTER_OTLP_ENDPOINT` and its kin make one
 ([OpenTelemetry](../guides/opentelemetry.md)).
 """

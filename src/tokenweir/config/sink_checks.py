@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ..errors import ConfigError
+from ..event_hubs import HubAddress
 from ..sinks import ConnectionSettings, SinkSettings, dead_letters_path
 from ..sinks.application_insights import CONNECTION_STRING_VARIABLE
 from ..sinks.fitting import SMALLEST_LIMIT
@@ -68,7 +70,8 @@ def sink_connections(config: Config, environ: Mapping[str, str]) -> Found:
             if name not in _KINDS[sink.kind] and getattr(connection, name) != field.default:
                 meant = " and ".join(f'"{kind}"' for kind, names in _KINDS.items() if name in names)
                 yield (*path, name), f'belongs to kind {meant}, and this sink is "{sink.kind}"'
-        for name, wrong in [*_RULES[sink.kind](connection), *_variables(_in_full(sink), environ)]:
+        rules = [*_RULES[sink.kind](connection), *_variables(_in_full(sink), environ)]
+        for name, wrong in rules or _hub(sink, environ):
             yield ((*path, name) if name else path), wrong
         yield from too_small(path, connection, "timeout", "rotate_at")
         yield from unreadable((*path, "ca_bundle"), connection.ca_bundle)
@@ -194,6 +197,19 @@ def _variables(connection: ConnectionSettings, environ: Mapping[str, str]) -> Wr
                 yield name, f"the environment variable {variable} is not set"
             else:
                 yield name, "is not a variable that is set; give the name of one, not the secret itself"
+
+
+def _hub(sink: SinkSettings, environ: Mapping[str, str]) -> Wrong:
+    """A connection string must say which hub is meant, if the settings do not."""
+    connection = sink.connection
+    if connection.connection_string_env is None or sink.kind not in ("event_hubs", "kafka"):
+        return
+    name = "hub" if sink.kind == "event_hubs" else "topic"
+    text = environ[connection.connection_string_env]
+    try:
+        HubAddress(connection_string=text, hub=getattr(connection, name)).check()
+    except ConfigError as error:
+        yield "connection_string_env", str(error).replace("set hub", f"set `{name}`")
 
 
 def _of(sink: SinkSettings) -> Path:

@@ -5,16 +5,20 @@ from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
 from ..errors import ConfigError
+from ..gateway.settings import ServerSettings
 from ..proxies import Proxy, proxy_url
 from ..upstream.settings import CredentialSettings, UpstreamSettings
+from .addresses import is_loopback, parse_address
 from .found import Found, no_certificates, too_small
 from .model import Config
 from .names import nearest
 from .places import Path
+from .sdk_variables import KEY_VARIABLES
 
 __all__ = ["any_upstream", "credentials", "endpoints", "targets", "upstream_amounts"]
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+_OWN = "name the resource's (without a file, by AZURE_OPENAI_BASE_URL, where the SDK's variables are for callers)"
 _WAYS_TO_SIGN_IN = ("key_env", "key", "managed_identity", "pass_through")
 
 
@@ -22,8 +26,11 @@ def any_upstream(config: Config, environ: Mapping[str, str]) -> Found:
     if not config.upstreams:
         text = (
             "there is none, so calls have nowhere to go; add one (`tokenweir config example` shows how), "
-            "or set AZURE_OPENAI_BASE_URL and AZURE_OPENAI_KEY"
+            "or set AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY, as for the SDK (or AZURE_OPENAI_BASE_URL and "
+            "AZURE_OPENAI_KEY, as for the SSE proxy function)"
         )
+        if key := next((name for name in KEY_VARIABLES if environ.get(name)), None):
+            text = f"there is none: {key} is set, and AZURE_OPENAI_ENDPOINT is not; set it to your resource's address"
         yield ("upstreams",), text
 
 
@@ -38,6 +45,8 @@ def endpoints(config: Config, environ: Mapping[str, str]) -> Found:
             yield path, "must have no user name, query or fragment; a key belongs into `credential`"
         elif upstream.kind == "azure" and re.search(r"/openai(/v1)?/?$", url.path):
             yield path, "ends in /openai, which is added to each call; leave it away"
+        elif _is_own(config.server, url):
+            yield path, f"is this gateway's own address, so calls would go round and round; {_OWN}"
         yield from _no_proxy(upstream, url, environ)
         yield from no_certificates((*_of(upstream), "ca_bundle"), upstream.ca_bundle)
 
@@ -60,6 +69,17 @@ def _no_proxy(upstream: UpstreamSettings, url: SplitResult | None, environ: Mapp
             Proxy.parse(named)
     except ConfigError as error:
         yield path, f"{where}{error}"
+
+
+def _is_own(server: ServerSettings, url: SplitResult) -> bool:
+    """Whether it leads to the data port on this machine, as far as can be told by looking."""
+    try:
+        host, port = parse_address(server.data)
+    except ConfigError:
+        return False
+    at = url.hostname or ""
+    own = (url.port or (443 if url.scheme == "https" else 80)) == port
+    return own and is_loopback(at) and (is_loopback(host) or host in ("0.0.0.0", "::"))
 
 
 def credentials(config: Config, environ: Mapping[str, str]) -> Found:

@@ -133,7 +133,7 @@ class HostedGateway:
 def _from_environment() -> Loaded:
     """As ``tokenweir serve`` reads it: TOKENWEIR_CONFIG, else ``tokenweir.toml`` here, and the variables."""
     path = os.environ.get("TOKENWEIR_CONFIG")
-    return load(Path(path) if path else None, os.environ)
+    return load(Path(path) if path else None, os.environ, extras=False)
 
 
 def with_dead_letters(sink: SinkSettings) -> SinkSettings:

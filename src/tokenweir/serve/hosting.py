@@ -97,7 +97,7 @@ def running_gateway(
 
 def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """Without the proxy function's variables too: a hub named there is not for a demonstration's calls."""
-    settings = ("TOKENWEIR_", "AZURE_OPENAI_", "AZURE_EVENTHUB_")
+    settings = ("TOKENWEIR_", "AZURE_OPENAI_", "AZURE_EVENTHUB_", "OPENAI_")
     return {name: value for name, value in environ.items() if not name.startswith(settings) or name == "TOKENWEIR_LOG"}
 
 

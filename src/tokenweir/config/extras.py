@@ -1,0 +1,77 @@
+"""What is configured and needs a package that only comes with an extra of ours, and is not here."""
+
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+
+from ..sinks.settings import SinkKind
+from .found import Found
+from .model import Config
+from .places import Path
+
+__all__ = ["missing_extras"]
+
+_EVENT_HUBS = ("azure", "azure.eventhub")
+_IDENTITY = ("azure", "azure.identity")
+_BLOBS = ("azure", "azure.storage.blob")
+_KAFKA = ("kafka", "aiokafka")
+
+_SINKS: dict[SinkKind, tuple[tuple[str, str], ...]] = {
+    "event_hubs": (_EVENT_HUBS,),
+    "kafka": (_KAFKA,),
+    "webhook": (("webhook", "httpx"),),
+    "otlp": (("otel", "httpx"), ("otel", "opentelemetry.proto")),
+    "application_insights": (("insights", "azure.monitor.opentelemetry.exporter"),),
+    "file": (),
+}
+_LEDGERS = {
+    "postgresql": ("postgres", "psycopg"),
+    "postgres": ("postgres", "psycopg"),
+    "clickhouse": ("clickhouse", "clickhouse_connect"),
+    "clickhouse+http": ("clickhouse", "clickhouse_connect"),
+}
+
+Need = tuple[Path, str, str]
+"""The setting, the extra, the module."""
+
+
+def missing_extras(config: Config, environ: Mapping[str, str]) -> Found:
+    """One line for each setting, with the command that installs what it needs."""
+    told: set[tuple[Path, str]] = set()
+    for path, extra, module in (*_of_upstreams(config), *_of_sinks(config), *_of_books(config)):
+        if (path, extra) not in told and not _is_here(module):
+            told.add((path, extra))
+            yield path, f"needs {module}, which is not installed; run: pip install 'tokenweir[{extra}]'"
+
+
+def _of_upstreams(config: Config) -> Iterator[Need]:
+    for upstream in config.upstreams:
+        if upstream.credential.managed_identity:
+            yield ("upstreams", f'"{upstream.name}"', "credential", "managed_identity"), *_IDENTITY
+
+
+def _of_sinks(config: Config) -> Iterator[Need]:
+    for sink in config.sinks:
+        path = ("sinks", f'"{sink.name}"')
+        for need in _SINKS[sink.kind]:
+            yield (*path, "kind"), *need
+        if sink.connection.managed_identity:
+            yield (*path, "connection", "managed_identity"), *_IDENTITY
+
+
+def _of_books(config: Config) -> Iterator[Need]:
+    if need := _LEDGERS.get(config.ledger.url.partition(":")[0]):
+        yield ("ledger", "url"), *need
+    intake = config.intake
+    if intake.servers or intake.connection_string_env or intake.namespace:
+        yield ("intake", "kind"), *(_KAFKA if intake.kind == "kafka" else _EVENT_HUBS)
+        if intake.managed_identity:
+            yield ("intake", "managed_identity"), *_IDENTITY
+        if intake.dead_letters.startswith(("https://", "http://")):
+            yield ("intake", "dead_letters"), *_BLOBS
+
+
+def _is_here(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even what it is a part of
+        return False
