@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..errors import UpstreamBroken
-from ..metering import Meter
+from ..metering import Meter, Reading, log_failure, replacement
 from ..records import Clock, Outcome
 from ..upstream import UpstreamConnection
 from ..wire import ResponseHead, UsageStripper
@@ -80,9 +80,12 @@ class Forwarder:
         if not self.received:
             self.first_byte_at = self._monotonic()
         self.received += len(data)
-        self.feed(data)
+        try:
+            self.feed(data)
+        except Exception as error:
+            self._replace_meter(error)
         if self._stripper is not None:
-            data = self._stripper.feed(data)
+            data = self._strip(self._stripper, data)
             if not data:
                 self._client.flush()
                 return
@@ -93,6 +96,26 @@ class Forwarder:
             if not data:
                 return
         self._client.write(data)
+
+    def _replace_meter(self, error: Exception) -> None:
+        self.meter = replacement(self.meter, error)
+        self.feed = self.meter.feed
+
+    def _strip(self, stripper: UsageStripper, data: bytes) -> bytes:
+        try:
+            return stripper.feed(data)
+        except Exception as error:
+            log_failure("a stream's usage could not be taken out, so it is passed on", error)
+            self._stripper = None
+            return stripper.finish() + data
+
+    def reading(self) -> Reading:
+        """What the meter says in the end. To be asked once."""
+        try:
+            return self.meter.finish()
+        except Exception as error:
+            self._replace_meter(error)
+            return self.meter.finish()
 
     def _end_in(self, data: bytes) -> int:
         """Where in ``data`` begins what a client may take for the answer's end."""

@@ -22,8 +22,8 @@ from ..errors import (
     UpstreamBroken,
     UpstreamTimeout,
 )
-from ..metering import meter_for
-from ..records import Outcome, Route, Trace, TraceReason, Usage, new_call_id
+from ..metering import log_failure, meter_for
+from ..records import CallRecord, Outcome, Route, Trace, TraceReason, Usage, new_call_id
 from ..upstream import Upstream, UpstreamConnection
 from ..wire import RequestHead, ResponseHead, UsageStripper, status_line
 from .accept import read_body, unreadable_head
@@ -45,6 +45,7 @@ __all__ = ["Walk"]
 _MAX_SETTLE_SECONDS = 30.0
 
 _NO_USAGE = Usage()
+_UNREADABLE = Usage()
 
 
 class Walk(Approach):
@@ -254,7 +255,7 @@ class Walk(Approach):
         forwarder, answer = self._forwarder, self._answer
         if forwarder is None or answer is None:
             return
-        reading = forwarder.meter.finish()
+        reading = forwarder.reading()
         error_code = reading.error_code or error_code
         if outcome == "completed":
             if answer.status >= 400 or error_code is not None:
@@ -425,14 +426,29 @@ class Walk(Approach):
         self._client.finish()
 
     def _settle(self, usage: Usage) -> None:
-        relay, forwarder, ending = self._relay, self._forwarder, self._ending
+        relay, ending = self._relay, self._ending
         if ending is None:
             return
-        request, target, upstream = self._request, self._target, self._upstream
+        seq = relay.journal.next_seq()
+        try:
+            reasons = relay.tracing.reasons(ending, self._timings, self._notes)
+            record = self._record(seq, ending, usage, self._trace(reasons, ending) if reasons else None)
+        except Exception as error:
+            log_failure("a record could not be made of all that was read of a call", error)
+            record = self._record(seq, Ending(ending.outcome, ending.status), _UNREADABLE, None)
+        try:
+            relay.journal.append(record, self._durable if self._waits_for_disk else None)
+        except JournalError:  # logged and counted where it was lost; nobody may take the answer for accounted
+            self._give_up_on_disk()
+        self._is_settled = True
+        self._part()
+
+    def _record(self, seq: int, ending: Ending, usage: Usage, trace: Trace | None) -> CallRecord:
+        relay, forwarder, request = self._relay, self._forwarder, self._request
+        target, upstream = self._target, self._upstream
         if not self._attempts:
             target = upstream = None
-        reasons = relay.tracing.reasons(ending, self._timings, self._notes)
-        record = record_of(
+        return record_of(
             self._familiar.record(
                 request.address, self._admission, target, upstream, relay.journal.replica, self._client_address
             ),
@@ -442,19 +458,13 @@ class Walk(Approach):
             ending,
             usage,
             self._timings,
-            seq=relay.journal.next_seq(),
+            seq=seq,
             attempts=self._attempts,
             bytes_in=self._bytes_in,
             bytes_out=forwarder.received if forwarder is not None else 0,
             keeps_content=relay.keeps_content,
-            trace=self._trace(reasons, ending) if reasons else None,
+            trace=trace,
         )
-        try:
-            relay.journal.append(record, self._durable if self._waits_for_disk else None)
-        except JournalError:  # logged and counted where it was lost; nobody may take the answer for accounted
-            self._give_up_on_disk()
-        self._is_settled = True
-        self._part()
 
     # --- the trace ---
 

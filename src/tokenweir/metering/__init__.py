@@ -2,6 +2,7 @@
 
 meters.py      which meter an answer gets
 meter.py       what every meter promises; stream, body, null and inflate keep it
+failed.py      what stands in for a meter that failed
 tally.py       what has been read of one answer: facts from answers and filters, text for estimates
 reading.py     what a meter says in the end
 usage.py       the upstream's usage object, in any of its shapes
@@ -9,9 +10,10 @@ estimates.py   a count of our own: prompt (tools, formats, images) and completio
 """
 
 from .estimates import estimate
+from .failed import log_failure, replacement
 from .meter import Meter
 from .meters import meter_for
 from .reading import NO_READING, Output, Reading
 from .usage import read_usage
 
-__all__ = ["NO_READING", "Meter", "Output", "Reading", "estimate", "meter_for", "read_usage"]
+__all__ = ["NO_READING", "Meter", "Output", "Reading", "estimate", "log_failure", "meter_for", "read_usage", "replacement"]

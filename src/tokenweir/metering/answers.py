@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..wire import mend_json
+from .digest import digest_of
 
-__all__ = ["Answer", "Call", "Choice", "Custom", "Function", "Message", "read_answer"]
+__all__ = ["Answer", "Call", "Choice", "Custom", "Function", "Message", "answer_of", "read_answer"]
 
 Shape = TypeVar("Shape")
 
@@ -102,7 +103,20 @@ def _read_loosely(data: bytes) -> Answer | None:
     try:
         loose = _decode_loosely(data)
     except (ValueError, RecursionError):
-        return None
+        facts = digest_of(data)
+        return None if facts is None else answer_of(facts)
+    return _loosely(loose)
+
+
+def answer_of(facts: dict[str, Any]) -> Answer | None:
+    """The answer that these facts amount to."""
+    return _loosely(Loose(**{name: facts.get(_NAMES.get(name, name)) for name in Loose.__struct_fields__}))
+
+
+_NAMES = {"status_code": "statusCode"}
+
+
+def _loosely(loose: "Loose") -> Answer:
     return Answer(
         id=_convert(loose.id, str),
         model=_convert(loose.model, str),
@@ -116,5 +130,5 @@ def _read_loosely(data: bytes) -> Answer | None:
 def _convert(value: Any, shape: type[Shape]) -> Shape | None:
     try:
         return msgspec.convert(value, shape)
-    except msgspec.ValidationError:
+    except (ValueError, RecursionError, OverflowError):
         return None

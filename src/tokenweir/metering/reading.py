@@ -58,8 +58,13 @@ def reading_of(
     unreadable: str | None = None,
 ) -> Reading:
     """The reading that a tally amounts to; ``read_rest`` adds the text that is still to be read."""
+    usage = None
+    if tally.usage:
+        usage = read_usage(tally.usage, api)
+        if usage is None:
+            unreadable = unreadable or "its usage has no counts that can be read"
     return Reading(
-        usage=read_usage(tally.usage, api) if tally.usage else None,
+        usage=usage,
         response_model=tally.model,
         response_id=tally.id,
         finish_reasons=list(tally.finish_reasons),

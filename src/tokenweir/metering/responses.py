@@ -11,8 +11,9 @@ import msgspec
 
 from ..wire import mend_json
 from .answers import Answer, Call, Choice, Custom, Function, Message
+from .digest import digest_of
 
-__all__ = ["read_response"]
+__all__ = ["read_response", "response_of"]
 
 _LAST = ("response.completed", "response.incomplete", "response.failed")
 _TEXT = ("response.output_text.delta", "response.refusal.delta")
@@ -62,7 +63,20 @@ def read_response(data: bytes) -> Answer | None:
         try:
             event = _decode(mend_json(data))
         except (ValueError, RecursionError):
-            return None
+            facts = digest_of(data)
+            return None if facts is None else response_of(facts)
+    return _answer(event)
+
+
+def response_of(facts: dict[str, Any]) -> Answer | None:
+    """The answer that these facts amount to."""
+    try:
+        return _answer(msgspec.convert(facts, _Event))
+    except (ValueError, RecursionError, OverflowError):
+        return None
+
+
+def _answer(event: _Event) -> Answer:
     is_last = event.type in _LAST
     response = event.response or event
     calls = list(_calls(event))

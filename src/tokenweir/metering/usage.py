@@ -54,15 +54,24 @@ _SHAPES: dict[str, type[_Counts]] = {
     "responses": _ResponsesCounts,
 }
 _NONE = _Details()
+_NEEDED = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
 
 
-def read_usage(usage: dict[str, Any], api: str) -> Usage:
-    """What the upstream reported. A count that is missing, null or no number is 0; a missing total is the sum."""
+def read_usage(usage: dict[str, Any], api: str) -> Usage | None:
+    """What the upstream reported. A count that is missing or null is 0, and a missing total is the sum.
+
+    None: it tells no count, or one of those that matter (input, output) is no count. Details may be anything.
+    """
     shape = _SHAPES.get(api) or (_ResponsesCounts if "input_tokens" in usage else _Counts)
     try:
         counts = msgspec.convert(usage, shape)
-    except msgspec.ValidationError:
-        counts = msgspec.convert(_only_counts(usage), shape)
+    except (ValueError, OverflowError, RecursionError):
+        only_counts = _only_counts(usage)
+        if any(usage.get(name) is not None and name not in only_counts for name in _NEEDED):
+            return None
+        counts = msgspec.convert(only_counts, shape)
+    if counts.input is None and counts.output is None and counts.total is None:
+        return None
     of_input, of_output = counts.of_input or _NONE, counts.of_output or _NONE
     input_tokens, output_tokens = counts.input or 0, counts.output or 0
     return Usage(
@@ -80,12 +89,14 @@ def read_usage(usage: dict[str, Any], api: str) -> Usage:
     )
 
 
-def _only_counts(usage: dict[str, Any]) -> dict[str, Any]:
+def _only_counts(usage: dict[str, Any], *, inside: bool = False) -> dict[str, Any]:
     """The object less whatever in it is no count, and no object of counts."""
     found: dict[str, Any] = {}
     for name, value in usage.items():
-        if isinstance(value, dict) and name.endswith("_details"):
-            found[name] = _only_counts(value)
-        elif isinstance(value, (int, float)) and 0 < value < _LARGEST:
-            found[name] = int(value)
+        if name.endswith("_details"):
+            if isinstance(value, dict) and not inside:
+                found[name] = _only_counts(value, inside=True)
+        elif isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _LARGEST:
+            if value == int(value):
+                found[name] = int(value)
     return found

@@ -1,0 +1,82 @@
+"""The facts of an answer that is too long to be decoded, or that a strict reader refuses: its members, one by one.
+
+It knows where facts stand, not what they mean: what it finds is put together as an answer of the same shape, without
+the texts, pictures, vectors and log probabilities in between.
+"""
+
+import json
+from typing import Any
+
+from ..wire import MemberScanner, Path, decode_json
+
+__all__ = ["FACTS", "digest", "digest_of"]
+
+_NAME = 4 * 1024
+_OBJECT = 64 * 1024
+
+# Of an answer, and of the response in an event of the Responses API.
+_OF_AN_ANSWER: dict[Path, int] = {
+    ("id",): _NAME,
+    ("model",): _NAME,
+    ("object",): _NAME,
+    ("status",): _NAME,
+    ("service_tier",): _NAME,
+    ("usage",): _OBJECT,
+    ("tool_usage",): _OBJECT,
+    ("error",): _OBJECT,
+    ("incomplete_details",): _NAME,
+    ("content_filters",): _OBJECT,
+    ("output", "*", "type"): _NAME,
+    ("output", "*", "status"): _NAME,
+}
+FACTS: dict[Path, int] = {
+    **_OF_AN_ANSWER,
+    **{("response", *path): limit for path, limit in _OF_AN_ANSWER.items()},
+    ("type",): _NAME,
+    ("code",): _NAME,
+    ("statusCode",): _NAME,
+    ("prompt_filter_results",): _OBJECT,
+    ("choices", "*", "index"): _NAME,
+    ("choices", "*", "finish_reason"): _NAME,
+    ("choices", "*", "content_filter_results"): _NAME,
+}
+"""Where facts stand, and the most bytes of each."""
+
+
+def digest_of(data: bytes) -> dict[str, Any] | None:
+    """The facts of a whole JSON object; None if this is none."""
+    scanner = MemberScanner(FACTS)
+    scanner.feed(data)
+    return digest(scanner) if scanner.is_whole and not scanner.is_invalid else None
+
+
+def digest(scanner: MemberScanner) -> dict[str, Any]:
+    """The facts that a scanner has found so far."""
+    facts: dict[str, Any] = {}
+    for path, members in scanner.members.items():
+        for member in members:
+            if member.raw is not None:
+                _put(facts, path, member.item, _lenient(member.raw))
+    return facts
+
+
+def _put(facts: dict[str, Any], path: Path, item: int, value: Any) -> None:
+    place: Any = facts
+    for name, below in zip(path, path[1:], strict=False):
+        if name == "*":
+            place.extend({} for _ in range(item + 1 - len(place)))
+            place = place[item]
+        else:
+            place = place.setdefault(name, [] if below == "*" else {})
+    place[path[-1]] = value
+
+
+def _lenient(raw: bytes) -> Any:
+    """A value as far as anybody can read it: with ``NaN``, and numbers beyond all measure, which are infinite."""
+    value = decode_json(raw)
+    if value is None and raw != b"null":
+        try:
+            value = json.loads(raw.decode(errors="replace").encode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            return None
+    return value
