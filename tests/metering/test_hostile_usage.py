@@ -61,7 +61,6 @@ def test_any_object_can_be_read_as_usage(usage: dict[str, Any], api: str) -> Non
 def test_details_that_are_a_number_cost_nothing_but_the_details() -> None:
     usage = {"prompt_tokens": 7, "completion_tokens": 9, "total_tokens": 16, "prompt_tokens_details": 1}
     told = read_usage(usage, "chat_completions")
-    assert told is not None
     assert (told.source, told.input_tokens, told.output_tokens, told.total_tokens) == ("reported", 7, 9, 16)
 
 

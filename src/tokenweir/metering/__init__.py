@@ -16,4 +16,14 @@ from .meters import meter_for
 from .reading import NO_READING, Output, Reading
 from .usage import read_usage
 
-__all__ = ["NO_READING", "Meter", "Output", "Reading", "estimate", "log_failure", "meter_for", "read_usage", "replacement"]
+__all__ = [
+    "NO_READING",
+    "Meter",
+    "Output",
+    "Reading",
+    "estimate",
+    "log_failure",
+    "meter_for",
+    "read_usage",
+    "replacement",
+]

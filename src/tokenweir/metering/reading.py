@@ -6,7 +6,7 @@ import msgspec
 
 from ..records import Usage
 from .tally import Tally, Written
-from .usage import read_usage
+from .usage import read_usage, tells_counts
 
 __all__ = ["NO_READING", "Output", "Reading", "reading_of"]
 
@@ -60,8 +60,9 @@ def reading_of(
     """The reading that a tally amounts to; ``read_rest`` adds the text that is still to be read."""
     usage = None
     if tally.usage:
-        usage = read_usage(tally.usage, api)
-        if usage is None:
+        if tells_counts(tally.usage):
+            usage = read_usage(tally.usage, api)
+        else:
             unreadable = unreadable or "its usage has no counts that can be read"
     return Reading(
         usage=usage,

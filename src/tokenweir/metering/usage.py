@@ -14,7 +14,7 @@ import msgspec
 
 from ..records import Usage
 
-__all__ = ["read_usage"]
+__all__ = ["read_usage", "tells_counts"]
 
 # JSON numbers beyond this are not exact (RFC 8259, 6), and no call uses as many tokens.
 _LARGEST = 2**53
@@ -47,31 +47,29 @@ class _ResponsesCounts(_Counts, gc=False):
     of_output: _Details | None = msgspec.field(name="output_tokens_details", default=None)
 
 
-_SHAPES: dict[str, type[_Counts]] = {
-    "chat_completions": _Counts,
-    "completions": _Counts,
-    "embeddings": _Counts,
-    "responses": _ResponsesCounts,
-}
 _NONE = _Details()
 _NEEDED = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
 
 
-def read_usage(usage: dict[str, Any], api: str) -> Usage | None:
-    """What the upstream reported. A count that is missing or null is 0, and a missing total is the sum.
+def tells_counts(usage: dict[str, Any]) -> bool:
+    """Whether it says how much was used: at least one count, and none of those that matter is something else."""
+    tells = False
+    for name in _NEEDED:
+        value = usage.get(name)
+        if value is not None:
+            if not _is_count(value):
+                return False
+            tells = True
+    return tells or _is_count(usage.get("total_tokens"))
 
-    None: it tells no count, or one of those that matter (input, output) is no count. Details may be anything.
-    """
-    shape = _SHAPES.get(api) or (_ResponsesCounts if "input_tokens" in usage else _Counts)
+
+def read_usage(usage: dict[str, Any], api: str) -> Usage:
+    """What the upstream reported. A count that is missing, null or no number is 0; a missing total is the sum."""
+    shape = _shape_of(usage, api)
     try:
         counts = msgspec.convert(usage, shape)
     except (ValueError, OverflowError, RecursionError):
-        only_counts = _only_counts(usage)
-        if any(usage.get(name) is not None and name not in only_counts for name in _NEEDED):
-            return None
-        counts = msgspec.convert(only_counts, shape)
-    if counts.input is None and counts.output is None and counts.total is None:
-        return None
+        counts = msgspec.convert(_only_counts(usage), shape)
     of_input, of_output = counts.of_input or _NONE, counts.of_output or _NONE
     input_tokens, output_tokens = counts.input or 0, counts.output or 0
     return Usage(
@@ -89,6 +87,14 @@ def read_usage(usage: dict[str, Any], api: str) -> Usage | None:
     )
 
 
+def _shape_of(usage: dict[str, Any], api: str) -> type[_Counts]:
+    """Its names tell. Of an object with both, the API's own."""
+    if "input_tokens" in usage or "output_tokens" in usage:
+        if api == "responses" or not ("prompt_tokens" in usage or "completion_tokens" in usage):
+            return _ResponsesCounts
+    return _Counts
+
+
 def _only_counts(usage: dict[str, Any], *, inside: bool = False) -> dict[str, Any]:
     """The object less whatever in it is no count, and no object of counts."""
     found: dict[str, Any] = {}
@@ -96,7 +102,10 @@ def _only_counts(usage: dict[str, Any], *, inside: bool = False) -> dict[str, An
         if name.endswith("_details"):
             if isinstance(value, dict) and not inside:
                 found[name] = _only_counts(value, inside=True)
-        elif isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _LARGEST:
-            if value == int(value):
-                found[name] = int(value)
+        elif _is_count(value):
+            found[name] = int(value)
     return found
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < _LARGEST and value == int(value)

@@ -39,7 +39,7 @@ def mend_json(data: bytes) -> bytes:
     if not _is_utf8(data):
         data = data.decode(errors="replace").encode()
     if b"NaN" in data or b"Infinity" in data:
-        data = _TEXT_OR_NO_NUMBER.sub(lambda found: found[1]  or b'"NaN"', data)
+        data = _TEXT_OR_NO_NUMBER.sub(lambda found: found[1] or b'"NaN"', data)
     return _LONE.sub(rb"\\ufffd", data) if b"\\u" in data else data
 
 
