@@ -66,6 +66,9 @@ class JournalError(TokenweirError):
 class JournalInUse(JournalError):
     """Another process writes this journal."""
 
+    is_ending = False
+    """Whether it has said that it will soon have ended."""
+
 
 class QueryError(TokenweirError):
     """A query was refused, or the engine could not run it."""

@@ -14,6 +14,7 @@ __all__ = ["WriterLock", "journal_directories", "journal_name", "segment_numbers
 
 SEGMENT_SUFFIX = ".twj"
 LOCK_NAME = "lock"
+_ENDING = "ending"
 NAME_NAME = "name"
 
 _ADVICE = {
@@ -97,18 +98,25 @@ class WriterLock:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # A fixed width, written over the old one, needs no space on a full disk.
-            os.pwrite(fd, b"%-20d\n" % os.getpid(), 0)
+            os.pwrite(fd, b"%-20d\n%-6b\n" % (os.getpid(), b""), 0)
         except BlockingIOError:
-            holder = os.pread(fd, 20, 0).decode("ascii", "replace").strip()
+            holder, _, state = os.pread(fd, 27, 0).decode("ascii", "replace").partition("\n")
             os.close(fd)
-            raise JournalInUse(
-                f"the journal in {self.directory} is being written by process {holder or 'unknown'}: "
+            error = JournalInUse(
+                f"the journal in {self.directory} is being written by process {holder.strip() or 'unknown'}: "
                 "stop that process, or give this one another [journal] directory"
-            ) from None
+            )
+            error.is_ending = state == _ENDING
+            raise error from None
         except OSError:
             os.close(fd)
             raise
         self._fd = fd
+
+    def announce_end(self) -> None:
+        """Tells who wants the lock that it will be free: its holder takes no more calls."""
+        if self._fd is not None:
+            os.pwrite(self._fd, _ENDING.encode(), 21)
 
     def release(self) -> None:
         if self._fd is not None:

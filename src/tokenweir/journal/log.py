@@ -142,6 +142,10 @@ class Journal:
             gauges=self.gauges.copy(),
         )
 
+    def announce_end(self) -> None:
+        """Tells a process that waits for this journal that it will be closed soon."""
+        self._lock.announce_end()
+
     def close(self) -> int:
         """Brings everything to disk, ends the thread and gives the directory free; blocks meanwhile.
 

@@ -9,6 +9,7 @@ import secrets
 import signal
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from multiprocessing import parent_process
 from pathlib import Path
@@ -19,7 +20,7 @@ import uvloop
 
 from ..config import Config, is_loopback, load, parse_address
 from ..deployments import Catalogue
-from ..errors import ConfigError, TokenweirError
+from ..errors import ConfigError, JournalInUse, TokenweirError
 from ..gateway import SWEEP_SECONDS, Log, Relay, ServerSettings, Tracing
 from ..journal import Journal
 from ..policy import Keyring, read_keys
@@ -39,6 +40,10 @@ ONLY_AT_START = ("server", "journal", "ledger", "tracing")
 
 # Connections that the kernel may queue while a relay restarts or the loop is busy.
 _BACKLOG = 4096
+
+# What a relay may take to end beyond its grace, and how often is looked whether it has.
+_ENDING_SECONDS = 10.0
+_LOOK_SECONDS = 0.1
 
 
 class ProcessLog(Log, Protocol):
@@ -73,9 +78,7 @@ class RelayProcess:
         # What may be wrong comes first: once the journal is open, its status says that all is well.
         parts = self._parts(config)
         self._tls = tls_context(config.server)
-        self.journal: ProcessLog = (
-            open_log() if open_log else Journal.open(Path(config.journal.directory) / name, config.journal, clock)
-        )
+        self.journal: ProcessLog = open_log() if open_log else _open_journal(config, name, clock)
         self.relay = Relay(
             config.server,
             self.journal,
@@ -158,6 +161,8 @@ class RelayProcess:
 
     async def drain(self) -> None:
         """Lets open answers finish. Nothing new is let in any more."""
+        if isinstance(self.journal, Journal):
+            self.journal.announce_end()
         await self.relay.drain(self._config.server.shutdown_grace)
 
     def end(self) -> None:
@@ -187,6 +192,24 @@ def with_debug_secret(config: Config, secret: str | None) -> Config:
     if config.tracing.secret is not None:
         return config
     return msgspec.structs.replace(config, tracing=msgspec.structs.replace(config.tracing, secret=secret))
+
+
+def _open_journal(config: Config, name: str, clock: Clock) -> Journal:
+    """Where a supervisor was killed, its relay finishes what is under way and goes: that is waited for. Raises
+    ``JournalInUse`` at once where another relay is there to stay."""
+    directory = Path(config.journal.directory) / name
+    deadline = clock.monotonic() + config.server.shutdown_grace + _ENDING_SECONDS
+    is_told = False
+    while True:
+        try:
+            return Journal.open(directory, config.journal, clock)
+        except JournalInUse as error:
+            if not error.is_ending or clock.monotonic() > deadline:
+                raise
+            if not is_told:
+                _log.warning("the journal in %s is still written by a relay that is ending; waiting for it", directory)
+                is_told = True
+            time.sleep(_LOOK_SECONDS)
 
 
 def relay_main(config: Config, config_path: Path | None, index: int, listener: socket.socket) -> None:
