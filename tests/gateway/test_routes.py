@@ -36,6 +36,7 @@ def test_metered_calls_are_known_under_each_prefix(prefix: str, family: str, dep
 @pytest.mark.parametrize(
     ("method", "path", "route"),
     [
+        ("GET", "/v1/responses/compact", Route("other", "responses", "v1", None, "responses/compact")),
         ("GET", "/v1/responses/r-1", Route("other", "responses", "v1", None, "responses/r-1")),
         ("GET", "/v1/responses", Route("other", "responses", "v1", None, "responses")),
         ("GET", "/v1/chat/completions", Route("other", "chat/completions", "v1", None, "chat/completions")),
@@ -218,3 +219,13 @@ def test_a_query_travels_without_the_callers_key(
     query: bytes, kept: bytes, key: bytes | None, version: str | None
 ) -> None:
     assert split_query(query) == (kept, key, version)
+
+
+def test_to_compact_responses_is_a_turn_of_the_model() -> None:
+    route = route_of(b"POST", b"/openai/v1/responses/compact")
+    assert (route.api, route.operation, route.tail, route.is_metered) == (
+        "responses",
+        "responses",
+        "responses/compact",
+        True,
+    )

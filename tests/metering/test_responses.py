@@ -103,3 +103,26 @@ def test_the_first_token_is_the_models_and_not_what_is_repeated_of_the_request(s
     for at in range(0, len(WRITTEN[0]), size):
         meter.feed(WRITTEN[0][at : at + size])
     assert meter.first_token_at == 1
+
+
+# --- what the upstream's own tools did ---
+
+SEARCH, IMAGE = {"type": "web_search_call", "status": "completed"}, {"type": "image_generation_call", "result": "AA"}
+TOOL_USAGE = {"image_gen": {"output_tokens": 7024}, "web_search": {"num_requests": 3}}
+
+
+def test_a_body_tells_what_its_tools_did_and_its_tier(read: Read) -> None:
+    output = [SEARCH, IMAGE, SEARCH, MESSAGE, CALL, {"type": "custom_tool_call"}, {"type": 7}, "x"]
+    body = json.dumps(response(usage=USAGE, output=output, tool_usage=TOOL_USAGE, service_tier="flex")).encode()
+    reading = read(body, api="responses", event_stream=False)
+    assert (reading.tool_usage, reading.service_tier) == (TOOL_USAGE, "flex")
+    assert reading.tool_calls == {"web_search_call": 2, "image_generation_call": 1}
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_stream_tells_what_its_tools_did_also_where_it_breaks(read: Read, whole: bool) -> None:
+    told = [event("response.output_item.done", item=item, output_index=n) for n, item in enumerate([SEARCH, MESSAGE])]
+    last = response(usage=USAGE, output=[SEARCH, MESSAGE], tool_usage=TOOL_USAGE, service_tier="priority")
+    reading = read(BEGUN, *told, *([event("response.completed", response=last)] if whole else []), api="responses")
+    assert reading.tool_calls == {"web_search_call": 1}
+    assert (reading.tool_usage, reading.service_tier) == ((TOOL_USAGE, "priority") if whole else (None, None))

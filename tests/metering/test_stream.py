@@ -360,3 +360,17 @@ def test_a_page_instead_of_a_stream_is_read_as_nothing() -> None:
     meter.feed(b"<html><body>Bad Gateway</body></html>")
     reading = meter.finish()
     assert (reading.usage, reading.chunks, reading.done) == (None, 0, False)
+
+
+@pytest.mark.parametrize("tiered", [0, 2, 4])
+def test_the_tier_that_served_is_read_in_whichever_frame_it_stands(read: Read, tiered: int) -> None:
+    frames = [*HELLO, frame(choices=[], usage=USAGE)]
+    frames[tiered] = frames[tiered] | {"service_tier": "priority"}
+    assert read(events(*frames)).service_tier == "priority"
+    spaced = b"".join(f"data: {json.dumps(one)}\n\n".encode() for one in frames) + b"data: [DONE]\n\n"
+    assert read(spaced).service_tier == "priority"
+
+
+def test_an_odd_tier_leaves_the_rest(read: Read) -> None:
+    reading = read(events(*HELLO, frame(choices=[], usage=USAGE, service_tier=7)))
+    assert reading.usage is not None and reading.service_tier is None

@@ -14,6 +14,7 @@ METERED: dict[str, tuple[Api, str]] = {
     "completions": ("completions", "text_completion"),
     "embeddings": ("embeddings", "embeddings"),
     "responses": ("responses", "responses"),
+    "responses/compact": ("responses", "responses"),
 }
 """Path tail → API and OpenTelemetry operation, for calls whose usage is read."""
 

@@ -118,6 +118,8 @@ def record_of(
     started, ended, first_byte = timings.received, timings.ended, timings.first_byte
     region = answered.get(b"x-ms-region")
     request_id = answered.get(b"apim-request-id") or answered.get(b"x-request-id")
+    served_by = answered.get(b"x-ms-deployment-name")
+    spilled_from = answered.get(b"x-ms-spillover-from-deployment")
     served_model = None if reading.response_model else answered.get(b"x-ms-served-model")
     deployment = common.deployment
     if deployment is None and target is not None and target.deployment is not None:
@@ -131,7 +133,13 @@ def record_of(
         requested_model=request.model,
         stream=request.stream,
         region=region.decode("latin-1") if region else common.region,
-        spillover_from=target.deployment if target and _is_spillover(answered) else None,
+        served_deployment=served_by.decode("latin-1") if served_by else None,
+        spillover_from=(
+            spilled_from.decode("latin-1")
+            if spilled_from
+            else (target.deployment if target and _is_spillover(answered) else None)
+        ),
+        service_tier=reading.service_tier,
         response_model=served_model.decode("latin-1") if served_model else reading.response_model,
         upstream_request_id=request_id.decode("latin-1") if request_id else None,
         response_id=reading.response_id,
@@ -142,6 +150,8 @@ def record_of(
         finish_reasons=reading.finish_reasons,
         content_filter=reading.content_filter,
         **usage_fields(usage),
+        tool_usage=reading.tool_usage,
+        tool_calls=reading.tool_calls,
         first_byte_ms=int((first_byte - started) * 1e6) / 1000 if first_byte else None,
         first_token_ms=int((timings.first_token - started) * 1e6) / 1000 if timings.first_token else None,
         stream_ms=int((ended - first_byte) * 1e6) / 1000 if first_byte and request.stream else None,

@@ -11,7 +11,7 @@ import msgspec
 from ..wire import mend_json
 from .digest import digest_of
 
-__all__ = ["Answer", "Call", "Choice", "Custom", "Function", "Message", "answer_of", "read_answer"]
+__all__ = ["Answer", "Call", "Choice", "Custom", "Function", "Message", "Tools", "answer_of", "read_answer"]
 
 Shape = TypeVar("Shape")
 
@@ -52,14 +52,31 @@ class Choice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
 
 
+class Tools(msgspec.Struct, gc=False):
+    """What the upstream's own tools did for an answer."""
+
+    usage: dict[str, Any] | None = None
+    """Its ``tool_usage``."""
+    calls: dict[str, int] = {}
+    """Items of output by type."""
+    are_all: bool = False
+    """Whether these are all the calls of the answer; otherwise they come on top of those before."""
+
+
 class Answer(msgspec.Struct, gc=False):
     id: str | None = None
     model: str | None = None
     choices: list[Choice] | None = None
     usage: dict[str, Any] | None = None
+    service_tier: str | None = None
     error: Any = None
     status_code: Any = msgspec.field(default=None, name="statusCode")
     """API Management's own errors have this instead of ``error``."""
+
+    @property
+    def tools(self) -> "Tools | None":
+        """What the upstream's own tools did, of which chats say nothing."""
+        return None
 
     @property
     def ends(self) -> bool:
@@ -83,6 +100,7 @@ class Loose(msgspec.Struct):
     model: Any = None
     choices: Any = None
     usage: Any = None
+    service_tier: Any = None
     error: Any = None
     status_code: Any = msgspec.field(default=None, name="statusCode")
 
@@ -122,6 +140,7 @@ def _loosely(loose: "Loose") -> Answer:
         model=_convert(loose.model, str),
         choices=_convert(loose.choices, list[Choice]),
         usage=_convert(loose.usage, dict[str, Any]),
+        service_tier=_convert(loose.service_tier, str),
         error=loose.error,
         status_code=loose.status_code,
     )

@@ -34,6 +34,7 @@ FACTS: dict[Path, int] = {
     **{("response", *path): limit for path, limit in _OF_AN_ANSWER.items()},
     ("type",): _NAME,
     ("code",): _NAME,
+    ("item", "type"): _NAME,
     ("statusCode",): _NAME,
     ("prompt_filter_results",): _OBJECT,
     ("choices", "*", "index"): _NAME,

@@ -1,6 +1,7 @@
 """What a meter has to say when the answer has ended."""
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -32,6 +33,12 @@ class Reading(msgspec.Struct, kw_only=True):
     usage: Usage | None = None
     response_model: str | None = None
     response_id: str | None = None
+    service_tier: str | None = None
+    """That the answer was served by."""
+    tool_usage: dict[str, Any] | None = None
+    """The answer's own ``tool_usage``."""
+    tool_calls: dict[str, int] = {}
+    """How many calls of the upstream's own tools it has, by type."""
     finish_reasons: list[str] = []
     """In the order they came: one a choice, and a second where a filter blocked what had already ended."""
     content_filter: str | None = None
@@ -68,6 +75,9 @@ def reading_of(
         usage=usage,
         response_model=tally.model,
         response_id=tally.id,
+        service_tier=tally.service_tier,
+        tool_usage=tally.tool_usage,
+        tool_calls=tally.tool_calls,
         finish_reasons=list(tally.finish_reasons),
         content_filter=",".join(tally.filtered) or None,
         error_code=tally.error_code,

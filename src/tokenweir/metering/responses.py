@@ -4,13 +4,15 @@ A stream says in its last event (``response.completed``, ``response.incomplete``
 says; the first ones hold the same object without a usage. There is no ``[DONE]``.
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from ..wire import mend_json
-from .answers import Answer, Call, Choice, Custom, Function, Message
+from .answers import Answer, Call, Choice, Custom, Function, Message, Tools
 from .digest import digest_of
 
 __all__ = ["read_response", "response_of"]
@@ -19,6 +21,12 @@ _LAST = ("response.completed", "response.incomplete", "response.failed")
 _TEXT = ("response.output_text.delta", "response.refusal.delta")
 _ARGUMENTS = "response.function_call_arguments.delta"
 _INPUT = "response.custom_tool_call_input.delta"
+
+# Calls of tools that the caller runs; all others are run, and may be billed, by the upstream.
+_CALLERS_OWN = frozenset(
+    ["function_call", "custom_tool_call", "computer_call", "local_shell_call", "shell_call", "apply_patch_call"]
+)
+_TOOL = re.compile("[a-z_]{1,60}_call")
 
 # Why an answer is not complete, in the words of a chat.
 _REASONS = {"max_output_tokens": "length"}
@@ -30,6 +38,8 @@ class _Response(msgspec.Struct, gc=False):
     status: Any = None
     output: Any = None
     usage: Any = None
+    tool_usage: Any = None
+    service_tier: Any = None
     error: Any = None
     incomplete_details: Any = None
     status_code: Any = msgspec.field(default=None, name="statusCode")
@@ -46,10 +56,17 @@ class _Event(_Response, gc=False):
     output_index: Any = None
 
 
-class _LastAnswer(Answer, gc=False):
+class _ResponseAnswer(Answer, gc=False):
+    is_last: bool = False
+    did: Tools | None = None
+
     @property
     def ends(self) -> bool:
-        return True
+        return self.is_last
+
+    @property
+    def tools(self) -> Tools | None:
+        return self.did
 
 
 _decode = msgspec.json.Decoder(_Event).decode
@@ -81,14 +98,33 @@ def _answer(event: _Event) -> Answer:
     response = event.response or event
     calls = list(_calls(event))
     choice = Choice(finish_reason=_reason(response), message=Message(content=_text(event), tool_calls=calls))
-    return (_LastAnswer if is_last else Answer)(
+    return _ResponseAnswer(
+        is_last=is_last,
+        did=_tools(event, response, is_whole=is_last or event.type is None),
         id=_str(response.id),
         model=_str(response.model),
         choices=[choice] if choice.finish_reason or calls or choice.message and choice.message.content else None,
         usage=response.usage if isinstance(response.usage, dict) else None,
+        service_tier=_str(response.service_tier),
         error={"code": event.code or "error"} if event.type == "error" and not event.error else response.error,
         status_code=response.status_code,
     )
+
+
+def _tools(event: _Event, response: _Response, *, is_whole: bool) -> Tools | None:
+    """A whole answer has all calls in its output; a stream tells each as it ends, and may break before the last."""
+    usage = response.tool_usage if isinstance(response.tool_usage, dict) else None
+    if is_whole and isinstance(response.output, list):
+        calls = [kind for item in response.output if (kind := _tool_of(item))]
+        return Tools(usage, dict(Counter(calls)), are_all=True) if calls or usage else None
+    kind = _tool_of(event.item) if event.type == "response.output_item.done" else None
+    return Tools(usage, {kind: 1} if kind else {}) if kind or usage else None
+
+
+def _tool_of(item: Any) -> str | None:
+    """The type of an item that one of the upstream's own tools made."""
+    kind = item.get("type") if isinstance(item, dict) else None
+    return kind if isinstance(kind, str) and kind not in _CALLERS_OWN and _TOOL.fullmatch(kind) else None
 
 
 def _reason(response: _Response) -> str | None:

@@ -44,6 +44,9 @@ _COMPACT = (b'"usage":{', b'"finish_reason":"', b'"filtered":true', b'"error":')
 _SPACED = (b'"usage": {', b'"finish_reason": "', b'"filtered": true', b'"error": ')
 _BEGINNING = 64
 
+# The tier stands in every frame, the last among them; if not, it is looked for.
+_COMPACT_TIER, _SPACED_TIER = b'"service_tier":"', b'"service_tier": "'
+
 
 class StreamMeter:
     """A meter for ``text/event-stream``. It holds 32 KB, one unfinished event and the text so far."""
@@ -130,6 +133,10 @@ class StreamMeter:
             self._tally.read_facts(data)
         self._tally.note(answer)
         self._tally.read_filters(last)
+        if self._tally.service_tier is None:
+            tiered = raw.rfind(_COMPACT_TIER if usage is _COMPACT[0] else _SPACED_TIER)
+            if tiered >= 0:
+                self._tally.read_facts(_line_at(raw, tiered))
         self._tally.chunks += raw.count(_NEXT) + raw.startswith(b"data:")
         self._tally.done = True
         return True
@@ -149,3 +156,8 @@ def _lines_with(raw: bytes, mark: bytes) -> dict[int, bytes]:
         lines[start] = raw[start + 5 : raw.find(b"\n", at)]
         at = raw.rfind(mark, 0, start)
     return lines
+
+
+def _line_at(raw: bytes, at: int) -> bytes:
+    """The data of the line that ``at`` is in."""
+    return raw[raw.rfind(b"\n", 0, at) + 6 : raw.find(b"\n", at)]

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from ..wire import data_of, split_events
-from .answers import Answer, Choice, Custom, Function, Message, read_answer
+from .answers import Answer, Choice, Custom, Function, Message, Tools, read_answer
 from .filters import filtered_categories, mentions_filtered
 from .responses import read_response
 
@@ -93,6 +93,8 @@ class Tally:
     usage: dict[str, Any] | None = None
     model: str | None = None
     id: str | None = None
+    service_tier: str | None = None
+    tool_usage: dict[str, Any] | None = None
     error_code: str | None = None
     chunks = 0
     done = False
@@ -102,6 +104,7 @@ class Tally:
         """One JSON object of this API as an answer."""
         self.finish_reasons: list[str] = []
         self.filtered: dict[str, None] = {}
+        self.tool_calls: dict[str, int] = {}
         self.written: dict[int, Written] = {}
 
     def read_events(self, raw: bytes) -> None:
@@ -153,6 +156,10 @@ class Tally:
             self.id = answer.id
         if answer.usage:
             self.usage = answer.usage
+        if answer.service_tier:
+            self.service_tier = answer.service_tier
+        if answer.tools is not None:
+            self._note_tools(answer.tools)
         if answer.is_error:
             self.error_code = answer.error_code
         if answer.ends:
@@ -160,6 +167,12 @@ class Tally:
         for choice in answer.choices or ():
             if choice.finish_reason:
                 self.finish_reasons.append(choice.finish_reason)
+
+    def _note_tools(self, tools: Tools) -> None:
+        if tools.usage is not None:
+            self.tool_usage = tools.usage
+        before = {} if tools.are_all else self.tool_calls
+        self.tool_calls = before | {kind: before.get(kind, 0) + count for kind, count in tools.calls.items()}
 
 
 def _payloads(raw: bytes) -> Iterable[bytes]:

@@ -1,11 +1,13 @@
 """Reads an upstream's ``usage`` object, whose shape differs by API, into the one noun for quantities.
 
-    chat_completions, completions   prompt_tokens, completion_tokens, and ``*_tokens_details`` since 2024
-    embeddings                      prompt_tokens, total_tokens
-    responses                       input_tokens, output_tokens, and ``*_tokens_details``
+    chat_completions, completions     prompt_tokens, completion_tokens, and ``*_tokens_details`` since 2024
+    embeddings                        prompt_tokens, total_tokens
+    responses, images                 input_tokens, output_tokens, and ``*_tokens_details``
+    realtime, transcription           input_tokens, output_tokens, and ``*_token_details``
 
 Old api-versions leave details out, others send them as null; both mean 0. Siblings that are not known
-here (``latency_checkpoint``, partner models' own counts) are ignored and kept in ``raw``.
+here (``latency_checkpoint``, the seconds of a transcription, partner models' own counts) are ignored and kept in
+``raw``. Nothing that an upstream may say is an error: what is no count is passed over, and the others are read.
 """
 
 from typing import Annotated, Any
@@ -22,32 +24,44 @@ _LARGEST = 2**53
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=_LARGEST)] | None
 
 
+class _Cached(msgspec.Struct, gc=False):
+    """What the cached tokens are made of."""
+
+    audio_tokens: _Count = None
+    image_tokens: _Count = None
+
+
 class _Details(msgspec.Struct, gc=False):
     cached_tokens: _Count = None
+    cache_write_tokens: _Count = None
+    cached_tokens_details: _Cached | None = None
     reasoning_tokens: _Count = None
     audio_tokens: _Count = None
+    image_tokens: _Count = None
     accepted_prediction_tokens: _Count = None
     rejected_prediction_tokens: _Count = None
 
 
 class _Counts(msgspec.Struct, gc=False):
-    """The shape of ``completions``; that of ``responses`` has other names for the same."""
+    """Every name there is. An object has one of each kind; where one has two, the first that says something counts."""
 
-    input: _Count = msgspec.field(name="prompt_tokens", default=None)
-    output: _Count = msgspec.field(name="completion_tokens", default=None)
-    total: _Count = msgspec.field(name="total_tokens", default=None)
-    of_input: _Details | None = msgspec.field(name="prompt_tokens_details", default=None)
-    of_output: _Details | None = msgspec.field(name="completion_tokens_details", default=None)
+    prompt_tokens: _Count = None
+    input_tokens: _Count = None
+    completion_tokens: _Count = None
+    output_tokens: _Count = None
+    total_tokens: _Count = None
+    prompt_tokens_details: _Details | None = None
+    input_tokens_details: _Details | None = None
+    input_token_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+    output_tokens_details: _Details | None = None
+    output_token_details: _Details | None = None
 
 
-class _ResponsesCounts(_Counts, gc=False):
-    input: _Count = msgspec.field(name="input_tokens", default=None)
-    output: _Count = msgspec.field(name="output_tokens", default=None)
-    of_input: _Details | None = msgspec.field(name="input_tokens_details", default=None)
-    of_output: _Details | None = msgspec.field(name="output_tokens_details", default=None)
-
-
-_NONE = _Details()
+_NO_DETAILS = _Details()
+_NO_CACHED = _Cached()
+_DETAILS = {name for name in (*_Counts.__struct_fields__, *_Details.__struct_fields__) if name.endswith("_details")}
+_NAMES = {*_Counts.__struct_fields__, *_Details.__struct_fields__} - _DETAILS
 _NEEDED = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
 
 
@@ -65,44 +79,49 @@ def tells_counts(usage: dict[str, Any]) -> bool:
 
 def read_usage(usage: dict[str, Any], api: str) -> Usage:
     """What the upstream reported. A count that is missing, null or no number is 0; a missing total is the sum."""
-    shape = _shape_of(usage, api)
     try:
-        counts = msgspec.convert(usage, shape)
+        counts = msgspec.convert(usage, _Counts)
     except (ValueError, OverflowError, RecursionError):
-        counts = msgspec.convert(_only_counts(usage), shape)
-    of_input, of_output = counts.of_input or _NONE, counts.of_output or _NONE
-    input_tokens, output_tokens = counts.input or 0, counts.output or 0
+        counts = msgspec.convert(_only_counts(usage), _Counts)
+    of_input = counts.prompt_tokens_details or counts.input_tokens_details or counts.input_token_details or _NO_DETAILS
+    of_output = (
+        counts.completion_tokens_details or counts.output_tokens_details or counts.output_token_details or _NO_DETAILS
+    )
+    cached = of_input.cached_tokens_details or _NO_CACHED
+    if api == "responses":
+        input_tokens = counts.input_tokens or counts.prompt_tokens or 0
+        output_tokens = counts.output_tokens or counts.completion_tokens or 0
+    else:
+        input_tokens = counts.prompt_tokens or counts.input_tokens or 0
+        output_tokens = counts.completion_tokens or counts.output_tokens or 0
     return Usage(
         source="reported",
         input_tokens=input_tokens,
         cached_input_tokens=of_input.cached_tokens or 0,
+        cache_write_tokens=of_input.cache_write_tokens or 0,
+        cached_audio_tokens=cached.audio_tokens or 0,
+        cached_image_tokens=cached.image_tokens or 0,
         output_tokens=output_tokens,
         reasoning_tokens=of_output.reasoning_tokens or 0,
         input_audio_tokens=of_input.audio_tokens or 0,
         output_audio_tokens=of_output.audio_tokens or 0,
+        input_image_tokens=of_input.image_tokens or 0,
+        output_image_tokens=of_output.image_tokens or 0,
         accepted_prediction_tokens=of_output.accepted_prediction_tokens or 0,
         rejected_prediction_tokens=of_output.rejected_prediction_tokens or 0,
-        total_tokens=counts.total or input_tokens + output_tokens,
+        total_tokens=counts.total_tokens or input_tokens + output_tokens,
         raw=usage,
     )
 
 
-def _shape_of(usage: dict[str, Any], api: str) -> type[_Counts]:
-    """Its names tell. Of an object with both, the API's own."""
-    if "input_tokens" in usage or "output_tokens" in usage:
-        if api == "responses" or not ("prompt_tokens" in usage or "completion_tokens" in usage):
-            return _ResponsesCounts
-    return _Counts
-
-
-def _only_counts(usage: dict[str, Any], *, inside: bool = False) -> dict[str, Any]:
-    """The object less whatever in it is no count, and no object of counts."""
+def _only_counts(usage: dict[str, Any], depth: int = 2) -> dict[str, Any]:
+    """The object less whatever in it is no count, and no object of counts. Details have details, and these none."""
     found: dict[str, Any] = {}
     for name, value in usage.items():
-        if name.endswith("_details"):
-            if isinstance(value, dict) and not inside:
-                found[name] = _only_counts(value, inside=True)
-        elif _is_count(value):
+        if name in _DETAILS:
+            if depth and isinstance(value, dict):
+                found[name] = _only_counts(value, depth - 1)
+        elif name in _NAMES and _is_count(value):
             found[name] = int(value)
     return found
 

@@ -36,6 +36,7 @@ _LINES = LineReader(
             b"x-ms-is-spilled-over",
             b"x-ms-region",
             b"x-ms-served-model",
+            b"x-ms-spillover-from-deployment",
             b"x-request-id",
         ]
     ),
