@@ -319,7 +319,9 @@ def test_a_port_held_by_another_program_is_found(tokenweir: Tokenweir, configure
         held = other.getsockname()[1]
         configured(ports(held, 0) + upstream_table(port))
         found = findings(tokenweir("doctor", "--json"))
-    assert found["data port"] == ("bad", f"127.0.0.1:{held} is held by another program")
+    status, what = found["data port"]
+    assert status == "bad" and what.startswith(f"127.0.0.1:{held} is held by ")
+    assert what.endswith(f"(pid {os.getpid()})")
     assert found["admin port"][0] == "ok"
 
 

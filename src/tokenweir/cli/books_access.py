@@ -63,7 +63,7 @@ def _refuse_the_wrong_place(config: Config) -> None:
     if file is not None and not Path(file).exists() and not journal_directories(journal):
         raise ConfigError(
             f"there are no books here: neither the ledger {file} nor a journal in {journal}; "
-            "run this where the gateway runs, or give its --config"
+            "run this where the gateway runs, or give its --config; the first call through a gateway makes them"
         )
 
 

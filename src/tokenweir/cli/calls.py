@@ -35,12 +35,18 @@ def calls(
 ) -> None:
     """List calls, newest first."""
     from .books_access import open_books
+    from .hints import NO_CALLS, say_if_empty
     from .output import print_rows
 
     with open_books(load_config(file, checked=False).config) as books:
         rows = books.calls(limit, caller, moment(since))
     columns = list(_SHOWN if format == "table" else dict.fromkeys(name for row in rows for name in row))
     print_rows(columns, [[row.get(column) for column in columns] for row in rows], format)
+    if caller or since:
+        asked = "there are no such calls; `tokenweir usage --by caller` shows whose there are, without --since all"
+        say_if_empty(rows, format, asked)
+    else:
+        say_if_empty(rows, format, NO_CALLS)
 
 
 def call(

@@ -52,11 +52,14 @@ def create(
 def list_keys(file: ConfigOption = None, format: FormatOption = "table") -> None:
     """List all keys, revoked ones too. The keys themselves are kept nowhere."""
     from ..policy.keys_file import read_keys
+    from .hints import say_if_empty
     from .output import print_rows
 
-    stored = read_keys(Path(load_config(file, checked=False).config.server.keys))
+    path = Path(load_config(file, checked=False).config.server.keys)
+    stored = read_keys(path)
     columns = ["key_id", "caller", "created_at", "revoked_at", "tags"]
     print_rows(columns, [[getattr(key, column) for column in columns] for key in stored], format)
+    say_if_empty(stored, format, f"there are no keys in {path} yet; `tokenweir keys create NAME` makes one")
 
 
 @keys.command()

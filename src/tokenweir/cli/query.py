@@ -26,6 +26,7 @@ def query(
 ) -> None:
     """Ask the ledger a question, read only: tokenweir query 'calls | summarize count() by caller'"""
     from .books_access import open_books
+    from .hints import say_if_empty
     from .output import print_rows
 
     if kql and sql:
@@ -35,6 +36,7 @@ def query(
     with open_books(load_config(file, checked=False).config) as books:
         table = books.query(language, question)
     print_rows(table.columns, table.rows, format)
+    say_if_empty(table.rows, format, "no rows; `tokenweir query 'calls | take 5'` shows what there is")
     if table.note:
         print(f"tokenweir: note: {table.note}", file=sys.stderr)
 

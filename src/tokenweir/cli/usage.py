@@ -21,11 +21,17 @@ def usage(
     """Sum calls, tokens and cost; the same answer whether or not a gateway is running."""
     from ..ledger import SUMS
     from .books_access import open_books
+    from .hints import NO_CALLS, say_if_empty, say_refusals
     from .output import print_rows
 
     config = load_config(file, checked=False).config
     names = list(dict.fromkeys(name.strip() for name in by.split(",") if name.strip()))
     with open_books(config) as books:
         rows = books.usage(names, moment(since), moment(until))
-    columns = [*names, *SUMS]
-    print_rows(columns, [[row[column] for column in columns] for row in rows], format)
+        columns = [*names, *SUMS]
+        print_rows(columns, [[row[column] for column in columns] for row in rows], format)
+        if since or until:
+            say_if_empty(rows, format, "there are no calls in that time; without --since and --until all are summed")
+        else:
+            say_if_empty(rows, format, NO_CALLS)
+        say_refusals(books, moment(since), moment(until), format)

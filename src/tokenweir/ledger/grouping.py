@@ -31,6 +31,7 @@ GROUPINGS = {
     "subject": "subject",
     "status": "status",
     "outcome": "outcome",
+    "error_code": "error_code",
     "usage_source": "usage_source",
 }
 """Name → what it is of a row in ``calls``. ``tag:<name>`` comes on top."""

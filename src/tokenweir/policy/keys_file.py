@@ -81,6 +81,10 @@ def add_key(path: Path, caller: str, tags: Mapping[str, str], clock: Clock) -> t
 
 def revoke_key(path: Path, key_id: str, clock: Clock) -> StoredKey:
     """Mark a key as revoked; one that already was keeps its time. Raises ConfigError for an unknown id."""
+    if not path.exists():  # nor is it made by asking
+        raise ConfigError(
+            f"there is no key {key_id}, and no keys file {path}; is it another gateway's? Give its --config"
+        )
     with _changing(path) as keys:
         for index, stored in enumerate(keys):
             if stored.key_id == key_id:

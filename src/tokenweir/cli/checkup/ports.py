@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ...config import Config, parse_address
 from ...errors import ConfigError
 from .finding import Finding, bad, fine
+from .holders import holder_of
 
 __all__ = ["check_ports"]
 
@@ -24,8 +25,11 @@ def check_ports(config: Config, *, gateway_runs: bool) -> Iterator[Finding]:
         elif problem == errno.EADDRINUSE and gateway_runs:
             yield fine(f"{name} port: {address} is held by the gateway that is running")
         elif problem == errno.EADDRINUSE:
-            mend = f"`ss -ltnp` shows which; stop it, or change [server] {name}"
-            yield bad(f"{name} port: {address} is held by another program", mend)
+            holder = holder_of(parse_address(address)[1])
+            mend = f"stop it, or change [server] {name}"
+            if holder is None:
+                mend = f"`ss -ltnp`, as root, shows which; {mend}"
+            yield bad(f"{name} port: {address} is held by {holder or 'another program'}", mend)
         else:
             mend = f"change [server] {name}, or give this user the right (ports below 1024 need one)"
             yield bad(f"{name} port: {address} cannot be listened on ({os.strerror(problem)})", mend)
