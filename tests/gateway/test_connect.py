@@ -46,6 +46,7 @@ def sent(request: Request, to: Upstream | None = None, target: Target = TARGET, 
     """The bytes that go upstream for a buffered request."""
     to = to or upstream()
     body = upstream_body(request, target, to, inject=inject)
+    assert isinstance(body, bytes)
     return upstream_head(request, target, to) + framing(request, body) + body
 
 

@@ -158,7 +158,13 @@ class Approach(ABC):
         head = self._familiar.upstream_head(request, target, upstream)
         self._attempts += 1
         self._connection = connection
-        connection.begin(self, head + framing(request, body) + body, is_head_request=request.head.method == b"HEAD")
+        is_head_request = request.head.method == b"HEAD"
+        if isinstance(body, bytes):
+            connection.begin(self, head + framing(request, body) + body, is_head_request=is_head_request)
+        else:
+            connection.begin(self, head + framing(request, body), is_head_request=is_head_request)
+            for piece in body:
+                connection.write(piece)
         self._timings.note_sent(self._relay.clock.monotonic())
         if self._upload is not None:
             self._upload.connect(connection)

@@ -6,8 +6,17 @@ from typing import Literal
 
 from ..deployments import Target
 from ..errors import Refusal, UpstreamBusy, UpstreamRefusedCredential, UpstreamRefusedNetwork
-from ..upstream import Refused, Upstream, request_target, with_included_usage, with_model
-from ..wire import ResponseHead
+from ..upstream import (
+    Body,
+    Refused,
+    Upstream,
+    including_usage,
+    request_target,
+    with_included_usage,
+    with_members,
+    with_model,
+)
+from ..wire import ObjectReader, ResponseHead, decode_json
 from .request import Attempt, Request
 
 __all__ = [
@@ -33,17 +42,50 @@ def injects_usage(request: Request, target: Target, upstream: Upstream) -> bool:
         request.stream
         and not request.asks_for_usage
         and request.address.route.api in ("chat_completions", "completions")
-        and (target.deployment, request.address.api_version) not in upstream.refuses_stream_options
+        and not upstream.refuses_stream_options(target.deployment, request.address.api_version)
     )
 
 
 def remember_refusal(request: Request, target: Target | None, upstream: Upstream) -> None:
-    """A call went through without ``stream_options`` after it had not with them: the next ones need not try.
+    """A call went through without ``stream_options`` after it had not with them: the next ones need not try, for a
+    while.
 
-    What refuses them is a deployment in an old api-version. With "on your data" it is that one request.
+    What refuses them is a deployment in an old api-version. With "on your data" it is that one request, and nobody
+    knows what else there is: only a body with the plainest of members says something about the calls of others.
     """
-    if target is not None and b'"data_sources"' not in request.body:
-        upstream.refuses_stream_options.add((target.deployment, request.address.api_version))
+    if target is None or request.pieces is not None:
+        return
+    reader = ObjectReader(())
+    try:
+        reader.feed(request.body)
+        names = reader.finish().others
+    except ValueError:
+        return
+    if names is not None and names <= _PLAIN:
+        upstream.remember_refusal(target.deployment, request.address.api_version)
+
+
+# As old as the API itself, and taken by every api-version together with `stream`.
+_PLAIN = frozenset(
+    [
+        "model",
+        "messages",
+        "prompt",
+        "suffix",
+        "stream",
+        "n",
+        "stop",
+        "user",
+        "seed",
+        "temperature",
+        "top_p",
+        "max_tokens",
+        "max_completion_tokens",
+        "frequency_penalty",
+        "presence_penalty",
+        "logit_bias",
+    ]
+)
 
 
 def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes:
@@ -56,6 +98,8 @@ def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes
     head, address, settings = request.head, request.address, upstream.settings
     target_path = request_target(settings, upstream.endpoint.base, address.route, target.deployment, address.query)
     kept = head.kept if request.debug is None else [line for line in head.kept if not _DEBUG_TOKEN.match(line)]
+    if address.route.is_metered and b"content-encoding" in head.fields:  # it was unpacked to be read
+        kept = [line for line in kept if not _CONTENT_ENCODING.match(line)]
     lines = [b"%b %b HTTP/1.1" % (head.method, target_path), b"host: " + upstream.endpoint.authority, *kept]
     signature = upstream.credential.line
     if signature is not None:
@@ -73,27 +117,36 @@ def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes
 
 
 _DEBUG_TOKEN = re.compile(rb"apim-debug-authorization:", re.IGNORECASE)
+_CONTENT_ENCODING = re.compile(rb"content-encoding:", re.IGNORECASE)
 _RETRY_AFTER = re.compile(rb"\r\nretry-after:[ \t]*([ -~]+)", re.IGNORECASE)
 _VISIBLE = re.compile(rb"[!-~]+")
 _CALLER_KEYS = (b"api-key", b"authorization", b"ocp-apim-subscription-key")
 
 
-def upstream_body(request: Request, target: Target, upstream: Upstream, *, inject: bool) -> bytes:
+def upstream_body(request: Request, target: Target, upstream: Upstream, *, inject: bool) -> Body:
     """The body for one target: as it came, but for a model's name or a usage to be asked for."""
-    body, route = request.body, request.address.route
+    body, route, model = request.body, request.address.route, None
     names_model = route.family == "v1" or route.api == "responses" or not upstream.is_azure
     if names_model and request.model != target.deployment and target.deployment is not None:
         if request.model is not None or route.is_metered:
-            body = with_model(body, target.deployment)
-    return with_included_usage(body, request.stream_options) if inject else body
+            model = target.deployment
+    options = request.stream_options
+    if request.pieces is not None:
+        if request.members is None:
+            return request.pieces
+        return with_members(request.pieces, request.members, model, including_usage(options) if inject else None)
+    if model is not None:
+        body = with_model(body, model)
+    return with_included_usage(body, options) if inject else body
 
 
-def framing(request: Request, body: bytes) -> bytes:
+def framing(request: Request, body: Body) -> bytes:
     """The end of the head: how long the body is. A body that is passed through keeps the client's framing."""
     head = request.head
     if request.address.is_buffered:
-        if body or head.method in (b"POST", b"PUT", b"PATCH"):
-            return b"\r\ncontent-length: %d\r\n\r\n" % len(body)
+        length = len(body) if isinstance(body, bytes) else sum(map(len, body))
+        if length or head.method in (b"POST", b"PUT", b"PATCH"):
+            return b"\r\ncontent-length: %d\r\n\r\n" % length
         return b"\r\n\r\n"
     if head.content_length is None:
         return b"\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -147,4 +200,10 @@ def was_busy(attempts: Sequence[Attempt]) -> UpstreamBusy | None:
 
 def refuses_stream_options(body: bytes) -> bool:
     """Whether a 400's body blames ``stream_options`` (old api-versions, and "on your data")."""
-    return b"stream_options" in body or b"include_usage" in body
+    answer = decode_json(body)
+    error = answer.get("error", answer) if isinstance(answer, dict) else None
+    if isinstance(error, dict):
+        said = " ".join(str(error.get(part)) for part in ("message", "param", "code", "detail"))
+    else:
+        said = body.decode("utf-8", "replace")
+    return "stream_options" in said or "include_usage" in said

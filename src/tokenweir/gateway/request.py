@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Protocol
 
 import msgspec
+from msgspec import UNSET
 
 from ..deployments import Target
 from ..metering import Reading
 from ..policy import DebugToken, Identity
 from ..records import Outcome, Route
-from ..wire import RequestHead
+from ..wire import Members, RequestHead
 
 __all__ = ["Address", "Admission", "Attempt", "Candidates", "Client", "Ending", "Nobody", "Request"]
 
@@ -44,10 +45,17 @@ class Request(msgspec.Struct, gc=False):
     debug: DebugToken | None = None
     """One of ours that came with it, valid or not."""
     body: bytes = b""
+    pieces: list[bytes] | None = None
+    """A large body, as it came, in the place of ``body``."""
+    members: Members | None = None
+    """Where the members of a large one stand."""
     model: str | None = None
+    service_tier: str | None = None
     stream: bool = False
-    stream_options: object = None
+    stream_options: object = UNSET
+    """``UNSET``: there is no such member."""
     asks_for_usage: bool = False
+    has_data_sources: bool = False
 
 
 class Admission(msgspec.Struct, frozen=True, gc=False):

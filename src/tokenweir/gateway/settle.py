@@ -131,6 +131,7 @@ def record_of(
         started_at=request.started_at,
         deployment=deployment,
         requested_model=request.model,
+        requested_service_tier=request.service_tier,
         stream=request.stream,
         region=region.decode("latin-1") if region else common.region,
         served_deployment=served_by.decode("latin-1") if served_by else None,

@@ -2,7 +2,7 @@
 
 from .connection import Receiver, UpstreamConnection
 from .credentials import Credential, credential_for
-from .dialect import request_target, with_included_usage, with_model
+from .dialect import Body, including_usage, request_target, with_included_usage, with_members, with_model
 from .endpoint import Endpoint
 from .pool import Pool
 from .refused import Refused, refused_by
@@ -24,5 +24,8 @@ __all__ = [
     "refused_by",
     "request_target",
     "with_included_usage",
+    "with_members",
+    "including_usage",
+    "Body",
     "with_model",
 ]

@@ -15,9 +15,14 @@ import msgspec
 
 from ..errors import InvalidBody
 from ..records import Route
+from ..wire import Members
 from .settings import UpstreamSettings
 
-__all__ = ["request_target", "with_included_usage", "with_model"]
+__all__ = ["Body", "including_usage", "request_target", "with_included_usage", "with_members", "with_model"]
+
+Body = bytes | list[bytes]
+"""A large one is in pieces."""
+
 
 _Members = dict[str, msgspec.Raw]
 _decode_members = msgspec.json.Decoder(_Members).decode
@@ -59,13 +64,53 @@ def with_included_usage(body: bytes, stream_options: Any) -> bytes:
     Where the client sent no ``stream_options`` the member is put before the closing brace and every
     byte before it stays; else its other options stay. Raises ``InvalidBody``.
     """
-    if stream_options is None and b'"stream_options"' not in body:
+    if stream_options is msgspec.UNSET or (stream_options is None and "stream_options" not in _members(body)):
         end = body.rstrip(b" \t\r\n")
         return end[:-1] + b',"stream_options":{"include_usage":true}}'
     members = _members(body)
-    options = {**stream_options, "include_usage": True} if isinstance(stream_options, dict) else {"include_usage": True}
-    members["stream_options"] = msgspec.Raw(_encode(options))
+    members["stream_options"] = msgspec.Raw(including_usage(stream_options))
     return _encode(members)
+
+
+def including_usage(stream_options: Any) -> bytes:
+    """The value of ``stream_options`` that asks for usage; a client's other options stay."""
+    given = stream_options if isinstance(stream_options, dict) else {}
+    return _encode({**given, "include_usage": True})
+
+
+def with_members(pieces: list[bytes], members: Members, model: str | None, stream_options: bytes | None) -> list[bytes]:
+    """A large body with another ``model`` or ``stream_options`` (``None``: as they are). No byte of the rest is
+    copied, but for the pieces where something changes."""
+    new = {"model": _encode(model) if model is not None else None, "stream_options": stream_options}
+    edits = []
+    added = b""
+    for name, value in new.items():
+        member = members.found.get(name)
+        if value is not None and member is not None:
+            edits.append((member.start, member.end, value))
+        elif value is not None:
+            comma = b"" if members.is_empty and not added else b","
+            added += b'%b"%b":%b' % (comma, name.encode("ascii"), value)
+    if added:
+        edits.append((members.end, members.end, added))
+    changed: list[bytes] = []
+    at = 0
+    edits.sort()
+    for piece in pieces:
+        begins, ends = at, at + len(piece)
+        while edits and edits[0][0] < ends:
+            start, end, value = edits[0]
+            changed.append(piece[at - begins : start - begins])
+            if value:
+                changed.append(value)
+            at = min(end, ends)
+            if end > ends:
+                edits[0] = (ends, end, b"")  # the old value goes on in the next piece
+                break
+            del edits[0]
+        changed.append(piece if at == begins else piece[at - begins :])
+        at = ends
+    return [piece for piece in changed if piece]
 
 
 def _members(body: bytes) -> _Members:

@@ -10,12 +10,15 @@ from .settings import UpstreamSettings
 
 __all__ = ["Upstream", "open_upstreams"]
 
+# Deployments are exchanged and upstreams learn; one call in an hour that has to be sent twice costs little.
+_REFUSES_FOR = 3600.0
+
 
 class Upstream:
     """One upstream for the life of a configuration.
 
-    ``refuses_stream_options`` are the deployments and api-versions that answered 400 to ``stream_options`` and
-    200 without: they are not asked again, and their streams' usage is estimated.
+    A deployment and api-version that answered 400 to ``stream_options`` and 200 without is not asked again for an
+    hour; meanwhile its streams' usage is estimated.
     """
 
     def __init__(self, settings: UpstreamSettings, credential: Credential, clock: Clock) -> None:
@@ -26,10 +29,24 @@ class Upstream:
         self.signs = not settings.credential.pass_through
         """Whether the credential is the gateway's own, so that a refusal of it is not the caller's to hear."""
         self.pool = Pool(settings, self.endpoint, clock)
-        self.refuses_stream_options: set[tuple[str | None, str | None]] = set()
+        self._clock = clock
+        self._refusing: dict[tuple[str | None, str | None], float] = {}
+        """Who refuses ``stream_options``, and until when that is taken for granted."""
 
     def __repr__(self) -> str:
         return f"<Upstream {self.name} at {self.endpoint.host} {self.pool!r}>"
+
+    def refuses_stream_options(self, deployment: str | None, api_version: str | None) -> bool:
+        if not self._refusing:
+            return False
+        until = self._refusing.get((deployment, api_version))
+        if until is not None and self._clock.monotonic() >= until:
+            del self._refusing[deployment, api_version]
+            return False
+        return until is not None
+
+    def remember_refusal(self, deployment: str | None, api_version: str | None) -> None:
+        self._refusing[deployment, api_version] = self._clock.monotonic() + _REFUSES_FOR
 
     @property
     def is_azure(self) -> bool:

@@ -6,6 +6,7 @@ from .cut_json import close_json
 from .fields import Fields
 from .http1 import END, RequestHead, RequestReader, read_request_head
 from .json_members import Member, MemberScanner, Path
+from .json_object import MemberPlace, Members, ObjectReader, decode_value
 from .masking import MASK, is_telling, masked
 from .responses import ResponseHead, head_bytes, read_response_head, status_line
 from .shapes import ResponseHeadReader
@@ -20,7 +21,10 @@ __all__ = [
     "ChunkedReader",
     "Fields",
     "Member",
+    "MemberPlace",
     "MemberScanner",
+    "Members",
+    "ObjectReader",
     "Path",
     "RequestHead",
     "RequestReader",
@@ -33,6 +37,7 @@ __all__ = [
     "close_json",
     "data_of",
     "decode_json",
+    "decode_value",
     "head_bytes",
     "is_telling",
     "masked",
