@@ -1,11 +1,12 @@
 """Where the members of a JSON object stand, read as its bytes arrive. A pure machine.
 
 Operations: ``feed`` takes a piece, ``finish`` says what was found.
-Goals: a name that is looked for is found however it is written, and must be there once; the time a piece takes depends on its size only, however large or deep the body is; memory does not grow with it.
-Plan: texts and brackets are passed over by possessive patterns, so that nothing is ever tried twice; only the names at
-the top and the few values that are wanted are kept. The object itself is judged strictly (names, colons, commas,
-matching brackets, nothing behind it). What stands inside a member is its reader's to judge: half a surrogate pair and
-``NaN`` pass, as upstreams let them pass.
+Goals: a name that is looked for is found however it is written, and must be there once; the time a piece takes
+depends on its size only, however large or deep the body is; memory does not grow with it.
+Plan: texts and brackets are passed over by possessive patterns, so that nothing is tried twice; only the names at the
+top and the few values that are wanted are kept. The object itself is judged strictly (names, colons, commas, matching
+brackets, nothing behind it). What stands inside a member is its reader's to judge: half a surrogate pair and ``NaN``
+pass, as upstreams let them pass.
 """
 
 import json
