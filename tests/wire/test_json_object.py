@@ -124,7 +124,7 @@ def test_a_member_that_is_there_twice_is_refused(body: bytes) -> None:
 def test_half_characters_and_numbers_that_are_none_pass() -> None:
     members = read(b'{"model":"\\ud83d","stream":NaN,"\\ud83d":"\\ud83d","x":[NaN,-Infinity]}')
     assert decode_value(members.found["model"].value or b"") == "\N{REPLACEMENT CHARACTER}"
-    assert decode_value(b"NaN") != decode_value(b"NaN")
+    assert decode_value(members.found["stream"].value or b"") is not True
 
 
 def test_of_a_value_that_nobody_needs_whole_only_the_place_is_kept() -> None:
