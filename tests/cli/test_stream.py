@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from support.captures import a_call, text_pieces, well_ended
 from support.scripted import scripted
 from support.stream_proxies import buffering, gathering, rewriting
 from tokenweir.simulator import HostedSimulator, SimulatorSettings, running_simulator
+from tokenweir.stopwatch import CaptureFile
 
 KEY = "tw-0123456789-secret"
 
@@ -46,6 +48,49 @@ def test_a_call_is_shown_as_it_comes_with_a_summary(tokenweir: Run, sim: HostedS
     assert KEY not in ran.out + ran.err
 
 
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/octet-stream", "text/html"])
+def test_events_are_shown_whatever_their_type_is_called(tokenweir: Run, sim: HostedSimulator, kind: str) -> None:
+    with scripted(rewriting(sim.url, lambda line: line, f"content-type: {kind}")) as proxy:
+        ran = tokenweir("stream", "Hello", "--endpoint", proxy.url, *simulate(output_tokens=30, chunk_delay="5ms"))
+    assert ran.exit_code == 0
+    assert len(re.findall(r"^ +\d+\.\d +\d+\.\d +\d+  text ", ran.out, re.M)) == 10
+    assert re.search(r"^usage +8 in, 30 out, 38 tokens in all$", ran.out, re.M)
+    assert f"the events came with content-type {kind}" in ran.out
+
+
+def test_a_stream_that_stalls_is_held_up(tokenweir: Run, tmp_path: Path) -> None:
+    times = [0.02 * number for number in range(1, 20)]
+    with CaptureFile(tmp_path / "stalled.jsonl") as kept:
+        kept.add(a_call(well_ended(text_pieces([*times, *(2 + at for at in times)]))))
+    ran = tokenweir("stream", "--replay", tmp_path / "stalled.jsonl", "--speed", "1000")
+    assert ran.exit_code == 1
+    assert re.search(r"^✗ a silence of 1\.\d+ s after piece 19 of 38", ran.out, re.M)
+
+
+def test_all_headers_are_shown_where_they_are_wanted_and_secrets_are_not(
+    tokenweir: Run, sim: HostedSimulator, tmp_path: Path
+) -> None:
+    lines = ("x-own: yes", "set-cookie: a=sk-secret", f"x-echo: {KEY}", "content-type: text/event-stream")
+    with scripted(rewriting(sim.url, lambda line: line, *lines)) as proxy:
+        saved = tmp_path / "saved.jsonl"
+        ran = tokenweir("stream", "Hello", "--endpoint", proxy.url, "--headers", "--save", saved)
+        usual = tokenweir("stream", "Hello", "--endpoint", proxy.url)
+    assert re.search(r"^ +x-own +yes$", ran.out, re.M)
+    assert re.search(r"^ +set-cookie +\(not shown\)$", ran.out, re.M)
+    assert re.search(r"^ +x-echo +\*+$", ran.out, re.M)
+    assert "other headers" not in ran.out
+    assert "x-own" not in usual.out and "--headers shows them" in usual.out
+    assert "x-own" not in saved.read_text() and "sk-secret" not in saved.read_text() + ran.out
+
+
+def test_json_holds_the_whole_answer_and_its_events_where_they_are_wanted(tokenweir: Run, sim: HostedSimulator) -> None:
+    ran = tokenweir("stream", "Hello", "--endpoint", sim.url, "--json", "--text", "--raw", *simulate(output_tokens=30))
+    told = [json.loads(line) for line in ran.out.splitlines()]
+    events = [line for line in told if line["type"] == "event"]
+    assert events[-1]["raw"] == "data: [DONE]\n\n"
+    assert told[-1]["text"] == "".join(event["text"] for event in events if event["kind"] == "text") != ""
+
+
 @pytest.mark.parametrize("states_length", [True, False])
 def test_a_proxy_that_buffers_is_detected(tokenweir: Run, sim: HostedSimulator, states_length: bool) -> None:
     with scripted(buffering(sim.url, states_length=states_length)) as proxy:
@@ -58,7 +103,8 @@ def test_a_proxy_that_buffers_is_detected(tokenweir: Run, sim: HostedSimulator, 
 def test_a_proxy_that_gathers_is_detected_with_the_size_of_its_buffer(tokenweir: Run, sim: HostedSimulator) -> None:
     with scripted(gathering(sim.url, 4096)) as proxy:
         ran = tokenweir("stream", "Hello", "--endpoint", proxy.url, *simulate(output_tokens=150, chunk_delay="8ms"))
-    assert re.search(r"^! .*\d reads gave exactly 4,096 bytes and ended inside an event$", ran.out, re.M)
+    assert ran.exit_code == 1
+    assert re.search(r"^✗ .*\d reads gave exactly 4,096 bytes and ended inside an event$", ran.out, re.M)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +143,8 @@ def test_nothing_is_called_where_the_command_line_makes_no_sense(tokenweir: Run)
         ["Hello", "--header", "no colon"],
         ["Hello", "--body", "[1]"],
         ["Hello", "--timeout", "soon"],
+        ["Hello", "--repeat", "2", "--text"],
+        ["--replay", "x", "--headers"],
         ["Hello", "--profile", "unknown"],
     ):
         ran = tokenweir("stream", *arguments)

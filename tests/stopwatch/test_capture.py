@@ -57,6 +57,37 @@ def test_a_stream_without_its_type_is_one_nevertheless() -> None:
     assert len(capture_of(a_call(text_pieces([0.1, 0.2]), headers=[])).events) == 2
 
 
+TYPES = [
+    "application/json",
+    "application/json; charset=utf-8",
+    "text/plain",
+    "application/octet-stream",
+    "text/html",
+    "",
+]
+
+
+@given(st.sampled_from(TYPES), st.sampled_from([b"", b"\xef\xbb\xbf", b"\n\n", b"\r\n"]), st.integers(1, 12))
+def test_events_are_events_under_any_type(kind: str, before: bytes, size: int) -> None:
+    whole = before + b"".join([b"event: x\n" + frame("one"), b": hello\n\n", frame("two"), FINISH, DONE])
+    headers = [("content-type", kind)] if kind else []
+    cut = [(0.1, whole[at : at + 1]) for at in range(size)] + [(0.2, whole[size:])]
+    capture = capture_of(a_call(cut, headers=headers))
+    assert [event.frame.kind for event in capture.events] == ["text", "comment", "text", "finish", "done"]
+
+
+@given(st.sampled_from([*TYPES, "text/plain"]), st.sampled_from([b'{"a": 1}\n\n', b"[1]", b"\n<html>data: x\n\n"]))
+def test_json_and_pages_are_no_events_under_any_other_type(kind: str, body: bytes) -> None:
+    headers = [("content-type", kind)] if kind else []
+    assert capture_of(a_call([(0.1, body[:1]), (0.2, body[1:])], headers=headers)).events == []
+
+
+@given(st.sampled_from([b"", b"d", b"\xef\xbb", b"\n", b"retry"]))
+def test_a_body_that_ends_before_it_is_clear_is_no_stream_where_its_type_says_so(body: bytes) -> None:
+    capture = capture_of(a_call([(0.1, body)], headers=[("content-type", "application/json")]))
+    assert (capture.events, capture.is_stream) == ([], False)
+
+
 def test_what_the_sdk_hands_over_are_events_too() -> None:
     data = frame("one").removeprefix(b"data: ").strip()
     [event] = capture_of(a_call([(0.4, data)], via="sdk")).events

@@ -79,13 +79,48 @@ def test_reads_of_one_round_size_give_the_buffer_away() -> None:
     assert finding.means == "something on the way passes the stream on whenever 1,024 bytes have gathered"
 
 
+def in_blocks(whole: bytes, size: int, gap: float) -> list[tuple[float, bytes]]:
+    return [(1 + gap * number, whole[start : start + size]) for number, start in enumerate(range(0, len(whole), size))]
+
+
+LARGE = frame("A" * 1_500_000)
+MANY = b"".join(data for _, data in text_pieces(range(900)))
+TLS = Connected("10.0.0.1", 0.001, 0.001, 0.001)
+
+
+@pytest.mark.parametrize("size", [1024, 4096, 8192, 16384, 32768, 65536])
+@pytest.mark.parametrize("gap", [0.0001, 0.004])
+def test_what_a_large_event_is_cut_into_is_no_sign_of_a_buffer(size: int, gap: float) -> None:
+    small = [(0.05 * number, frame(f" word{number}")) for number in range(1, 21)]
+    large = in_blocks(LARGE + FINISH + DONE, size, gap)
+    assert not {"buffer_size", "batches"} & set(codes([*small, *large]))
+
+
+@pytest.mark.parametrize(("size", "connected"), [(65536, None), (65536, TLS), (16384, TLS)])
+def test_the_size_of_our_own_reads_and_of_tls_records_is_no_sign_of_a_buffer(
+    size: int, connected: Connected | None
+) -> None:
+    pieces = in_blocks(MANY * 4 + FINISH + DONE, size, 0.03)
+    assert not [finding for finding in found(pieces, connected=connected) if "exactly" in finding.seen]
+
+
+def test_what_was_there_already_has_not_been_gathered() -> None:
+    assert not [finding for finding in found(in_blocks(MANY + DONE, 4096, 0.0001)) if "exactly" in finding.seen]
+
+
+@pytest.mark.parametrize("size", [1024, 4096, 8192, 16384])
+def test_who_passes_on_a_full_buffer_holds_the_stream_up(size: int) -> None:
+    weights = {finding.code: finding.weight for finding in found(in_blocks(MANY + FINISH + DONE, size, 0.1))}
+    assert "bad" in (weights.get("batches"), weights.get("buffer_size"))
+
+
 # silences
 
 
 def test_a_silence_after_which_all_comes_at_once_was_on_the_way() -> None:
     times = [*EVENLY[:20], *[EVENLY[19] + 1.0] * 38, EVENLY[19] + 1.1]
     [finding] = found(well_ended(text_pieces(times)))
-    assert finding.code == "stall"
+    assert (finding.code, finding.weight) == ("stall", "bad")
     assert finding.seen == "a silence of 1.00 s after piece 20 of 59; 25.0 ms is usual here"
     assert "held up on the way" in finding.means
 
@@ -93,7 +128,7 @@ def test_a_silence_after_which_all_comes_at_once_was_on_the_way() -> None:
 def test_a_silence_after_which_the_pace_is_as_before_was_the_writers() -> None:
     times = [*EVENLY[:20], *(at + 2.0 for at in EVENLY[20:])]
     [finding] = found(well_ended(text_pieces(times)))
-    assert finding.code == "stall"
+    assert (finding.code, finding.weight) == ("stall", "bad")
     assert "had paused" in finding.means
 
 

@@ -14,7 +14,7 @@ from .params import ConfigOption, load_config
 
 if TYPE_CHECKING:
     from ..stopwatch import Moment, Planned, Target, Via
-    from .streaming import Tracer, View
+    from .streaming import Shows, Tracer, View
 
 __all__ = ["stream"]
 
@@ -80,6 +80,11 @@ def stream(
     usage: Annotated[bool, typer.Option("--usage/--no-usage", help="Ask for the usage with stream_options.")] = True,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="The longest silence to wait through.")] = "2m",
     chunks: Annotated[bool, typer.Option("--chunks/--no-chunks", help="Show each chunk of a single call.")] = True,
+    text: Annotated[bool, typer.Option("--text", help="Show the whole answer as text, besides.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Show each event, or any other body, as it came.")] = False,
+    headers: Annotated[
+        bool, typer.Option("--headers", help="Show all headers of the answer; what may be secret in them is hidden.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print lines of JSON instead.")] = False,
     trace: Annotated[
         bool,
@@ -103,14 +108,19 @@ def stream(
 
     Exit code 1 if a call failed or its stream was broken or held up, 130 after Ctrl-C, which still shows what had come.
     """
-    from .streaming import DEBUG_HEADER, Asked, Tracer, target_for
+    from .streaming import DEBUG_HEADER, Asked, Shows, Tracer, target_for
 
     if trace and (replay or compare or repeat > 1 or via == "both"):
         raise typer.BadParameter("--trace is for one call; leave --replay, --compare, --repeat and --via both away")
+    if (text or raw or headers) and (compare or repeat > 1 or via == "both"):
+        raise typer.BadParameter("--text, --raw and --headers are for one call; leave --compare and --repeat away")
+    shows = Shows(events=chunks, raw=raw, text=text)
     if replay is not None:
+        if headers:
+            raise typer.BadParameter("--headers is for a call; --save keeps only headers that are known to be harmless")
         if prompt is not None or save is not None:
             raise typer.BadParameter("--replay shows what was saved; it takes no PROMPT and no --save")
-        _replay(replay, speed, as_json=as_json, chunks=chunks)
+        _replay(replay, speed, as_json=as_json, shows=shows)
         return
     if not prompt:
         raise typer.BadParameter("a PROMPT is needed, or --replay FILE")
@@ -130,6 +140,7 @@ def stream(
         api=api,
         api_version=api_version,
         headers=(*(_header(text) for text in header or []), *token),
+        every_header=headers,
         members=_members(body, usage=usage),
     )
     names = compare or (profile,)
@@ -142,7 +153,7 @@ def stream(
         concurrency=concurrency,
         timeout=_seconds(timeout),
         as_json=as_json,
-        chunks=chunks,
+        shows=shows,
         save=save,
         tracer=tracer,
     )
@@ -184,7 +195,7 @@ def _call(
     concurrency: int,
     timeout: float,
     as_json: bool,
-    chunks: bool,
+    shows: "Shows",
     save: Path | None,
     tracer: "Tracer | None",
 ) -> None:
@@ -199,7 +210,7 @@ def _call(
     running = Running(plan, prompt, concurrency=concurrency, timeout=timeout, clock=SystemClock())
     with ExitStack() as stack:
         kept = stack.enter_context(CaptureFile(save)) if save is not None else None
-        view = _view(labels, as_json=as_json, chunks=chunks, key=key)
+        view = _view(labels, as_json=as_json, shows=shows, key=key)
         seen = Seen(view, kept)
         answered: dict[str, str] = {}
         try:
@@ -218,7 +229,7 @@ def _call(
     raise typer.Exit(1 if seen.is_bad else 0)
 
 
-def _replay(path: Path, speed: float, *, as_json: bool, chunks: bool) -> None:
+def _replay(path: Path, speed: float, *, as_json: bool, shows: "Shows") -> None:
     """One call at its own pace; of many, what they amount to."""
     import time
 
@@ -227,7 +238,7 @@ def _replay(path: Path, speed: float, *, as_json: bool, chunks: bool) -> None:
     from .streaming import Seen
 
     calls = read_captures(path)
-    view = _view(_labels_of(calls), as_json=as_json, chunks=chunks, key=f"as kept in {path}")
+    view = _view(_labels_of(calls), as_json=as_json, shows=shows, key=f"as kept in {path}")
     seen = Seen(view, None)
     last = 0.0
     try:
@@ -252,17 +263,17 @@ def _labels_of(calls: "list[list[Moment]]") -> list[str]:
     return [_label(each.name, each.via, names, vias) for each in began]
 
 
-def _view(labels: list[str], *, as_json: bool, chunks: bool, key: str) -> "View":
+def _view(labels: list[str], *, as_json: bool, shows: "Shows", key: str) -> "View":
     from rich.console import Console
 
     from .streaming import JsonLines, LiveView, ManyView
 
     if as_json:
-        return JsonLines(labels, shows_events=chunks)
+        return JsonLines(labels, shows=shows)
     # A pipe has no width: nothing is folded or cut for one.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     if len(labels) == 1:
-        return LiveView(console, shows_events=chunks, key=key)
+        return LiveView(console, shows=shows, key=key)
     return ManyView(console, Console(stderr=True), labels)
 
 

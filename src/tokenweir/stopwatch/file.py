@@ -12,7 +12,8 @@ from typing import Self
 import msgspec
 
 from ..errors import ConfigError
-from .moments import Began, Ended, Moment
+from .headers import shown_headers
+from .moments import Began, Ended, Head, Moment
 
 __all__ = ["CaptureFile", "read_captures"]
 
@@ -35,7 +36,7 @@ class CaptureFile:
 
     def add(self, moments: Iterable[Moment]) -> None:
         try:
-            self._file.writelines(_encode(moment) + b"\n" for moment in moments)
+            self._file.writelines(_encode(_kept(moment)) + b"\n" for moment in moments)
             self._file.flush()
         except OSError as error:
             raise ConfigError(f"{self._path} cannot be written: {error.strerror}") from error
@@ -47,6 +48,14 @@ class CaptureFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+
+def _kept(moment: Moment) -> Moment:
+    """Of headers only the harmless ones, also where all were shown."""
+    if not isinstance(moment, Head):
+        return moment
+    headers, withheld = shown_headers(moment.headers, ())
+    return msgspec.structs.replace(moment, headers=headers, withheld=moment.withheld + withheld)
 
 
 def read_captures(path: Path) -> list[list[Moment]]:

@@ -57,20 +57,29 @@ _SHOWN = frozenset(
         "retry-after-ms",
     ]
 )
+_SECRET = re.compile(r"auth|cookie|credential|key|password|secret|token", re.IGNORECASE)
 _RATE_LIMITS = re.compile(r"x-ratelimit-(limit|remaining|reset)-[a-z-]+")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 _LONGEST = 200
 
 
-def shown_headers(headers: Iterable[tuple[str, str]], secrets: tuple[str, ...]) -> tuple[list[tuple[str, str]], int]:
-    """The headers that may be shown, names in lower case, and how many others there are."""
+def shown_headers(
+    headers: Iterable[tuple[str, str]], secrets: tuple[str, ...], *, every: bool = False
+) -> tuple[list[tuple[str, str]], int]:
+    """The headers that may be shown, names in lower case, and how many others there are.
+
+    ``every``: all of them, whole, but for the values of those whose name says that they are secret.
+    """
     shown: list[tuple[str, str]] = []
     withheld = 0
     for name, value in headers:
         name = name.lower()
         if name in _SHOWN or _RATE_LIMITS.fullmatch(name):
             value = _without_query(value) if name == "location" else value
-            shown.append((name, _UNPRINTABLE.sub("?", mask(value, secrets))[:_LONGEST]))
+            shown.append((name, _UNPRINTABLE.sub("?", mask(value, secrets))[: None if every else _LONGEST]))
+        elif every:
+            value = "(not shown)" if _SECRET.search(name) else _UNPRINTABLE.sub("?", mask(value, secrets))
+            shown.append((name, value))
         else:
             withheld += 1
     return shown, withheld

@@ -17,12 +17,11 @@ from ..records import Clock
 from .connecting import Unreachable, connect
 from .headers import shown_headers
 from .masking import BodyMask
-from .moments import Began, Ended, Ending, Head, Piece, Tell
+from .moments import READ_SIZE, Began, Ended, Ending, Head, Piece, Tell
 from .target import Target
 
 __all__ = ["watch_http"]
 
-_READ = 64 * 1024
 _LONGEST_HEAD = 64 * 1024
 
 
@@ -70,6 +69,7 @@ class _Exchange:
         self._clock = clock
         self._tell = tell
         self._secrets = target.secrets
+        self._every_header = target.every_header
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
         self._mask = BodyMask(target.secrets)
         self._unpack = _Unpacker(None)
@@ -92,7 +92,7 @@ class _Exchange:
         try:
             self._socket.sendall(data)
             while True:
-                received = self._socket.recv(_READ)
+                received = self._socket.recv(READ_SIZE)
                 self._at = self._now()
                 if not received and not self._has_head:
                     return "closed", "the connection was closed without an answer"
@@ -140,7 +140,7 @@ class _Exchange:
 
     def _head(self, response: h11.Response) -> Head:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers]
-        shown, withheld = shown_headers(headers, self._secrets)
+        shown, withheld = shown_headers(headers, self._secrets, every=self._every_header)
         head = Head(self._at, response.status_code, shown, withheld)
         self._unpack = _Unpacker(head.header("content-encoding"))
         return head

@@ -17,7 +17,10 @@ from .. import __version__
 from ..records import Clock
 from .target import StreamApi, Target
 
-__all__ = ["Began", "Chunk", "Connected", "Ended", "Ending", "Head", "Moment", "Piece", "Tell", "Via"]
+__all__ = ["Began", "Chunk", "Connected", "Ended", "Ending", "Head", "Moment", "Piece", "READ_SIZE", "Tell", "Via"]
+
+READ_SIZE = 64 * 1024
+"""The most that one read of the socket takes. On a fast link reads have this size, which says nothing of the way."""
 
 Via = Literal["http", "sdk"]
 

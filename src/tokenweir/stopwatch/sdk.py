@@ -123,7 +123,7 @@ class _Call:
 
     def _head(self, status: int, headers: Any) -> Head:
         self._has_head = True
-        shown, withheld = shown_headers(headers.multi_items(), self._target.secrets)
+        shown, withheld = shown_headers(headers.multi_items(), self._target.secrets, every=self._target.every_header)
         return Head(self._at(), status, shown, withheld)
 
     def _masked(self, text: str) -> str:

@@ -43,6 +43,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Where the key goes instead of the usual header."""
     headers: tuple[tuple[str, str], ...] = ()
     """Sent besides."""
+    every_header: bool = False
+    """Whether all headers of the answer are told, and not only those that are known to be harmless."""
     members: dict[str, Any] = {}
     """Put into the body besides; None takes a member away."""
 

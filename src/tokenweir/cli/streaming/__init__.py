@@ -6,7 +6,7 @@ from .many import ManyView
 from .seen import Seen
 from .targets import Asked, target_for
 from .tracing import DEBUG_HEADER, Tracer, show_trace
-from .view import View
+from .view import Shows, View
 
 __all__ = [
     "DEBUG_HEADER",
@@ -15,6 +15,7 @@ __all__ = [
     "LiveView",
     "ManyView",
     "Seen",
+    "Shows",
     "Tracer",
     "View",
     "show_trace",

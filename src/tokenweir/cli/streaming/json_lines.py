@@ -18,6 +18,7 @@ from ...stopwatch import (
     moment_report,
     spread_of,
 )
+from .view import Shows
 
 __all__ = ["JsonLines"]
 
@@ -27,27 +28,27 @@ _SUMMED = ("first_byte", "first_token", "last_token", "ended", "tokens_per_secon
 class JsonLines:
     """One call: ``began``, ``connected``, ``head``, ``event``…, ``call``. Many: a ``call`` each, then ``summary``."""
 
-    def __init__(self, labels: Sequence[str], *, shows_events: bool) -> None:
+    def __init__(self, labels: Sequence[str], *, shows: Shows) -> None:
         self._labels = labels
-        self._shows_events = shows_events and len(labels) == 1
+        self._shows = shows if len(labels) == 1 else Shows(events=False)
         self._before: float | None = None
         self._measures: dict[str, list[Measures]] = {label: [] for label in labels}
         self._bad = dict.fromkeys(labels, 0)
 
     def moment(self, number: int, moment: Moment, events: list[Event]) -> None:
-        if not self._shows_events:
+        if not self._shows.events:
             return
         if told := moment_report(moment):
             _print(told)
         for event in events:
-            _print(event_report(event, self._before))
+            _print({**event_report(event, self._before), **self._raw(event)})
             self._before = event.at
 
     def call(self, number: int, capture: Capture, measures: Measures, findings: list[Finding]) -> None:
         label = self._labels[number]
         self._measures[label].append(measures)
         self._bad[label] += any(finding.weight == "bad" for finding in findings)
-        _print({**call_report(capture, measures, findings), "column": label})
+        _print({**call_report(capture, measures, findings), **self._whole(capture), "column": label})
 
     def close(self) -> None:
         if len(self._labels) > 1:
@@ -56,6 +57,18 @@ class JsonLines:
                 for label, measures in self._measures.items()
             }
             _print({"type": "summary", "columns": columns, **self._difference()})
+
+    def _raw(self, event: Event) -> dict[str, str]:
+        return {"raw": event.raw.decode(errors="replace")} if self._shows.raw else {}
+
+    def _whole(self, capture: Capture) -> dict[str, str]:
+        """What the model wrote, and the body of an answer that was none of events, where they are wanted."""
+        told: dict[str, str] = {}
+        if self._shows.text:
+            told["text"] = "".join(event.frame.text for event in capture.events if event.frame.kind == "text")
+        if self._shows.raw and not capture.events:
+            told["raw"] = capture.body.decode(errors="replace")
+        return told
 
     def _difference(self) -> dict[str, Any]:
         """Of the second column to the first, where there are two."""

@@ -5,9 +5,14 @@ from rich.text import Text
 
 from ...stopwatch import Began, Capture, Connected, Ended, Event, Finding, Head, Measures, Moment, milliseconds
 from .summary import print_findings, print_numbers
-from .view import plain
+from .view import Shows, plain
+from .wrapping import print_fitted
 
 __all__ = ["LiveView"]
+
+_HANG = 7
+
+_WRITTEN = {"reasoning": "reasoning", "text": "answer", "tool": "tool calls"}
 
 _COLOURS = {
     "text": "default",
@@ -23,10 +28,10 @@ _COLOURS = {
 class LiveView:
     """For a person in front of a terminal, or a file to read later."""
 
-    def __init__(self, console: Console, *, shows_events: bool, key: str) -> None:
+    def __init__(self, console: Console, *, shows: Shows, key: str) -> None:
         """``key`` says in words where the key came from."""
         self._console = console
-        self._shows_events = shows_events
+        self._shows = shows
         self._key = key
         self._before: float | None = None
         self._has_columns = False
@@ -47,6 +52,10 @@ class LiveView:
             self._event(event)
 
     def call(self, number: int, capture: Capture, measures: Measures, findings: list[Finding]) -> None:
+        if self._shows.raw and not capture.events:
+            self._raw(capture.body)
+        if self._shows.text:
+            self._text(capture)
         self._console.print()
         print_numbers(self._console, capture, measures)
         print_findings(self._console, capture, findings)
@@ -63,10 +72,12 @@ class LiveView:
             self._line(Text(f"     {name:<{width}}  ", "dim") + Text(value))
         if head.withheld:
             others = "1 other header is" if head.withheld == 1 else f"{head.withheld} other headers are"
-            self._line(Text(f"     {others} not shown", "dim"))
+            self._line(Text(f"     {others} not shown; --headers shows them", "dim"))
 
     def _event(self, event: Event) -> None:
-        if not self._shows_events:
+        if not self._shows.events:
+            if self._shows.raw:
+                self._raw(event.raw)
             return
         if not self._has_columns:
             self._has_columns = True
@@ -80,13 +91,31 @@ class LiveView:
         line.append(said, _COLOURS.get(frame.kind, "dim"))
         line.rstrip()
         self._line(line, stays_one=True)
+        if self._shows.raw:
+            self._raw(event.raw)
+
+    def _raw(self, data: bytes) -> None:
+        """Line by line as it came, but for what a terminal would obey."""
+        for line in data.decode(errors="replace").rstrip("\r\n").split("\n"):
+            self._console.print(Text(plain(line.removesuffix("\r"))), soft_wrap=True)
+        self._console.print()
+
+    def _text(self, capture: Capture) -> None:
+        """What the model wrote, each kind of it whole."""
+        for kind, name in _WRITTEN.items():
+            written = "".join(event.frame.text for event in capture.events if event.frame.kind == kind)
+            if written:
+                self._console.print()
+                self._line(Text(name, "bold"))
+                for line in written.split("\n"):
+                    self._console.print(Text(plain(line)), soft_wrap=True)
 
     def _line(self, text: Text, *, stays_one: bool = False) -> None:
         """A row of the table is cut at the terminal's edge; a file gets all of it."""
         if stays_one and self._console.is_terminal:
             self._console.print(text, no_wrap=True, overflow="ellipsis")
         else:
-            self._console.print(text, soft_wrap=True)
+            print_fitted(self._console, text, hang=_HANG)
         self._console.file.flush()
 
 

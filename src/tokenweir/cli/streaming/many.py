@@ -24,6 +24,7 @@ from ...stopwatch import (
 from .summary import print_finding, width_of
 from .timeline import timeline
 from .view import plain
+from .wrapping import print_fitted
 
 __all__ = ["ManyView"]
 
@@ -113,7 +114,26 @@ class ManyView:
         self._console.print(table)
 
     def _print_beside(self, columns: dict[str, list[_Call]]) -> None:
-        table = _table("", *columns, *(["difference"] if len(columns) == 2 else []))
+        table = self._beside(columns, list(columns))
+        if self._console.is_terminal and _width(self._console, table) > self._console.width:
+            short = [str(number) for number in range(1, len(columns) + 1)]
+            for number, label in zip(short, columns, strict=True):
+                print_fitted(self._console, Text(f"{number}  {plain(label)}", "bold"), hang=3)
+            table = self._beside(columns, short)
+        self._console.print(table)
+        calls = [
+            spread.count for calls in columns.values() if (spread := spread_of(call.measures.ended for call in calls))
+        ]
+        if len(columns) == 2 and min(calls) < 5:
+            told = "Too few calls to tell a difference from chance; --repeat 10 tells more."
+            print_fitted(self._console, Text(told, "dim"))
+        elif len(columns) == 2:
+            told = "Medians, and the middle half of the calls. ≈: the middle halves overlap, so it may be chance."
+            print_fitted(self._console, Text(told, "dim"))
+
+    def _beside(self, columns: dict[str, list[_Call]], names: list[str]) -> Table:
+        """A column for each way that was called, under these names."""
+        table = _table("", *names, *(["difference"] if len(columns) == 2 else []))
         table.add_row("calls", *map(_count, columns.values()), *([""] if len(columns) == 2 else []))
         for name, number in _rows([call for calls in columns.values() for call in calls]):
             cells = [_cell(name, spread_of(map(number, calls))) for calls in columns.values()]
@@ -121,15 +141,7 @@ class ManyView:
                 first, second = ([number(call) for call in calls] for calls in columns.values())
                 cells.append(_difference(name, first, second))
             table.add_row(name, *cells)
-        self._console.print(table)
-        calls = [
-            spread.count for calls in columns.values() if (spread := spread_of(call.measures.ended for call in calls))
-        ]
-        if len(columns) == 2 and min(calls) < 5:
-            self._console.print(Text("Too few calls to tell a difference from chance; --repeat 10 tells more.", "dim"))
-        elif len(columns) == 2:
-            told = "Medians, and the middle half of the calls. ≈: the middle halves overlap, so it may be chance."
-            self._console.print(Text(told, "dim"))
+        return table
 
     def _print_drawing(self, label: str, calls: list[_Call], until: float) -> None:
         """Of the call in the middle by its first token; all on one scale."""
@@ -140,7 +152,7 @@ class ManyView:
         times = [event.at for event in middle.capture.events if event.frame.is_output]
         self._console.print()
         line = f"{plain(label)}: first token {milliseconds(times[0])}, end {milliseconds(middle.measures.ended)}"
-        self._console.print(Text(line, "dim"), soft_wrap=True)
+        print_fitted(self._console, Text(line, "dim"))
         self._console.print(Text(timeline(times, until, width_of(self._console)), "cyan"), soft_wrap=True)
 
     def _print_findings(self, columns: dict[str, list[_Call]]) -> None:
@@ -169,6 +181,11 @@ def _table(*columns: str) -> Table:
     for index, column in enumerate(columns):
         table.add_column(Text(plain(column)), justify="right" if index else "left", overflow="fold")
     return table
+
+
+def _width(console: Console, table: Table) -> int:
+    """Columns that a table takes where nothing in it is folded."""
+    return console.measure(table, options=console.options.update(width=10_000)).maximum
 
 
 def _count(calls: list[_Call]) -> str:

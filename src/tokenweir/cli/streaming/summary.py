@@ -1,17 +1,18 @@
 """The numbers of one call, its drawing, and what is to be said about it."""
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from ...stopwatch import Capture, Finding, Measures, milliseconds
 from .timeline import axis, timeline
 from .view import MARKS, plain
+from .wrapping import fitted, print_fitted
 
 __all__ = ["print_finding", "print_findings", "print_numbers", "width_of"]
 
 _WIDEST = 100
 _MARGIN = 2
+_NAMES = 13
 
 
 def width_of(console: Console) -> int:
@@ -29,7 +30,7 @@ def print_numbers(console: Console, capture: Capture, measures: Measures) -> Non
         console.print(Text(axis(times[0], measures.ended, width, label, milliseconds(measures.ended)), "dim"))
         console.print()
     for name, value in _rows(capture, measures):
-        console.print(Text(f"{name:<13}", "dim") + Text(value), soft_wrap=not console.is_terminal)
+        print_fitted(console, Text(f"{name:<{_NAMES}}", "dim") + Text(value), hang=_NAMES)
 
 
 def print_findings(console: Console, capture: Capture, findings: list[Finding]) -> None:
@@ -124,7 +125,5 @@ def _all_well(capture: Capture) -> str:
 
 
 def _indented(console: Console, columns: int, text: Text) -> None:
-    if console.is_terminal:
-        console.print(Padding(text, (0, 0, 0, columns)))
-    else:
-        console.print(Text(" " * columns) + text, soft_wrap=True)
+    for line in fitted(text, console.width - columns) if console.is_terminal else [text]:
+        console.print(Text(" " * columns) + line, soft_wrap=True)

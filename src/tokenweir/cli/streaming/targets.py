@@ -41,6 +41,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     api: StreamApi | None = None
     api_version: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    every_header: bool = False
     members: dict[str, Any] = {}
 
 
@@ -67,6 +68,7 @@ def target_for(name: str | None, asked: Asked, config: Config, environ: Mapping[
         key_source=key_source,
         key_header=key_header,
         headers=asked.headers,
+        every_header=asked.every_header,
         members=asked.members,
     )
 

@@ -2,11 +2,24 @@
 
 from typing import Protocol
 
+import msgspec
+
 from ...stopwatch import Capture, Event, Finding, Measures, Moment
 
-__all__ = ["MARKS", "View", "plain"]
+__all__ = ["MARKS", "Shows", "View", "plain"]
 
 MARKS = {"bad": ("✗", "red"), "odd": ("!", "yellow"), "note": ("·", "cyan")}
+
+
+class Shows(msgspec.Struct, frozen=True):
+    """What of a single call is shown besides its numbers."""
+
+    events: bool = True
+    """A row for each event."""
+    raw: bool = False
+    """Each event, or the body of another answer, as it came."""
+    text: bool = False
+    """What the model wrote, whole."""
 
 
 class View(Protocol):

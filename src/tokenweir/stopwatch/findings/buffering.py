@@ -10,8 +10,9 @@ from itertools import pairwise
 
 import msgspec
 
-from ..capture import Capture
+from ..capture import EVENT_END, Capture
 from ..measures import TOGETHER_SECONDS, Measures, bursts, percentile
+from ..moments import READ_SIZE
 from .finding import Finding, milliseconds
 
 __all__ = ["buffering", "came_at_once", "came_in_batches"]
@@ -28,7 +29,10 @@ _WAIT_FACTOR = 20
 _BATCH = 4
 _PAUSE_SECONDS = 0.05
 
-_BUFFER_SIZES = frozenset(1024 << power for power in range(8))
+# Sizes of buffers on the way. The size of our own reads is none, and over TLS neither is that of a record, at which
+# reads end where a lot comes at once.
+_BUFFER_SIZES = frozenset(1024 << power for power in range(8)) - {READ_SIZE}
+_TLS_RECORD = 16 * 1024
 
 _MEND = (
     "turn buffering off at each step: nginx `proxy_buffering off`, API Management "
@@ -47,7 +51,7 @@ def buffering(capture: Capture, measures: Measures) -> Iterator[Finding]:
     if came_in_batches(times):
         yield _in_batches(times, exact)
     elif exact:
-        yield Finding("buffer_size", "odd", exact.seen, exact.means, _MEND)
+        yield Finding("buffer_size", "bad", exact.seen, exact.means, _MEND)
 
 
 def came_at_once(times: list[float]) -> bool:
@@ -92,7 +96,7 @@ def _in_batches(times: list[float], exact: "_ExactReads | None") -> Finding:
         f"{milliseconds(percentile(pauses, 0.5))} apart"
     )
     if exact:
-        return Finding("batches", "odd", f"{seen}; {exact.seen}", exact.means, _MEND)
+        return Finding("batches", "bad", f"{seen}; {exact.seen}", exact.means, _MEND)
     means = (
         "something gathers output before it passes it on: a buffer or compression on the way, or a content filter "
         "that looks at text in groups, as Azure's does unless it is asynchronous"
@@ -108,9 +112,18 @@ class _ExactReads(msgspec.Struct, frozen=True):
 
 
 def _exact_reads(capture: Capture) -> _ExactReads | None:
-    sizes = Counter(piece.size for piece in capture.pieces[:-1] if not piece.data.endswith((b"\n\n", b"\r\n")))
-    size, count = max(sizes.items(), key=lambda item: item[1], default=(0, 0))
-    if count < 2 or size not in _BUFFER_SIZES:
+    """Counts only reads that gathering explains: a whole event was there and waited for the rest of the read. What a
+    large event, or one write of many, is cut into on its way says nothing."""
+    connected = capture.connected
+    sizes = _BUFFER_SIZES - ({_TLS_RECORD} if connected is not None and connected.tls is not None else set())
+    before = capture.head.at if capture.head is not None else 0.0
+    gathered: Counter[int] = Counter()
+    for piece in capture.pieces[:-1]:
+        waited, before = piece.at - before, piece.at
+        if piece.size in sizes and waited > TOGETHER_SECONDS and EVENT_END.search(piece.data, 0, len(piece.data) - 1):
+            gathered[piece.size] += not piece.data.endswith((b"\n\n", b"\r\n"))
+    size, count = max(gathered.items(), key=lambda item: item[1], default=(0, 0))
+    if count < 2:
         return None
     return _ExactReads(
         f"{count} reads gave exactly {size:,} bytes and ended inside an event",

@@ -52,7 +52,7 @@ def _of_stream(capture: Capture) -> Iterator[Finding]:
 def _of_other(capture: Capture, kind: str) -> Iterator[Finding]:
     shown = kind.partition(";")[0] or "none"
     body = capture.body.lstrip().removeprefix(BOM)
-    if body[:1] == b"<" or kind.startswith("text/html"):
+    if not capture.events and (body[:1] == b"<" or kind.startswith("text/html")):
         yield Finding(
             "html",
             "bad",

@@ -99,4 +99,4 @@ def _silences(measures: Measures) -> Iterator[Finding]:
     else:
         means = f"then {longest.caught_up} pieces came at once, which does not tell who had paused"
         mend = "repeat the call, and compare with one past the gateway: --repeat, --compare"
-    yield Finding("stall", "odd", seen, means, mend)
+    yield Finding("stall", "bad", seen, means, mend)
