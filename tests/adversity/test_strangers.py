@@ -17,31 +17,54 @@ def until_seen(relay: RelayThread, size: int) -> None:
 
 
 def test_a_connection_too_many_is_answered_503_and_recorded(world: World) -> None:
-    relay = world.relay(server={"max_clients": 2, "max_clients_per_address": 2})
+    relay = world.relay(server={"max_clients": 2, "max_clients_per_address": 9})
     with RawClient(relay.address) as first, RawClient(relay.address) as second:
-        connected(relay, 2)
+        for client in (first, second):
+            client.send(chat_request())
+            assert client.read_answer().status == 200
         with RawClient(relay.address) as third:
             third.send(chat_request())
             answer = third.read_answer()
             assert third.is_closed()
         connected(relay, 2)
-        for client in (first, second):
-            client.send(chat_request())
-            assert client.read_answer().status == 200
     connected(relay, 0)
 
     assert (answer.status, answer.fields["retry-after"], answer.error["code"]) == (503, "2", "too_many_connections")
     assert "server.max_clients)" in str(answer.error["message"])
     records = relay.records(3)
-    assert (records[0].outcome, records[0].status, records[0].error_code) == ("refused", 503, "too_many_connections")
-    assert [record.outcome for record in records[1:]] == ["completed", "completed"]
+    assert (records[2].outcome, records[2].status, records[2].error_code) == ("refused", 503, "too_many_connections")
+    assert [record.outcome for record in records[:2]] == ["completed", "completed"]
     assert relay.process.relay.doorkeeper.refused == 1
+
+
+def test_whoever_has_been_silent_for_longest_gives_up_their_place(world: World) -> None:
+    relay = world.relay(server={"max_clients": 3, "max_clients_per_address": 10})
+    with RawClient(relay.address) as speaking, RawClient(relay.address) as first:
+        speaking.send(chat_request())
+        assert speaking.read_answer().status == 200
+        first.send(chat_request()[:20])
+        until_seen(relay, 20)
+        second = RawClient(relay.address)
+        connected(relay, 3)
+        with RawClient(relay.address) as newcomer:
+            newcomer.send(chat_request())
+            assert newcomer.read_answer().status == 200
+            assert first.is_closed()
+            second.send(chat_request())
+            assert second.read_answer().status == 200
+            speaking.send(chat_request())
+            assert speaking.read_answer().status == 200
+            second.close()
+    assert [record.status for record in relay.records(4)] == [200] * 4
+    assert relay.process.relay.doorkeeper.closed == 1
 
 
 def test_one_address_cannot_take_every_place(world: World) -> None:
     relay = world.relay(server={"max_clients": 4})
     clients = [RawClient(relay.address) for _ in range(3)]
-    connected(relay, 3)
+    for client in clients:
+        client.send(chat_request())
+        assert client.read_answer().status == 200
     with RawClient(relay.address) as one_more:
         one_more.send(chat_request())
         answer = one_more.read_answer()
@@ -50,7 +73,7 @@ def test_one_address_cannot_take_every_place(world: World) -> None:
     for client in clients:
         client.close()
     connected(relay, 0)
-    assert relay.record().error_code == "too_many_connections"
+    assert relay.records(4)[3].error_code == "too_many_connections"
 
 
 def test_while_places_are_scarce_idle_connections_are_kept_for_a_moment(world: World) -> None:
@@ -71,12 +94,22 @@ def test_while_places_are_scarce_idle_connections_are_kept_for_a_moment(world: W
 def test_the_descriptors_kept_for_the_journal_and_upstreams_are_not_given_to_clients(world: World) -> None:
     relay = world.relay()
     doorkeeper = relay.process.relay.doorkeeper
-    usual, doorkeeper._first_reserved = doorkeeper._first_reserved, 0
-    with RawClient(relay.address) as client:
-        assert client.is_closed()
+    usual = doorkeeper._first_reserved
+    with RawClient(relay.address) as silent:
+        connected(relay, 1)
+        doorkeeper._first_reserved = 0
+        with RawClient(relay.address) as newcomer:  # for whom the silent one has to go
+            newcomer.send(chat_request())
+            assert newcomer.read_answer().status == 200
+            assert silent.is_closed()
+            with RawClient(relay.address) as client:
+                assert client.is_closed()
+            newcomer.send(chat_request())
+            assert newcomer.read_answer().status == 200
     connected(relay, 0)
     doorkeeper._first_reserved = usual
-    assert doorkeeper.closed == 1
+    assert doorkeeper.closed == 2
+    relay.records(2)
 
 
 def test_a_refused_body_that_trickles_is_not_read_for_ever(world: World) -> None:

@@ -187,10 +187,7 @@ class ClientConnection(asyncio.Protocol):
         self.address = peer[0] if isinstance(peer, tuple) else None
         self._quiet_since = self._clock.monotonic()
         self._clients.add(self)
-        sock = transport.get_extra_info("socket")
-        if sock is not None and not self._doorkeeper.has_room_for(sock.fileno()):
-            self._transport.abort()
-        self._refusal = self._doorkeeper.enter(self.address) or self._refusal
+        self._refusal = self._doorkeeper.enter(self) or self._refusal
 
     def data_received(self, data: bytes) -> None:
         self._bytes_seen += len(data)
@@ -232,7 +229,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport, self._send = None, _to_nobody
         walk, self._walk = self._walk, None
         self._clients.discard(self)
-        self._doorkeeper.leave(self.address)
+        self._doorkeeper.leave(self)
         if walk is not None:
             walk.client_gone()
 
@@ -286,6 +283,11 @@ class ClientConnection(asyncio.Protocol):
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+    def leave(self) -> None:
+        """Others need its place."""
+        if self._transport is not None:
+            self._transport.abort()
 
     # --- inside ---
 
@@ -342,6 +344,8 @@ class ClientConnection(asyncio.Protocol):
         self._is_receiving = True
         self._has_answered = False
         self._body_paused = False
+        if not self._requests:
+            self._doorkeeper.heard(self)
         self._requests += 1
         walk = self._walk = self._new_walk(self)
         return walk

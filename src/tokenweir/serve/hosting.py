@@ -61,15 +61,18 @@ def running_gateway(
     log: Path | None = None,
     environ: Mapping[str, str] | None = None,
     directory: Path | None = None,
+    descriptors: int | None = None,
 ) -> Iterator[HostedGateway]:
     """Serves ``config`` (or what ``environ`` says), which must name these two addresses, until the block ends.
 
-    Settings in the host's own environment are not the gateway's; only how it logs is.
+    Settings in the host's own environment are not the gateway's; only how it logs is. ``descriptors`` is how many each
+    of its processes may have open.
     Raises ``TokenweirError`` with the log's last lines where it does not become ready.
     """
     output = log.open("wb") if log is not None else None
+    limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"] if descriptors else []
     process = subprocess.Popen(
-        [sys.executable, "-m", "tokenweir", "serve", *(["--config", str(config)] if config else [])],
+        [*limited, sys.executable, "-m", "tokenweir", "serve", *(["--config", str(config)] if config else [])],
         cwd=directory,
         stdout=output,
         stderr=output,

@@ -27,9 +27,9 @@ from ..policy import Keyring, read_keys
 from ..records import Clock, SystemClock
 from ..upstream import Upstream, open_upstreams
 from ..vocabulary import ENCODINGS, load as load_vocabulary
+from .data_port import DataPort
 from .logs import configure_logging
 from .starting import one_line_for_errors
-from .tls_port import TlsPort
 
 __all__ = ["ONLY_AT_START", "ProcessLog", "RelayProcess", "relay_main", "with_debug_secret"]
 
@@ -141,17 +141,12 @@ class RelayProcess:
 
     async def run(self, listener: socket.socket) -> None:
         """Serves until ``stop``; returns when the journal is flushed."""
-        server: TlsPort | asyncio.Server
-        if self._tls is not None:
-            server = TlsPort(listener, self._tls, self.relay, _BACKLOG)
-        else:
-            loop = asyncio.get_running_loop()
-            server = await loop.create_server(self.relay.new_connection, sock=listener, backlog=_BACKLOG)
+        port = DataPort(listener, self._tls, self.relay, _BACKLOG)
         self.begin()
         try:
             await self._stop.wait()
         finally:
-            server.close()
+            port.close()
             await self.drain()
             self.end()
 

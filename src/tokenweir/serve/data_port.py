@@ -1,7 +1,11 @@
-"""A data port that speaks TLS, and tells a client that does not so in words it understands.
+"""The data port: takes connections as long as there is room for them, and sees who speaks TLS.
 
-The first byte of a connection is looked at before anything is read of it: TLS begins with a handshake record, HTTP with
-a letter. Whoever says nothing, or does not come through the handshake in time, is closed.
+An event loop's own server takes as many descriptors as there are in one turn, and asks nobody. Here the doorkeeper is
+asked before a connection is anything but a descriptor, so that those for upstreams and the journal are never touched.
+
+Where the port speaks TLS, the first byte is looked at before anything is read: TLS begins with a handshake record, HTTP
+with a letter, and is answered in words that its client understands. Whoever says nothing, or does not come through the
+handshake in time, is closed.
 """
 
 import asyncio
@@ -10,10 +14,10 @@ import logging
 import socket
 import ssl
 
-from ..errors import MalformedRequest
+from ..errors import MalformedRequest, Refusal
 from ..gateway import Relay
 
-__all__ = ["TlsPort"]
+__all__ = ["DataPort"]
 
 _log = logging.getLogger(__name__)
 
@@ -28,10 +32,10 @@ _PAUSE_SECONDS = 0.5
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-class TlsPort:
+class DataPort:
     """Takes connections from a listening socket until ``close``."""
 
-    def __init__(self, listener: socket.socket, context: ssl.SSLContext, relay: Relay, backlog: int) -> None:
+    def __init__(self, listener: socket.socket, context: ssl.SSLContext | None, relay: Relay, backlog: int) -> None:
         self._listener = listener
         self._context = context
         self._relay = relay
@@ -42,7 +46,7 @@ class TlsPort:
         self._listen()
 
     def __repr__(self) -> str:
-        return f"<TlsPort {len(self._silent)} clients that have said nothing yet>"
+        return f"<DataPort {len(self._silent)} clients that have said nothing yet>"
 
     def close(self) -> None:
         self._loop.remove_reader(self._listener.fileno())
@@ -69,12 +73,18 @@ class TlsPort:
                 self._loop.remove_reader(self._listener.fileno())
                 self._pause = self._loop.call_later(_PAUSE_SECONDS, self._listen)
                 return
-            if self._relay.doorkeeper.has_room_for(client.fileno()):
-                client.setblocking(False)
+            if self._silent and len(self._silent) >= self._relay.doorkeeper.most:
+                self._give_up(next(iter(self._silent)))
+            if not self._relay.doorkeeper.has_room_for(client.fileno()):
+                client.close()
+                continue
+            client.setblocking(False)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._context is None:
+                self._relay.start(self._serve(client, None, None))
+            else:
                 self._silent[client] = self._loop.call_later(_HANDSHAKE_SECONDS, self._give_up, client)
                 self._loop.add_reader(client.fileno(), self._begin, client)
-            else:
-                client.close()
 
     def _forget(self, client: socket.socket) -> None:
         self._loop.remove_reader(client.fileno())
@@ -92,23 +102,20 @@ class TlsPort:
         except OSError:
             first = b""
         self._forget(client)
-        if first:
-            self._relay.start(self._serve(client, speaks_tls=first == _HANDSHAKE))
+        if first == _HANDSHAKE:
+            self._relay.start(self._serve(client, self._context, None))
+        elif first:
+            self._relay.start(self._serve(client, None, MalformedRequest(_SPEAKS_TLS)))
         else:
             client.close()
 
-    async def _serve(self, client: socket.socket, *, speaks_tls: bool) -> None:
+    async def _serve(self, client: socket.socket, context: ssl.SSLContext | None, refusal: Refusal | None) -> None:
         try:
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if speaks_tls:
-                await self._loop.connect_accepted_socket(
-                    self._relay.new_connection,
-                    client,
-                    ssl=self._context,
-                    ssl_handshake_timeout=_HANDSHAKE_SECONDS,
-                )
-            else:
-                refusal = MalformedRequest(_SPEAKS_TLS)
-                await self._loop.connect_accepted_socket(lambda: self._relay.new_connection(refusal), client)
+            await self._loop.connect_accepted_socket(
+                lambda: self._relay.new_connection(refusal),
+                client,
+                ssl=context,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS if context is not None else None,
+            )
         except OSError as error:  # of which TLS's errors and time limits are some
-            _log.debug("a client did not come through the TLS handshake: %s", error)
+            _log.debug("a client has left before it was served: %s", error)
