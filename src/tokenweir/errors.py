@@ -46,6 +46,7 @@ __all__ = [
     "UpstreamTimeout",
     "UpstreamUnreachable",
     "place_of",
+    "quoted",
 ]
 
 Source = Literal["caller", "upstream", "gateway"]
@@ -225,6 +226,12 @@ class TooManyConnections(Refusal):
     code = "too_many_connections"
     retry_after = "2"
     closes = True
+
+
+def quoted(value: object) -> str:
+    """Somebody's text as a message or the log shows it: in quotes, on one line, with nothing that a terminal obeys."""
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(value))
+    return f"'{shown}'"
 
 
 def place_of(error: Exception) -> str:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..errors import QueryError, TokenweirError
+from ..errors import QueryError, TokenweirError, quoted
 from ..ledger import Ledger, Table
 from ..policy import DebugTokens
 from ..records import Clock
@@ -96,7 +96,7 @@ class _Desk:
         call_id = request.path_params["call_id"]
         found = await self.find(call_id)
         if found is None:
-            return error_answer(404, "unknown_call", f"there is no call {call_id[:80]!r} in the ledger")
+            return error_answer(404, "unknown_call", f"there is no call {quoted(call_id[:80])} in the ledger")
         return json_answer(found)
 
     async def find(self, call_id: str) -> dict[str, Any] | None:
@@ -136,7 +136,7 @@ class _Desk:
     async def readyz(self, request: Request) -> Response:
         excluded = asked(request, "/readyz").get("exclude", "")
         if excluded not in ("", "ledger"):
-            raise QueryError(f"exclude must be `ledger`, not {excluded[:20]!r}")
+            raise QueryError(f"exclude must be `ledger`, not {quoted(excluded[:20])}")
         checks = await run_sync(self._checks_of_calls if excluded else self._checks)
         status = 200 if all(check.ok for check in checks) else 503
         return json_answer({"checks": [] if is_stranger(request.scope) else checks}, status)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
-from ..errors import QueryError
+from ..errors import QueryError, quoted
 from ..ledger import parse_moment, unknown_name
 from .openapi import MOST_CALLS, PATHS
 
@@ -30,7 +30,7 @@ def asked(request: Request, path: str) -> dict[str, str]:
 def limit(parameters: dict[str, str]) -> int:
     text = parameters.get("limit", "50")
     if not (text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MOST_CALLS):
-        raise QueryError(f"limit must be a number from 1 to {MOST_CALLS}, not {text[:20]!r}")
+        raise QueryError(f"limit must be a number from 1 to {MOST_CALLS}, not {quoted(text[:20])}")
     return int(text)
 
 

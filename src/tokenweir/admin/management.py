@@ -15,6 +15,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..errors import quoted
 from ..policy import DebugTokens
 from ..records import Clock
 from ..traces import record_of_row, trace_entries, why_no_trace
@@ -57,7 +58,7 @@ class Management:
         api = asked.api_id.rstrip("/").rpartition("/")[2]
         if api != self._tokens.api:
             raise _invalid(
-                f"apiId names the API {api[:80]!r}, and this gateway's is {self._tokens.api!r}; "
+                f"apiId names the API {quoted(api[:80])}, and this gateway's is {quoted(self._tokens.api)}; "
                 f"end apiId in /apis/{self._tokens.api}, or set [tracing] api"
             )
         if asked.purposes != ["tracing"]:
@@ -80,7 +81,7 @@ class Management:
             raise ManagementError(
                 404,
                 "ResourceNotFound",
-                f"there is no call {call_id[:80]!r} in the ledger; the id is what the answer's Apim-Trace-Id or "
+                f"there is no call {quoted(call_id[:80])} in the ledger; the id is what the answer's Apim-Trace-Id or "
                 "x-tokenweir-call-id says, and a call is there once it has ended",
             )
         record = record_of_row(row)
@@ -95,7 +96,7 @@ async def _asked(request: Request, kind: type[T]) -> T:
     if version is None:
         raise ManagementError(400, "MissingApiVersionParameter", "add ?api-version=, like 2023-05-01-preview")
     if not _API_VERSION.fullmatch(version):
-        message = f"api-version must be a date like 2023-05-01-preview, not {version[:40]!r}"
+        message = f"api-version must be a date like 2023-05-01-preview, not {quoted(version[:40])}"
         raise ManagementError(400, "InvalidApiVersionParameter", message)
     try:
         return msgspec.json.decode(await read_body(request), type=kind)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import ConfigError
+from ..errors import ConfigError, quoted
 from .app import new_group
 from .params import ConfigOption, FormatOption, load_config
 
@@ -31,7 +31,7 @@ def create(
 
     if not name.isprintable() or name != name.strip() or not 0 < len(name) <= _NAME_LIMIT:
         raise ConfigError(
-            f"{name!r} cannot be a caller's name: up to {_NAME_LIMIT} printable characters, no space around"
+            f"{quoted(name)} cannot be a caller's name: up to {_NAME_LIMIT} printable characters, no space around"
         )
     settings = load_config(file, checked=False).config
     path = Path(settings.server.keys)

@@ -2,7 +2,7 @@
 
 import ipaddress
 
-from ..errors import ConfigError
+from ..errors import ConfigError, quoted
 
 __all__ = ["is_loopback", "parse_address"]
 
@@ -15,7 +15,7 @@ def parse_address(text: str) -> tuple[str, int]:
     elif ":" in host:
         host = ""
     if not (separator and host and port.isascii() and port.isdecimal() and int(port) <= 65535):
-        raise ConfigError(f"{text!r} is not an address; write it like 127.0.0.1:8080 or [::1]:8080")
+        raise ConfigError(f"{quoted(text)} is not an address; write it like 127.0.0.1:8080 or [::1]:8080")
     return host, int(port)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path as FilePath
 
 import msgspec
 
-from ..errors import ConfigError
+from ..errors import ConfigError, quoted
 from ..intake import IntakeSettings, check_intake
 from ..ledger import NO_LEDGER, check_url
 from ..policy.keys_file import read_keys
@@ -54,7 +54,7 @@ def _addresses(config: Config, environ: Mapping[str, str]) -> Found:
         if origin != "*" and not _ORIGIN.fullmatch(origin):
             yield (
                 ("server", "cors_origins"),
-                f"{origin!r} is no origin; give it as browsers send it, like https://chat.example, or * for all",
+                f"{quoted(origin)} is no origin; give it as browsers send it, like https://chat.example, or * for all",
             )
     if server.data == server.admin and not server.data.endswith(":0"):
         yield ("server", "admin"), f"is {server.admin}, and so is `data`; give each its own port"

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from ..errors import quoted
 from ..pricing import Moment, Price
 from ..records import Duration, PathMark, Size
 
@@ -120,7 +121,7 @@ def _described(raw: Any, may_repeat: bool) -> str:
         case bool():
             return "true" if raw else "false"
         case str():
-            return f"the text {raw[:40]!r}" if may_repeat else "a text"
+            return f"the text {quoted(raw[:40])}" if may_repeat else "a text"
         case int() | float():
             return f"the number {raw}" if may_repeat else "a number"
         case list():

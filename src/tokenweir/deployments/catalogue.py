@@ -39,7 +39,11 @@ class Catalogue:
         }
 
     def __repr__(self) -> str:
-        return f"<Catalogue {len(self._targets) or 'any'} deployments on {', '.join(self._upstreams)}>"
+        return f"<Catalogue {self}>"
+
+    def __str__(self) -> str:
+        """For a person."""
+        return f"{len(self._targets) or 'any'} deployments on {', '.join(self._upstreams)}"
 
     def targets(self, deployment: str | None) -> tuple[Target, ...]:
         """Where a call can go, best first. Raises ``UnknownDeployment`` naming what there is.

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ..errors import ConfigError
+from ..errors import ConfigError, quoted
 
 __all__ = ["HubAddress"]
 
@@ -31,7 +31,7 @@ class HubAddress(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         """For a person, without the key."""
         namespace, hub = self.place()
-        return f"the hub {hub!r} of {namespace}"
+        return f"the hub {quoted(hub)} of {namespace}"
 
     @property
     def is_identity(self) -> bool:

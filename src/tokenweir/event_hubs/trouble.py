@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from ..errors import quoted
 from .address import HubAddress
 
 __all__ = ["Right", "Trouble", "explain"]
@@ -90,10 +91,10 @@ def _text(condition: str, address: HubAddress, right: Right, group: str | None) 
         case "server-busy" | "resource-limit-exceeded":
             return f"{address} is throttled ({condition}); more throughput units would help"
         case "not-found" if group is not None:
-            return f"there is no consumer group {group!r} of {address}; create it, or name another"
+            return f"there is no consumer group {quoted(group)} of {address}; create it, or name another"
         case "not-found":
             where = "hub" if address.hub or address.is_identity else "EntityPath in the connection string"
-            return f"there is no hub {hub!r} in {namespace}; check its name ({where})"
+            return f"there is no hub {quoted(hub)} in {namespace}; check its name ({where})"
         case "unauthorized-access" if address.is_identity:
             return f"the managed identity may not use {address}; it needs the role {_ROLES[right]}"
         case "unauthorized-access":

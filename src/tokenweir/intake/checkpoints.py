@@ -12,7 +12,7 @@ from azure.core.exceptions import ClientAuthenticationError, ResourceNotFoundErr
 from azure.eventhub.aio import CheckpointStore
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 
-from ..errors import ConfigError
+from ..errors import ConfigError, quoted
 from ..event_hubs import HubAddress, Identity
 from .base import SourceDenied, SourceUnavailable
 
@@ -139,8 +139,8 @@ class BlobCheckpoints:
                 self.store = BlobCheckpointStore(address.account_url or "", address.container, **options)
         except ValueError as error:  # its text could quote the key
             raise ConfigError(
-                f"the checkpoints' container {address.container!r} needs the connection string of the storage account, "
-                "as the portal shows it, or the account's URL"
+                f"the checkpoints' container {quoted(address.container)} needs the connection string of the storage "
+                "account, as the portal shows it, or the account's URL"
             ) from error
 
     async def open(self, reading: Reading, partitions: Sequence[str]) -> None:
@@ -166,13 +166,13 @@ class BlobCheckpoints:
         """Of the storage account, whose texts may quote the request."""
         container = self._address.container
         if isinstance(error, ResourceNotFoundError):
-            return SourceDenied(f"there is no container {container!r} for the checkpoints; create it")
+            return SourceDenied(f"there is no container {quoted(container)} for the checkpoints; create it")
         if isinstance(error, ClientAuthenticationError) or getattr(error, "status_code", None) == 403:
             return SourceDenied(
-                f"the storage account refused to open the container {container!r} for the checkpoints; is the key its "
-                "own, or has the managed identity the role Storage Blob Data Contributor?"
+                f"the storage account refused to open the container {quoted(container)} for the checkpoints; is the "
+                "key its own, or has the managed identity the role Storage Blob Data Contributor?"
             )
-        return SourceUnavailable(f"the container {container!r} for the checkpoints: {type(error).__name__}")
+        return SourceUnavailable(f"the container {quoted(container)} for the checkpoints: {type(error).__name__}")
 
 
 def _fields(position: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, Resourc
 from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobServiceClient
 
-from ..errors import ConfigError
+from ..errors import ConfigError, quoted
 from ..records import Clock
 from .base import SourceDenied, SourceUnavailable
 from .dead_letters import letter_line
@@ -31,7 +31,7 @@ class DeadLetterBlobs:
         place, _, container = url.rstrip("/").rpartition("/")
         if not urlsplit(place).hostname or not container:
             raise ConfigError(
-                f"{url!r} is no container for dead letters, as in https://ACCOUNT.blob.core.windows.net/NAME"
+                f"{quoted(url)} is no container for dead letters, as in https://ACCOUNT.blob.core.windows.net/NAME"
             )
         options: dict[str, Any] = {"connection_verify": ca_bundle} if ca_bundle else {}
         signing_in: dict[str, Any] = {"managed_identity_client_id": client_id} if client_id else {}
@@ -69,13 +69,15 @@ class DeadLetterBlobs:
     def _explained(self, error: AzureError) -> SourceDenied | SourceUnavailable:
         """In words of ours: those of the storage account may quote the request."""
         if isinstance(error, ResourceNotFoundError):
-            return SourceDenied(f"there is no container {self._container!r} for the dead letters; create it")
+            return SourceDenied(f"there is no container {quoted(self._container)} for the dead letters; create it")
         if isinstance(error, ClientAuthenticationError) or getattr(error, "status_code", None) == 403:
             return SourceDenied(
-                f"the storage account does not take dead letters in the container {self._container!r}; has this "
+                f"the storage account does not take dead letters in the container {quoted(self._container)}; has this "
                 "machine's identity the role Storage Blob Data Contributor?"
             )
-        return SourceUnavailable(f"the container {self._container!r} for the dead letters: {type(error).__name__}")
+        return SourceUnavailable(
+            f"the container {quoted(self._container)} for the dead letters: {type(error).__name__}"
+        )
 
 
 def _blocks(lines: Sequence[bytes]) -> list[bytes]:

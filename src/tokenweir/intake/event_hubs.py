@@ -57,6 +57,10 @@ class EventHubsSource:
     def __repr__(self) -> str:
         return f"<EventHubsSource of {self._reading.address} for {self._reading.group}, {len(self._owned)} partitions>"
 
+    def __str__(self) -> str:
+        """For a person."""
+        return f"{self._reading.address}, group {self._reading.group}"
+
     async def batches(self) -> AsyncIterator[Batch]:
         await self._stop()
         try:

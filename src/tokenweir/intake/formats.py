@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from ..errors import TokenweirError
+from ..errors import TokenweirError, quoted
 from ..records import CallRecord
 from .base import Message
 
@@ -130,7 +130,7 @@ def _piece(data: bytes, attributes: Mapping[str, str | int]) -> Piece:
     shape = attributes.get("shape", _SHAPE)
     if shape != _SHAPE:
         raise Unreadable(
-            f"it is in the shape {str(shape)[:40]!r}, which does not hold the whole record; "
+            f"it is in the shape {quoted(str(shape)[:40])}, which does not hold the whole record; "
             'give the sink shape = "tokenweir"'
         )
     call_id = str(attributes.get("call_id", ""))

@@ -50,6 +50,10 @@ class KafkaSource:
     def __repr__(self) -> str:
         return f"<KafkaSource {self._address} for {self._group}>"
 
+    def __str__(self) -> str:
+        """For a person."""
+        return f"topic {self._address}, group {self._group}"
+
     async def batches(self) -> AsyncIterator[Batch]:
         await self.close()
         self._consumer = consumer = AIOKafkaConsumer(

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import ConfigError
+from ..errors import ConfigError, quoted
 from ..event_hubs import HubAddress
 from .settings import IntakeSettings
 from .variables import secret
@@ -29,7 +29,7 @@ class KafkaAddress(msgspec.Struct, frozen=True):
         return f"<KafkaAddress {self}>"
 
     def __str__(self) -> str:
-        return f"{self.topic!r} on {self.options['bootstrap_servers']}"
+        return f"{quoted(self.topic)} on {self.options['bootstrap_servers']}"
 
 
 def kafka_address(settings: IntakeSettings, environ: Mapping[str, str]) -> KafkaAddress:

@@ -8,7 +8,7 @@ import os
 import re
 from pathlib import Path
 
-from ..errors import JournalError
+from ..errors import JournalError, quoted
 from .directory import segment_numbers, segment_path, unusable
 from .position import START, parse_position
 
@@ -102,7 +102,7 @@ def remove_passed_segments(directory: Path) -> list[Path]:
 
 def _path(directory: Path, name: str) -> Path:
     if not _NAME.fullmatch(name):
-        raise JournalError(f"{name!r} cannot name a cursor: use letters, digits, '-', '_' and '.'")
+        raise JournalError(f"{quoted(name)} cannot name a cursor: use letters, digits, '-', '_' and '.'")
     return directory / CURSORS_NAME / name
 
 

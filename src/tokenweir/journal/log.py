@@ -83,11 +83,15 @@ class Journal:
         self._committer.start()
 
     def __repr__(self) -> str:
+        return f"<Journal {self}>"
+
+    def __str__(self) -> str:
+        """For a person."""
         committer = self._committer
         state = f"{committer.records_written} written, {len(committer.waiting)} waiting"
         if committer.failing_since is not None:
             state = f"failing since {committer.failing_since:%H:%M:%S}, {state}"
-        return f"<Journal {self.directory.name} [{'' if committer.is_open else 'closed, '}{state}]>"
+        return f"{self.directory.name} [{'' if committer.is_open else 'closed, '}{state}]"
 
     @property
     def accepts_calls(self) -> bool:
@@ -155,7 +159,7 @@ class Journal:
         if committer.is_open:
             committer.stop()
             if committer.waiting:
-                _log.error("records are lost, the journal closes with them: %r: %s", self, committer.last_error)
+                _log.error("records are lost, the journal closes with them: %s: %s", self, committer.last_error)
         if committer.has_ended():
             self._lock.release()
         return len(committer.waiting)
@@ -180,7 +184,7 @@ class Journal:
             whole = frame(encode(bare), self._marker)
         if not committer.is_open or self._waiting_bytes + len(whole) > WAITING_LIMIT:
             self._records_lost += 1
-            _log.error("the record of call %s (seq %d) is lost: %r", record.call_id, record.seq, self)
+            _log.error("the record of call %s (seq %d) is lost: %s", record.call_id, record.seq, self)
             raise JournalError(f"the record of call {record.call_id} is lost: the journal takes no more")
         if bare is not record:
             self._content_shed += 1

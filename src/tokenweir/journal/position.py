@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ..errors import JournalError
+from ..errors import JournalError, quoted
 
 __all__ = ["START", "Position", "parse_position"]
 
@@ -24,5 +24,5 @@ START = Position(0, 0)
 def parse_position(text: str) -> Position:
     segment, _, offset = text.partition(":")
     if not (segment.isdecimal() and offset.isdecimal()):
-        raise JournalError(f"{text!r} is not a position in a journal; one looks like {Position(42, 8192).text()}")
+        raise JournalError(f"{quoted(text)} is not a position in a journal; one looks like {Position(42, 8192).text()}")
     return Position(int(segment), int(offset))

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from ..errors import QueryError
+from ..errors import QueryError, quoted
 from ..records import Duration
 
 __all__ = ["as_utc", "parse_moment"]
@@ -15,13 +15,13 @@ def parse_moment(text: str, now: datetime) -> datetime:
     except ValueError:
         pass
     except OverflowError:
-        raise QueryError(f"{text!r} ago is before the beginning of the calendar") from None
+        raise QueryError(f"{quoted(text)} ago is before the beginning of the calendar") from None
     try:
         moment = datetime.fromisoformat(text.strip())
         return as_utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
         raise QueryError(
-            f"{text!r} is not a moment; write how long ago (90m, 24h, 7d), a date (2026-11-01) "
+            f"{quoted(text)} is not a moment; write how long ago (90m, 24h, 7d), a date (2026-11-01) "
             "or a time (2026-11-01T08:30:00Z)"
         ) from None
 

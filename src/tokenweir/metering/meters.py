@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from ..errors import quoted
 from .body import BodyMeter
 from .inflate import InflatingMeter
 from .meter import Meter
@@ -31,7 +32,7 @@ def meter_for(
     """
     encoding = _ENCODINGS.get(content_encoding.strip().lower())
     if encoding is None:
-        return NullMeter(keep_content=False, unreadable=f"content-encoding {content_encoding[:40]!r} is not read")
+        return NullMeter(keep_content=False, unreadable=f"content-encoding {quoted(content_encoding[:40])} is not read")
 
     meter: Meter
     if api not in _METERED:

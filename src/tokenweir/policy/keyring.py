@@ -46,7 +46,12 @@ class Keyring:
         self._is_open = not by_name and not self._has_stored
 
     def __repr__(self) -> str:
-        return "<Keyring open to all>" if self._is_open else f"<Keyring {len(self._identities)} keys>"
+        return f"<Keyring {self}>"
+
+    def __str__(self) -> str:
+        """For a person."""
+        count = len(self._identities)
+        return "open to all" if self._is_open else "1 key" if count == 1 else f"{count} keys"
 
     @property
     def is_open(self) -> bool:

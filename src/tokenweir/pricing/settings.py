@@ -7,6 +7,8 @@ from typing import Self
 
 import msgspec
 
+from ..errors import quoted
+
 __all__ = ["PLACES", "Moment", "Price", "PriceSettings"]
 
 PLACES = 6
@@ -23,7 +25,7 @@ class Price(Decimal):
         text = value.strip() if isinstance(value, str) else f"{Decimal(repr(value)):f}"
         places = len(text.partition(".")[2].rstrip("0"))
         if not _PRICE.fullmatch(text) or places > PLACES:
-            raise ValueError(f'{value!r} is not a price; write it like "2.50", with at most {PLACES} decimals')
+            raise ValueError(f'{quoted(value)} is not a price; write it like "2.50", with at most {PLACES} decimals')
         return cls(text)
 
 

@@ -3,6 +3,8 @@
 import re
 from typing import Self
 
+from ..errors import quoted
+
 __all__ = ["Duration", "Size"]
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -22,10 +24,10 @@ class Duration(float):
             text = value.strip().replace(" ", "")
             parts = _DURATION_PART.findall(text)
             if not parts or "".join(number + unit for number, unit in parts) != text:
-                raise ValueError(f"{value!r} is not a duration; write it like 500ms, 30s, 1m30s or 7d")
+                raise ValueError(f"{quoted(value)} is not a duration; write it like 500ms, 30s, 1m30s or 7d")
             seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
         if not 0 <= seconds < float("inf"):
-            raise ValueError(f"{value!r} is not a duration: it must be finite and not negative")
+            raise ValueError(f"{quoted(value)} is not a duration: it must be finite and not negative")
         return cls(seconds)
 
 
@@ -36,9 +38,9 @@ class Size(int):
     def parse(cls, value: str | int) -> Self:
         if isinstance(value, int):
             if value < 0:
-                raise ValueError(f"{value!r} is not a size: it must not be negative")
+                raise ValueError(f"{quoted(value)} is not a size: it must not be negative")
             return cls(value)
         match = _SIZE.fullmatch(value.strip())
         if match is None:
-            raise ValueError(f"{value!r} is not a size; write it like 65536, 64KB, 10MB or 1.5GB")
+            raise ValueError(f"{quoted(value)} is not a size; write it like 65536, 64KB, 10MB or 1.5GB")
         return cls(float(match[1]) * _BYTES[(match[2] or "").upper()])

@@ -203,7 +203,7 @@ async def _run(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, consumer.stop)
-    _log.info("from %r into %r", source, ledger)
+    _log.info("from %s into %s", source, ledger)
     try:
         await consumer.run()
     finally:

@@ -9,7 +9,7 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, quoted
 
 __all__ = ["JsonLines", "TextLines", "configure_logging"]
 
@@ -34,7 +34,7 @@ def configure_logging(process: str) -> None:
 def _one_of(variable: str, choices: tuple[str, ...], default: str) -> str:
     given = os.environ.get(variable, "").strip().lower() or default
     if given not in choices:
-        raise ConfigError(f"{variable} is {given!r}; it can be {', '.join(choices)}")
+        raise ConfigError(f"{variable} is {quoted(given)}; it can be {', '.join(choices)}")
     return given
 
 

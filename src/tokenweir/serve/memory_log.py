@@ -76,7 +76,11 @@ class MemoryLog:
         self._is_open = True
 
     def __repr__(self) -> str:
-        return f"<MemoryLog {len(self._waiting)} records waiting in {self._bytes} bytes>"
+        return f"<MemoryLog {self}>"
+
+    def __str__(self) -> str:
+        """For a person."""
+        return f"{len(self._waiting)} records waiting in {self._bytes} bytes"
 
     @property
     def accepts_calls(self) -> bool:
@@ -99,7 +103,7 @@ class MemoryLog:
                 self._waiting.append(_Waiting(record, size))
                 self._bytes += size
         if not fits:
-            _log.error("the record of call %s (seq %d) is lost: %r", record.call_id, record.seq, self)
+            _log.error("the record of call %s (seq %d) is lost: %s", record.call_id, record.seq, self)
             raise JournalError(f"the record of call {record.call_id} is lost: no sink takes what waits in memory")
 
     def close(self) -> int:

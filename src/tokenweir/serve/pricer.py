@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 
+from ..errors import quoted
 from ..pricing import PriceList, PriceSettings
 from ..records import CallRecord
 from ..sinks import Source
@@ -37,7 +38,7 @@ class Pricer:
     def _note(self, model: str) -> None:
         if model not in self._unpriced and len(self._unpriced) < _MOST_NAMES:
             self._unpriced.add(model)
-            _log.warning("no [[prices]] fit model %r: its calls have tokens and no cost", model[:100])
+            _log.warning("no [[prices]] fit model %s: its calls have tokens and no cost", quoted(model[:100]))
 
 
 FREE = Pricer()

@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from ..config import Config, load, parse_address
-from ..errors import ConfigError, TokenweirError
+from ..errors import ConfigError, TokenweirError, quoted
 from .books import books_main
 from .logs import configure_logging
 from .notify import tell_service_manager
@@ -185,7 +185,7 @@ def _listen(address: str, which: str) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"[server] {which} = {address!r}: cannot listen there: {error.strerror}. "
+            f"[server] {which} = {quoted(address)}: cannot listen there: {error.strerror}. "
             + (_TAKEN if error.errno == errno.EADDRINUSE else "Give an address of this machine, like 127.0.0.1:8080.")
         ) from error
     listener.setblocking(False)

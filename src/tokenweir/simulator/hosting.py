@@ -12,7 +12,7 @@ from typing import Self
 import uvloop
 
 from .. import vocabulary
-from ..errors import ConfigError
+from ..errors import ConfigError, quoted
 from .connection import Connection
 from .sent import SentCall, SentCalls
 from .server import SimulatorDesk
@@ -66,7 +66,7 @@ class Simulator:
             )
         except (OSError, ValueError) as error:
             self._calls.close()
-            raise ConfigError(f"Cannot listen on {self.settings.listen!r}: {error}") from error
+            raise ConfigError(f"Cannot listen on {quoted(self.settings.listen)}: {error}") from error
         bound = self._server.sockets[0].getsockname()
         self.url = f"{'https' if tls else 'http'}://{host}:{bound[1]}"
         return self
@@ -87,7 +87,7 @@ def _address(listen: str) -> tuple[str, int]:
     """Host and port. The loop itself would take a port beyond 65535 for another one."""
     host, _, port = listen.strip().rpartition(":")
     if not (host and port.isascii() and port.isdecimal() and int(port) <= 65535):
-        raise ConfigError(f"Cannot listen on {listen!r}: it is not an address; write it like 127.0.0.1:9000")
+        raise ConfigError(f"Cannot listen on {quoted(listen)}: it is not an address; write it like 127.0.0.1:9000")
     return host, int(port)
 
 

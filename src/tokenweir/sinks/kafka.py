@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, quoted
 from ..event_hubs import HubAddress
 from .base import Denied, Rejected, SinkError, Throttled, Unavailable
 from .event import Event
@@ -212,7 +212,7 @@ class KafkaSink:
     def _as_ours(self, error: Exception) -> SinkError:
         from aiokafka import errors
 
-        place = f"topic {self._topic!r} of {self._servers}"
+        place = f"topic {quoted(self._topic)} of {self._servers}"
         match error:
             case SinkError():
                 return error

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ..errors import ConfigError, CredentialUnavailable
+from ..errors import ConfigError, CredentialUnavailable, quoted
 from ..records import Clock
 from .settings import UpstreamSettings
 
@@ -125,11 +125,11 @@ def credential_for(settings: UpstreamSettings, environ: Mapping[str, str], clock
     key = chosen.key or environ.get(chosen.key_env or "")
     if not key:
         raise ConfigError(
-            f"upstream {settings.name!r}: the environment variable {chosen.key_env} is not set; "
+            f"upstream {quoted(settings.name)}: the environment variable {chosen.key_env} is not set; "
             "set it to a key of the resource"
         )
     key = key.strip()
     if not (key.isascii() and key.isprintable()):
         where = chosen.key_env or "`credential.key`"
-        raise ConfigError(f"upstream {settings.name!r}: {where} holds a character that cannot be in a key")
+        raise ConfigError(f"upstream {quoted(settings.name)}: {where} holds a character that cannot be in a key")
     return KeyCredential(key, settings.kind)

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ..errors import ConfigError
+from ..errors import ConfigError, quoted
 
 __all__ = ["Endpoint"]
 
@@ -29,10 +29,10 @@ class Endpoint(msgspec.Struct, frozen=True):
             authority = (parts.hostname or "").encode("idna")
             base = parts.path.rstrip("/").encode("ascii")
         except ValueError as error:
-            raise ConfigError(f"the endpoint {url!r} is not a URL: {error}") from error
+            raise ConfigError(f"the endpoint {quoted(url)} is not a URL: {error}") from error
         is_plain = re.search(rb"[^!-~]", authority + base) is None
         if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain:
-            raise ConfigError(f"the endpoint {url!r} must be like https://my-resource.openai.azure.com")
+            raise ConfigError(f"the endpoint {quoted(url)} must be like https://my-resource.openai.azure.com")
         if parts.query or parts.fragment or parts.username:
             raise ConfigError(f"the endpoint of {parts.hostname} must have no query, fragment or user name")
         tls = parts.scheme == "https"

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 
-from ..errors import ConfigError
+from ..errors import ConfigError, quoted
 from .connection import UpstreamConnection
 from .settings import UpstreamSettings
 
@@ -34,7 +34,7 @@ def tls_context(settings: UpstreamSettings) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=settings.ca_bundle)
     except OSError as error:
         raise ConfigError(
-            f"upstream {settings.name!r}: ca_bundle {settings.ca_bundle!r} cannot be used ({error}); "
+            f"upstream {quoted(settings.name)}: ca_bundle {quoted(settings.ca_bundle)} cannot be used ({error}); "
             "it must be a PEM file of certificates"
         ) from error
     context.set_alpn_protocols(["http/1.1"])

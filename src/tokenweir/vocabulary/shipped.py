@@ -14,7 +14,7 @@ from threading import Lock
 import msgspec
 import tiktoken
 
-from ..errors import ConfigError
+from ..errors import ConfigError, quoted
 
 __all__ = ["ENCODINGS", "SHIPPED", "Vocabulary", "load", "verify"]
 
@@ -85,7 +85,7 @@ def load(name: str) -> tiktoken.Encoding:
 
 def _build(name: str) -> tiktoken.Encoding:
     if name not in SHIPPED:
-        raise ConfigError(f"No encoding {name!r} is shipped; there is {' and '.join(SHIPPED)}.")
+        raise ConfigError(f"No encoding {quoted(name)} is shipped; there is {' and '.join(SHIPPED)}.")
     lines = _unpacked(name).splitlines()
     ranks = {base64.b64decode(token): int(rank) for token, rank in (line.split() for line in lines)}
     vocabulary = SHIPPED[name]

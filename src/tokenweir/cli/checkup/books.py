@@ -50,7 +50,7 @@ def _server(url: str) -> Finding:
     except TokenweirError as error:
         return bad(f"ledger: {error}", "start its server, or correct [ledger] url; the journals wait for it")
     ledger.close()
-    return fine(f"ledger: {ledger!r} can be opened")
+    return fine(f"ledger: {ledger} can be opened")
 
 
 def check_journals(config: Config) -> Iterator[Finding]:

@@ -54,6 +54,10 @@ class ClickHouseLedger(Reading):
     def __repr__(self) -> str:
         return f"<ClickHouseLedger {self._server.place}>"
 
+    def __str__(self) -> str:
+        """For a person."""
+        return f"ClickHouse at {self._server.place}"
+
     def post(self, records: Sequence[CallRecord], source: str, position: str | None) -> int:
         batch = {record.call_id: record for record in records}
         known = self._known(batch)

@@ -41,6 +41,10 @@ class DuckDBLedger(Reading):
     def __repr__(self) -> str:
         return f"<DuckDBLedger {self._file.place}>"
 
+    def __str__(self) -> str:
+        """For a person."""
+        return f"DuckDB at {self._file.place}"
+
     def post(self, records: Sequence[CallRecord], source: str, position: str | None) -> int:
         batch = {record.call_id: record for record in records}
         with self._posting, self._file.cursor() as cursor:

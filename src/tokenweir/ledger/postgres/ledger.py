@@ -48,6 +48,10 @@ class PostgresLedger(Reading):
     def __repr__(self) -> str:
         return f"<PostgresLedger {self._server.place}>"
 
+    def __str__(self) -> str:
+        """For a person."""
+        return f"PostgreSQL at {self._server.place}"
+
     def post(self, records: Sequence[CallRecord], source: str, position: str | None) -> int:
         batch = {record.call_id: record for record in records}.values()
         with self._server.transaction() as connection:
