@@ -4,7 +4,7 @@
     ├── ConfigError              a file, a variable or a flag is wrong; nothing was started
     ├── Refusal                  the call ends here, with an answer of our own
     │   ├── caller   MalformedRequest, InvalidBody, HeadTooLarge, BodyTooLarge, InvalidApiKey,
-    │   │            UnknownRoute, UnknownDeployment, RequestTimeout
+    │   │            UnknownRoute, UnknownMethod, MethodNotAllowed, UnknownDeployment, RequestTimeout
     │   ├── upstream UpstreamUnreachable, UpstreamTimeout, UpstreamBroken, UpstreamBusy,
     │   │            UpstreamRefusedCredential, UpstreamRefusedNetwork
     │   └── gateway  JournalUnavailable, ShuttingDown, TooManyConnections, CredentialUnavailable
@@ -31,6 +31,7 @@ __all__ = [
     "JournalInUse",
     "JournalUnavailable",
     "MalformedRequest",
+    "MethodNotAllowed",
     "QueryError",
     "Refusal",
     "RequestTimeout",
@@ -38,6 +39,7 @@ __all__ = [
     "TokenweirError",
     "TooManyConnections",
     "UnknownDeployment",
+    "UnknownMethod",
     "UnknownRoute",
     "UpstreamBroken",
     "UpstreamBusy",
@@ -87,6 +89,8 @@ class Refusal(TokenweirError):
     """Whether the client's connection cannot be used after this answer."""
     retry_after: str | None = None
     """What the answer's ``Retry-After`` says, in seconds or as a date."""
+    allow: str | None = None
+    """What the answer's ``Allow`` says (RFC 9110, 10.2.1)."""
 
     def body(self) -> bytes:
         """The answer in OpenAI's error shape: ``{"error": {"message", "type", "param", "code"}}``."""
@@ -143,6 +147,18 @@ class InvalidApiKey(CallerRefusal):
 class UnknownRoute(CallerRefusal):
     status = 404
     code = "unknown_route"
+
+
+class MethodNotAllowed(CallerRefusal):
+    """A method that is never relayed, or that the path does not have. ``allow`` says which there are."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class UnknownMethod(CallerRefusal):
+    status = 501
+    code = "unknown_method"
 
 
 class UnknownDeployment(CallerRefusal):

@@ -98,7 +98,6 @@ def test_lines_travel_as_they_came_between_our_address_and_our_key() -> None:
         b"X-Odd-Case:  two  blanks ",
         b"User-Agent: OpenAI/Python",
         b"x-ms-client-request-id: 7",
-        b"Cookie: a=1",
         b"api-key: sk-ours",
         b"accept-encoding: identity",
         b"content-length: 2",
@@ -138,8 +137,8 @@ def test_a_callers_key_is_passed_through_where_that_is_configured() -> None:
     head = lines_of(sent(asked("GET /v1/models?subscription-key=theirs-4", *lines), through))
     assert head[2:] == [
         b"api-key: theirs-1",
-        b"authorization: Bearer theirs-2",
         b"ocp-apim-subscription-key: theirs-3",
+        b"authorization: Bearer theirs-2",
     ]
     assert lines_of(sent(asked("GET /v1/models"), through))[2:] == []
 

@@ -1,5 +1,6 @@
 """Every documented path has its route, and no path climbs, hides or grows beyond measure."""
 
+import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
@@ -56,11 +57,6 @@ def test_metered_calls_are_known_under_each_prefix(prefix: str, family: str, dep
             "/openai/deployments/d/audio/speech",
             Route("other", "audio/speech", "deployments", "d", "audio/speech"),
         ),
-        (
-            "POST",
-            "/openai/deployments/d/extensions/chat/completions",
-            Route("other", "extensions", "deployments", "d", "extensions/chat/completions"),
-        ),
         ("GET", "/v1/fine_tuning/jobs/j-1", Route("other", "fine_tuning/jobs", "v1", None, "fine_tuning/jobs/j-1")),
         ("GET", "/v1/models/a%20b", Route("other", "models", "v1", None, "models/a%20b")),
         ("GET", "/v1/models/ft:gpt-4o:org::id", Route("other", "models", "v1", None, "models/ft:gpt-4o:org::id")),
@@ -68,7 +64,7 @@ def test_metered_calls_are_known_under_each_prefix(prefix: str, family: str, dep
     ],
 )
 def test_other_calls_are_known_by_the_head_of_their_tail(method: str, path: str, route: Route) -> None:
-    assert route_of(method.encode(), path.encode()) == route
+    assert msgspec.structs.replace(route_of(method.encode(), path.encode()), path="") == route
     assert not route.is_metered
 
 
@@ -109,9 +105,11 @@ CLIMBING = [
     "/v1/files/%2e",
     "/v1/files/..%2fadmin",
     "/v1/files/%2fadmin",
-    "/v1/files/a%2Fb",
     "/v1/files/..%5cadmin",
     "/v1/files/a\\b",
+    "/v1/files/a%2F",
+    "/v1/files/a%2F..%2Fb",
+    "/v1/files/%E2%80%8B",
     "/v1/files/%252e%252e/x",
     "/v1/files/%252fx",
     "/v1/files/..;/admin",
@@ -208,7 +206,12 @@ def test_any_path_is_routed_or_refused_and_what_is_routed_does_not_climb(segment
         (b"api-version=2024%2D10", b"api-version=2024%2D10", None, "2024-10"),
         (b"subscription-key=k", b"", b"k", None),
         (b"a=1&subscription-key=k%2B1&b", b"a=1&b", b"k+1", None),
-        (b"subscription-key=k&api-version=1&subscription-key=l", b"api-version=1", b"l", "1"),
+        (b"subscription-key=k&api-version=1&subscription-key=k", b"api-version=1", b"k", "1"),
+        (b"Subscription%2DKey=k&a=1", b"a=1", b"k", None),
+        (b"API_KEY=k", b"", b"k", None),
+        (b"api-key=k", b"", b"k", None),
+        (b"code=k&access_token=l&Access-Token=m", b"", None, None),
+        (b"a=1&Api%2DVersion=1&api-version=1", b"a=1&api-version=1", None, "1"),
         (b"subscription-key", b"", b"", None),
         (b"a=1&&b=%zz&", b"a=1&&b=%zz&", None, None),
         (b"x-subscription-key=k", b"x-subscription-key=k", None, None),
@@ -229,3 +232,12 @@ def test_to_compact_responses_is_a_turn_of_the_model() -> None:
         "responses/compact",
         True,
     )
+
+
+@pytest.mark.parametrize(
+    "query",
+    [b"subscription-key=k&subscription-key=l", b"api-key=k&subscription-key=l", b"api-version=1&api%2dversion=2"],
+)
+def test_a_query_that_says_two_things_is_refused(query: bytes) -> None:
+    with pytest.raises(MalformedRequest, match="twice, with different values"):
+        split_query(query)

@@ -13,6 +13,7 @@ from tokenweir import errors
 from tokenweir.cli import app
 from tokenweir.cli.query import language_of
 from tokenweir.config.reference import settings_reference
+from tokenweir.gateway.reference import request_tables
 from tokenweir.ledger import open_ledger
 from tokenweir.records import CallRecord
 from tokenweir.sinks.shapes import SHAPES, envelope
@@ -29,6 +30,11 @@ def headings(path: Path) -> list[str]:
 def test_the_reference_of_settings_is_current() -> None:
     page = (ROOT / "docs/reference/settings.md").read_text("utf-8")
     assert page == settings_reference(), "run scripts/docs"
+
+
+def test_the_reference_of_requests_has_the_tables_that_they_are_judged_by() -> None:
+    page = (ROOT / "docs/reference/requests.md").read_text("utf-8")
+    assert [name for name, table in request_tables().items() if f"\n\n{table}\n\n" not in page] == []
 
 
 def test_the_life_of_a_request_has_a_heading_for_each_step() -> None:

@@ -11,8 +11,8 @@ from tokenweir.wire.responses import _LINES as RESPONSE_LINES
 def new_reader(*, strict: bool = True) -> LineReader:
     return LineReader(
         read=frozenset([b"host", b"te", b"api-key", b"x-id"]),
-        stays=frozenset([b"host", b"api-key"]),
-        forget=frozenset([b"api-key"]),
+        stays=frozenset([b"host", b"api-key"]).__contains__,
+        forget=frozenset([b"api-key"]).__contains__,
         strict=strict,
     )
 
@@ -106,7 +106,8 @@ def test_framing_comes_once_in_any_direction(strict: bool) -> None:
 
 
 def test_a_caller_with_two_keys_is_refused_and_neither_is_repeated() -> None:
-    reader = LineReader(read=frozenset([b"api-key"]), stays=frozenset(), forget=frozenset(), strict=True)
+    nothing = frozenset[bytes]().__contains__
+    reader = LineReader(read=frozenset([b"api-key"]), stays=nothing, forget=nothing, strict=True)
     with pytest.raises(ValueError, match="api-key comes twice with different values") as refused:
         reader.read_lines([b"api-key: first-key", b"API-Key: second-key"])
     assert "first" not in str(refused.value)

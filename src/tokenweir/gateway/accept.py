@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 
 from ..errors import InvalidBody
-from ..wire import Members, ObjectReader, RequestHead, decode_value
+from ..wire import PRINCIPAL, Members, ObjectReader, RequestHead, decode_value
 from .request import Address, Request
-from .routes import route_of, split_query
+from .routes import check_method, route_of, split_query
 
 __all__ = ["BOM", "DECIDED_ON", "address_of", "cannot_be_read", "read_body", "take_members", "unreadable_head"]
 
@@ -52,7 +52,9 @@ _decode_members = msgspec.json.Decoder(_Members, dec_hook=_Once).decode
 
 
 def address_of(head: RequestHead) -> Address:
-    """Where a head wants to go. Raises ``UnknownRoute`` or ``MalformedRequest``."""
+    """Where a head wants to go. Raises ``UnknownRoute``, ``MalformedRequest``, ``UnknownMethod`` or
+    ``MethodNotAllowed``."""
+    check_method(head.method)
     path, _, raw_query = head.target.partition(b"?")
     query, key, version = split_query(raw_query)
     route = route_of(head.method, path)
@@ -60,7 +62,7 @@ def address_of(head: RequestHead) -> Address:
     content_type = fields.get(b"content-type", b"").lower()
     return Address(
         head.method.decode("ascii"),
-        path.decode("ascii"),
+        route.path,
         route,
         query,
         key,
@@ -69,6 +71,7 @@ def address_of(head: RequestHead) -> Address:
         fields[b"user-agent"].decode("ascii") if b"user-agent" in fields else None,
         fields[b"traceparent"].decode("ascii") if b"traceparent" in fields else None,
         fields.get(b"apim-debug-authorization"),
+        fields[PRINCIPAL].decode("ascii") if PRINCIPAL in fields else None,
     )
 
 

@@ -1,16 +1,27 @@
 """Step 2, admit: whose call this is, and whether it may go on."""
 
+from msgspec.structs import replace
+
 from ..errors import JournalUnavailable, ShuttingDown
 from ..policy import Keyring
+from ..wire import CALLER_KEYS
 from .request import Admission, Request
 
 __all__ = ["admit", "identify"]
 
 
-def identify(request: Request, keyring: Keyring) -> Admission:
-    """Whose call this is. Raises ``InvalidApiKey``."""
+def identify(request: Request, keyring: Keyring, *, trusts_platform: bool = False) -> Admission:
+    """Whose call this is. Raises ``InvalidApiKey``.
+
+    ``trusts_platform``: a platform in front has authenticated, and nobody can come past it. Whom it names is the
+    call's subject, and where no caller has a key, the caller.
+    """
     key = _key_of(request)
-    return Admission(keyring.identify(key), key)
+    identity = keyring.identify(key)
+    subject = request.address.principal if trusts_platform else None
+    if subject is not None and keyring.is_open:
+        identity = replace(identity, caller=subject)
+    return Admission(identity, key, subject)
 
 
 def admit(*, journal_accepts: bool, stopping: bool) -> None:
@@ -26,10 +37,10 @@ def admit(*, journal_accepts: bool, stopping: bool) -> None:
 
 def _key_of(request: Request) -> bytes | None:
     fields = request.head.fields
-    key = fields.get(b"api-key") or fields.get(b"ocp-apim-subscription-key")
-    if key:
-        return key
-    bearer = fields.get(b"authorization")
-    if bearer and bearer[:7].lower() == b"bearer ":
-        return bearer[7:].strip()
+    for name in CALLER_KEYS:
+        key = fields.get(name)
+        if name == b"authorization":
+            key = key[7:].strip() if key and key[:7].lower() == b"bearer " else None
+        if key:
+            return key
     return request.address.query_key

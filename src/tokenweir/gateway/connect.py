@@ -16,7 +16,7 @@ from ..upstream import (
     with_members,
     with_model,
 )
-from ..wire import ObjectReader, ResponseHead, decode_json
+from ..wire import CALLER_KEYS, ObjectReader, ResponseHead, decode_json
 from .request import Attempt, Request
 
 __all__ = [
@@ -105,7 +105,7 @@ def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes
     if signature is not None:
         lines.append(signature)
     elif settings.credential.pass_through:
-        given = [name + b": " + head.fields[name] for name in _CALLER_KEYS if name in head.fields]
+        given = [name + b": " + head.fields[name] for name in CALLER_KEYS if name in head.fields]
         if not given and address.query_key and _VISIBLE.fullmatch(address.query_key):
             given = [b"api-key: " + address.query_key]
         lines.extend(given)
@@ -120,7 +120,6 @@ _DEBUG_TOKEN = re.compile(rb"apim-debug-authorization:", re.IGNORECASE)
 _CONTENT_ENCODING = re.compile(rb"content-encoding:", re.IGNORECASE)
 _RETRY_AFTER = re.compile(rb"\r\nretry-after:[ \t]*([ -~]+)", re.IGNORECASE)
 _VISIBLE = re.compile(rb"[!-~]+")
-_CALLER_KEYS = (b"api-key", b"authorization", b"ocp-apim-subscription-key")
 
 
 def upstream_body(request: Request, target: Target, upstream: Upstream, *, inject: bool) -> Body:

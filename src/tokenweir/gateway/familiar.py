@@ -41,11 +41,11 @@ class Familiar:
             self._fields = head.fields
         return self._address
 
-    def admission(self, request: Request, keyring: Keyring) -> Admission:
+    def admission(self, request: Request, keyring: Keyring, *, trusts_platform: bool) -> Admission:
         """Raises as ``identify`` does."""
         if keyring is not self._keyring or self._admission is None:
             self._target = None
-            self._admission = identify(request, keyring)
+            self._admission = identify(request, keyring, trusts_platform=trusts_platform)
             self._keyring = keyring
         return self._admission
 

@@ -31,6 +31,8 @@ class Address(msgspec.Struct, frozen=True, gc=False):
     user_agent: str | None = None
     traceparent: str | None = None
     debug_token: bytes | None = None
+    principal: str | None = None
+    """Who called, as a platform in front says that has authenticated. Anybody can say so where there is none."""
 
 
 class Request(msgspec.Struct, gc=False):
@@ -63,6 +65,8 @@ class Admission(msgspec.Struct, frozen=True, gc=False):
 
     identity: Identity
     key: bytes | None
+    subject: str | None = None
+    """Who used the caller's access, where that is known."""
 
 
 class Candidates(msgspec.Struct, gc=False):

@@ -1,13 +1,23 @@
-"""The data port's paths (the surfaces of Azure OpenAI and OpenAI), taken apart and judged."""
+"""The data port's paths (the surfaces of Azure OpenAI and OpenAI), read in one way only.
+
+1. A path is decoded once, and written anew from what it says. That is judged, recorded, and sent upstream.
+2. It is compared with what is known as a server could read it that folds case, decodes twice, cuts off
+   ``;parameters`` and what follows an escaped ``?``, or takes full-width letters for plain ones. What is another
+   spelling of something known is refused with the right one: relayed, it might be the metered surface behind us and
+   something else here.
+3. Of a metered surface only the methods that Azure and OpenAI have are let through.
+"""
 
 import re
+import unicodedata
 from functools import lru_cache
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes
 
-from ..errors import MalformedRequest, UnknownRoute
+from ..errors import MalformedRequest, MethodNotAllowed, UnknownMethod, UnknownRoute
 from ..records import Api, Route
+from ..wire.request_fields import QUERY_KEYS, query_fate
 
-__all__ = ["METERED", "route_of", "split_query"]
+__all__ = ["METERED", "METHODS", "check_method", "route_of", "split_query"]
 
 METERED: dict[str, tuple[Api, str]] = {
     "chat/completions": ("chat_completions", "chat"),
@@ -15,6 +25,8 @@ METERED: dict[str, tuple[Api, str]] = {
     "embeddings": ("embeddings", "embeddings"),
     "responses": ("responses", "responses"),
     "responses/compact": ("responses", "responses"),
+    # "On your data", until Azure put it into chat/completions.
+    "extensions/chat/completions": ("chat_completions", "chat"),
 }
 """Path tail → API and OpenTelemetry operation, for calls whose usage is read."""
 
@@ -31,51 +43,118 @@ _TWO_WORD_OPERATIONS = frozenset(
     ]
 )
 
+# What may stand where in a path that is another spelling of a known one.
+_KNOWN_TAILS = frozenset([*METERED, *_TWO_WORD_OPERATIONS])
+
+METHODS = frozenset(
+    [
+        *["ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "COPY", "DELETE", "GET", "HEAD", "LABEL", "LINK"],
+        *["LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE", "OPTIONS"],
+        *["ORDERPATCH", "PATCH", "POST", "PROPFIND", "PROPPATCH", "PUT", "QUERY", "REBIND", "REPORT", "SEARCH"],
+        *["UNBIND", "UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL"],
+    ]
+)
+"""IANA's HTTP method registry, less CONNECT, PRI and TRACE: the answer to a TRACE repeats the request, with the
+gateway's own key in it."""
+_NEVER = {"CONNECT", "PRI", "TRACE"}
+# A metered path has stored answers to list behind it, too.
+_OF_METERED = ("GET", "HEAD", "POST", "OPTIONS", "DELETE")
+
 _SEGMENTS = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
 _DEPLOYMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-
+# What a segment may hold unescaped (RFC 3986, 3.3); the rest is escaped again.
+_PLAIN = "!$&'()*+,;=:@~-._"
 
 _NOTHING_HERE = (
     "There is nothing at this path. Calls go to /openai/deployments/{deployment}/chat/completions?api-version=…, "
     "to /openai/v1/… or to /v1/…; check the client's base URL."
+)
+_TWICE = (
+    "The path holds its beginning twice. With AzureOpenAI, `azure_endpoint` is this gateway's address alone, without "
+    "/openai or /openai/v1; with OpenAI, `base_url` is this gateway's address and /openai/v1."
 )
 
 # The longest known has some 250 characters. Paths are remembered, also those of strangers.
 _MAX_PATH = 2048
 
 
+def check_method(method: bytes) -> None:
+    """Raises ``UnknownMethod`` or ``MethodNotAllowed``. Methods are case-sensitive (RFC 9110, 9.1)."""
+    name = method.decode("ascii")
+    if name in METHODS:
+        return
+    if name in _NEVER:
+        refusal = MethodNotAllowed(f"{name} is not relayed.")
+        refusal.allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+        raise refusal
+    hint = f" Methods are spelled in capitals: {name.upper()}." if name.upper() in METHODS else ""
+    raise UnknownMethod(f"This is not a registered HTTP method.{hint}")
+
+
 @lru_cache(maxsize=4096)
 def route_of(method: bytes, path: bytes) -> Route:
-    """Where a path wants to go. Raises ``UnknownRoute`` or ``MalformedRequest``."""
+    """Where a path wants to go. Raises ``UnknownRoute``, ``MalformedRequest`` or ``MethodNotAllowed``."""
     if len(path) > _MAX_PATH:
         raise MalformedRequest(f"the path is longer than {_MAX_PATH} characters")
     text = path.decode("ascii")
+    if re.match(r"/+(api/+)?openai/+v1/+(openai|v1)(/|$)|/+v1/+(openai|v1)/", text, re.IGNORECASE):
+        raise UnknownRoute(_TWICE)
     if text.endswith("/") and _SEGMENTS.fullmatch(text[:-1] or "/x"):
         raise UnknownRoute(_NOTHING_HERE)
     if _SEGMENTS.fullmatch(text) is None:
         raise MalformedRequest("the path holds an empty segment or a character that does not belong in a path")
-    segments = text.split("/")[1:]
-    for segment in segments:
+    segments = [_canonical(segment) for segment in text.split("/")[1:]]
+    route = _route_of(method, segments)
+    _refuse_other_spellings(method, segments, route)
+    if route is None:
+        raise UnknownRoute(_NOTHING_HERE)
+    if route.tail in METERED and method.decode("ascii") not in _OF_METERED:
+        refusal = MethodNotAllowed(f"{method.decode('ascii')} is not a method of {route.tail}; calls are a POST.")
+        refusal.allow = ", ".join(_OF_METERED)
+        raise refusal
+    return route
+
+
+def _canonical(segment: str) -> str:
+    """A segment with each byte escaped that has to be, and no other. Raises ``MalformedRequest``."""
+    if "%" not in segment:
+        plain = segment.encode("ascii")
+    else:
         plain = unquote_to_bytes(segment)
-        if plain.partition(b";")[0] in (b".", b"..") or re.search(rb"[/\\\x00-\x1f\x7f-\xff]|\.\./|%", plain):
-            raise MalformedRequest("the path climbs (`..`) or hides a separator; write it out plainly")
+        try:
+            if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs") for letter in plain.decode()):
+                raise ValueError
+        except ValueError:
+            raise MalformedRequest("the path holds a control character, or bytes that are not UTF-8") from None
+        if b"%" in plain:
+            raise MalformedRequest("the path holds an escaped or a stray `%`; escape each other character once")
+    parts = re.split(rb"[/\\]", plain)
+    if b"\\" in plain or any(part.partition(b";")[0] in (b"", b".", b"..") for part in parts):
+        raise MalformedRequest("the path climbs (`..`) or hides a separator; write it out plainly")
+    return quote_from_bytes(plain, safe=_PLAIN)
+
+
+def _route_of(method: bytes, segments: list[str]) -> Route | None:
+    """By the words as they are written."""
+    prefix = ""
     if segments[0] == "api" and segments[1:2] == ["openai"]:
-        segments = segments[1:]
+        prefix, segments = "/api", segments[1:]
     if segments[0] == "v1" and len(segments) > 1:
-        return _route(method, "v1", None, segments[1:])
+        return _route(method, "v1", None, segments[1:], f"{prefix}/v1")
     if segments[0] == "openai" and len(segments) > 1:
         if segments[1] == "v1" and len(segments) > 2:
-            return _route(method, "v1", None, segments[2:])
+            return _route(method, "v1", None, segments[2:], f"{prefix}/openai/v1")
         if segments[1] == "deployments" and len(segments) > 3:
             if _DEPLOYMENT.fullmatch(segments[2]) is None:
                 raise MalformedRequest("a deployment's name has letters, digits, `-`, `_` and `.` only")
-            return _route(method, "deployments", segments[2], segments[3:])
+            beginning = f"{prefix}/openai/deployments/{segments[2]}"
+            return _route(method, "deployments", segments[2], segments[3:], beginning)
         if segments[1] not in ("v1", "deployments"):
-            return _route(method, "openai", None, segments[1:])
-    raise UnknownRoute(_NOTHING_HERE)
+            return _route(method, "openai", None, segments[1:], f"{prefix}/openai")
+    return None
 
 
-def _route(method: bytes, family: str, deployment: str | None, segments: list[str]) -> Route:
+def _route(method: bytes, family: str, deployment: str | None, segments: list[str], beginning: str) -> Route:
     tail = "/".join(segments)
     if method == b"POST" and tail in METERED:
         api, operation = METERED[tail]
@@ -83,21 +162,71 @@ def _route(method: bytes, family: str, deployment: str | None, segments: list[st
         two = "/".join(segments[:2])
         operation = two if two in _TWO_WORD_OPERATIONS else segments[0]
         api = "other"
-    return Route(api, operation, family, deployment, tail)  # type: ignore[arg-type]
+    return Route(api, operation, family, deployment, tail, f"{beginning}/{tail}")  # type: ignore[arg-type]
+
+
+def _refuse_other_spellings(method: bytes, segments: list[str], route: Route | None) -> None:
+    """Compares the path as the most lenient server could read it with what is known."""
+    folded = _folded(segments)
+    if segments[:1] != folded[:1] and folded[0] in ("openai", "v1", "api"):
+        raise _misspelled("/" + folded[0])
+    at = 1 if folded[:2] == ["api", "openai"] else 0
+    if folded[at] == "openai" and len(folded) > at + 1:
+        word = folded[at + 1]
+        if word in ("v1", "deployments") and segments[at : at + 2] != ["openai", word]:
+            raise _misspelled(f"/openai/{word}")
+        at += {"v1": 2, "deployments": 3}.get(word, 1)
+    elif folded[at] == "v1":
+        at += 1
+    else:
+        return
+    tail, written = "/".join(folded[at:]), route.tail if route is not None else ""
+    if tail in _KNOWN_TAILS and tail != written:
+        raise _misspelled(tail)
+    # A server that looks at the end of a path alone would take it for a metered one.
+    for known in METERED if method == b"POST" else ():
+        if tail.endswith(f"/{known}") and tail not in METERED:
+            raise UnknownRoute(f"There is nothing at this path; {known} stands right behind /v1 or the deployment.")
+
+
+def _folded(segments: list[str]) -> list[str]:
+    text = "/".join(segments)
+    for _ in range(3):
+        text = unicodedata.normalize("NFKC", unquote(text))
+    words = (re.split("[;?#]", word)[0].strip() for word in re.split(r"[/\\]+", text.casefold()))
+    return [word for word in words if word] or [""]
+
+
+def _misspelled(right: str) -> UnknownRoute:
+    return UnknownRoute(
+        f"There is nothing at this path: {right} is spelled in these letters, unescaped; check the client's base URL."
+    )
 
 
 def split_query(query: bytes) -> tuple[bytes, bytes | None, str | None]:
-    """A query as it travels on, the caller's key in it, and the api-version."""
+    """A query as it travels on, the caller's key in it, and the api-version.
+
+    Names are compared decoded and without regard to case. Raises ``MalformedRequest`` where a key or the api-version
+    comes twice with two values.
+    """
     if not query:
         return b"", None, None
-    key = version = None
-    kept = []
+    keys: list[bytes] = []
+    versions: list[bytes] = []
+    kept: list[bytes] = []
     for part in query.split(b"&"):
         name, _, value = part.partition(b"=")
-        if name == b"subscription-key":
-            key = unquote_to_bytes(value)
-            continue
-        if name == b"api-version":
-            version = unquote_to_bytes(value).decode("ascii", "replace")
-        kept.append(part)
-    return (b"&".join(kept) if key is not None else query), key, version
+        spelled = unquote_to_bytes(name.replace(b"+", b" ")).decode("utf-8", "replace").strip()
+        fate = query_fate(spelled)
+        if fate is None:
+            kept.append(part)
+        elif spelled.casefold().replace("_", "-") in QUERY_KEYS:
+            keys.append(unquote_to_bytes(value))
+        elif fate == "rewritten":
+            if not versions:
+                kept.append(b"api-version=" + value)
+            versions.append(unquote_to_bytes(value))
+    if len(set(keys)) > 1 or len(set(versions)) > 1:
+        raise MalformedRequest("the query says a key or the api-version twice, with different values")
+    version = versions[0].decode("ascii", "replace") if versions else None
+    return b"&".join(kept), keys[0] if keys else None, version

@@ -26,6 +26,10 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: PathText = "tokenweir-data/keys.json"
     """Where ``tokenweir keys`` keeps what it creates (hashes only)."""
 
+    platform_identity: bool = False
+    """Whether App Service or Container Apps authentication stands in front, and nobody comes past it: whom it names in
+    ``X-MS-CLIENT-PRINCIPAL-NAME`` is then the call's ``subject``, and its caller where no caller has a key."""
+
     certificate: PathText | None = None
     """A PEM file with the data port's certificate and chain; TLS needs it and ``private_key``."""
     private_key: PathText | None = None

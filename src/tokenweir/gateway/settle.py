@@ -86,6 +86,7 @@ def record_in_common(
         deployment=route.deployment,
         caller=identity.caller or None,
         key_id=identity.key_id,
+        subject=admission.subject if admission is not None else None,
         tags=identity.tags,
         client_address=client_address,
         user_agent=address.user_agent,

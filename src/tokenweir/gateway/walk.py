@@ -114,7 +114,8 @@ class Walk(Approach):
             request = self._request = Request(new_call_id(), head, address, relay.clock.now(), self._timings.received)
             if address.debug_token is not None or relay.tracing.sample:
                 self._notes = relay.tracing.begin(request)
-            self._admission = familiar.admission(request, relay.keyring)
+            trusts_platform = relay.settings.platform_identity
+            self._admission = familiar.admission(request, relay.keyring, trusts_platform=trusts_platform)
             admit(journal_accepts=relay.journal.accepts_calls, stopping=relay.is_stopping)
             if head.content_length is not None and head.content_length > self._most_body:
                 raise self._too_large()
@@ -415,6 +416,8 @@ class Walk(Approach):
         lines += answer_line(request.debug, call_id)
         if refusal.retry_after is not None:
             lines += b"\r\nretry-after: " + refusal.retry_after.encode("ascii")
+        if refusal.allow is not None:
+            lines += b"\r\nallow: " + refusal.allow.encode("ascii")
         if self._relay.cors is not None:
             lines = self._relay.cors.answered(lines, request.head.fields)
         has_body = request.head.method != b"HEAD"

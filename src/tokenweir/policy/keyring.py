@@ -67,8 +67,8 @@ class Keyring:
             return ANONYMOUS
         if not key:
             raise InvalidApiKey(
-                "No API key was given. Send yours as `api-key`, `Ocp-Apim-Subscription-Key` or "
-                "`Authorization: Bearer`, or as `subscription-key` in the query."
+                "No API key was given. Send yours as `api-key`, `x-api-key`, `Ocp-Apim-Subscription-Key` or "
+                "`Authorization: Bearer`, or as `subscription-key` or `api-key` in the query."
             )
         identity = self._identities.get(sha256(key).digest())
         if identity is None:

@@ -22,6 +22,8 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     family: Literal["deployments", "v1", "openai"]
     deployment: str | None
     tail: str
+    path: str = ""
+    """The whole path, written in the one way that is judged, recorded and sent upstream."""
 
     @property
     def is_metered(self) -> bool:

@@ -8,14 +8,17 @@ from .http1 import END, RequestHead, RequestReader, read_request_head
 from .json_members import Member, MemberScanner, Path
 from .json_object import MemberPlace, Members, ObjectReader, decode_value
 from .masking import MASK, is_telling, masked
+from .request_fields import CALLER_KEYS, PRINCIPAL
 from .responses import ResponseHead, head_bytes, read_response_head, status_line
 from .shapes import ResponseHeadReader
 from .sse import UsageStripper, data_of, split_events
 from .surrogates import decode_json, mend_json
 
 __all__ = [
+    "CALLER_KEYS",
     "END",
     "MASK",
+    "PRINCIPAL",
     "Body",
     "ChunkError",
     "ChunkedReader",

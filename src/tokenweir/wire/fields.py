@@ -8,6 +8,9 @@ nature are judged each time and never remembered.
 """
 
 import re
+from collections.abc import Callable
+
+from .request_fields import CALLER_KEYS, PRINCIPAL
 
 __all__ = ["TOKEN", "FieldLine", "Fields", "LineReader", "without_options"]
 
@@ -28,13 +31,18 @@ FieldLine = tuple[bytes, bytes, bool]
 class LineReader:
     """Judges the header lines of one direction.
 
-    ``read`` names the fields whose values are wanted, ``stays`` those that end at this hop, and
-    ``forget`` those never to be remembered. ``strict`` admits visible ASCII only, and refuses a field
-    that is read, is no list, and comes twice with two meanings.
+    ``read`` names the fields whose values are wanted; ``stays`` says of a name whether it ends at this hop, and
+    ``forget`` whether its line is never to be remembered. ``strict`` admits visible ASCII only, and refuses a
+    field that is read, is no list, and comes twice with two meanings.
     """
 
     def __init__(
-        self, *, read: frozenset[bytes], stays: frozenset[bytes], forget: frozenset[bytes], strict: bool
+        self,
+        *,
+        read: frozenset[bytes],
+        stays: Callable[[bytes], bool],
+        forget: Callable[[bytes], bool],
+        strict: bool,
     ) -> None:
         self._read = read
         self._stays = stays
@@ -83,9 +91,9 @@ class LineReader:
         name, value = match.groups()
         name = name.lower()
         value = value.strip(_AROUND.get(name, b" \t"))
-        wanted, travels = name in self._read, name not in self._stays
+        wanted, travels = name in self._read, not self._stays(name)
         verdict: FieldLine = (name, value, travels) if wanted else (b"", b"", travels)
-        if name not in self._forget and len(line) <= _REMEMBERED_LENGTH:
+        if len(line) <= _REMEMBERED_LENGTH and not self._forget(name):
             if len(self._remembered) >= _REMEMBERED_LINES:
                 self._remembered.clear()
             self._remembered[line] = verdict
@@ -95,7 +103,7 @@ class LineReader:
 # The standard allows tabs around a value; around those that say where a body ends, not every reader does.
 _AROUND = {b"content-length": b" ", b"transfer-encoding": b" "}
 _FRAMING = frozenset([b"host", b"content-length", b"transfer-encoding"])
-_MEANINGFUL = frozenset([b"api-key", b"authorization", b"content-type", b"ocp-apim-subscription-key"])
+_MEANINGFUL = frozenset([*CALLER_KEYS, PRINCIPAL, b"content-type"])
 _LISTS = frozenset(
     [
         b"accept-encoding",

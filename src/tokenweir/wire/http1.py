@@ -16,6 +16,7 @@ import msgspec
 from ..errors import HeadTooLarge, MalformedRequest
 from .chunked import ChunkedReader, ChunkError
 from .fields import TOKEN, Fields, LineReader, without_options
+from .request_fields import HEADERS, PRINCIPAL, header_stays, is_secret
 
 __all__ = ["END", "RequestHead", "RequestReader", "read_request_head"]
 
@@ -27,27 +28,11 @@ _LENGTH = re.compile(rb"[0-9]{1,15}")
 _TLS_HANDSHAKE = b"\x16"
 _LENGTH_LINE = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})(?=[ \t]*(?:\r\n|$))", re.IGNORECASE)
 
-_HOP_BY_HOP = [
-    b"connection",
-    b"content-length",
-    b"expect",
-    b"host",
-    b"keep-alive",
-    b"proxy-authorization",
-    b"proxy-connection",
-    b"te",
-    b"trailer",
-    b"transfer-encoding",
-    b"upgrade",
-]
-_CALLER_KEYS = [b"api-key", b"authorization", b"ocp-apim-subscription-key"]
-
 _LINES = LineReader(
     read=frozenset(
         [
-            *_HOP_BY_HOP,
-            *_CALLER_KEYS,
-            b"accept-encoding",
+            *HEADERS,
+            PRINCIPAL,
             b"access-control-request-headers",
             b"access-control-request-method",
             b"apim-debug-authorization",
@@ -57,18 +42,10 @@ _LINES = LineReader(
             b"traceparent",
             b"user-agent",
         ]
-    ),
-    stays=frozenset([*_HOP_BY_HOP, *_CALLER_KEYS, b"accept-encoding"]),
-    forget=frozenset(
-        [
-            *_CALLER_KEYS,
-            b"apim-debug-authorization",
-            b"content-length",
-            b"cookie",
-            b"proxy-authorization",
-            b"traceparent",
-        ]
-    ),
+    )
+    - {name for name, (fate, _) in HEADERS.items() if fate == "dropped"},
+    stays=header_stays,
+    forget=lambda name: name in (b"apim-debug-authorization", b"content-length", b"traceparent") or is_secret(name),
     strict=True,
 )
 

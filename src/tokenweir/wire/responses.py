@@ -40,8 +40,10 @@ _LINES = LineReader(
             b"x-request-id",
         ]
     ),
-    stays=frozenset([*_HOP_BY_HOP, *_REPLACED]),
-    forget=frozenset([b"apim-request-id", b"content-length", b"date", b"set-cookie", b"x-request-id", b"retry-after"]),
+    stays=frozenset([*_HOP_BY_HOP, *_REPLACED]).__contains__,
+    forget=frozenset(
+        [b"apim-request-id", b"content-length", b"date", b"set-cookie", b"x-request-id", b"retry-after"]
+    ).__contains__,
     strict=False,
 )
 
