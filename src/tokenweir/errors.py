@@ -3,11 +3,11 @@
     TokenweirError
     ├── ConfigError              a file, a variable or a flag is wrong; nothing was started
     ├── Refusal                  the call ends here, with an answer of our own
-    │   ├── caller   MalformedRequest, InvalidBody, HeadTooLarge, BodyTooLarge, InvalidApiKey,
+    │   ├── caller   MalformedRequest, InvalidBody, HeadTooLarge, BodyTooLarge, UnsupportedEncoding, InvalidApiKey,
     │   │            UnknownRoute, UnknownMethod, MethodNotAllowed, UnknownDeployment, RequestTimeout
     │   ├── upstream UpstreamUnreachable, UpstreamTimeout, UpstreamBroken, UpstreamBusy,
     │   │            UpstreamRefusedCredential, UpstreamRefusedNetwork
-    │   └── gateway  JournalUnavailable, ShuttingDown, TooManyConnections, CredentialUnavailable
+    │   └── gateway  JournalUnavailable, BuffersFull, ShuttingDown, TooManyConnections, CredentialUnavailable
     ├── JournalError             a record could not be made durable
     │   └── JournalInUse         another process writes there
     └── QueryError               a query was refused or failed; the text is for the person who typed it
@@ -22,6 +22,7 @@ import msgspec
 
 __all__ = [
     "BodyTooLarge",
+    "BuffersFull",
     "ConfigError",
     "CredentialUnavailable",
     "HeadTooLarge",
@@ -41,6 +42,7 @@ __all__ = [
     "UnknownDeployment",
     "UnknownMethod",
     "UnknownRoute",
+    "UnsupportedEncoding",
     "UpstreamBroken",
     "UpstreamBusy",
     "UpstreamRefusedCredential",
@@ -122,6 +124,14 @@ class BodyTooLarge(CallerRefusal):
     status = 413
     code = "request_body_too_large"
     closes = True
+
+
+class UnsupportedEncoding(CallerRefusal):
+    """A body that has to be read is packed in a way that cannot be."""
+
+    status = 415
+    code = "unsupported_content_encoding"
+    param = "Content-Encoding"
 
 
 class RequestTimeout(CallerRefusal):
@@ -225,6 +235,14 @@ class JournalUnavailable(Refusal):
 
     status = 503
     code = "journal_unavailable"
+    retry_after = "1"
+
+
+class BuffersFull(Refusal):
+    """The bodies of all calls under way take as much memory as they may."""
+
+    status = 503
+    code = "buffers_full"
     retry_after = "1"
 
 

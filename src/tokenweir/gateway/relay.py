@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ..deployments import Catalogue, Target
 from ..errors import Refusal
-from ..metering import estimate
+from ..metering import estimate, estimate_apart
 from ..policy import Keyring
 from ..records import CallRecord, Clock, Usage
 from ..upstream import Upstream
@@ -18,6 +18,7 @@ from .cors import Cors
 from .doorkeeper import Doorkeeper
 from .familiar import Familiar
 from .half_closed import HalfClosed
+from .held_body import BodyBudget
 from .refusals import Refusals
 from .request import Ending, Request
 from .settings import ServerSettings
@@ -68,6 +69,7 @@ class Relay:
         self.is_strict = is_strict
         self.keeps_content = keeps_content
         self.is_stopping = False
+        self.bodies = BodyBudget(settings.max_buffered)
         self.refusals = Refusals(clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._estimator = ThreadPoolExecutor(1, thread_name_prefix="estimator")
@@ -138,15 +140,15 @@ class Relay:
         reading = ending.reading
         model = (reading.response_model if reading else None) or (target.model if target else None) or request.model
         self._estimates += 1
-        future = self._estimator.submit(
-            estimate,
-            request.address.route.api,
-            request.body,
-            reading,
-            model,
-            ended_normally=ending.outcome == "completed",
-            azure=upstream is not None and upstream.is_azure,
-        )
+        how = {
+            "ended_normally": ending.outcome == "completed",
+            "azure": upstream is not None and upstream.is_azure,
+        }
+        api = request.address.route.api
+        if request.pieces is not None:
+            future = self._estimator.submit(estimate_apart, api, request.pieces, reading, model, **how)
+        else:
+            future = self._estimator.submit(estimate, api, request.body, reading, model, **how)
 
         def counted(done: Future[Usage]) -> None:
             loop.call_soon_threadsafe(self._estimated, done, then)

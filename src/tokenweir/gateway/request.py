@@ -59,6 +59,10 @@ class Request(msgspec.Struct, gc=False):
     asks_for_usage: bool = False
     has_data_sources: bool = False
 
+    def whole_body(self) -> bytes:
+        """A copy, where the body is large."""
+        return self.body if self.pieces is None else b"".join(self.pieces)
+
 
 class Admission(msgspec.Struct, frozen=True, gc=False):
     """Who calls, and whose key it was."""

@@ -41,6 +41,9 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # Images travel as base64 inside JSON; Azure OpenAI refuses requests beyond 50 MB or so.
     max_body: Size = Size(64 * 1024 * 1024)
     """The largest request body that is held and read (JSON)."""
+    # Eight of the largest at once, or thousands of the usual ones.
+    max_buffered: Size = Size(512 * 1024 * 1024)
+    """What all request bodies that one relay holds may take together; beyond, calls are answered 503."""
     # OpenAI takes files of 512 MB, Azure OpenAI's batches have 200 MB.
     max_upload: Size = Size(512 * 1024 * 1024)
     """The largest request body that is passed through as it comes (files, audio, images)."""

@@ -162,7 +162,7 @@ def record_of(
         chunks=reading.chunks,
         bytes_in=bytes_in,
         bytes_out=bytes_out,
-        request_body=_content(request.body) if keeps_content else None,
+        request_body=_content(request.whole_body()) if keeps_content else None,
         response_body=reading.content if keeps_content else None,
         trace=trace,
     )

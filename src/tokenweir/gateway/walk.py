@@ -11,6 +11,7 @@ Defaults stand on the class and not in ``__init__``: most calls never touch most
 makes a walk.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -26,11 +27,12 @@ from ..metering import log_failure, meter_for
 from ..records import CallRecord, Outcome, Route, Trace, TraceReason, Usage, new_call_id
 from ..upstream import Upstream, UpstreamConnection
 from ..wire import RequestHead, ResponseHead, UsageStripper, status_line
-from .accept import read_body, unreadable_head
+from .accept import cannot_be_read, read_body, take_members, unreadable_head
 from .admit import admit
 from .approach import Approach
 from .familiar import Familiar
 from .forward import Forwarder
+from .held_body import SMALL, HeldBody, encoding_of
 from .request import Address, Admission, Client, Ending, Nobody, Request
 from .settle import Timings, ends_whole, needs_estimate, record_of
 from .tracing import answer_line, trace_of
@@ -44,6 +46,9 @@ __all__ = ["Walk"]
 # In strict durability: how long an answer's end waits for a disk that does not come back.
 _MAX_SETTLE_SECONDS = 30.0
 
+# How long a large body may be read in one turn of the loop.
+_READ_SECONDS = 0.002
+
 _NO_USAGE = Usage()
 _UNREADABLE = Usage()
 
@@ -54,7 +59,10 @@ class Walk(Approach):
     # for the call
     _admission: Admission | None = None
     _refusal: Refusal | None = None
-    _body: bytes | list[bytes] = b""
+    _body = b""
+    _body_taken = 0
+    _encoding: bytes | None = None
+    _held: HeldBody | None = None
     _bytes_in = 0
     _body_whole = False
     _preflight: bytes | None = None
@@ -88,11 +96,7 @@ class Walk(Approach):
         if self._ending is not None:
             self._answer_preflight()
             return
-        self._bytes_in = len(body)
-        if self._upload is not None:
-            self._upload.add(body)
-        else:
-            self._body = body
+        self.request_data(body)
         self.request_end()
 
     def begin(self, head: RequestHead) -> None:
@@ -119,7 +123,12 @@ class Walk(Approach):
             admit(journal_accepts=relay.journal.accepts_calls, stopping=relay.is_stopping)
             if head.content_length is not None and head.content_length > self._most_body:
                 raise self._too_large()
-            if not address.is_buffered:
+            if address.is_buffered:
+                if address.route.is_metered and b"content-encoding" in head.fields:
+                    self._encoding = encoding_of(head.fields[b"content-encoding"])
+                if head.content_length is not None and head.content_length > SMALL:
+                    relay.bodies.must_have(head.content_length)
+            else:
                 self._upload = Upload(self._client, chunked=head.content_length is None)
                 self._timings.since = self._timings.received
                 self._choose()
@@ -134,16 +143,38 @@ class Walk(Approach):
             if is_too_large and self._refusal is not None:
                 self._answer_refusal(self._refusal)
         elif is_too_large:
-            self._body = b""
+            self._drop_body()
             self.refuse(self._too_large())
         elif self._upload is not None:
             self._upload.add(data)
-        elif not self._body:
-            self._body = data
         else:
-            if isinstance(self._body, bytes):
-                self._body = [self._body]
-            self._body.append(data)
+            try:
+                self._hold(data)
+            except Refusal as refusal:
+                self._drop_body()
+                self.refuse(refusal)
+
+    def _hold(self, data: bytes) -> None:
+        """Raises what `HeldBody` raises."""
+        relay, held = self._relay, self._held
+        if held is None:
+            length = len(data)
+            if length == self._request.head.content_length and length <= SMALL and self._encoding is None:
+                relay.bodies.take(length)
+                self._body, self._body_taken = data, length
+                return
+            held = self._held = HeldBody(relay.bodies, relay.settings.max_body, self._too_large, self._encoding)
+        held.add(data)
+        monotonic = relay.clock.monotonic
+        held.read(monotonic() + _READ_SECONDS, monotonic)
+
+    def _drop_body(self) -> None:
+        """Nobody needs it any more."""
+        taken, self._body_taken = self._body_taken, 0
+        self._relay.bodies.give_back(taken)
+        self._body = b""
+        if self._held is not None:
+            self._held.release()
 
     def request_end(self) -> None:
         self._body_whole = True
@@ -158,12 +189,49 @@ class Walk(Approach):
             self._upload.end()
             self._timings.sent = self._timings.since
             return
-        body, self._body = self._body, b""
         try:
-            read_body(self._request, body if isinstance(body, bytes) else b"".join(body))
+            if self._held is not None:
+                self._held.end()
+                self._read_held(self._held)
+                return
+            body, self._body = self._body, b""
+            read_body(self._request, body)
             self._choose()
         except Refusal as refusal:
             self._answer_refusal(refusal)
+
+    def _read_held(self, held: HeldBody) -> None:
+        """Reads at once what can be read in no time, and the rest between the turns of others."""
+        monotonic = self._relay.clock.monotonic
+        if held.read(monotonic() + _READ_SECONDS, monotonic):
+            self._take_body(held)
+        else:
+            self._relay.start(self._read_on(held))
+
+    async def _read_on(self, held: HeldBody) -> None:
+        monotonic = self._relay.clock.monotonic
+        try:
+            is_read = False
+            while not is_read:
+                await asyncio.sleep(0)
+                if self._ending is not None:
+                    return
+                is_read = held.read(monotonic() + _READ_SECONDS, monotonic)
+            self._take_body(held)
+        except Refusal as refusal:
+            self._answer_refusal(refusal)
+
+    def _take_body(self, held: HeldBody) -> None:
+        request = self._request
+        if held.is_small:
+            read_body(request, b"".join(held.pieces))
+        else:
+            request.pieces, request.members = held.pieces, held.members
+            if held.members is not None:
+                take_members(request, held.members)
+            elif held.error is not None:
+                cannot_be_read(request, held.error)
+        self._choose()
 
     def client_paused(self, paused: bool) -> None:
         if self._forwarder is not None:
@@ -439,6 +507,7 @@ class Walk(Approach):
         except Exception as error:
             log_failure("a record could not be made of all that was read of a call", error)
             record = self._record(seq, Ending(ending.outcome, ending.status), _UNREADABLE, None)
+        self._drop_body()
         try:
             relay.journal.append(record, self._durable if self._waits_for_disk else None)
         except JournalError:  # logged and counted where it was lost; nobody may take the answer for accounted

@@ -9,6 +9,7 @@ usage.py       the upstream's usage object, in any of its shapes
 estimates.py   a count of our own: prompt (tools, formats, images) and completion
 """
 
+from .apart import estimate_apart
 from .estimates import estimate
 from .failed import log_failure, replacement
 from .meter import Meter
@@ -22,6 +23,7 @@ __all__ = [
     "Output",
     "Reading",
     "estimate",
+    "estimate_apart",
     "log_failure",
     "meter_for",
     "read_usage",

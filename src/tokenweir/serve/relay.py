@@ -177,6 +177,8 @@ class RelayProcess:
             connections_refused=self.relay.doorkeeper.refused,
             connections_closed=self.relay.doorkeeper.closed,
             upstream_refusals=self.relay.refusals.count,
+            buffered_bytes=self.relay.bodies.used,
+            buffers_full=self.relay.bodies.refused,
         )
         self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
