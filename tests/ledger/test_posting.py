@@ -245,6 +245,7 @@ def test_what_a_price_needs_is_kept(ledger: Ledger, make_call: MakeCall) -> None
         "session_id": "sess-1",
         "job_id": "batch-1",
         "usage_reason": "cut",
+        "cost_reason": "no_cache_write",
         "cache_write_tokens": 1,
         "cached_audio_tokens": 2,
         "cached_image_tokens": 3,

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, strategies as st
 
 from support.call_records import a_call
 from tokenweir.pricing import Moment, Price, PriceList, PriceSettings
+from tokenweir.pricing.parts import NoRate, charges
 from tokenweir.records import CallRecord
 
 
@@ -19,7 +21,18 @@ def row(model: str = "gpt-4o*", **fields: Any) -> PriceSettings:
     return PriceSettings(model=model, **read)
 
 
-_PRICES = ("input", "cached_input", "output", "input_audio", "output_audio")
+_PRICES = (
+    "input",
+    "output",
+    "cached_input",
+    "cache_write",
+    "input_audio",
+    "cached_audio",
+    "output_audio",
+    "input_image",
+    "cached_image",
+    "output_image",
+)
 
 
 def used(**fields: Any) -> CallRecord:
@@ -39,7 +52,12 @@ def test_a_call_costs_its_tokens() -> None:
         ({"cached_input_tokens": 1_000}, "0.00225"),
         ({"cached_input_tokens": 5_000}, "0.00225"),
         ({"input_audio_tokens": 100}, "0.01325"),
-        ({"input_audio_tokens": 900, "cached_input_tokens": 900}, "0.012125"),
+        ({"input_audio_tokens": 900, "cached_input_tokens": 900}, "0.051125"),
+        ({"input_audio_tokens": 900, "cached_input_tokens": 900, "cached_audio_tokens": 900}, "0.04625"),
+        ({"cache_write_tokens": 400}, "0.0045"),
+        ({"cache_write_tokens": 4000, "cached_input_tokens": 400}, "0.0045"),
+        ({"input_image_tokens": 100}, "0.0035"),
+        ({"output_image_tokens": 100}, "0.0035"),
         ({"output_audio_tokens": 100}, "0.0225"),
         ({"output_audio_tokens": 500}, "0.0225"),
         ({"reasoning_tokens": 100}, "0.0035"),
@@ -48,14 +66,88 @@ def test_a_call_costs_its_tokens() -> None:
     ],
 )
 def test_parts_are_charged_by_their_own_price_and_never_twice(tokens: dict[str, Any], cost: str) -> None:
-    prices = PriceList([row(cached_input="1.25", input_audio="100", output_audio="200")])
+    prices = PriceList(
+        [row(cached_input="1.25", cache_write="5", input_audio="100", cached_audio="50", output_audio="200")]
+    )
     assert prices.priced(used(**tokens)).cost == Decimal(cost)
 
 
-def test_parts_without_a_price_of_their_own_cost_as_the_whole() -> None:
-    parts = {"cached_input_tokens": 300, "input_audio_tokens": 300, "output_audio_tokens": 50}
+def test_what_is_cached_costs_as_the_prompt_and_images_as_text_where_a_row_does_not_say_otherwise() -> None:
+    parts = {"cached_input_tokens": 300, "input_image_tokens": 300, "cached_image_tokens": 9, "output_image_tokens": 9}
     prices = PriceList([row()])
     assert prices.priced(used(**parts)).cost == prices.priced(used()).cost
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ({"cache_write_tokens": 1}, "no_cache_write"),
+        ({"input_audio_tokens": 1}, "no_input_audio"),
+        ({"input_audio_tokens": 1, "cached_input_tokens": 1, "cached_audio_tokens": 1}, "no_cached_audio"),
+        ({"input_audio_tokens": 900, "cached_input_tokens": 101}, "no_cached_audio"),
+        ({"output_audio_tokens": 1}, "no_output_audio"),
+        ({"input_image_tokens": 1, "cached_input_tokens": 1, "cached_image_tokens": 1}, "no_cached_image"),
+        ({"input_audio_tokens": 1_000, "cache_write_tokens": 1}, "no_cache_write"),
+        ({"input_tokens": 0, "output_tokens": 0, "total_tokens": 0, "usage": {"seconds": 9}}, "not_in_tokens"),
+    ],
+)
+def test_a_part_without_a_price_leaves_the_call_without_a_cost_and_says_so(parts: dict[str, int], reason: str) -> None:
+    lacking = {"no_cache_write": {"input_audio": "1"}, "no_cached_audio": {"input_audio": "1"}}
+    prices = PriceList([row(input_image="1", **lacking.get(reason, {}))])
+    priced = prices.priced(used(**parts))
+    assert (priced.cost, priced.currency, priced.cost_reason) == (None, None, reason)
+    assert priced.price_id == "gpt-4o*"
+
+
+def test_what_was_written_to_the_cache_has_its_own_price() -> None:
+    prices = PriceList([row("gpt-5.6*", input="5", cached_input="0.5", cache_write="6.25", output="30")])
+    record = used(response_model="gpt-5.6-2026", input_tokens=2219, cache_write_tokens=2217, output_tokens=10)
+    assert prices.priced(record).cost == Decimal("0.01416625")
+
+
+def test_cached_text_and_cached_audio_never_overlap() -> None:
+    record = used(
+        input_tokens=100, input_audio_tokens=80, cached_input_tokens=50, cached_audio_tokens=40, output_tokens=0
+    )
+    rates = {"input": "2.5", "cached_input": "1.25", "input_audio": "40", "cached_audio": "2.5"}
+    expected = 10 * Decimal("2.5") + 10 * Decimal("1.25") + 40 * Decimal(40) + 40 * Decimal("2.5")
+    assert PriceList([row(**rates)]).priced(record).cost == expected / 10**6
+
+
+# --- tiers ---
+
+
+@pytest.mark.parametrize(
+    ("served", "asked", "found"),
+    [
+        (None, None, "gpt-4o*"),
+        ("default", "auto", "gpt-4o*"),
+        ("Standard", "priority", "gpt-4o*"),
+        (None, "auto", "gpt-4o*"),
+        ("priority", "auto", "gpt-4o*/priority"),
+        ("flex", None, "no_price_for_tier"),
+        (None, "priority", "tier_unknown"),
+    ],
+)
+def test_a_call_is_charged_by_the_tier_that_served_it_or_not_at_all(
+    served: str | None, asked: str | None, found: str
+) -> None:
+    prices = PriceList([row(service_tier="priority", input="5"), row()])
+    priced = prices.priced(used(service_tier=served, requested_service_tier=asked))
+    assert found in (priced.price_id, priced.cost_reason)
+    assert (priced.cost is None) == (priced.cost_reason is not None)
+
+
+def test_a_row_of_a_tier_says_nothing_about_the_standard_one() -> None:
+    assert PriceList([row(service_tier="flex")]).priced(used()).cost_reason == "no_price_for_tier"
+    assert PriceList([row(service_tier="standard")]).priced(used()).cost is not None
+
+
+def test_what_was_spilled_over_is_not_charged_by_the_target_that_was_full() -> None:
+    prices = PriceList([row(sku="ptu", input="0", output="0", id="ptu"), row(id="paygo")])
+    assert prices.priced(used(sku="ptu")).price_id == "ptu"
+    spilled = used(sku="ptu", spillover_from="gpt-ptu", served_deployment="gpt-paygo")
+    assert prices.priced(spilled).price_id == "paygo"
 
 
 @pytest.mark.parametrize("kept", [{"cost": Decimal(7), "currency": "USD"}, {"usage_source": "none"}])
@@ -66,7 +158,8 @@ def test_a_cost_that_is_there_is_kept_and_what_used_nothing_has_none(kept: dict[
 
 def test_a_model_without_a_row_has_no_cost() -> None:
     record = used(response_model="o3", requested_model="o3", deployment="gpt-5")
-    assert PriceList([row()]).priced(record) is record
+    priced = PriceList([row()]).priced(record)
+    assert (priced.cost, priced.price_id, priced.cost_reason) == (None, None, "no_price")
     assert PriceList([]).priced(record) is record
 
 
@@ -119,29 +212,52 @@ _tokens = st.integers(-5, 2**63 - 1)
 _prices = st.decimals(0, 10**11, places=6).map(lambda price: f"{price:f}")
 
 
-@given(st.lists(_tokens, min_size=5, max_size=5), st.lists(_prices, min_size=5, max_size=5))
-def test_a_cost_is_the_exact_sum_of_its_parts_and_never_negative(tokens: list[int], prices: list[str]) -> None:
-    whole, cached, audio, out, spoken = tokens
-    record = used(
-        input_tokens=whole,
-        cached_input_tokens=cached,
-        input_audio_tokens=audio,
-        output_tokens=out,
-        output_audio_tokens=spoken,
-    )
-    found = PriceList([row(**dict(zip(_PRICES, prices, strict=True)))]).priced(record).cost
-    assert found is not None and found >= 0
+_COUNTS = (
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "cached_audio_tokens",
+    "cached_image_tokens",
+    "input_audio_tokens",
+    "input_image_tokens",
+    "output_tokens",
+    "output_audio_tokens",
+    "output_image_tokens",
+)
+_counts = st.fixed_dictionaries({name: _tokens | st.integers(-5, 20) for name in _COUNTS})
+_rows = st.fixed_dictionaries(
+    {"input": _prices, "output": _prices},
+    optional={name: _prices for name in _PRICES if name not in ("input", "output")},
+)
+
+
+@given(_counts, _rows)
+def test_every_token_is_in_one_part_and_no_part_is_negative(tokens: dict[str, int], prices: dict[str, str]) -> None:
+    record, rates = used(**tokens), row(**prices)
+    free = {name: "1" for name in _PRICES if name not in ("input_image", "cached_image")} | prices
+    for given_row in (rates, row(**free)):
+        try:
+            parts = list(charges(record, given_row))
+        except NoRate:
+            continue
+        assert all(part > 0 for part, _ in parts)
+        assert sum(part for part, _ in parts) == max(0, record.input_tokens) + max(0, record.output_tokens)
+
+
+@given(_counts, _rows)
+def test_a_cost_is_the_exact_sum_of_its_parts_or_there_is_a_reason(
+    tokens: dict[str, int], prices: dict[str, str]
+) -> None:
+    record, rates = used(**tokens), row(**prices)
+    found = PriceList([rates]).priced(record)
+    if found.cost is None:
+        assert found.cost_reason is not None and found.cost_reason.removeprefix("no_") not in prices.keys() - {
+            "cache_write"
+        }
+        return
+    assert found.cost >= 0
     # Fractions have no precision to run out of.
-    numerator, denominator = found.as_integer_ratio()
-    per = [int(Decimal(price).scaleb(6)) for price in prices]
-    in_cache = min(max(cached, 0), max(whole, 0))
-    in_audio = min(max(audio, 0), max(whole, 0) - in_cache)
-    out_audio = min(max(spoken, 0), max(out, 0))
-    text = max(whole, 0) - in_cache - in_audio
-    parts = [text, in_cache, max(out, 0) - out_audio, in_audio, out_audio]
-    expected = sum(part * price for part, price in zip(parts, per, strict=True))
-    assert numerator * 10**12 == expected * denominator
-    assert text + in_cache + in_audio == max(whole, 0)
+    assert Fraction(found.cost) == sum(part * Fraction(price) / 10**6 for part, price in charges(record, rates))
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**9))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from ..pricing import known_as
 from .found import Found
 from .model import Config
 
@@ -25,11 +26,13 @@ def price_rows(config: Config, environ: Mapping[str, str]) -> Found:
             yield (*path, "currency"), "is three capital letters, like EUR or USD"
         if row.id is not None and not row.id.strip():
             yield (*path, "id"), "is empty; leave it out, or give the row a name"
-        same = alike.setdefault((row.model, row.sku, row.deployment, row.since), number)
+        same = alike.setdefault(
+            (row.model, row.sku, row.deployment, row.since, known_as(row.service_tier or "")), number
+        )
         if same != number:
             yield (
                 path,
-                f"is for the same calls as #{same}; let them differ in `since`, `sku` or `deployment`",
+                f"is for the same calls as #{same}; let them differ in `since`, `sku`, `deployment` or `service_tier`",
             )
         elif (owner := names.setdefault(row.name, number)) != number:
             yield (*path, "id"), f'is "{row.name}", and so is that of #{owner}; give each its own'

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-__all__ = ["WHAT_PRICES_NEED", "Kind"]
+__all__ = ["WHAT_PRICES_NEED", "WHY_NO_COST", "Kind"]
 
 Kind = Literal["text", "name", "count", "json", "counts"]
 """``name`` is a text of which few different ones come again and again; ``counts`` an object of whole numbers, which is
@@ -23,3 +23,5 @@ WHAT_PRICES_NEED: Final[dict[str, Kind]] = {
     "tool_usage": "json",
     "tool_calls": "counts",
 }
+
+WHY_NO_COST: Final[dict[str, Kind]] = {"cost_reason": "name"}

@@ -45,6 +45,7 @@ SUMS = {
     "output_tokens": "sum(output_tokens)",
     "reasoning_tokens": "sum(reasoning_tokens)",
     "total_tokens": "sum(total_tokens)",
+    "unpriced": "sum(CASE WHEN cost IS NULL AND usage_source <> 'none' THEN 1 ELSE 0 END)",
     "cost": "sum(cost)",
     "currency": "currency",
 }

@@ -2,5 +2,6 @@
 
 from .price_list import PriceList
 from .settings import Moment, Price, PriceSettings
+from .tiers import known_as
 
-__all__ = ["Moment", "Price", "PriceList", "PriceSettings"]
+__all__ = ["Moment", "Price", "PriceList", "PriceSettings", "known_as"]

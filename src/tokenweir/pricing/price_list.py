@@ -1,9 +1,10 @@
 """The rows of the price list, the one that fits a call, and what the call cost by it.
 
 1. The names a call goes by are tried in order: the model that answered, the one asked for, the deployment.
-2. Of the rows that fit a name, and whose SKU, deployment and time fit the call, the best is taken: the exact name
-   before the longest beginning, the narrower before the wider, the newer before the older.
-3. Every token is charged once: as cached, as audio, or as what is left.
+2. Of the rows that fit a name, and whose tier, SKU, deployment and time fit the call, the best is taken: the exact
+   name before the longest beginning, the narrower before the wider, the newer before the older.
+3. Every token is charged once, as the part that it is of (``parts.py``). A call with a part that has no price has no
+   cost, and the record says why: no other tier's and no other part's price is taken instead.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,9 @@ from decimal import Context, Decimal
 import msgspec
 
 from ..records import CallRecord
+from .parts import NoRate, charges
 from .settings import PLACES, Price, PriceSettings
+from .tiers import STANDARD, known_as, tier_of
 
 __all__ = ["PriceList"]
 
@@ -38,17 +41,26 @@ class PriceList:
         return bool(self._rows)
 
     def priced(self, record: CallRecord) -> CallRecord:
-        """The record with what it cost; the very same where it has a cost, used nothing, or no row fits it."""
-        if record.cost is not None or record.usage_source == "none":
+        """The record with what it cost, or with why that is not known (``cost_reason``); the very same where it has a
+        cost or used nothing, or where there are no prices at all."""
+        if record.cost is not None or record.usage_source == "none" or not self._rows:
             return record
-        row = self.row_for(record)
+        tier = tier_of(record)
+        if tier is None:
+            return msgspec.structs.replace(record, cost_reason="tier_unknown")
+        row = self.row_for(record, tier)
         if row is None:
-            return record
-        return msgspec.structs.replace(record, cost=cost(record, row), currency=row.currency, price_id=row.name)
+            has_other = any(self.row_for(record, other) for other in {_tier(row) for row in self._rows} - {tier})
+            return msgspec.structs.replace(record, cost_reason="no_price_for_tier" if has_other else "no_price")
+        try:
+            amount = cost(record, row)
+        except NoRate as missing:
+            return msgspec.structs.replace(record, cost_reason=missing.reason, price_id=row.name)
+        return msgspec.structs.replace(record, cost=amount, currency=row.currency, price_id=row.name)
 
-    def row_for(self, record: CallRecord) -> PriceSettings | None:
-        """Which row a call is charged by."""
-        open_to_it = [row for row in self._rows if _is_open_to(row, record)]
+    def row_for(self, record: CallRecord, tier: str = STANDARD) -> PriceSettings | None:
+        """Which row a call is charged by that was served by this tier."""
+        open_to_it = [row for row in self._rows if _tier(row) == tier and _is_open_to(row, record)]
         for name in (record.response_model, record.requested_model, record.deployment):
             fitting = [row for row in open_to_it if name and _fits(row.model, name)]
             if fitting:
@@ -57,40 +69,29 @@ class PriceList:
 
 
 def cost(record: CallRecord, row: PriceSettings) -> Decimal:
-    """Exact. Parts that an upstream reports as larger than the whole are cut to it."""
-    cached, audio, text = _shares(record.input_tokens, record.cached_input_tokens, record.input_audio_tokens)
-    _, spoken, written = _shares(record.output_tokens, 0, record.output_audio_tokens)
-    units = (
-        text * _units(row.input)
-        + cached * _units(row.cached_input, row.input)
-        + audio * _units(row.input_audio, row.input)
-        + written * _units(row.output)
-        + spoken * _units(row.output_audio, row.output)
-    )
+    """Exact. `NoRate` where the row lacks the price of a part."""
+    units = sum(tokens * _units(price) for tokens, price in charges(record, row))
     exponent = _EXPONENT
     while exponent and units % 10 == 0:
         units, exponent = units // 10, exponent + 1
     return Decimal(units).scaleb(exponent, _EXACT)
 
 
-def _shares(whole: int, cached: int, audio: int) -> tuple[int, int, int]:
-    """How many tokens are charged as cached, as audio and as text; together they are the whole."""
-    whole = max(0, whole)
-    cached = min(max(0, cached), whole)
-    audio = min(max(0, audio), whole - cached)
-    return cached, audio, whole - cached - audio
+def _units(price: Price) -> int:
+    return int(_EXACT.multiply(price, Decimal(_UNITS)))
 
 
-def _units(price: Price | None, otherwise: Price | None = None) -> int:
-    chosen = price if price is not None else otherwise
-    assert chosen is not None
-    return int(_EXACT.multiply(chosen, Decimal(_UNITS)))
+def _tier(row: PriceSettings) -> str:
+    return STANDARD if row.service_tier is None else known_as(row.service_tier)
 
 
 def _is_open_to(row: PriceSettings, record: CallRecord) -> bool:
+    # What was spilled over was served, and is billed, by another deployment than the target that the SKU is of.
+    is_spilled = record.spillover_from is not None
+    sku, deployment = (None, record.served_deployment) if is_spilled else (record.sku, record.deployment)
     return (
-        row.sku in (None, record.sku)
-        and row.deployment in (None, record.deployment)
+        row.sku in (None, sku)
+        and row.deployment in (None, deployment)
         and (row.since is None or row.since <= record.started_at)
     )
 

@@ -52,10 +52,23 @@ class PriceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A million tokens of completion cost this, those of reasoning included; ``"0"`` for embeddings."""
     cached_input: Price | None = None
     """Tokens of the prompt that came from the cache; default: as ``input``."""
+    cache_write: Price | None = None
+    """Tokens of the prompt that were written to the cache; without it, calls that have such have no cost."""
     input_audio: Price | None = None
-    """Tokens of audio in the prompt; default: as ``input``."""
+    """Tokens of audio in the prompt; without it, calls that have such have no cost."""
+    cached_audio: Price | None = None
+    """Tokens of audio that came from the cache; without it, calls that have such have no cost."""
     output_audio: Price | None = None
-    """Tokens of audio in the completion; default: as ``output``."""
+    """Tokens of audio in the completion; without it, calls that have such have no cost."""
+    input_image: Price | None = None
+    """Tokens of images in the prompt; default: they are charged as text."""
+    cached_image: Price | None = None
+    """Tokens of images that came from the cache; needed where ``input_image`` is given."""
+    output_image: Price | None = None
+    """Tokens of images in the answer; default: as ``output``."""
+    service_tier: str | None = None
+    """Only calls that were served by this tier, like ``priority``, ``flex`` or ``batch``; default: the standard one,
+    which is called ``default`` in answers."""
     sku: str | None = None
     """Only calls that were answered under this SKU, as the deployment's target names it."""
     deployment: str | None = None
@@ -70,5 +83,7 @@ class PriceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def name(self) -> str:
         if self.id is not None:
             return self.id
-        narrowed = "/".join(part for part in (self.model, self.deployment, self.sku) if part is not None)
+        narrowed = "/".join(
+            part for part in (self.model, self.deployment, self.sku, self.service_tier) if part is not None
+        )
         return narrowed if self.since is None else f"{narrowed}@{self.since:%Y-%m-%dT%H:%M:%SZ}"

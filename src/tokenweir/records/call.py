@@ -110,6 +110,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cost: Decimal | None = None
     currency: str | None = None
     price_id: str | None = None
+    cost_reason: str | None = None
 
     # how long it took
     first_byte_ms: float | None = None

@@ -1,4 +1,4 @@
-"""Gives records what they cost on their way out of the journal, and says once of each model that it has no price."""
+"""Gives records what they cost on their way out of the journal, and says once of each model why it has no price."""
 
 import logging
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Pricer:
 
     def __init__(self, rows: Sequence[PriceSettings] = ()) -> None:
         self._prices = PriceList(rows)
-        self._unpriced: set[str] = set()
+        self._unpriced: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
         return f"<Pricer {self._prices!r}, {len(self._unpriced)} models without a price>"
@@ -32,13 +32,31 @@ class Pricer:
             return record
         priced = self._prices.priced(record)
         if priced.cost is None and priced.usage_source != "none":
-            self._note(priced.response_model or priced.requested_model or priced.deployment or "?")
+            self._note(priced)
         return priced
 
-    def _note(self, model: str) -> None:
-        if model not in self._unpriced and len(self._unpriced) < _MOST_NAMES:
-            self._unpriced.add(model)
-            _log.warning("no [[prices]] fit model %s: its calls have tokens and no cost", quoted(model[:100]))
+    def _note(self, record: CallRecord) -> None:
+        model = record.response_model or record.requested_model or record.deployment or "?"
+        reason = record.cost_reason or "no_price"
+        if (model, reason) in self._unpriced or len(self._unpriced) >= _MOST_NAMES:
+            return
+        self._unpriced.add((model, reason))
+        _log.warning("%s: its calls have tokens and no cost", _explained(model[:100], reason, record))
+
+
+def _explained(name: str, reason: str, record: CallRecord) -> str:
+    model = quoted(name)
+    tier = quoted((record.service_tier or record.requested_service_tier or "default")[:100])
+    match reason:
+        case "no_price":
+            return f"no [[prices]] fit model {model}"
+        case "no_price_for_tier":
+            return f"no [[prices]] fit model {model} as served by the tier {tier} (`service_tier`)"
+        case "tier_unknown":
+            return f"model {model} was asked for the tier {tier} and did not say which one served"
+        case "not_in_tokens":
+            return f"model {model} reports seconds, for which [[prices]] have no price"
+    return f"the [[prices]] row {quoted(record.price_id or '')} has no `{reason.removeprefix('no_')}` for model {model}"
 
 
 FREE = Pricer()

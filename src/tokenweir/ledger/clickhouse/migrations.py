@@ -7,10 +7,10 @@ drops the second when it merges parts; and everybody asks the views ``calls``, `
 drop it when they read (``FINAL``). The tables have no partitions: across two of them a second row could be missed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
-from ..added import WHAT_PRICES_NEED, Kind
+from ..added import WHAT_PRICES_NEED, WHY_NO_COST, Kind
 from ..custom_events import view_statement
 from ..versions import refuse_newer
 
@@ -119,8 +119,16 @@ _KINDS: Final[dict[Kind, str]] = {
 
 
 def _5_what_prices_need(database: Database) -> None:
-    columns = ", ".join(f"ADD COLUMN IF NOT EXISTS {name} {_KINDS[kind]}" for name, kind in WHAT_PRICES_NEED.items())
-    database.execute(f"ALTER TABLE posted_calls {columns}")
+    _add(database, WHAT_PRICES_NEED)
+
+
+def _6_why_no_cost(database: Database) -> None:
+    _add(database, WHY_NO_COST)
+
+
+def _add(database: Database, columns: Mapping[str, Kind]) -> None:
+    added = ", ".join(f"ADD COLUMN IF NOT EXISTS {name} {_KINDS[kind]}" for name, kind in columns.items())
+    database.execute(f"ALTER TABLE posted_calls {added}")
     _count_once(database, "calls")
 
 
@@ -130,6 +138,7 @@ MIGRATIONS: Final[list[Callable[[Database], None]]] = [
     _3_traces,
     _4_custom_events_of_calls_that_used_nothing,
     _5_what_prices_need,
+    _6_why_no_cost,
 ]
 
 

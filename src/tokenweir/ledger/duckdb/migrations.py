@@ -1,11 +1,11 @@
 """The ledger's shape, as the list of steps that led to it. Steps are only ever added, never changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from duckdb import DuckDBPyConnection
 
-from ..added import WHAT_PRICES_NEED, Kind
+from ..added import WHAT_PRICES_NEED, WHY_NO_COST, Kind
 from ..custom_events import view_statement
 from ..versions import refuse_newer
 from .dialect import DuckDBDialect
@@ -65,7 +65,15 @@ _KINDS: Final[dict[Kind, str]] = {
 
 
 def _5_what_prices_need(connection: DuckDBPyConnection) -> None:
-    for name, kind in WHAT_PRICES_NEED.items():
+    _add(connection, WHAT_PRICES_NEED)
+
+
+def _6_why_no_cost(connection: DuckDBPyConnection) -> None:
+    _add(connection, WHY_NO_COST)
+
+
+def _add(connection: DuckDBPyConnection, columns: Mapping[str, Kind]) -> None:
+    for name, kind in columns.items():
         connection.execute(f"ALTER TABLE calls ADD COLUMN {name} {_KINDS[kind]}")
 
 
@@ -75,6 +83,7 @@ MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [
     _3_traces,
     _4_custom_events_of_calls_that_used_nothing,
     _5_what_prices_need,
+    _6_why_no_cost,
 ]
 
 

@@ -1,11 +1,11 @@
 """The ledger's shape in PostgreSQL, as the list of steps that led to it. Steps are only ever added, never changed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import psycopg
 
-from ..added import WHAT_PRICES_NEED, Kind
+from ..added import WHAT_PRICES_NEED, WHY_NO_COST, Kind
 from ..custom_events import view_statement
 from ..versions import refuse_newer
 
@@ -88,8 +88,16 @@ _KINDS: Final[dict[Kind, str]] = {
 
 
 def _5_what_prices_need(connection: Connection) -> None:
-    columns = ", ".join(f"ADD COLUMN {name} {_KINDS[kind]}" for name, kind in WHAT_PRICES_NEED.items())
-    connection.execute(f"ALTER TABLE calls {columns}")
+    _add(connection, WHAT_PRICES_NEED)
+
+
+def _6_why_no_cost(connection: Connection) -> None:
+    _add(connection, WHY_NO_COST)
+
+
+def _add(connection: Connection, columns: Mapping[str, Kind]) -> None:
+    added = ", ".join(f"ADD COLUMN {name} {_KINDS[kind]}" for name, kind in columns.items())
+    connection.execute(f"ALTER TABLE calls {added}")
 
 
 MIGRATIONS: Final[list[Callable[[Connection], None]]] = [
@@ -98,6 +106,7 @@ MIGRATIONS: Final[list[Callable[[Connection], None]]] = [
     _3_traces,
     _4_custom_events_of_calls_that_used_nothing,
     _5_what_prices_need,
+    _6_why_no_cost,
 ]
 
 
