@@ -1,4 +1,8 @@
-"""Who is calling: a key becomes an identity, or the call ends. Pure; keys are known by their hash only."""
+"""Who is calling: a key becomes an identity, or the call ends. Pure; keys are known by their hash only.
+
+How long a refusal takes tells nothing of how near a wrong key is to a right one: what is compared is its SHA-256, in a
+dictionary, and whoever could choose that could invert it (`benchmarks/strangers.py` measures it).
+"""
 
 from collections.abc import Iterable
 from hashlib import sha256
