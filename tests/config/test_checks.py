@@ -63,6 +63,13 @@ def test_an_origin_is_given_as_browsers_send_it(minimal: str, origin: str) -> No
     assert problem.startswith(f"[server] cors_origins: {origin!r} is no origin")
 
 
+@pytest.mark.parametrize("name", ["max_clients", "max_clients_per_address"])
+def test_a_number_of_clients_is_not_negative(minimal: str, name: str) -> None:
+    assert problems(minimal + f"[server]\n{name} = 0\n") == []
+    [problem] = problems(minimal + f"[server]\n{name} = -1\n")
+    assert problem.startswith(f"[server] {name}: must be at least 1, or 0")
+
+
 def test_origins_are_a_list_of_texts(minimal: str) -> None:
     [problem] = problems(minimal + '[server]\ncors_origins = "https://good.example"\n')
     assert problem == "[server] cors_origins: expected a list of texts, got a text"

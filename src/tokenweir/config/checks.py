@@ -102,6 +102,9 @@ def _certificate(config: Config, environ: Mapping[str, str]) -> Found:
 def _amounts(config: Config, environ: Mapping[str, str]) -> Found:
     names = ("relays", "request_timeout", "keep_alive", "max_head", "max_body", "max_upload")
     yield from too_small(("server",), config.server, *names)
+    for name in ("max_clients", "max_clients_per_address"):
+        if getattr(config.server, name) < 0:
+            yield ("server", name), "must be at least 1, or 0 for what the system allows"
     yield from too_small(("journal",), config.journal, "segment_size")
 
 
