@@ -24,8 +24,8 @@ NONSENSE = {
     "NUL bytes": b"\0" * 2000,
     "nested without end": b'{"choices":' + b"[" * DEEP,
     "a usage nested without end": b'{"choices":[],"usage":{"a":' + b"[" * DEEP + b"]" * DEEP + b"}}",
-    "a usage of text": b'{"usage":{"prompt_tokens":"seven","completion_tokens":null,"total_tokens":[]}}',
-    "a usage beyond all measure": b'{"usage":{"prompt_tokens":1e400,"completion_tokens":-5,"total_tokens":'
+    "a usage of text": b'{"choices":[{}],"usage":{"prompt_tokens":"seven","completion_tokens":null,"total_tokens":[]}}',
+    "a usage beyond all measure": b'{"choices":[{}],"usage":{"prompt_tokens":1e400,"completion_tokens":-5,"total_tokens":'
     + b"9" * 60
     + b"}}",
     "a usage that is a list": b'{"usage":[{"prompt_tokens":1}]}',

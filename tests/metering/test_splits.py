@@ -4,11 +4,13 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tokenweir.metering import Reading
+from tokenweir.metering.usage import merged
 
 Read = Callable[..., Reading]
 Frame = dict[str, Any]
@@ -108,7 +110,7 @@ def expected(drawn: list[Frame]) -> dict[str, Any]:
     filtered = [name for verdict in verdict_sets for name, one in verdict.items() if one["filtered"]]
     usage = [frame["usage"] for frame in drawn if frame.get("usage")]
     return {
-        "usage": usage[-1] if usage else None,
+        "usage": reduce(merged, usage) if usage else None,
         "response_model": next((frame["model"] for frame in reversed(drawn) if frame.get("model")), None),
         "response_id": next((frame["id"] for frame in reversed(drawn) if frame.get("id")), None),
         "finish_reasons": [choice["finish_reason"] for choice in all_choices if choice["finish_reason"]],

@@ -15,6 +15,9 @@ _EXTRA = [
     USAGE,
     b'{"usage":{"total_tokens":3},"choices":[]}',
     b'{ "choices" : [ ] , "usage" : { "total_tokens" : 3 } }',
+    b'{"usage":{"total_tokens":3}}',
+    b'{"choices":null,"usage":{"total_tokens":3}}',
+    b'{"choices":[],"usage":{"total_tokens":3,"rate":NaN}}',
     b'{"choices":[],"usage":{},"system_fingerprint":"\\"choices\\":[{"}',
 ]
 _OTHERS = [
@@ -24,8 +27,7 @@ _OTHERS = [
     b'{"choices":[{"delta":{"content":"hi"},"index":0}],"usage":{"total_tokens":3}}',
     b'{"usage":{"total_tokens":3},"choices":[{"delta":{"content":"hi"}}]}',
     b'{"choices":[{"delta":{"content":"","finish_reason":"stop"}}]}',
-    b'{"usage":{"total_tokens":3}}',
-    b'{"choices":null,"usage":{"total_tokens":3}}',
+    b'{"error":{"code":"429"},"usage":{"total_tokens":3}}',
     b'{"choices":[],"usage":{"total_tokens":3}',
     b'{"choices":[],"usage":null,"prompt":{"usage":{"total_tokens":3}}}',
     b'{"error":{"message":"The \\"usage\\":{} is wrong","code":"429"}}',
@@ -97,6 +99,24 @@ def test_once_a_first_choice_is_seen_every_byte_passes_as_it_arrives(
     assert stripper.feed(b"data: " + USAGE + b"\n\n") == b""
 
 
+def test_the_extra_event_goes_also_where_its_closing_line_is_missing() -> None:
+    stripper = UsageStripper()
+    assert stripper.feed(b'data: {"a":1}\n\ndata: ' + USAGE + b"\n") == b'data: {"a":1}\n\n'
+    assert stripper.finish() == b""
+
+
+def test_the_extra_event_goes_from_a_stream_that_only_its_first_bytes_betray() -> None:
+    stripper = UsageStripper(may_be_body=True)
+    assert stripper.feed(b"\xef\xbb\xbfdata: " + USAGE + b"\n\ndata: [DONE]\n\n") == b"data: [DONE]\n\n"
+
+
+def test_a_body_passes_as_it_arrives_where_a_stream_was_asked_for() -> None:
+    stripper = UsageStripper(may_be_body=True)
+    for piece in (b'{"choices":[],', b'"usage":{"total_tokens":3}}\n\n', b"x"):
+        assert stripper.feed(piece) == piece
+    assert stripper.finish() == b""
+
+
 def test_a_beginning_that_could_be_the_extra_event_is_held_until_it_is_told() -> None:
     stripper = UsageStripper()
     assert stripper.feed(b'data: {"id":"c1","choices":[') == b""
@@ -153,7 +173,9 @@ def test_the_last_event_may_lack_its_end() -> None:
         (b"id: 1\nevent: x\ndata: a\n: comment\n\n", b"a"),
         (b": comment\n\n", b""),
         (b"database: x\n\n", b""),
-        (b"data: a\rb\n\n", b"a\rb"),
+        (b"data: a\rb\n\n", b"a"),
+        (b"data: a\rdata: b\r\r", b"a\nb"),
+        (b"\xef\xbb\xbfdata: a\n\n", b"a"),
     ],
 )
 def test_an_events_data_is_what_its_data_lines_hold(event: bytes, data: bytes) -> None:

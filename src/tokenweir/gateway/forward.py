@@ -67,7 +67,7 @@ class Forwarder:
     def start(self, head: ResponseHead, lines: bytes, *, is_head_request: bool) -> None:
         """Writes the client's copy of the head. A stripped body has another length, so it goes chunked."""
         self._length = head.content_length if self._stripper is None else None
-        self._is_stream = head.is_event_stream
+        self._is_stream = head.is_event_stream or self._stripper is not None
         has_body = head.has_body and not is_head_request
         if self._holds_end and not has_body:
             self._held_head = head.line, lines

@@ -8,12 +8,20 @@ from msgspec.structs import replace
 from ..deployments import Target
 from ..metering import NO_READING, Reading
 from ..policy import Identity
-from ..records import CallRecord, Trace, Usage, usage_fields
+from ..records import CallRecord, Trace, Usage, UsageReason, usage_fields
 from ..upstream import Upstream
 from ..wire import Fields, ResponseHead
 from .request import Address, Admission, Ending, Request
 
-__all__ = ["Timings", "ends_whole", "needs_estimate", "record_in_common", "record_of"]
+__all__ = [
+    "Timings",
+    "completed_by",
+    "ends_whole",
+    "needs_estimate",
+    "record_in_common",
+    "record_of",
+    "why_not_reported",
+]
 
 
 class Timings(msgspec.Struct, gc=False):
@@ -45,12 +53,34 @@ def needs_estimate(request: Request, ending: Ending, *, reached_upstream: bool) 
     if not request.address.route.is_metered or not reached_upstream:
         return False
     if ending.reading is not None and ending.reading.usage is not None:
-        return False
+        return ending.reading.wrote_since_usage  # what was told is not the usage of the whole answer
     if ending.status == 400:
         return ending.error_code == "content_filter"
     if ending.reading is None:
         return ending.outcome in ("client_gone", "timed_out", "aborted")
     return ending.status is not None and ending.status < 300
+
+
+def why_not_reported(ending: Ending) -> UsageReason:
+    """Why usage that was due was not reported, or not all of it."""
+    reading = ending.reading
+    if reading is not None and reading.reason is not None:
+        return reading.reason
+    return "withheld" if ending.outcome in ("completed", "upstream_error") else "cut"
+
+
+def completed_by(told: Usage | None, estimated: Usage) -> Usage:
+    """An estimate with what was told before the answer was at its end: no count is less than that."""
+    if told is None or estimated.source != "estimated":
+        return estimated
+    output = max(told.output_tokens, estimated.output_tokens)
+    return replace(
+        told,
+        source="estimated",
+        input_tokens=told.input_tokens or estimated.input_tokens,
+        output_tokens=output,
+        total_tokens=(told.input_tokens or estimated.input_tokens) + output,
+    )
 
 
 def ends_whole(reading: Reading) -> bool:

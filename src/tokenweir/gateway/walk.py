@@ -15,6 +15,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from ..errors import (
     BodyTooLarge,
     JournalError,
@@ -34,7 +36,7 @@ from .familiar import Familiar
 from .forward import Forwarder
 from .held_body import SMALL, HeldBody, encoding_of
 from .request import Address, Admission, Client, Ending, Nobody, Request
-from .settle import Timings, ends_whole, needs_estimate, record_of
+from .settle import Timings, completed_by, ends_whole, needs_estimate, record_of, why_not_reported
 from .tracing import answer_line, trace_of
 from .upload import Upload
 
@@ -50,7 +52,7 @@ _MAX_SETTLE_SECONDS = 30.0
 _READ_SECONDS = 0.002
 
 _NO_USAGE = Usage()
-_UNREADABLE = Usage()
+_UNREADABLE = Usage(reason="unreadable")
 
 
 class Walk(Approach):
@@ -288,10 +290,12 @@ class Walk(Approach):
         self._answer = head
         is_stream = head.is_event_stream
         encoding = head.fields.get(b"content-encoding")
-        strips = self._injected and is_stream and head.status == 200 and encoding is None
+        strips = self._injected and head.status == 200 and encoding is None
         meter = meter_for(
             request.address.route.api,
             event_stream=is_stream,
+            may_be_stream=request.stream and not is_stream,
+            reads_usage=_may_tell_usage(request),
             content_encoding=encoding.decode("latin-1") if encoding else "",
             keep_content=relay.keeps_content,
             monotonic=relay.clock.monotonic,
@@ -301,7 +305,7 @@ class Walk(Approach):
             self._client,
             connection,
             meter,
-            UsageStripper() if strips else None,
+            UsageStripper(may_be_body=not is_stream) if strips else None,
             relay.clock,
             holds_end=relay.is_strict,
         )
@@ -452,10 +456,10 @@ class Walk(Approach):
         if not self._waits_for_disk:
             self._complete()
         reading = ending.reading
-        if reading is not None and reading.usage is not None:
+        if needs_estimate(self._request, ending, reached_upstream=self._attempts > 0):
+            relay.estimate(self._request, ending, self._target, self._upstream, self._settle_estimate)
+        elif reading is not None and reading.usage is not None:
             self._settle(reading.usage)
-        elif needs_estimate(self._request, ending, reached_upstream=self._attempts > 0):
-            relay.estimate(self._request, ending, self._target, self._upstream, self._settle)
         else:
             self._settle(_NO_USAGE)
 
@@ -495,6 +499,12 @@ class Walk(Approach):
         if has_body:
             self._client.write(body)
         self._client.finish()
+
+    def _settle_estimate(self, usage: Usage) -> None:
+        ending = self._ending
+        if ending is not None:
+            told = ending.reading.usage if ending.reading is not None else None
+            self._settle(replace(completed_by(told, usage), reason=why_not_reported(ending)))
 
     def _settle(self, usage: Usage) -> None:
         relay, ending = self._relay, self._ending
@@ -560,6 +570,13 @@ class Walk(Approach):
             self._waits_for_disk = False
             self._relay.ended(self)
             self._client.break_off()
+
+
+def _may_tell_usage(request: Request) -> bool:
+    """Whether a usage in the answer of an API that is not metered is this call's own. Reading or cancelling something
+    repeats the usage of an earlier call."""
+    tail = request.address.route.tail
+    return request.head.method == b"POST" and not (tail.endswith("/cancel") or tail.startswith("threads/"))
 
 
 def _path_of(head: RequestHead) -> str:

@@ -38,7 +38,9 @@ class Message(msgspec.Struct, gc=False):
     """A frame's ``delta`` or a body's ``message``."""
 
     content: str | list[Any] | None = None
-    reasoning_content: str | None = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    audio: Any = None
     refusal: str | None = None
     tool_calls: list[Call] | None = None
     function_call: Function | None = None

@@ -2,22 +2,27 @@
 
 from functools import partial
 
+from ..records import UsageReason
+from ..wire import MemberScanner
+from .digest import FACTS
 from .reading import Reading, reading_of
 from .tally import Tally
 
 __all__ = ["BodyMeter"]
 
-# A longer body is a sound, a list of log probabilities or many vectors. Only its end is held then: the
-# usage is there, but what was written is not known.
+# A longer body has pictures, a sound, log probabilities or many vectors. It is not held: its facts are read as it
+# passes, but what was written is not known then.
 _HELD = 1024 * 1024
 _END = 64 * 1024
+
+_BLANK = b"\xef\xbb\xbf \t\r\n"
 
 # Vectors are long and say nothing. Beyond this only the end of an embedding's body is decoded.
 _VECTORS = 4 * 1024
 
 
 class BodyMeter:
-    """A meter for ``application/json``. It holds the body, or the last 64 KB of a very long one."""
+    """A meter for ``application/json``. It holds the body, or nothing but the facts of a very long one."""
 
     first_token_at: float | None = None
 
@@ -26,48 +31,64 @@ class BodyMeter:
         self._keep_content = keep_content
         self._pieces: list[bytes] = []
         self._size = 0
-        self._cut_at = _HELD + _END
+        self._scanner: MemberScanner | None = None
 
     def feed(self, piece: bytes) -> None:
-        self._pieces.append(piece)
         self._size += len(piece)
-        if self._size > self._cut_at and not self._keep_content:
-            self._pieces = [b"".join(self._pieces)[-_END:]]
-            self._cut_at = self._size + _HELD
+        if self._size <= _HELD:
+            self._pieces.append(piece)
+        else:
+            self._feed_long(piece)
+
+    def _feed_long(self, piece: bytes) -> None:
+        if self._scanner is None:
+            self._scanner = MemberScanner(FACTS)
+            for held in self._pieces:
+                self._scanner.feed(held)
+            if not self._keep_content:
+                self._pieces = []
+        self._scanner.feed(piece)
+        if self._keep_content:
+            self._pieces.append(piece)
 
     def finish(self) -> Reading:
         raw = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         tally = Tally(self._api)
         tally.chunks = 1 if raw else 0
-        answer = unreadable = None
-        long = self._size > (_VECTORS if self._api == "embeddings" else _HELD)
-        if long and _read_end(raw[-_END:], tally):
+        answer = None
+        reason: UsageReason | None = None
+        if self._scanner is not None:
+            tally.chunks = 1
+            tally.note_facts(self._scanner)
+            tally.done = self._scanner.is_whole and not self._scanner.is_invalid
+            reason = "unreadable" if self._scanner.is_invalid else None
+        elif self._api == "embeddings" and self._size > _VECTORS and _read_end(raw[-_END:], tally):
             tally.done = True
-        elif self._size <= _HELD:
+        else:
             answer = tally.read_answer(raw)
             if answer is not None:
                 tally.note(answer)
                 tally.done = True
+            elif raw and not raw.lstrip(_BLANK).startswith(b"{"):
+                reason = "unreadable"
             tally.read_filters(raw)
-        else:
-            unreadable = f"a body of more than {_HELD} bytes did not end with its usage"
         return reading_of(
             tally,
             self._api,
             content=raw if self._keep_content else None,
             read_rest=partial(tally.add_text, answer) if answer is not None else None,
-            unreadable=unreadable,
+            reason=reason,
         )
 
 
 def _read_end(end: bytes, tally: Tally) -> bool:
-    """Read the last members of a JSON object, from the model or the usage on. False if there is no usage.
+    """Read the last members of a JSON object, from the model on. False if there are not both it and a usage.
 
     A member of an inner object is not taken for one: behind it there would be a brace too many.
     """
-    for key in (b'"model"', b'"usage"'):
-        answer = tally.read_answer(b"{" + end[end.rfind(key) :])
-        if answer is not None and answer.usage:
-            tally.note(answer)
-            return True
-    return False
+    at = end.rfind(b'"model"')
+    answer = tally.read_answer(b"{" + end[at:]) if at >= 0 else None
+    if answer is None or not answer.usage:
+        return False
+    tally.note(answer)
+    return True

@@ -21,7 +21,9 @@ class _Failures:
 def replacement(meter: Meter, error: Exception) -> Meter:
     """A meter that goes on in place of ``meter``, and says in the end that the answer could not be read."""
     log_failure("an answer could not be metered", error)
-    stand_in = NullMeter(keep_content=False, unreadable=f"the meter failed: {type(error).__name__}")
+    stand_in = NullMeter(
+        keep_content=False, unreadable=f"the meter failed: {type(error).__name__}", reason="unreadable"
+    )
     try:
         stand_in.first_token_at = meter.first_token_at
     except Exception as again:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..wire import decode_json
 
-__all__ = ["filtered_categories", "mentions_filtered"]
+__all__ = ["filtered_categories", "filtered_in", "mentions_filtered"]
 
 # Deeper than any of Azure's shapes; an answer nested without end is not followed.
 _DEEPEST = 8
@@ -24,6 +24,13 @@ def filtered_categories(data: bytes) -> dict[str, None]:
     found: dict[str, None] = {}
     if mentions_filtered(data):
         _collect(decode_json(data), "filtered", found, _DEEPEST)
+    return found
+
+
+def filtered_in(answer: dict[str, Any]) -> dict[str, None]:
+    """Categories of an answer that is decoded."""
+    found: dict[str, None] = {}
+    _collect(answer, "filtered", found, _DEEPEST)
     return found
 
 

@@ -47,7 +47,10 @@ class InflatingMeter:
         if self._failure is None:
             self._show(self._inflater.flush)
         reading = self._inner.finish()
-        reading.unreadable = self._failure or reading.unreadable
+        if self._failure is not None:
+            reading.unreadable, reading.reason = self._failure, "unreadable"
+        elif not self._inflater.eof and reading.usage is None and reading.reason != "too_large":
+            reading.reason = "cut"
         return reading
 
     def _unpack(self, piece: bytes, window: int) -> bytes:

@@ -1,5 +1,8 @@
-"""The meter for answers that are not metered, or cannot be: it counts pieces and reads nothing."""
+"""The meter for answers that are not metered, or cannot be: it counts pieces, and reads a usage if it is told to."""
 
+from ..records import UsageReason
+from ..wire import MemberScanner
+from .digest import FACTS
 from .reading import Reading, reading_of
 from .tally import Tally
 
@@ -7,22 +10,42 @@ __all__ = ["NullMeter"]
 
 
 class NullMeter:
-    """Holds nothing, unless content is kept. ``chunks`` are pieces as they came."""
+    """Holds nothing, unless content is kept. ``chunks`` are pieces as they came.
+
+    With ``reads_usage`` a JSON object is scanned as it passes for its usage, model and id; nothing else of it counts,
+    since what else an answer of its API means is not known.
+    """
 
     first_token_at: float | None = None
 
-    def __init__(self, *, keep_content: bool, unreadable: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        keep_content: bool,
+        unreadable: str | None = None,
+        reason: UsageReason | None = None,
+        reads_usage: bool = False,
+    ) -> None:
         self._pieces: list[bytes] | None = [] if keep_content else None
         self._count = 0
         self._unreadable = unreadable
+        self._reason = reason
+        self._scanner = MemberScanner(FACTS) if reads_usage else None
 
     def feed(self, piece: bytes) -> None:
         self._count += 1
         if self._pieces is not None:
             self._pieces.append(piece)
+        if self._scanner is not None:
+            self._scanner.feed(piece)
 
     def finish(self) -> Reading:
         tally = Tally("other")
         tally.chunks = self._count
         content = None if self._pieces is None else b"".join(self._pieces)
-        return reading_of(tally, "other", content=content, unreadable=self._unreadable)
+        if self._scanner is not None:
+            read = Tally("other")
+            read.note_facts(self._scanner)
+            if read.usage is not None:
+                tally.usage, tally.model, tally.id = read.usage, read.model, read.id
+        return reading_of(tally, "other", content=content, unreadable=self._unreadable, reason=self._reason)

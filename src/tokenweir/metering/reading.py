@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ..records import Usage
+from ..records import Usage, UsageReason
 from .tally import Tally, Written
 from .usage import read_usage, tells_counts
 
@@ -53,6 +53,10 @@ class Reading(msgspec.Struct, kw_only=True):
     """The body as text, where it is kept."""
     unreadable: str | None = None
     """Why the meter could not read the answer or part of it."""
+    reason: UsageReason | None = None
+    """Why there is no usage, where the meter knows."""
+    wrote_since_usage: bool = False
+    """Whether the model wrote more after the last usage that was told, which is then not that of the whole answer."""
     output: Output
 
 
@@ -63,6 +67,7 @@ def reading_of(
     content: bytes | None,
     read_rest: Callable[[], None] | None = None,
     unreadable: str | None = None,
+    reason: UsageReason | None = None,
 ) -> Reading:
     """The reading that a tally amounts to; ``read_rest`` adds the text that is still to be read."""
     usage = None
@@ -70,6 +75,7 @@ def reading_of(
         if tells_counts(tally.usage):
             usage = read_usage(tally.usage, api)
         else:
+            reason = "unreadable"
             unreadable = unreadable or "its usage has no counts that can be read"
     return Reading(
         usage=usage,
@@ -85,6 +91,8 @@ def reading_of(
         done=tally.done,
         content=None if content is None else content.decode(errors="replace"),
         unreadable=unreadable,
+        reason="too_large" if tally.usage_is_too_large else reason,
+        wrote_since_usage=tally.wrote_since_usage,
         output=Output(tally, read_rest),
     )
 

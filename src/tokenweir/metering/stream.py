@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import partial
 
 from .answers import read_answer
+from .body import BodyMeter
+from .long_event import LongEvent
 from .reading import Reading, reading_of
 from .tally import Tally
 
@@ -21,13 +23,14 @@ __all__ = ["StreamMeter"]
 # take 30 KB at most, so on average half of this is there.
 _FOLD_AT = 32 * 1024
 
-# An event that has not ended after this much is no frame of a chat; it is passed over.
-_LONGEST_EVENT = 1024 * 1024
+# An event that has not ended after this much is no frame of a chat, but may be the last of a response. It is not
+# held any more: its facts are read as it passes, and its text is not.
+_LONGEST_HELD = 256 * 1024
 
 # The first non-empty string under a key that carries model output, or the opening of a tool call. Quotes
 # inside a JSON string are escaped, so no text can look like a key. Filters' frames have none of these keys.
 _OUTPUT = re.compile(
-    rb'"(?:content|text|arguments|refusal|reasoning_content|transcript|data)"\s*:\s*"[^"]'
+    rb'"(?:content|text|arguments|refusal|reasoning_content|reasoning|transcript|data)"\s*:\s*"[^"]'
     rb'|"(?:function|function_call|custom)"\s*:\s*\{'
 )
 # Events of the Responses API say what they are, and the first of them repeat the request, which may have any key.
@@ -49,7 +52,7 @@ _COMPACT_TIER, _SPACED_TIER = b'"service_tier":"', b'"service_tier": "'
 
 
 class StreamMeter:
-    """A meter for ``text/event-stream``. It holds 32 KB, one unfinished event and the text so far."""
+    """A meter for ``text/event-stream``. It holds 32 KB, an unfinished event up to 256 KB and the text so far."""
 
     def __init__(self, api: str, *, keep_content: bool, monotonic: Callable[[], float]) -> None:
         self._api = api
@@ -61,7 +64,7 @@ class StreamMeter:
         self._room = 0  # bytes that may come before anything is looked at: none until the first output was seen
         self._unfolded = 0
         self._before = b""
-        self._unreadable: str | None = None
+        self._long: LongEvent | None = None
         self.first_token_at: float | None = None
 
     def feed(self, piece: bytes) -> None:
@@ -72,16 +75,25 @@ class StreamMeter:
 
     def finish(self) -> Reading:
         raw = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        if self._long is not None:
+            raw = self._read_long(raw)
         glanced = self._glance(raw)
         if not glanced:
             self._tally.read_events(raw)
+        if not self._tally.chunks and raw.lstrip().startswith(b"{"):
+            return self._read_as_body(raw)
         return reading_of(
             self._tally,
             self._api,
             content=None if self._kept is None else b"".join([*self._kept, raw]),
             read_rest=partial(self._tally.read_events, raw) if glanced else None,
-            unreadable=self._unreadable,
         )
+
+    def _read_as_body(self, raw: bytes) -> Reading:
+        """Some servers call a stream whatever they were asked to stream."""
+        meter = BodyMeter(self._api, keep_content=self._kept is not None)
+        meter.feed(raw)
+        return meter.finish()
 
     def _look(self, piece: bytes) -> None:
         if self.first_token_at is not None:
@@ -101,15 +113,31 @@ class StreamMeter:
 
     def _fold(self) -> None:
         raw = b"".join(self._pieces)
+        if self._long is not None:
+            raw = self._read_long(raw)
         end = _end_of_last_event(raw)
-        if not end and len(raw) > _LONGEST_EVENT:
-            self._unreadable = f"an event of more than {_LONGEST_EVENT} bytes was passed over"
-            end = len(raw)
         whole, rest = raw[:end], raw[end:]
         self._tally.read_events(whole)
         if self._kept is not None:
             self._kept.append(whole)
+        if len(rest) > _LONGEST_HELD and not rest.lstrip().startswith(b"{"):
+            self._long = LongEvent()
+            rest = self._read_long(rest)
         self._pieces = [rest]
+
+    def _read_long(self, raw: bytes) -> bytes:
+        """Reads what belongs to a long event, and returns what follows it."""
+        event = self._long
+        if event is None:
+            return raw
+        rest = event.feed(raw)
+        if self._kept is not None:
+            self._kept.append(raw[: len(raw) - len(rest)])
+        if event.has_ended:
+            self._long = None
+            self._tally.chunks += 1
+            self._tally.note_facts(event.scanner)
+        return rest
 
     def _glance(self, raw: bytes) -> bool:
         """Read only the frames that matter. False if ``raw`` has to be read in full, because it does not end
@@ -123,6 +151,8 @@ class StreamMeter:
         answer = read_answer(last) if usage in last else None
         if answer is None or not (answer.usage and answer.model and answer.id):
             return False
+        if raw.find(usage, 0, start) >= 0:
+            return False  # usage in several frames: all of them count
         reasons, filtered, errors = (_lines_with(raw, mark) for mark in marks)
         if not reasons and not self._tally.finish_reasons:
             return False
@@ -144,7 +174,8 @@ class StreamMeter:
 
 def _end_of_last_event(raw: bytes) -> int:
     lf, crlf = raw.rfind(b"\n\n"), raw.rfind(b"\n\r\n")
-    return max(lf + 2 if lf >= 0 else 0, crlf + 3 if crlf >= 0 else 0)
+    end = max(lf + 2 if lf >= 0 else 0, crlf + 3 if crlf >= 0 else 0)
+    return end or raw.rfind(b"\r\r", 0, -1) + 2 if b"\r\r" in raw[:-1] else end
 
 
 def _lines_with(raw: bytes, mark: bytes) -> dict[int, bytes]:

@@ -5,10 +5,12 @@ from typing import Any
 
 import msgspec
 
-from ..wire import data_of, split_events
-from .answers import Answer, Choice, Custom, Function, Message, Tools, read_answer
-from .filters import filtered_categories, mentions_filtered
-from .responses import read_response
+from ..wire import MemberScanner, data_of, split_events
+from .answers import Answer, Choice, Custom, Function, Message, Tools, answer_of, read_answer
+from .digest import digest
+from .filters import filtered_categories, filtered_in, mentions_filtered
+from .responses import read_response, response_of
+from .usage import merged
 
 __all__ = ["Tally", "Tool", "Written"]
 
@@ -69,8 +71,11 @@ class Written:
         content = message.content
         if content:
             self._text.append(content if isinstance(content, str) else _text_of(content))
-        if message.reasoning_content:
-            self._text.append(message.reasoning_content)
+        thought = message.reasoning_content or message.reasoning  # the same under its older and its newer name
+        if thought and isinstance(thought, str):
+            self._text.append(thought)
+        if message.audio is not None:
+            self._text.append(_transcript(message.audio))
         if message.refusal:
             self._text.append(message.refusal)
         if message.function_call is not None:
@@ -98,8 +103,12 @@ class Tally:
     error_code: str | None = None
     chunks = 0
     done = False
+    wrote_since_usage = False
+    """Whether more was written after the last usage."""
+    usage_is_too_large = False
 
     def __init__(self, api: str) -> None:
+        self._api = api
         self.read_answer: Callable[[bytes], Answer | None] = read_response if api == "responses" else read_answer
         """One JSON object of this API as an answer."""
         self.finish_reasons: list[str] = []
@@ -128,8 +137,20 @@ class Tally:
             self.note(answer)
             self.add_text(answer)
 
+    def note_facts(self, scanner: MemberScanner) -> None:
+        """Take the facts that were read of an answer as it passed."""
+        facts = digest(scanner)
+        answer = response_of(facts) if self._api == "responses" else answer_of(facts)
+        if answer is not None:
+            self.note(answer)
+        self.filtered |= filtered_in(facts)
+        found = scanner.members.get(("usage",)) or scanner.members.get(("response", "usage"))
+        self.usage_is_too_large = bool(found and found[-1].raw is None)
+
     def add_text(self, answer: Answer) -> None:
         """Take what the model wrote in an answer."""
+        if self.usage is not None and not answer.usage and any(map(_has_text, answer.choices or ())):
+            self.wrote_since_usage = True
         for choice in answer.choices or ():
             index = choice.index or 0
             written = self.written.get(index)
@@ -155,7 +176,8 @@ class Tally:
         if answer.id:
             self.id = answer.id
         if answer.usage:
-            self.usage = answer.usage
+            self.usage = answer.usage if self.usage is None else merged(self.usage, answer.usage)
+            self.wrote_since_usage = False
         if answer.service_tier:
             self.service_tier = answer.service_tier
         if answer.tools is not None:
@@ -183,6 +205,19 @@ def _payloads(raw: bytes) -> Iterable[bytes]:
         if raw.count(b"\n") == 2 * len(payloads):
             return payloads
     return map(data_of, split_events(raw))
+
+
+def _has_text(choice: Choice) -> bool:
+    message = choice.delta or choice.message
+    if message is None:
+        return bool(choice.text)
+    calls = message.tool_calls or message.function_call
+    return bool(message.content or message.reasoning_content or message.reasoning or message.refusal or calls)
+
+
+def _transcript(audio: Any) -> str:
+    found = audio.get("transcript") if isinstance(audio, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def _text_of(parts: list[Any]) -> str:

@@ -16,7 +16,7 @@ import msgspec
 
 from ..records import Usage
 
-__all__ = ["read_usage", "tells_counts"]
+__all__ = ["merged", "read_usage", "tells_counts"]
 
 # JSON numbers beyond this are not exact (RFC 8259, 6), and no call uses as many tokens.
 _LARGEST = 2**53
@@ -75,6 +75,24 @@ def tells_counts(usage: dict[str, Any]) -> bool:
                 return False
             tells = True
     return tells or _is_count(usage.get("total_tokens"))
+
+
+def merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """Two usages of one answer as one. Each member of the later one counts, but a count that was told is not undone
+    by a later 0 or null; the total is at least the sum."""
+    usage = dict(earlier)
+    for name, value in later.items():
+        before = usage.get(name)
+        if isinstance(before, dict) and isinstance(value, dict):
+            usage[name] = {**before, **{key: inner for key, inner in value.items() if inner or not before.get(key)}}
+        elif value or not before:
+            usage[name] = value
+    if all(usage.get(name) == later.get(name) for name in _NEEDED):
+        return usage
+    total, counts = usage.get("total_tokens"), [usage[name] for name in _NEEDED if _is_count(usage.get(name))]
+    if _is_count(total) and total < sum(counts):
+        usage["total_tokens"] = sum(counts)
+    return usage
 
 
 def read_usage(usage: dict[str, Any], api: str) -> Usage:

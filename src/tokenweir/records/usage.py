@@ -21,7 +21,7 @@ unread_encoding  the answer was compressed in a way that is not read
 unreadable       the answer was nothing that its API says
 cut              the answer ended before its usage came
 too_large        the part of the answer that has the usage was larger than what is read
-withheld         the answer was whole, and said no usage
+withheld         the answer was whole, and said no usage, or not that of all it wrote
 """
 
 
@@ -46,6 +46,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     total_tokens: int = 0
     raw: dict[str, Any] | None = None
     """The upstream's own object, kept whole, so that a later reader can find what we did not know."""
+    reason: UsageReason | None = None
+    """Why it is not ``reported``."""
 
 
 def usage_fields(usage: Usage) -> dict[str, Any]:
@@ -53,4 +55,5 @@ def usage_fields(usage: Usage) -> dict[str, Any]:
     fields = msgspec.structs.asdict(usage)
     fields["usage_source"] = fields.pop("source")
     fields["usage"] = fields.pop("raw")
+    fields["usage_reason"] = fields.pop("reason")
     return fields

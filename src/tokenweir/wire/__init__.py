@@ -11,7 +11,7 @@ from .masking import MASK, is_telling, masked
 from .request_fields import CALLER_KEYS, PRINCIPAL
 from .responses import ResponseHead, head_bytes, read_response_head, status_line
 from .shapes import ResponseHeadReader
-from .sse import UsageStripper, data_of, split_events
+from .sse import UsageStripper, data_of, looks_like_events, split_events
 from .surrogates import decode_json, mend_json
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "decode_value",
     "head_bytes",
     "is_telling",
+    "looks_like_events",
     "masked",
     "mend_json",
     "read_request_head",

@@ -1,7 +1,7 @@
 """Server-sent events: where one ends, what data it carries, and how to take one out of a stream.
 
 The stream format is the HTML standard's (section 9.2); its grammar allows CR, LF and CR LF as line
-ends. Upstreams send LF, some CR LF; a lone CR has not been seen and is treated as part of a line.
+ends. Upstreams send LF, some CR LF; nobody has been seen to send CR, whose events are read all the same.
 """
 
 import re
@@ -9,10 +9,14 @@ from collections.abc import Iterator
 
 import msgspec
 
-__all__ = ["UsageStripper", "data_of", "split_events"]
+from .surrogates import mend_json
 
-_EVENT_END = re.compile(rb"\r?\n\r?\n")
+__all__ = ["UsageStripper", "data_of", "looks_like_events", "split_events"]
+
+_EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
+_BOM = b"\xef\xbb\xbf"
 _LONGEST_END = 4
+_FIELDS = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]*(?:data|event|id|retry)?:")
 _USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
 _find_usage = re.compile(rb'"usage"(?!:null)').search
 _FIRST_CHOICE = re.compile(rb'"choices"\s*:\s*\[\s*\{')
@@ -24,6 +28,7 @@ _LONGEST_USAGE_EVENT = 64 * 1024
 class _UsageFrame(msgspec.Struct):
     choices: list[msgspec.Raw] | None = None
     usage: dict[str, msgspec.Raw] | None = None
+    error: msgspec.Raw | None = None
 
 
 _decode_frame = msgspec.json.Decoder(_UsageFrame).decode
@@ -43,10 +48,18 @@ def data_of(event: bytes) -> bytes:
     """An event's data: its ``data:`` lines without the field name, joined by line feeds."""
     if event.startswith(b"data: "):
         data = event[6:].rstrip(b"\r\n")
-        if b"\n" not in data:  # the usual case: one line
+        if b"\n" not in data and b"\r" not in data:  # the usual case: one line
             return data
-    lines = (line.removesuffix(b"\r") for line in event.split(b"\n") if line.startswith(b"data:"))
+    event = event.removeprefix(_BOM)  # of the first event of a stream (9.2.6)
+    if b"\r" in event:
+        event = event.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    lines = (line for line in event.split(b"\n") if line.startswith(b"data:"))
     return b"\n".join(line[6:] if line[5:6] == b" " else line[5:] for line in lines)
+
+
+def looks_like_events(beginning: bytes) -> bool:
+    """Whether these first bytes are those of an event stream; no JSON begins so."""
+    return _FIELDS.match(beginning) is not None
 
 
 class UsageStripper:
@@ -56,7 +69,10 @@ class UsageStripper:
     beginning of that event, which upstreams send whole; everything else passes as it arrives.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, may_be_body: bool = False) -> None:
+        """``may_be_body``: nothing but its first bytes tells whether this is a stream at all."""
+        self._may_be_body = may_be_body
+        self._is_body = False
         self._held = b""  # the beginning of an event that may be the one
         self._passed = b""  # or the last bytes of one that is not, and whose beginning was passed on
         self._is_inside = False  # whether there is either
@@ -64,6 +80,11 @@ class UsageStripper:
     def feed(self, piece: bytes) -> bytes:
         # Every chunk passes here, and most hold whole events without usage.
         if not self._is_inside and piece.endswith(b"\n\n") and _find_usage(piece) is None:
+            return piece
+        if self._may_be_body:
+            self._may_be_body = False
+            self._is_body = not looks_like_events(piece)
+        if self._is_body:
             return piece
         passing = self._rest_of_passed(piece) if self._passed else 0
         passed = piece[:passing] + self._sift(piece[passing:])
@@ -73,7 +94,7 @@ class UsageStripper:
     def finish(self) -> bytes:
         """What was still held when the stream ended."""
         held, self._held = self._held, b""
-        return held
+        return b"" if held and _is_extra(held) else held
 
     def _rest_of_passed(self, piece: bytes) -> int:
         """How much of ``piece`` belongs to the event whose beginning was passed on. Its end may lie across."""
@@ -100,11 +121,14 @@ class UsageStripper:
 
 
 def _is_extra(event: bytes) -> bool:
-    """Whether an event is the one that ``include_usage`` adds: usage, and no choices."""
+    """Whether an event is the one that ``include_usage`` adds: usage, and no choices, be it none or null."""
     if _USAGE_OBJECT.search(event) is None:
         return False
-    try:
-        frame = _decode_frame(data_of(event))
-    except (ValueError, RecursionError):
-        return False
-    return frame.usage is not None and frame.choices == []
+    data = data_of(event)
+    for mend in (bytes, mend_json):
+        try:
+            frame = _decode_frame(mend(data))
+        except (ValueError, RecursionError):
+            continue
+        return frame.usage is not None and not frame.choices and frame.error is None
+    return False
