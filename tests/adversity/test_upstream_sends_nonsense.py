@@ -25,9 +25,8 @@ NONSENSE = {
     "nested without end": b'{"choices":' + b"[" * DEEP,
     "a usage nested without end": b'{"choices":[],"usage":{"a":' + b"[" * DEEP + b"]" * DEEP + b"}}",
     "a usage of text": b'{"choices":[{}],"usage":{"prompt_tokens":"seven","completion_tokens":null,"total_tokens":[]}}',
-    "a usage beyond all measure": b'{"choices":[{}],"usage":{"prompt_tokens":1e400,"completion_tokens":-5,"total_tokens":'
-    + b"9" * 60
-    + b"}}",
+    "a usage beyond all measure": b'{"choices":[{}],"usage":{"prompt_tokens":1e400,"completion_tokens":-5,'
+    b'"total_tokens":' + b"9" * 60 + b"}}",
     "a usage that is a list": b'{"usage":[{"prompt_tokens":1}]}',
     "an error that is a number": b'{"error":42}',
     "a code without end": b'{"error":{"code":"' + b"x" * 5000 + b'"}}',
