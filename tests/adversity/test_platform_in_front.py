@@ -20,6 +20,15 @@ def test_whom_the_platform_names_is_the_subject_where_it_is_trusted(world: World
 
 
 @on_both_hosts
+def test_an_application_has_an_id_only(world: World) -> None:
+    relay = world.relay(server={"platform_identity": True})
+    with RawClient(relay.address) as client:
+        client.send(get_request("/openai/models?api-version=1", "X-MS-CLIENT-PRINCIPAL-ID: 4f1e", key=KEY))
+        assert client.read_answer().status == 200
+    assert relay.record().subject == "4f1e"
+
+
+@on_both_hosts
 def test_where_no_caller_has_a_key_the_platforms_name_is_the_caller(world: World) -> None:
     relay = world.relay(server={"platform_identity": True}, callers=[])
     with RawClient(relay.address) as client:

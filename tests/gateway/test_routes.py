@@ -241,3 +241,22 @@ def test_to_compact_responses_is_a_turn_of_the_model() -> None:
 def test_a_query_that_says_two_things_is_refused(query: bytes) -> None:
     with pytest.raises(MalformedRequest, match="twice, with different values"):
         split_query(query)
+
+
+@pytest.mark.parametrize(
+    ("query", "kept", "key"),
+    [
+        (b"api%252Dkey=k&a=1", b"a=1", b"k"),
+        (b"%EF%BD%81pi-key=k&a=1", b"a=1", b"k"),
+        (b"api-key%00=k&a=1", b"a=1", b"k"),
+        (b"a=1;api-key=k&b=2", b"a=1&b=2", None),
+        (b"a=1;b;Code=k;c&b=2", b"a=1;b&b=2", None),
+        (b"api-key=a;b&c=1", b"c=1", b"a;b"),
+        (b"a=1;b=2", b"a=1;b=2", None),
+        (b"api-key=&subscription-key=k", b"", b"k"),
+    ],
+)
+def test_a_key_that_only_some_servers_would_find_in_a_query_does_not_travel_either(
+    query: bytes, kept: bytes, key: bytes | None
+) -> None:
+    assert split_query(query)[:2] == (kept, key)

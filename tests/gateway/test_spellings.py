@@ -60,6 +60,10 @@ def spellings(tail: str) -> list[str]:
         tail + "/..",
         tail + "/x/..",
         tail + "%20",
+        tail + ".",
+        tail + "%2e",
+        tail + "/%ef%bc%8e",
+        tail + "/x/%ef%bc%8e%ef%bc%8e",
         tail + "%09",
         tail + "%3f",
         "%20" + tail,
@@ -203,11 +207,25 @@ def test_names_that_people_use_go_on_in_one_spelling(path: str, sent: str) -> No
         "/openai/v1/openai/deployments/gpt-4o/chat/completions",
         "/v1/v1/chat/completions",
         "/v1/openai/v1/models",
+        "/openai/openai/v1/files",
+        "/openai/openai/deployments/gpt-4o/files",
     ],
 )
 def test_a_base_url_with_too_much_in_it_is_told_plainly(path: str) -> None:
     with pytest.raises(UnknownRoute, match="azure_endpoint"):
         route_of(b"POST", path.encode())
+
+
+@pytest.mark.parametrize("spelled", ["Files", "%46iles", "FILES/f-1", "file%73%3Ba", "%EF%BC%A6iles"])
+def test_what_is_not_metered_has_one_spelling_too(spelled: str) -> None:
+    with pytest.raises(UnknownRoute, match="files is spelled in these letters"):
+        route_of(b"POST", f"/v1/{spelled}".encode())
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "QUERY", "REPORT"])
+def test_what_only_ends_like_a_metered_path_is_refused_to_each_method_that_has_a_body(method: str) -> None:
+    with pytest.raises(UnknownRoute, match="stands right behind"):
+        route_of(method.encode(), b"/v1/x/chat/completions")
 
 
 def test_a_misspelled_path_is_told_its_spelling() -> None:

@@ -71,7 +71,7 @@ def address_of(head: RequestHead) -> Address:
         fields[b"user-agent"].decode("ascii") if b"user-agent" in fields else None,
         fields[b"traceparent"].decode("ascii") if b"traceparent" in fields else None,
         fields.get(b"apim-debug-authorization"),
-        fields[PRINCIPAL].decode("ascii") if PRINCIPAL in fields else None,
+        next((fields[name].decode("ascii") for name in PRINCIPAL if fields.get(name)), None),
     )
 
 

@@ -46,6 +46,11 @@ _TWO_WORD_OPERATIONS = frozenset(
 # What may stand where in a path that is another spelling of a known one.
 _KNOWN_TAILS = frozenset([*METERED, *_TWO_WORD_OPERATIONS])
 
+_KNOWN_HEADS = frozenset(tail.partition("/")[0] for tail in _KNOWN_TAILS) | {
+    *["assistants", "batches", "containers", "conversations", "evals", "files", "models", "moderations", "realtime"],
+    *["threads", "uploads", "vector_stores", "videos"],
+}
+
 METHODS = frozenset(
     [
         *["ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "COPY", "DELETE", "GET", "HEAD", "LABEL", "LINK"],
@@ -59,6 +64,8 @@ gateway's own key in it."""
 _NEVER = {"CONNECT", "PRI", "TRACE"}
 # A metered path has stored answers to list behind it, too.
 _OF_METERED = ("GET", "HEAD", "POST", "OPTIONS", "DELETE")
+# With these nothing is asked of a model.
+_READS = frozenset([b"GET", b"HEAD", b"OPTIONS", b"DELETE"])
 
 _SEGMENTS = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
 _DEPLOYMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -180,21 +187,28 @@ def _refuse_other_spellings(method: bytes, segments: list[str], route: Route | N
         at += 1
     else:
         return
+    if folded[at : at + 1] and folded[at] in ("api", "openai", "v1", "deployments"):
+        raise UnknownRoute(_TWICE)
     tail, written = "/".join(folded[at:]), route.tail if route is not None else ""
+    if folded[at : at + 1] and folded[at] in _KNOWN_HEADS and written.partition("/")[0] != folded[at]:
+        raise _misspelled(tail if tail in _KNOWN_TAILS else folded[at])
     if tail in _KNOWN_TAILS and tail != written:
         raise _misspelled(tail)
     # A server that looks at the end of a path alone would take it for a metered one.
-    for known in METERED if method == b"POST" else ():
+    for known in METERED if method not in _READS else ():
         if tail.endswith(f"/{known}") and tail not in METERED:
             raise UnknownRoute(f"There is nothing at this path; {known} stands right behind /v1 or the deployment.")
 
 
 def _folded(segments: list[str]) -> list[str]:
-    text = "/".join(segments)
-    for _ in range(3):
-        text = unicodedata.normalize("NFKC", unquote(text))
-    words = (re.split("[;?#]", word)[0].strip() for word in re.split(r"[/\\]+", text.casefold()))
-    return [word for word in words if word] or [""]
+    words: list[str] = []
+    for part in re.split(r"[/\\]+", _plainest("/".join(segments)).casefold()):
+        word = re.split("[;?#]", part)[0].strip()
+        if word == "..":
+            del words[-1:]
+        elif word := word.rstrip(". "):  # Windows leaves out dots at the end of a name
+            words.append(word)
+    return words or [""]
 
 
 def _misspelled(right: str) -> UnknownRoute:
@@ -214,9 +228,9 @@ def split_query(query: bytes) -> tuple[bytes, bytes | None, str | None]:
     keys: list[bytes] = []
     versions: list[bytes] = []
     kept: list[bytes] = []
-    for part in query.split(b"&"):
-        name, _, value = part.partition(b"=")
-        spelled = unquote_to_bytes(name.replace(b"+", b" ")).decode("utf-8", "replace").strip()
+    for whole in query.split(b"&"):
+        part = _before_hidden(whole) if b";" in whole else whole
+        spelled, value = _field_name(part), part.partition(b"=")[2]
         fate = query_fate(spelled)
         if fate is None:
             kept.append(part)
@@ -226,7 +240,31 @@ def split_query(query: bytes) -> tuple[bytes, bytes | None, str | None]:
             if not versions:
                 kept.append(b"api-version=" + value)
             versions.append(unquote_to_bytes(value))
-    if len(set(keys)) > 1 or len(set(versions)) > 1:
+    if len({*keys} - {b""}) > 1 or len(set(versions)) > 1:
         raise MalformedRequest("the query says a key or the api-version twice, with different values")
     version = versions[0].decode("ascii", "replace") if versions else None
-    return b"&".join(kept), keys[0] if keys else None, version
+    return b"&".join(kept), max(keys, default=None), version
+
+
+def _before_hidden(part: bytes) -> bytes:
+    """A part of a query up to what servers that take ``;`` for ``&`` would read as a field that does not travel. The
+    value of one that does not travel keeps what is in it."""
+    first, *others = part.split(b";")
+    if query_fate(_field_name(first)) is not None:
+        return part
+    fates = (query_fate(_field_name(piece)) for piece in others)
+    end = next((at for at, fate in enumerate(fates, 1) if fate is not None), None)
+    return part if end is None else b";".join([first, *others][:end])
+
+
+def _field_name(field: bytes) -> str:
+    """The name of a query field, as the most lenient server could read it."""
+    name = field.partition(b"=")[0].decode("latin-1").replace("+", " ")
+    return (_plainest(name) if "%" in name else name).strip(" \t\0")
+
+
+def _plainest(text: str) -> str:
+    """Decoded as often as any server might, and in plain letters."""
+    for _ in range(4):
+        text = unicodedata.normalize("NFKC", unquote(text))
+    return text

@@ -28,7 +28,8 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     platform_identity: bool = False
     """Whether App Service or Container Apps authentication stands in front, and nobody comes past it: whom it names in
-    ``X-MS-CLIENT-PRINCIPAL-NAME`` is then the call's ``subject``, and its caller where no caller has a key."""
+    ``X-MS-CLIENT-PRINCIPAL-NAME``, else ``-ID``, is then the call's ``subject``, and its caller where no caller has
+    a key."""
 
     certificate: PathText | None = None
     """A PEM file with the data port's certificate and chain; TLS needs it and ``private_key``."""

@@ -103,7 +103,7 @@ class LineReader:
 # The standard allows tabs around a value; around those that say where a body ends, not every reader does.
 _AROUND = {b"content-length": b" ", b"transfer-encoding": b" "}
 _FRAMING = frozenset([b"host", b"content-length", b"transfer-encoding"])
-_MEANINGFUL = frozenset([*CALLER_KEYS, PRINCIPAL, b"content-type"])
+_MEANINGFUL = frozenset([*CALLER_KEYS, *PRINCIPAL, b"content-type"])
 _LISTS = frozenset(
     [
         b"accept-encoding",

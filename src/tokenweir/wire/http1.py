@@ -32,7 +32,7 @@ _LINES = LineReader(
     read=frozenset(
         [
             *HEADERS,
-            PRINCIPAL,
+            *PRINCIPAL,
             b"access-control-request-headers",
             b"access-control-request-method",
             b"apim-debug-authorization",
@@ -43,7 +43,7 @@ _LINES = LineReader(
             b"user-agent",
         ]
     )
-    - {name for name, (fate, _) in HEADERS.items() if fate == "dropped"},
+    - {name for name, (fate, _) in HEADERS.items() if fate in ("dropped", "platform's")},
     stays=header_stays,
     forget=lambda name: name in (b"apim-debug-authorization", b"content-length", b"traceparent") or is_secret(name),
     strict=True,

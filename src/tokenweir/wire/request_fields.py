@@ -31,8 +31,13 @@ dropped       not for the upstream: a credential of somebody else's, or somethin
 CALLER_KEYS: Final = (b"api-key", b"x-api-key", b"ocp-apim-subscription-key", b"authorization")
 """Where a caller's key is looked for, in this order; the query comes last."""
 
-PRINCIPAL: Final = b"x-ms-client-principal-name"
-"""Who called, as App Service and Container Apps authentication say it."""
+PRINCIPAL: Final = (b"x-ms-client-principal-name", b"x-ms-client-principal-id")
+"""Who called, as App Service and Container Apps authentication say it: by name, else by id."""
+
+_APP_SERVICE: Final = "App Service and Functions put it in"
+_OTHERS: Final = "a credential of another API"
+_SIGN_IN: Final = "a token of who signed in before us"
+_COPY: Final = "a copy of the URL, which may hold a key"
 
 HEADERS: Final[dict[bytes, tuple[Fate, str]]] = {
     **dict.fromkeys(CALLER_KEYS, ("caller's key", "the gateway has its own")),
@@ -50,12 +55,27 @@ HEADERS: Final[dict[bytes, tuple[Fate, str]]] = {
     b"accept-encoding": ("rewritten", "`identity` for metered calls: what is compressed cannot be read as it passes"),
     b"cookie": ("dropped", "a session with whatever stands before us, such as `AppServiceAuthSession`"),
     b"cookie2": ("dropped", "as `Cookie`"),
-    b"x-functions-key": ("dropped", "opens a Function App"),
     b"x-zumo-auth": ("dropped", "a session of App Service authentication"),
-    b"x-auth-token": ("dropped", "a credential of another API"),
-    b"x-access-token": ("dropped", "a credential of another API"),
-    b"x-goog-api-key": ("dropped", "a credential of another API"),
-    b"x-amz-security-token": ("dropped", "a credential of another API"),
+    b"apikey": ("dropped", _OTHERS),
+    b"x-auth-token": ("dropped", _OTHERS),
+    b"x-access-token": ("dropped", _OTHERS),
+    b"x-authorization": ("dropped", _OTHERS),
+    b"x-goog-api-key": ("dropped", _OTHERS),
+    b"x-amz-security-token": ("dropped", _OTHERS),
+    b"x-ms-authorization-auxiliary": ("dropped", "further tokens of the caller's, for Azure Resource Manager"),
+    b"sec-websocket-protocol": ("dropped", "browsers put a key into it: `openai-insecure-api-key.…`"),
+    b"x-forwarded-access-token": ("dropped", _SIGN_IN),
+    b"x-goog-iap-jwt-assertion": ("dropped", _SIGN_IN),
+    b"x-forwarded-client-cert": ("dropped", "the certificate of a client of Container Apps or Envoy"),
+    b"client-ip": ("platform's", _APP_SERVICE),
+    b"disguised-host": ("platform's", _APP_SERVICE),
+    b"max-forwards": ("platform's", _APP_SERVICE),
+    b"was-default-hostname": ("platform's", _APP_SERVICE),
+    b"x-ms-invocation-id": ("platform's", _APP_SERVICE),
+    b"x-site-deployment-id": ("platform's", _APP_SERVICE),
+    b"x-original-uri": ("dropped", _COPY),
+    b"x-forwarded-uri": ("dropped", _COPY),
+    b"x-envoy-original-path": ("dropped", _COPY),
     b"x-http-method": ("dropped", "asks for another method than the one that was judged"),
     b"x-http-method-override": ("dropped", "asks for another method than the one that was judged"),
     b"x-method-override": ("dropped", "asks for another method than the one that was judged"),
@@ -67,6 +87,13 @@ PREFIXES: Final[dict[bytes, tuple[Fate, str]]] = {
     b"x-ms-client-principal": ("platform's", "App Service and Container Apps authentication: who signed in"),
     b"x-ms-token-": ("platform's", "App Service and Container Apps authentication: tokens of who signed in"),
     b"x-ms-auth-": ("platform's", "App Service authentication"),
+    b"x-functions-": ("platform's", "the key that opens a Function App, and what it stands for"),
+    b"x-appservice-": ("platform's", _APP_SERVICE),
+    b"x-arr-": ("platform's", _APP_SERVICE),
+    b"x-waws-": ("platform's", _APP_SERVICE),
+    b"x-auth-request-": ("dropped", _SIGN_IN),
+    b"x-amzn-oidc-": ("dropped", _SIGN_IN),
+    b"cf-access-": ("dropped", _SIGN_IN),
 }
 """Beginnings of names."""
 
@@ -89,8 +116,10 @@ def header_stays(name: bytes) -> bool:
 
 def is_secret(name: bytes) -> bool:
     """Whether a header's value may open something, so that its line is not remembered."""
-    fate, _ = HEADERS.get(name.replace(b"_", b"-"), ("", ""))
-    return fate in ("caller's key", "dropped") or name == b"proxy-authorization" or (fate == "" and header_stays(name))
+    spelled = name.replace(b"_", b"-")
+    if spelled not in HEADERS:
+        return header_stays(name)
+    return HEADERS[spelled][0] in ("caller's key", "platform's", "dropped") or spelled == b"proxy-authorization"
 
 
 def query_fate(name: str) -> Fate | None:
