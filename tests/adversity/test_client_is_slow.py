@@ -64,9 +64,9 @@ def wait_until_nothing_moves(relay: RelayThread, seen: Callable[[], object]) -> 
 
 
 def buffered(relay: RelayThread) -> int:
-    """Bytes that the relay itself holds for its one client."""
-    (client,) = relay.process.relay.clients
-    return client._transport.get_write_buffer_size() if client._transport is not None else 0
+    """Bytes that the relay itself holds for its one client, once it has come in."""
+    transports = [client._transport for client in relay.process.relay.clients]
+    return sum(transport.get_write_buffer_size() for transport in transports if transport is not None)
 
 
 @on_both_hosts
