@@ -85,7 +85,7 @@ class HostedGateway:
         process = self._on_disk(loaded) if self._has_disk else self._in_memory(loaded)
         process.begin()
         self.process = process
-        _log.info("%s, %s", process.relay.keyring, process.relay.catalogue)
+        _log.info("%s; %s", process.relay.keyring, process.relay.catalogue)
         return process
 
     async def stop(self) -> None:

@@ -115,7 +115,7 @@ class RelayProcess:
         self._config = msgspec.structs.replace(
             config, **{table: getattr(self._config, table) for table in ONLY_AT_START}
         )
-        _log.info("configuration reloaded: %s, %s", self.relay.keyring, self.relay.catalogue)
+        _log.info("configuration reloaded: %s; %s", self.relay.keyring, self.relay.catalogue)
 
     def _reload_keys(self) -> None:
         """``tokenweir keys`` takes effect within a second, without a signal."""
@@ -233,7 +233,7 @@ async def _serve(config: Config, config_path: Path | None, name: str, listener: 
     gc.set_threshold(10_000, 20, 50)
     stop_with_parent(process.stop)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, process.reload)
-    _log.info("%s: %s, %s", name, process.relay.keyring, process.relay.catalogue)
+    _log.info("%s; %s", process.relay.keyring, process.relay.catalogue)
     await process.run(listener)
 
 
