@@ -145,6 +145,11 @@ def test_there_is_nothing_at_a_path_that_ends_in_a_slash(path: str) -> None:
         route_of(b"GET", path.encode())
 
 
+def test_who_ends_a_path_with_a_slash_is_told_to_leave_it_out() -> None:
+    with pytest.raises(UnknownRoute, match="Leave out the slash"):
+        route_of(b"POST", b"/openai/deployments/gpt/chat/completions/")
+
+
 @pytest.mark.parametrize("path", CLIMBING)
 def test_a_path_that_climbs_or_hides_something_is_refused(path: str) -> None:
     with pytest.raises(MalformedRequest):

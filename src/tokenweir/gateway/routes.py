@@ -69,6 +69,9 @@ _READS = frozenset([b"GET", b"HEAD", b"OPTIONS", b"DELETE"])
 
 _SEGMENTS = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
 _DEPLOYMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# What every server reads alike, but for its case.
+_PLAINEST = re.compile(r"[A-Za-z0-9_/-]+")
+_VERSION_ONLY = re.compile(rb"api-version=[A-Za-z0-9.-]+")
 # What a segment may hold unescaped (RFC 3986, 3.3); the rest is escaped again.
 _PLAIN = "!$&'()*+,;=:@~-._"
 
@@ -107,7 +110,7 @@ def route_of(method: bytes, path: bytes) -> Route:
     if re.match(r"/+(api/+)?openai/+v1/+(openai|v1)(/|$)|/+v1/+(openai|v1)/", text, re.IGNORECASE):
         raise UnknownRoute(_TWICE)
     if text.endswith("/") and _SEGMENTS.fullmatch(text[:-1] or "/x"):
-        raise UnknownRoute(_NOTHING_HERE)
+        raise UnknownRoute(f"{_NOTHING_HERE} Leave out the slash at the end." if len(text) > 1 else _NOTHING_HERE)
     if _SEGMENTS.fullmatch(text) is None:
         raise MalformedRequest("the path holds an empty segment or a character that does not belong in a path")
     segments = [_canonical(segment) for segment in text.split("/")[1:]]
@@ -201,8 +204,11 @@ def _refuse_other_spellings(method: bytes, segments: list[str], route: Route | N
 
 
 def _folded(segments: list[str]) -> list[str]:
+    text = "/".join(segments)
+    if _PLAINEST.fullmatch(text):
+        return text.lower().split("/")
     words: list[str] = []
-    for part in re.split(r"[/\\]+", _plainest("/".join(segments)).casefold()):
+    for part in re.split(r"[/\\]+", _plainest(text).casefold()):
         word = re.split("[;?#]", part)[0].strip()
         if word == "..":
             del words[-1:]
@@ -225,6 +231,8 @@ def split_query(query: bytes) -> tuple[bytes, bytes | None, str | None]:
     """
     if not query:
         return b"", None, None
+    if _VERSION_ONLY.fullmatch(query):  # as most come
+        return query, None, query.partition(b"=")[2].decode("ascii")
     keys: list[bytes] = []
     versions: list[bytes] = []
     kept: list[bytes] = []

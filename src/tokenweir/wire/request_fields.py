@@ -97,6 +97,8 @@ PREFIXES: Final[dict[bytes, tuple[Fate, str]]] = {
 }
 """Beginnings of names."""
 
+_BEGINNINGS: Final = tuple(PREFIXES)
+
 QUERY: Final[dict[str, tuple[Fate, str]]] = {
     "subscription-key": ("caller's key", "the gateway has its own"),
     "api-key": ("caller's key", "browsers cannot set headers of a WebSocket"),
@@ -111,7 +113,7 @@ QUERY_KEYS: Final = tuple(name for name, (fate, _) in QUERY.items() if fate == "
 def header_stays(name: bytes) -> bool:
     """Whether a header, by its lower-case name, does not travel on."""
     spelled = name.replace(b"_", b"-")
-    return spelled in HEADERS or spelled.startswith(tuple(PREFIXES))
+    return spelled in HEADERS or spelled.startswith(_BEGINNINGS)
 
 
 def is_secret(name: bytes) -> bool:
