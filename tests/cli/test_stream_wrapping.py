@@ -85,6 +85,8 @@ def test_two_columns_with_long_names_are_numbered_where_they_do_not_fit(width: i
     view.close()
     lines = shown(console)
     assert [line for line in lines if len(line) > width] == []
+    assert any(line.startswith("connected") or line.startswith("first byte") for line in lines)
+    assert ("2 − 1" in lines[2]) == (width < 80) or "difference" in "".join(lines)
     for number, label in enumerate(labels, 1):
         assert f"{number}  {label}" in "".join(lines).replace("   .", ".")
 

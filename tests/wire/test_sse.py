@@ -105,6 +105,20 @@ def test_the_extra_event_goes_also_where_its_closing_line_is_missing() -> None:
     assert stripper.finish() == b""
 
 
+@given(st.sampled_from([b"", b"\xef\xbb\xbf", b"\n\n"]), st.lists(st.integers(0, 30), max_size=5))
+def test_a_stream_that_is_not_called_one_is_told_by_its_first_bytes_however_they_are_cut(
+    before: bytes, cuts: list[int]
+) -> None:
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n'
+    text = b'data: {"choices":[{"delta":{"content":"Hello"}}]}\n\n'
+    whole = before + text + usage
+    edges = [0, *sorted(cuts), len(whole)]
+    for body in (whole, b'{"usage":{}, "data": "' + whole + b'"}', b"data"):
+        stripper = UsageStripper(may_be_body=True)
+        passed = [stripper.feed(body[a:b]) for a, b in zip(edges, [*edges[1:-1], len(body)], strict=False)]
+        assert b"".join([*passed, stripper.finish()]) == (before + text if body is whole else body)
+
+
 def test_the_extra_event_goes_from_a_stream_that_only_its_first_bytes_betray() -> None:
     stripper = UsageStripper(may_be_body=True)
     assert stripper.feed(b"\xef\xbb\xbfdata: " + USAGE + b"\n\ndata: [DONE]\n\n") == b"data: [DONE]\n\n"

@@ -21,6 +21,9 @@ _USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
 _find_usage = re.compile(rb'"usage"(?!:null)').search
 _FIRST_CHOICE = re.compile(rb'"choices"\s*:\s*\[\s*\{')
 
+# A byte order mark and the longest name of a field.
+_TELLING = 16
+
 # A usage event has some hundred bytes. What is longer is something else and need not wait for its end.
 _LONGEST_USAGE_EVENT = 64 * 1024
 
@@ -82,6 +85,10 @@ class UsageStripper:
         if not self._is_inside and piece.endswith(b"\n\n") and _find_usage(piece) is None:
             return piece
         if self._may_be_body:
+            piece, self._held = self._held + piece, b""
+            if len(piece) < _TELLING and not piece.startswith((b"{", b"[")):
+                self._held, self._is_inside = piece, True
+                return b""
             self._may_be_body = False
             self._is_body = not looks_like_events(piece)
         if self._is_body:

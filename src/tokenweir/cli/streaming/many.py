@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -114,12 +114,12 @@ class ManyView:
         self._console.print(table)
 
     def _print_beside(self, columns: dict[str, list[_Call]]) -> None:
-        table = self._beside(columns, list(columns))
+        table = self._beside(columns, list(columns), "difference")
         if self._console.is_terminal and _width(self._console, table) > self._console.width:
             short = [str(number) for number in range(1, len(columns) + 1)]
             for number, label in zip(short, columns, strict=True):
                 print_fitted(self._console, Text(f"{number}  {plain(label)}", "bold"), hang=3)
-            table = self._beside(columns, short)
+            table = self._beside(columns, short, "2 − 1")
         self._console.print(table)
         calls = [
             spread.count for calls in columns.values() if (spread := spread_of(call.measures.ended for call in calls))
@@ -131,9 +131,9 @@ class ManyView:
             told = "Medians, and the middle half of the calls. ≈: the middle halves overlap, so it may be chance."
             print_fitted(self._console, Text(told, "dim"))
 
-    def _beside(self, columns: dict[str, list[_Call]], names: list[str]) -> Table:
+    def _beside(self, columns: dict[str, list[_Call]], names: list[str], difference: str) -> Table:
         """A column for each way that was called, under these names."""
-        table = _table("", *names, *(["difference"] if len(columns) == 2 else []))
+        table = _table("", *names, *([difference] if len(columns) == 2 else []))
         table.add_row("calls", *map(_count, columns.values()), *([""] if len(columns) == 2 else []))
         for name, number in _rows([call for calls in columns.values() for call in calls]):
             cells = [_cell(name, spread_of(map(number, calls))) for calls in columns.values()]
@@ -179,7 +179,8 @@ def _rows(calls: list[_Call]) -> list[tuple[str, _Number]]:
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(Text(plain(column)), justify="right" if index else "left", overflow="fold")
+        justify: JustifyMethod = "right" if index else "left"
+        table.add_column(Text(plain(column)), justify=justify, overflow="fold", no_wrap=index == 0)
     return table
 
 
