@@ -43,6 +43,9 @@ class Metrics:
         self._tokens = self._counter(
             "tokenweir_tokens", "Tokens used; cached is part of input, reasoning of output.", "kind", "source"
         )
+        self._unreported = self._counter(
+            "tokenweir_unreported_usage", "Calls whose usage was due and not reported, by why not.", "reason"
+        )
         self._bytes = self._counter("tokenweir_body_bytes", "Body bytes from clients and to them.", "direction")
         self._latency = self._histogram("tokenweir_call_seconds", "From request to last byte.")
         self._first_token = self._histogram("tokenweir_first_token_seconds", "From request to first output.")
@@ -59,6 +62,8 @@ class Metrics:
         for kind, count in zip(_KINDS, counts, strict=True):
             if count:
                 self._tokens.labels(*who, kind, record.usage_source).inc(count)
+        if record.usage_reason is not None:
+            self._unreported.labels(*who, record.usage_reason).inc()
         self._bytes.labels(*who, "in").inc(record.bytes_in)
         self._bytes.labels(*who, "out").inc(record.bytes_out)
         deployment = who[1]

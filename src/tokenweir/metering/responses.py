@@ -18,7 +18,16 @@ from .digest import digest_of
 __all__ = ["read_response", "response_of"]
 
 _LAST = ("response.completed", "response.incomplete", "response.failed")
-_TEXT = ("response.output_text.delta", "response.refusal.delta")
+_TEXT = (
+    "response.output_text.delta",
+    "response.refusal.delta",
+    "response.reasoning_text.delta",
+    "response.reasoning_summary_text.delta",
+    "response.output_audio_transcript.delta",
+    "response.audio.transcript.delta",
+    "response.code_interpreter_call_code.delta",
+    "response.mcp_call_arguments.delta",
+)
 _ARGUMENTS = "response.function_call_arguments.delta"
 _INPUT = "response.custom_tool_call_input.delta"
 
@@ -138,7 +147,7 @@ def _reason(response: _Response) -> str | None:
 
 
 def _text(event: _Event) -> str | None:
-    """What is to be seen; a summary of what was thought is none of it."""
+    """What is to be seen; in a stream also what was thought, or its summary, and what tools of the upstream's ran."""
     if event.type in _TEXT:
         return _str(event.delta)
     texts = [_written(part) for item in _items(event) if item.get("type") == "message" for part in _parts(item)]

@@ -67,6 +67,9 @@ _NEEDED = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"
 
 def tells_counts(usage: dict[str, Any]) -> bool:
     """Whether it says how much was used: at least one count, and none of those that matter is something else."""
+    sent, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if type(sent) is int and type(written) is int and 0 <= sent < _LARGEST and 0 <= written < _LARGEST:
+        return True
     tells = False
     for name in _NEEDED:
         value = usage.get(name)

@@ -20,6 +20,7 @@ T = TypeVar("T")
 # .NET writes seven decimals, of which six can be kept.
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?\d*(Z|[+-]\d\d:\d\d)?")
 _LONGEST_NAME = 256
+_BOM = b"\xef\xbb\xbf"
 
 
 class ApimEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +54,7 @@ class ApimEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_event(body: bytes) -> ApimEvent:
     """`Unreadable` if this is no event of API Management's; the reason quotes nothing of it."""
+    body = body.removeprefix(_BOM)
     members, is_cut = decode_json(body), False
     if members is None:
         text = body.decode(errors="replace")
@@ -105,7 +107,7 @@ def _body(value: Any) -> str | None:
     """A body's text. Some policies log the JSON itself, not its text."""
     if isinstance(value, dict | list):
         return msgspec.json.encode(value).decode()
-    return value if isinstance(value, str) and value else None
+    return value.removeprefix("\ufeff") or None if isinstance(value, str) else None
 
 
 def _name(value: Any) -> str | None:

@@ -6,6 +6,8 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from ...metering import Reading, estimate, meter_for, read_usage
 from ...policy import Identity
 from ...records import Api, CallRecord, Outcome, Usage, usage_fields
@@ -49,11 +51,11 @@ def record_of(event: ApimEvent, body: bytes, owner: Identity, *, keeps_content: 
     reading = meter.finish()
     is_cut = event.is_cut or request.is_cut or response.is_cut
     outcome, status = _ending(event, reading, breaks_off=stream and api != "other" and not is_cut)
-    usage = _reported(event, api, None if response.lacks_usage else reading.usage)
+    usage = _reported(event, api, None if response.lacks_usage or reading.wrote_since_usage else reading.usage)
     missing = None
     if usage is None and _is_charged(outcome, status, reading):
         if event.leaves_out_bodies:
-            missing = BODIES_LEFT_OUT
+            missing, usage = BODIES_LEFT_OUT, Usage(reason="too_large")
         else:
             missing = EVENT_TRUNCATED if is_cut else None
             usage = estimate(
@@ -64,6 +66,8 @@ def record_of(event: ApimEvent, body: bytes, owner: Identity, *, keeps_content: 
                 ended_normally=outcome == "completed" and not is_cut,
                 azure=True,
             )
+            is_whole = outcome in ("completed", "upstream_error") and not is_cut
+            usage = replace(usage, reason=reading.reason or ("withheld" if is_whole else "cut"))
     usage = usage or Usage()
     started_at = event.started_at or event.ended_at
     latency = event.latency_ms
