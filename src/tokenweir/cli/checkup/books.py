@@ -83,7 +83,8 @@ def _refusals(directory: Path) -> Iterator[Finding]:
     status = read_status(directory)
     count = int(status.gauges.get("upstream_refusals", 0)) if status is not None and status.running else 0
     if count:
-        what = f"{directory.name}: upstreams refused this gateway's own credential or network {count:,} times"
+        times = "once" if count == 1 else f"{count:,} times"
+        what = f"{directory.name}: upstreams refused this gateway's own credential or network {times}"
         yield warn(f"{what} since it began", "see what is found of each upstream; the log of the gateway names them")
 
 
