@@ -113,7 +113,7 @@ def test_a_mistake_in_a_parameter_is_explained(gateway: Any, path: str, hint: st
     ],
 )
 def test_a_mistake_in_a_query_is_explained(gateway: Any, body: bytes, hint: str) -> None:
-    answer = gateway.ask("/api/query", "POST", content=body)
+    answer = gateway.ask("/api/query", "POST", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "invalid_query"
     assert hint in answer.json()["error"]["message"]

@@ -78,7 +78,7 @@ def test_what_cannot_be_issued_is_explained(gateway: Any, change: dict[str, Any]
 def test_a_request_that_is_none_is_explained(
     gateway: Any, path: str, query: str, body: bytes, code: str, hint: str
 ) -> None:
-    answer = gateway.ask(path + query, "POST", content=body)
+    answer = gateway.ask(path + query, "POST", content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
     assert hint in answer.json()["error"]["message"]
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import QueryError, TokenweirError
+from ..ledger import TooManyQueries
 
 __all__ = ["ERROR_HANDLERS", "ManagementError", "NoLedger", "error_answer", "json_answer"]
 
@@ -44,6 +45,10 @@ async def _bad_question(request: Request, error: Exception) -> Response:
     return error_answer(400, "invalid_query", str(error))
 
 
+async def _busy(request: Request, error: Exception) -> Response:
+    return error_answer(429, "too_many_queries", str(error), {"Retry-After": str(TooManyQueries.retry_after_seconds)})
+
+
 async def _no_such_route(request: Request, error: Exception) -> Response:
     message = "nothing is at this path; /api/openapi.json lists what there is"
     return error_answer(404, "unknown_route", message)
@@ -76,6 +81,7 @@ async def _unavailable(request: Request, error: Exception) -> Response:
 
 
 ERROR_HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
+    TooManyQueries: _busy,
     QueryError: _bad_question,
     NoLedger: _no_ledger,
     ManagementError: _not_managed,

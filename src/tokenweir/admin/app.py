@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.applications import Starlette
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..errors import QueryError, TokenweirError, quoted
-from ..ledger import Ledger, Table
+from ..ledger import MOST_QUERIES, Ledger, Table, TooManyQueries
 from ..policy import DebugTokens
 from ..records import Clock
 from ..sinks import SinkStatus
@@ -28,6 +29,11 @@ from .relays import RelayStatus
 __all__ = ["create_app"]
 
 T = TypeVar("T")
+
+# Threads that questions to the ledger may hold, so that neither kind keeps the other waiting, and neither keeps health
+# checks and metrics, which have the threads that all share. Of queries, so many run and wait at once.
+_QUERY_THREADS = MOST_QUERIES
+_READ_THREADS = 8
 
 
 def create_app(
@@ -84,6 +90,8 @@ class _Desk:
         self._sinks = sinks
         self._expected_relays = expected_relays
         self._clock = clock
+        self._reading = CapacityLimiter(_READ_THREADS)
+        self._querying = CapacityLimiter(_QUERY_THREADS)
 
     async def calls(self, request: Request) -> Response:
         given = asked(request, "/api/calls")
@@ -115,7 +123,9 @@ class _Desk:
         def ask(ledger: Ledger) -> Table:
             return ledger.query_kql(text) if language == "kql" else ledger.query_sql(text)
 
-        return json_answer(await self._read(ask))
+        if not self._querying.available_tokens:
+            raise TooManyQueries
+        return json_answer(await self._read(ask, self._querying))
 
     async def relays(self, request: Request) -> Response:
         return json_answer(await run_sync(self._relays))
@@ -154,7 +164,7 @@ class _Desk:
         not ask for it, nor wait for it."""
         return readiness(self._relays(), self._expected_relays, None, has_ledger=False)[:-1]
 
-    async def _read(self, question: Callable[[Ledger], T]) -> T:
+    async def _read(self, question: Callable[[Ledger], T], threads: CapacityLimiter | None = None) -> T:
         """The answer to a question to the ledger, which has everything by then."""
         ledger = self._ledger
         if ledger is None:
@@ -166,4 +176,4 @@ class _Desk:
             self._catch_up()
             return question(ledger)
 
-        return await run_sync(read)
+        return await run_sync(read, limiter=threads or self._reading)

@@ -1,4 +1,9 @@
-"""Who may ask at all: whoever has the admin token or, where there is none, whoever is on this machine."""
+"""Who may ask at all: whoever has the admin token or, where there is none, whoever is on this machine.
+
+A page on the web is neither, though the browser that shows it may be on this machine, and may have the token. Browsers
+say where a request comes from (``Sec-Fetch-Site``, ``Origin``), and ask before they send JSON to another site, to
+which nobody here agrees; so what is sent has to be JSON.
+"""
 
 import hmac
 from ipaddress import ip_address
@@ -10,6 +15,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from .answering import error_answer
 
 __all__ = ["Guard", "is_stranger"]
+
+_JSON = "application/json"
+_READS = ("GET", "HEAD", "OPTIONS")
+
+_NOT_CROSS_SITE = ("same-origin", "none")
+"""What ``Sec-Fetch-Site`` says of requests of our own pages, and of those that a person typed."""
 
 _OPEN = ("/healthz", "/readyz")
 """Need no token, as probes of Kubernetes and Container Apps can keep none secret. Strangers learn well or not."""
@@ -46,7 +57,29 @@ class Guard:
             return error_answer(
                 421, "not_local", "without a server.admin_token, ask by the name localhost or 127.0.0.1"
             )
-        return None
+        return _refusal_of_sites(scope)
+
+
+def _refusal_of_sites(scope: Scope) -> ASGIApp | None:
+    """What a browser sends for a page of somebody else, and what such a page could send without being asked."""
+    headers = Headers(scope=scope)
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
+    # A link to here may be anywhere. What it opens, the page with the link does not see.
+    is_link = scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
+    is_foreign = site not in _NOT_CROSS_SITE or (
+        origin is not None and _host_of(origin) != headers.get("host", "").lower()
+    )
+    if is_foreign and not is_link:
+        return error_answer(403, "cross_site", "a page of another site may not ask this port")
+    if scope["method"] not in _READS and headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
+        return error_answer(415, "unsupported_media_type", f"send the body with `Content-Type: {_JSON}`")
+    return None
+
+
+def _host_of(origin: str) -> str | None:
+    """The host and port of an origin, as a ``Host`` line has them; ``None`` for the origin of nobody, ``null``."""
+    scheme, _, host = origin.partition("://")
+    return host.lower() if scheme in ("http", "https") else None
 
 
 def _authorization(scope: Scope) -> bytes:

@@ -2,14 +2,16 @@
 
 from .base import Ledger, LedgerError, LedgerLocked, Table
 from .grouping import GROUPINGS, SUMS
+from .limits import MOST_QUERIES, TooManyQueries
 from .moments import parse_moment
 from .names import unknown_name
-from .opening import NO_LEDGER, check_url, ledger_file, open_ledger
+from .opening import NO_LEDGER, check_url, ledger_file, ledger_opener, open_ledger
 from .reports import report, report_names
 from .settings import LedgerSettings
 
 __all__ = [
     "GROUPINGS",
+    "MOST_QUERIES",
     "NO_LEDGER",
     "SUMS",
     "Ledger",
@@ -17,8 +19,10 @@ __all__ = [
     "LedgerLocked",
     "LedgerSettings",
     "Table",
+    "TooManyQueries",
     "check_url",
     "ledger_file",
+    "ledger_opener",
     "open_ledger",
     "parse_moment",
     "report",

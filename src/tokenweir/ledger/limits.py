@@ -8,10 +8,25 @@ import msgspec
 
 from ..errors import QueryError
 
-__all__ = ["AT_ONCE", "Limits", "Turnstile"]
+__all__ = ["AT_ONCE", "MOST_QUERIES", "Limits", "TooManyQueries", "Turnstile"]
 
 # A second question need not wait for a slow one; more would take the cores from the relays.
 AT_ONCE = 2
+
+# Those who wait hold a thread each. A person who sees that it is busy asks again; a program is told when.
+_MOST_WAITING = 4
+_LONGEST_WAIT_SECONDS = 10.0
+
+MOST_QUERIES = AT_ONCE + _MOST_WAITING
+
+
+class TooManyQueries(QueryError):
+    """Others are being answered, and others wait already. Nothing is wrong with the query."""
+
+    retry_after_seconds = 5
+
+    def __init__(self) -> None:
+        super().__init__(f"{AT_ONCE} other queries are still running; try again in a moment")
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -33,18 +48,24 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Turnstile:
-    """Lets a few queries in at once."""
+    """Lets a few queries in at once, and a few more wait."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self._longest_wait = min(limits.seconds, _LONGEST_WAIT_SECONDS)
         self._places = BoundedSemaphore(AT_ONCE)
+        self._admitted = BoundedSemaphore(MOST_QUERIES)
 
     @contextmanager
     def passed(self) -> Iterator[None]:
-        """One's place until the block ends. `QueryError` if none gets free in the time that a query may take."""
-        if not self._places.acquire(timeout=self._limits.seconds):
-            raise QueryError(f"{AT_ONCE} other queries are still running; try again in a moment")
+        """One's place until the block ends. `TooManyQueries` if the queue is full, or none gets free in time."""
+        if not self._admitted.acquire(blocking=False):
+            raise TooManyQueries
         try:
-            yield
+            if not self._places.acquire(timeout=self._longest_wait):
+                raise TooManyQueries
+            try:
+                yield
+            finally:
+                self._places.release()
         finally:
-            self._places.release()
+            self._admitted.release()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ..errors import ConfigError
 from .base import Ledger
 
-__all__ = ["NO_LEDGER", "check_url", "ledger_file", "open_ledger"]
+__all__ = ["NO_LEDGER", "check_url", "ledger_file", "ledger_opener", "open_ledger"]
 
 NO_LEDGER = "none"
 """The address that means that no ledger is kept here."""
@@ -17,25 +17,29 @@ _EXAMPLES = (
 )
 
 
-def _open_duckdb(url: str) -> Ledger:
+Opener = Callable[[], Ledger]
+
+
+def _duckdb(url: str) -> Opener:
     """The engine is loaded here: a relay knows the ledger's settings, and must not carry its database."""
     from .duckdb.file import DuckDBFile
     from .duckdb.ledger import DuckDBLedger
 
-    return DuckDBLedger(DuckDBFile(_place(url)))
+    return lambda: DuckDBLedger(DuckDBFile(_place(url)))
 
 
-def _open_postgres(url: str) -> Ledger:
+def _postgres(url: str) -> Opener:
     try:
         from .postgres.ledger import PostgresLedger
-        from .postgres.server import Server
+        from .postgres.server import Server, understood
     except ModuleNotFoundError as error:
         raise ConfigError(f"ledger.url needs {error.name}; run: pip install 'tokenweir[postgres]'") from error
 
-    return PostgresLedger(Server(url))
+    understood(url)
+    return lambda: PostgresLedger(Server(url))
 
 
-def _open_clickhouse(url: str) -> Ledger:
+def _clickhouse(url: str) -> Opener:
     try:
         from .clickhouse.address import understood
         from .clickhouse.ledger import ClickHouseLedger
@@ -43,17 +47,18 @@ def _open_clickhouse(url: str) -> Ledger:
     except ModuleNotFoundError as error:
         raise ConfigError(f"ledger.url needs {error.name}; run: pip install 'tokenweir[clickhouse]'") from error
 
-    return ClickHouseLedger(Server(understood(url, os.environ)))
+    address = understood(url, os.environ)
+    return lambda: ClickHouseLedger(Server(address))
 
 
-SCHEMES: dict[str, Callable[[str], Ledger]] = {
-    "duckdb": _open_duckdb,
-    "postgresql": _open_postgres,
-    "postgres": _open_postgres,
-    "clickhouse": _open_clickhouse,
-    "clickhouse+http": _open_clickhouse,
+SCHEMES: dict[str, Callable[[str], Opener]] = {
+    "duckdb": _duckdb,
+    "postgresql": _postgres,
+    "postgres": _postgres,
+    "clickhouse": _clickhouse,
+    "clickhouse+http": _clickhouse,
 }
-"""What an address may begin with, and who opens it."""
+"""What an address may begin with, and who can open it."""
 
 
 def check_url(url: str) -> None:
@@ -70,11 +75,12 @@ def ledger_file(url: str) -> str | None:
     return _place(url) if url.startswith("duckdb:") else None
 
 
-def open_ledger(url: str) -> Ledger:
-    """Open (and if need be create) the ledger at this address.
+def ledger_opener(url: str) -> Opener:
+    """What opens (and if need be creates) the ledger at this address, any number of times. It raises `LedgerLocked` if
+    another process has the ledger open, `LedgerError` if its server does not answer, and `ConfigError` if it cannot be
+    used as it is.
 
-    Raises `ConfigError` if the address cannot be used, `LedgerLocked` if another process has it open, and
-    `LedgerError` if its server does not answer.
+    Raises `ConfigError` if the address itself is wrong, or what it needs is not installed.
     """
     try:
         check_url(url)
@@ -83,6 +89,11 @@ def open_ledger(url: str) -> Ledger:
     if url == NO_LEDGER:
         raise ConfigError('no ledger is kept here (ledger.url is "none"); ask where one is, with that configuration')
     return SCHEMES[url.partition(":")[0]](url)
+
+
+def open_ledger(url: str) -> Ledger:
+    """Open the ledger at this address, once. Raises what `ledger_opener` raises, and what it gives."""
+    return ledger_opener(url)()
 
 
 def _place(url: str) -> str:

@@ -23,6 +23,7 @@ from ..errors import TokenweirError
 from ..journal import (
     Batch,
     JournalReader,
+    begin_cursor,
     bytes_behind,
     journal_directories,
     journal_name,
@@ -31,9 +32,10 @@ from ..journal import (
     remove_passed_segments,
     save_cursor,
 )
-from ..ledger import NO_LEDGER, Ledger, open_ledger
+from ..ledger import NO_LEDGER, Ledger, ledger_opener
 from ..policy import DebugTokens
 from ..records import CallRecord, Clock, SystemClock
+from .late_ledger import LateLedger
 from .logs import configure_logging
 from .pricer import FREE, Pricer
 from .relay import stop_with_parent
@@ -60,6 +62,8 @@ _NICENESS = 10
 # makes it an error of that query instead of the end of the process.
 _MEMORY_BYTES = 8 * 1024**3
 
+_SAY_AGAIN_SECONDS = 60.0
+
 _CURSOR = "ledger"
 
 
@@ -84,6 +88,8 @@ class Books:
     def catch_up(self) -> int:
         """Posts everything the journals hold. Returns how many records were new."""
         with self._one_at_a_time:
+            if self._ledger is not None and not self._readers:
+                self._ledger.position("")  # one that is late is opened, or says what is wrong with it
             return sum(self._post_all(directory) for directory in journal_directories(self._root))
 
     def _post_all(self, directory: Path) -> int:
@@ -91,6 +97,7 @@ class Books:
         reader = self._readers.get(source)
         if reader is None:
             self._shipping.begin(directory)  # or segments would go that no sink has seen
+            begin_cursor(directory, _CURSOR)  # or that the ledger, which may be away, has not
             reader = self._readers[source] = JournalReader(directory, self._position(directory, source))
         new, more = 0, True
         try:
@@ -173,7 +180,7 @@ def _limit_memory() -> None:
 
 async def _serve(config: Config, listener: socket.socket) -> None:
     clock = SystemClock()
-    ledger = open_ledger(config.ledger.url) if config.ledger.url != NO_LEDGER else None
+    ledger = LateLedger(ledger_opener(config.ledger.url), clock) if config.ledger.url != NO_LEDGER else None
     root = Path(config.journal.directory)
     price = Pricer(config.prices)
     shipping = Shipping(root, config.sinks, os.environ, clock, price)
@@ -196,10 +203,11 @@ async def _serve(config: Config, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     # A thread of its own: those that all share may wait for the disk of a sink.
     posting = ThreadPoolExecutor(1, "posting")
+    trouble = _Trouble(clock)
     serving = loop.create_task(server.serve(sockets=[listener]))
     try:
         while not stop.is_set():
-            await loop.run_in_executor(posting, _try_to_catch_up, books)
+            await loop.run_in_executor(posting, _try_to_catch_up, books, trouble)
             try:
                 await asyncio.wait_for(stop.wait(), _POLL_SECONDS)
             except TimeoutError:
@@ -207,15 +215,34 @@ async def _serve(config: Config, listener: socket.socket) -> None:
     finally:
         server.should_exit = True
         await serving
-        _try_to_catch_up(books)
+        _try_to_catch_up(books, trouble)
         await shipping.stop()
         if ledger is not None:
             ledger.close()
 
 
-def _try_to_catch_up(books: Books) -> None:
+class _Trouble:
+    """Says what is wrong with the ledger once, and then now and again: it is tried twice a second."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = ""
+        self._said_at = 0.0
+
+    def say(self, error: TokenweirError) -> None:
+        now = self._clock.monotonic()
+        if str(error) != self._last or now - self._said_at >= _SAY_AGAIN_SECONDS:
+            _log.error("the ledger does not take the journal's records, which wait: %s", error)
+            self._last, self._said_at = str(error), now
+
+    def over(self) -> None:
+        self._last = ""
+
+
+def _try_to_catch_up(books: Books, trouble: _Trouble) -> None:
     """The ledger may fail for a while (a full disk, a lost database); the journal waits for it."""
     try:
         books.catch_up()
+        trouble.over()
     except TokenweirError as error:
-        _log.error("the ledger did not take the journal's records and will be tried again: %s", error)
+        trouble.say(error)

@@ -5,11 +5,12 @@ position, and what is there already is left out; what slips through is never cou
 """
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import datetime
 from decimal import Context, Decimal
 from functools import partial
-from typing import Any, get_args, get_origin
+from typing import Any, NamedTuple, get_args, get_origin
 
 import msgspec
 
@@ -17,9 +18,11 @@ from ...records import CallRecord, has_contents
 from ..base import Table
 from ..duckdb.visits import KqlVisits
 from ..limits import Limits
+from ..queries import Answering, Queries, unchanging
 from ..reading import Reading
 from ..rows import CONTENT_COLUMNS, as_json, contents_of, json_encoder
 from ..storable import INT64, MONEY_END, storable
+from .address import Address
 from .copying import copy_calls
 from .sandbox import Sandbox
 from .server import Answer, Server
@@ -48,8 +51,7 @@ class ClickHouseLedger(Reading):
 
     def __init__(self, server: Server, limits: Limits | None = None) -> None:
         self._server = server
-        self._sandbox = Sandbox(server, limits or Limits())
-        self._visits = KqlVisits(partial(copy_calls, server), limits or Limits())
+        self._queries = Queries(unchanging(partial(_answering, server.address)), limits or Limits())
 
     def __repr__(self) -> str:
         return f"<ClickHouseLedger {self._server.place}>"
@@ -78,10 +80,10 @@ class ClickHouseLedger(Reading):
             return {call_id for (call_id,) in self._server.ask(_KNOWN.format(ids=_literal(ids))).data}
 
     def query_sql(self, text: str) -> Table:
-        return self._sandbox.sql(text)
+        return self._queries.sql(text)
 
     def query_kql(self, text: str) -> Table:
-        return self._visits.kql(text)
+        return self._queries.kql(text)
 
     def close(self) -> None:
         self._server.close()
@@ -96,6 +98,25 @@ class ClickHouseLedger(Reading):
         # Written in hexadecimal, no name can mean anything to the server, to the client, or to `_read`.
         literal = "".join(f"\\x{byte:02x}" for byte in name.encode())
         return f"if(mapContains(tags, '{literal}'), tags['{literal}'], NULL)"
+
+
+class _Asked(NamedTuple):
+    """One server's two ways to be asked, in the process of a query."""
+
+    sandbox: Sandbox
+    visits: KqlVisits
+
+    def sql(self, text: str) -> Table:
+        return self.sandbox.sql(text)
+
+    def kql(self, text: str) -> Table:
+        return self.visits.kql(text)
+
+
+@contextmanager
+def _answering(address: Address, limits: Limits) -> Iterator[Answering]:
+    with closing(Server(address)) as server:
+        yield _Asked(Sandbox(server, limits), KqlVisits(partial(copy_calls, server), limits))
 
 
 def _as_it_fits(record: CallRecord) -> CallRecord:

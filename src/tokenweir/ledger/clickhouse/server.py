@@ -94,6 +94,7 @@ class Server:
     """A database with its tables up to date. `ConfigError` where it cannot be used, `LedgerError` if it is away."""
 
     def __init__(self, address: Address) -> None:
+        self.address = address
         self.place = address.place
         if address.ca_cert is not None and not os.access(address.ca_cert, os.R_OK):
             raise ConfigError(f"ledger.url: the ca_cert {address.ca_cert} cannot be read")

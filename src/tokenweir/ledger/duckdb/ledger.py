@@ -1,18 +1,23 @@
 """The ledger in a DuckDB file: the statements that fill it. Posting is one batch at a time."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
 
 from duckdb import DuckDBPyConnection
 
 from ...records import CallRecord, has_contents
-from ..base import Table
+from ..base import LedgerError, Table
 from ..limits import Limits
+from ..queries import Answering, OpenLedger, Queries
 from ..reading import Reading
 from ..rows import COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of, json_encoder
 from .file import DuckDBFile
 from .sandbox import Sandbox
+from .snapshot import Snapshot
 
 __all__ = ["DuckDBLedger"]
 
@@ -35,7 +40,12 @@ class DuckDBLedger(Reading):
     def __init__(self, file: DuckDBFile, limits: Limits | None = None) -> None:
         self._file = file
         self._posting = Lock()
-        self._sandbox = Sandbox(self._file.cursor, limits)
+        # What is in the memory of this process can only be asked here.
+        self._queries: Answering = (
+            Sandbox(self._file.cursor, limits)
+            if file.place == ":memory:"
+            else Queries(self._snapshot, limits or Limits())
+        )
         self._insert_calls = _insert_statement(dict(self._read(_COLUMN_TYPES, [])))
 
     def __repr__(self) -> str:
@@ -47,7 +57,13 @@ class DuckDBLedger(Reading):
 
     def post(self, records: Sequence[CallRecord], source: str, position: str | None) -> int:
         batch = {record.call_id: record for record in records}
-        with self._posting, self._file.cursor() as cursor:
+        with self._posting:
+            new = self._post(batch, source, position)
+            self._file.checkpoint()
+        return new
+
+    def _post(self, batch: dict[str, CallRecord], source: str, position: str | None) -> int:
+        with self._file.cursor() as cursor:
             cursor.begin()
             known = _known(cursor, batch)
             fresh = [record for call_id, record in batch.items() if call_id not in known]
@@ -61,14 +77,26 @@ class DuckDBLedger(Reading):
         return len(fresh)
 
     def query_sql(self, text: str) -> Table:
-        return self._sandbox.sql(text)
+        return self._queries.sql(text)
 
     def query_kql(self, text: str) -> Table:
-        return self._sandbox.kql(text)
+        return self._queries.kql(text)
 
     def close(self) -> None:
         with self._posting:
             self._file.close()
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[OpenLedger]:
+        scratch = Path(self._file.scratch())
+        try:
+            directory = TemporaryDirectory(prefix=scratch.name, dir=scratch.parent, ignore_cleanup_errors=True)
+        except OSError as error:
+            raise LedgerError(f"the ledger {self._file.place} cannot be asked: {error}") from error
+        with directory, ExitStack() as held:
+            with self._posting:
+                log_bytes = held.enter_context(self._file.held())
+            yield Snapshot(str(Path(self._file.place).absolute()), log_bytes, directory.name)
 
     def _read(self, statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
         with self._file.cursor() as cursor:

@@ -1,6 +1,7 @@
 """The ledger in PostgreSQL: the statements that fill it. Any number of processes may post at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from ...records import CallRecord, has_contents
 from ..base import Table
 from ..duckdb.visits import KqlVisits
 from ..limits import Limits
+from ..queries import Answering, Queries, unchanging
 from ..reading import Reading
 from ..rows import COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of
 from ..storable import storable
@@ -41,8 +43,7 @@ class PostgresLedger(Reading):
 
     def __init__(self, server: Server, limits: Limits | None = None) -> None:
         self._server = server
-        self._sandbox = Sandbox(server, limits or Limits())
-        self._visits = KqlVisits(partial(copy_calls, server), limits or Limits())
+        self._queries = Queries(unchanging(partial(_answering, server.url)), limits or Limits())
         self._insert_calls = _insert_statement(dict(self._read(_COLUMN_TYPES, [])))
 
     def __repr__(self) -> str:
@@ -77,10 +78,10 @@ class PostgresLedger(Reading):
         return len(fresh)
 
     def query_sql(self, text: str) -> Table:
-        return self._sandbox.sql(text)
+        return self._queries.sql(text)
 
     def query_kql(self, text: str) -> Table:
-        return self._visits.kql(text)
+        return self._queries.kql(text)
 
     def close(self) -> None:
         self._server.close()
@@ -92,6 +93,25 @@ class PostgresLedger(Reading):
     def _tag(self, name: str) -> str:
         literal = name.replace("\0", "\ufffd").replace("'", "''").replace("%", "%%")
         return f"tags ->> '{literal}'"
+
+
+class _Asked(NamedTuple):
+    """One server's two ways to be asked, in the process of a query."""
+
+    sandbox: Sandbox
+    visits: KqlVisits
+
+    def sql(self, text: str) -> Table:
+        return self.sandbox.sql(text)
+
+    def kql(self, text: str) -> Table:
+        return self.visits.kql(text)
+
+
+@contextmanager
+def _answering(url: str, limits: Limits) -> Iterator[Answering]:
+    with closing(Server(url, is_migrated=True)) as server:
+        yield _Asked(Sandbox(server, limits), KqlVisits(partial(copy_calls, server), limits))
 
 
 def _mended(record: CallRecord) -> CallRecord:

@@ -16,7 +16,7 @@ from ...errors import ConfigError
 from ..base import LedgerError
 from .migrations import migrate
 
-__all__ = ["Connection", "Server", "explain"]
+__all__ = ["Connection", "Server", "explain", "understood"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -34,13 +34,19 @@ _NOT_ALLOWED = "its user needs CREATE on the schema once, at the first start of 
 
 
 class Server:
-    """A database with its tables up to date. `ConfigError` where it cannot be used, `LedgerError` if it is away."""
+    """A database with its tables up to date. `ConfigError` where it cannot be used, `LedgerError` if it is away.
 
-    def __init__(self, url: str) -> None:
-        self.place, self._conninfo = _understood(url)
+    Where somebody has seen to that, ``is_migrated`` spares looking again, and connecting before it is needed.
+    """
+
+    def __init__(self, url: str, *, is_migrated: bool = False) -> None:
+        self.url = url
+        """It may hold a password, and goes into no message."""
+        self.place, self._conninfo = understood(url)
         try:
-            with psycopg.connect(self._conninfo, **_OPTIONS) as connection:
-                migrate(connection)
+            if not is_migrated:
+                with psycopg.connect(self._conninfo, **_OPTIONS) as connection:
+                    migrate(connection)
         except psycopg.errors.InsufficientPrivilege as error:
             raise ConfigError(f"the ledger {self.place} cannot be used: {explain(error)}; {_NOT_ALLOWED}") from None
         except psycopg.Error as error:
@@ -49,7 +55,7 @@ class Server:
             self._conninfo,
             connection_class=Connection,
             kwargs=_OPTIONS,
-            min_size=1,
+            min_size=0 if is_migrated else 1,
             max_size=_MOST_CONNECTIONS,
             timeout=_CONNECT_SECONDS,
             check=ConnectionPool.check_connection,
@@ -85,7 +91,7 @@ def explain(error: psycopg.Error) -> str:
     return error.diag.message_primary or str(error).strip()
 
 
-def _understood(url: str) -> tuple[str, str]:
+def understood(url: str) -> tuple[str, str]:
     """The address as it may be shown, and with what it has to say. The URL itself goes into no message."""
     try:
         given = conninfo.conninfo_to_dict(url)
