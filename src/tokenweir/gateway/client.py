@@ -31,6 +31,8 @@ _LINGER_SECONDS = 2.0
 # What every answer begins with, and what may stand before any chunk's size without changing it.
 _BEGINNING = b"HTTP/1.1 "
 _LEADING_ZERO = b"0"
+# An answer that comes sooner tells by itself, and in one piece.
+_PROBE_SECONDS = 0.2
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -214,13 +216,7 @@ class ClientConnection(asyncio.Protocol):
             return False  # TLS ends in both directions at once
         self._is_half_closed = True
         self._half_closed.watch(transport, transport.abort)
-        if not self._has_answered:
-            transport.write(_BEGINNING)
-            self._send = self._send_first
-        elif self._head:
-            self.flush()
-        elif self._chunked:
-            transport.write(_LEADING_ZERO)
+        asyncio.get_running_loop().call_later(_PROBE_SECONDS, self._probe)
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -369,6 +365,19 @@ class ClientConnection(asyncio.Protocol):
         elif not too_much and self._is_reading_paused:
             transport.resume_reading()
         self._is_reading_paused = too_much
+
+    def _probe(self) -> None:
+        """Writes what is sure to come, to see whether it meets anybody."""
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._walk is None or self._is_receiving:
+            return
+        if not self._has_answered:
+            transport.write(_BEGINNING)
+            self._send = self._send_first
+        elif self._head:
+            self.flush()
+        elif self._chunked:
+            transport.write(_LEADING_ZERO)
 
     def _send_first(self, data: bytes) -> None:
         """What follows the beginning that was written already."""
