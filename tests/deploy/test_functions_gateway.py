@@ -9,12 +9,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from openai import AzureOpenAI
 from starlette.requests import Request
 
 from support.function_apps import FUNCTIONS, load_function_app
+from support.scripted import Line, scripted
+from support.streams import answer
 from tokenweir.simulator import HostedSimulator, Script, running_simulator
 
 VERSION = "2024-10-21"
@@ -121,6 +124,33 @@ def test_the_official_sdk_streams_and_calls_through_it_and_the_events_are_the_pr
         assert event["usage"]["total_tokens"] == whole.usage.total_tokens
     assert "secret-functions-key" not in (tmp_path / "events.jsonl").read_text()
     assert len(sim.calls) == 2
+
+
+def test_what_the_platform_puts_in_does_not_arrive_upstream(
+    function_app: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: list[bytes] = []
+
+    def play(line: Line) -> None:
+        head, _ = line.read_request()
+        heads.append(head)
+        line.send(answer(b"{}"))
+
+    canary = "c4nary-in-the-mine"
+    names = ["x-functions-key", "X-Functions-ClientId", "x-ms-client-principal", "x-ms-token-aad-id-token", "cookie"]
+    names += ["x-arr-log-id", "X-APPSERVICE-PROTO", "x-waws-unencoded-url", "x-original-url", "client-ip", "x_api_key"]
+    names += ["disguised-host", "max-forwards", "was-default-hostname", "x-ms-invocation-id", "x-site-deployment-id"]
+    with scripted(play) as upstream:
+        monkeypatch.setenv("AZURE_OPENAI_BASE_URL", upstream.url)
+        with function_host(function_app) as url:
+            query = f"api-version={VERSION}&Code={canary}&api%2Dkey={canary}"
+            headers = {"x-ours": "sings", **dict.fromkeys(names, canary)}
+            response = httpx.get(f"{url}/api/openai/models?{query}", headers=headers)
+    assert response.status_code == 200
+    (head,) = heads
+    assert b"x-ours: sings" in head
+    assert canary.encode() not in head
+    assert f"/openai/models?api-version={VERSION} ".encode() in head
 
 
 def test_the_settings_name_every_variable_of_the_proxy() -> None:
