@@ -50,6 +50,8 @@ _MAX_SETTLE_SECONDS = 30.0
 
 # How long a large body may be read in one turn of the loop.
 _READ_SECONDS = 0.002
+# And as a piece of it arrives: libuv takes up to 32 of them in one turn.
+_READ_ARRIVING_SECONDS = 0.0005
 
 _NO_USAGE = Usage()
 _UNREADABLE = Usage(reason="unreadable")
@@ -168,7 +170,7 @@ class Walk(Approach):
             held = self._held = HeldBody(relay.bodies, relay.settings.max_body, self._too_large, self._encoding)
         held.add(data)
         monotonic = relay.clock.monotonic
-        held.read(monotonic() + _READ_SECONDS, monotonic)
+        held.read(monotonic() + _READ_ARRIVING_SECONDS, monotonic)
 
     def _drop_body(self) -> None:
         """Nobody needs it any more."""
