@@ -10,7 +10,12 @@ from tokenweir.ledger import Ledger, report, report_names
 def test_both_dialects_give_the_same_answer(busy_ledger: Ledger, name: str) -> None:
     in_sql = busy_ledger.query_sql(report(name, "sql"))
     in_kql = busy_ledger.query_kql(report(name, "kql"))
-    assert in_sql == in_kql
+    # A text that is not there is null in SQL, and empty in KQL.
+    texts = [name in ("caller", "model", "currency") for name in in_sql.columns]
+    as_kql = [
+        ["" if cell is None and text else cell for cell, text in zip(row, texts, strict=True)] for row in in_sql.rows
+    ]
+    assert (in_sql.columns, as_kql, in_sql.note) == (in_kql.columns, in_kql.rows, in_kql.note)
     assert len(in_sql.rows) > 2
 
 

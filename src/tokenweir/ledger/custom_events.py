@@ -42,14 +42,14 @@ def view_statement(dialect: Dialect) -> str:
     return f'CREATE OR REPLACE VIEW "customEvents" AS {view_select(dialect)}'
 
 
-def view_select(dialect: Dialect, more: str = "") -> str:
-    """What the view shows; ``more`` columns beside it."""
+def view_select(dialect: Dialect, more: str = "", calls: str = "calls") -> str:
+    """What the view shows of the table ``calls``; ``more`` columns beside it."""
     of = event_expressions(dialect)
     event = f"CASE WHEN usage_source = 'none' THEN '{CALLS_EVENT}' ELSE '{TOKENS_EVENT}' END"
     properties = dialect.as_object((name, of[name]) for name in CUSTOM_EVENT_PROPERTIES)
     return (
         f'SELECT started_at AS "timestamp", {event} AS "name", {properties} AS "customDimensions"'
-        f"{', ' if more else ''}{more} FROM calls"
+        f"{', ' if more else ''}{more} FROM {calls}"
     )
 
 

@@ -135,7 +135,7 @@ def test_nothing_is_copied_for_a_query_that_looks_at_nothing(
 
 
 def test_copies_are_what_was_copied(ask: Callable[[str], list[list[object]]]) -> None:
-    assert ask("calls | where isnotnull(caller) | project call_id, caller, started_at | order by started_at asc") == [
+    assert ask("calls | where isnotempty(caller) | project call_id, caller, started_at | order by started_at asc") == [
         ["one", "ada", "2026-03-01T08:00:00.000000Z"],
         ["two", 'say "x",\ny', "2026-03-02T08:00:00.000000Z"],
     ]

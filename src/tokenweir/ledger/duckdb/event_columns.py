@@ -26,12 +26,14 @@ from duckdb import DuckDBPyConnection
 from ...records import CUSTOM_EVENT_PROPERTIES
 from ..custom_events import event_expressions, view_select
 from .dialect import DuckDBDialect
+from .kusto_texts import SCHEMA
 from .syntax_tree import Node, Tables, arguments, column, column_name, nodes, selects, statement_of, tree_of
 
 __all__ = ["with_columns"]
 
 _VIEW = "customEvents"
 _OBJECT = "customDimensions"
+_CALLS = f"{SCHEMA}.calls"
 # A name in KQL has no dollar sign, so no query can mean one of these.
 _PREFIX = "property$"
 _TO_TEXT = "kql$tostring"
@@ -281,7 +283,7 @@ class _Rewriting:
 
     def _widen_the_view(self) -> None:
         columns = ", ".join(f'{what} AS "{name}"' for name, what in self._columns.items())
-        select = f"SELECT * FROM ({view_select(DuckDBDialect(), columns)})"
+        select = f"SELECT * FROM ({view_select(DuckDBDialect(), columns, _CALLS)})"
         wide = tree_of(self._cursor, select)["node"]["from_table"]
         for node in nodes(self._tree):
             if node.get("type") == "BASE_TABLE" and node["table_name"] == _VIEW:

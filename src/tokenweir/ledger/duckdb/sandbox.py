@@ -22,6 +22,7 @@ from ...errors import QueryError
 from ..base import Table
 from ..limits import Limits, Turnstile
 from .event_columns import with_columns
+from .kusto_texts import with_texts
 
 __all__ = ["Sandbox", "translate"]
 
@@ -135,7 +136,8 @@ def translate(cursor: DuckDBPyConnection, text: str) -> tuple[str, dict[str, Any
         raise QueryError(f"KQL: the query takes longer than {limit} to translate; make it simpler") from None
     if translated.unbound:
         raise QueryError(f"KQL: give a default to the parameter {', '.join(translated.unbound)}")
-    return with_columns(cursor, str(translated), translated.parameters, statement), translated.parameters
+    over_columns = with_columns(cursor, str(translated), translated.parameters, statement)
+    return with_texts(cursor, over_columns), translated.parameters
 
 
 def _decode(row: list[Any], places: list[int]) -> list[Any]:
