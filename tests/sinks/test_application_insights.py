@@ -35,6 +35,7 @@ from tokenweir.records import CUSTOM_EVENT_PROPERTIES, CallRecord, Duration, Sys
 from tokenweir.sinks import ConnectionSettings, Denied, Event, Rejected, SinkSettings, Throttled, Unavailable
 from tokenweir.sinks.application_insights import CONNECTION_STRING_VARIABLE, ApplicationInsightsSink
 from tokenweir.sinks.fitting import fit
+from tokenweir.sinks.insights import custom_event_of
 
 from .conftest import Run
 
@@ -97,6 +98,37 @@ async def test_calls_arrive_as_events_of_their_time_in_one_request(ingestion: In
     item = ingestion.taken[0]
     assert (item["name"], item["data"]["baseType"]) == ("Microsoft.ApplicationInsights.Event", "EventData")
     assert ingestion.events[0]["measurements"] == {}
+
+
+@pytest.mark.parametrize(
+    ("tags", "kept"),
+    [
+        ({"notes": "v" * 9000}, {"tokenweir_left_out": "notes"}),
+        ({"notes": "ü" * 5000, "more": '"' * 4000}, {"more": '"' * 4000, "tokenweir_left_out": "notes"}),
+        ({f"name_{number}" * 20: "v" * 200 for number in range(40)}, None),
+    ],
+)
+async def test_tags_that_are_longer_than_a_property_are_left_out_by_name(
+    ingestion: Ingestion, tags: dict[str, str], kept: dict[str, str] | None
+) -> None:
+    record = a_call(tags={**tags, "cost_centre": "4711"}, error_code="e" * 9000)
+    async with open_sink(ingestion.connection_string) as sink:
+        await sink.send(events([record]))
+
+    [event] = ingestion.events
+    shown = msgspec.json.decode(event["properties"]["Tags"], type=dict[str, str])
+    assert shown["cost_centre"] == "4711"
+    assert kept is None or shown == {**kept, "cost_centre": "4711"}
+    assert "tokenweir_left_out" in shown
+    assert event["properties"]["ErrorCode"] == "e" * 8191 + "…"
+
+
+@given(st.dictionaries(st.text(max_size=40), st.text(max_size=4000), max_size=12))
+def test_tags_are_json_of_at_most_a_propertys_length(tags: dict[str, str]) -> None:
+    text = custom_event_of(a_call(tags=tags)).properties.get("Tags", "{}")
+    assert len(text) <= 8192
+    shown = msgspec.json.decode(text, type=dict[str, str])
+    assert shown == tags or {**tags, **shown} == {**tags, "tokenweir_left_out": shown["tokenweir_left_out"]}
 
 
 async def test_no_prompt_and_no_answer_leaves(ingestion: Ingestion) -> None:

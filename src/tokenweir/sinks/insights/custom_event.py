@@ -28,6 +28,12 @@ _OPERATIONS = {
 _PLACES = Decimal("1e-12")
 _MONEY = Context(prec=80, rounding=ROUND_HALF_UP)
 
+# Application Insights takes as many characters a property; its exporter cuts off what is longer.
+_LONGEST_TEXT = 8192
+# The tag that says which others are left out, and how much of their names it holds.
+_LEFT_OUT = "tokenweir_left_out"
+_LONGEST_NAMES = 500
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -46,7 +52,7 @@ def custom_event_of(record: CallRecord) -> CustomEvent:
     return CustomEvent(
         name=CALLS_EVENT if record.usage_source == "none" else TOKENS_EVENT,
         time=record.started_at,
-        properties={name: text for name, text in texts.items() if text is not None},
+        properties={name: _readable(text) for name, text in texts.items() if text is not None},
         traceparent=record.traceparent,
     )
 
@@ -72,8 +78,29 @@ def _milliseconds(value: float | None) -> str | None:
     return None if value is None else str(floor(value + 0.5))
 
 
+def _readable(text: str) -> str:
+    """What is too long ends in a mark that says so."""
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
+
+
 def _tags(record: CallRecord) -> str | None:
-    return _encode(record.tags).decode() if record.tags else None
+    """JSON in any case: where all tags are too long together, the longest are left out, and one more tag names them."""
+    if not record.tags:
+        return None
+    text = _encode(record.tags).decode()
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    kept = dict(record.tags)
+    left_out: list[str] = []
+    for name in sorted(kept, key=lambda name: len(name) + len(kept[name]), reverse=True):
+        del kept[name]
+        left_out.append(name)
+        names = ", ".join(left_out)
+        told = names if len(names) <= _LONGEST_NAMES else f"{len(left_out)} tags"
+        text = _encode(kept | {_LEFT_OUT: told}).decode()
+        if len(text) <= _LONGEST_TEXT:
+            break
+    return text
 
 
 _TEXTS: dict[str, Callable[[CallRecord], str | None]] = {
