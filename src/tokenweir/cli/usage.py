@@ -21,7 +21,7 @@ def usage(
     """Sum calls, tokens and cost; the same answer whether or not a gateway is running."""
     from ..ledger import SUMS
     from .books_access import open_books
-    from .hints import NO_CALLS, say_if_empty, say_refusals
+    from .hints import NO_CALLS, say_estimates, say_if_empty, say_refusals
     from .output import print_rows
 
     config = load_config(file, checked=False).config
@@ -35,3 +35,4 @@ def usage(
         else:
             say_if_empty(rows, format, NO_CALLS)
         say_refusals(books, moment(since), moment(until), format)
+        say_estimates(books, moment(since), moment(until), format)

@@ -33,6 +33,7 @@ GROUPINGS = {
     "outcome": "outcome",
     "error_code": "error_code",
     "usage_source": "usage_source",
+    "usage_reason": "usage_reason",
 }
 """Name → what it is of a row in ``calls``. ``tag:<name>`` comes on top."""
 
