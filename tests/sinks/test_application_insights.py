@@ -546,14 +546,3 @@ def test_a_bad_day_costs_no_event_and_counts_none_twice(
     assert msgspec.json.decode(letter["event"])["properties"]["CallId"] == "call-2"
     assert run.pauses == [0.5, 30.0]
     assert (run.shipper.status().sent, run.shipper.status().dead) == (4, 1)
-
-
-async def test_tags_beyond_what_a_property_may_have_stay_readable(ingestion: Ingestion) -> None:
-    tags = {"cost_centre": "4711", "long": "x" * 9000, **{f"tag-{n}": "é" * 100 for n in range(100)}}
-    async with open_sink(ingestion.connection_string) as sink:
-        await sink.send(events(calls(1, tags=tags)))
-    properties = ingestion.events[0]["properties"]
-    told = msgspec.json.decode(properties["Tags"])
-    assert (told["cost_centre"], "long" in told) == ("4711", False)
-    assert told.items() <= tags.items()
-    assert properties["TagsLeftOut"] == str(len(tags) - len(told))

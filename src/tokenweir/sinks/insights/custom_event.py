@@ -37,10 +37,6 @@ _LONGEST_NAMES = 500
 _encode = msgspec.json.Encoder().encode
 
 
-_LONGEST_TEXT = 8192
-"""Characters of a property's value that the exporter passes on; the rest it cuts off."""
-
-
 class CustomEvent(msgspec.Struct, frozen=True):
     """One event. A property without a value is not there."""
 
@@ -53,10 +49,6 @@ class CustomEvent(msgspec.Struct, frozen=True):
 
 def custom_event_of(record: CallRecord) -> CustomEvent:
     texts = {name: _TEXTS[name](record) for name in CUSTOM_EVENT_PROPERTIES}
-    if len(texts["Tags"] or "") > _LONGEST_TEXT:
-        kept = _tags_that_fit(record.tags)
-        texts["Tags"] = _encode(kept).decode()
-        texts["TagsLeftOut"] = str(len(record.tags) - len(kept))
     return CustomEvent(
         name=CALLS_EVENT if record.usage_source == "none" else TOKENS_EVENT,
         time=record.started_at,
@@ -109,18 +101,6 @@ def _tags(record: CallRecord) -> str | None:
         if len(text) <= _LONGEST_TEXT:
             break
     return text
-
-
-def _tags_that_fit(tags: dict[str, str]) -> dict[str, str]:
-    """Those whose JSON is not cut off, in their order: it would be no JSON any more, and no query could read any."""
-    kept: dict[str, str] = {}
-    room = _LONGEST_TEXT - len("{}")
-    for name, value in tags.items():
-        size = len(_encode({name: value}).decode()) - len("{}") + len(",")
-        if size <= room:
-            kept[name] = value
-            room -= size
-    return kept
 
 
 _TEXTS: dict[str, Callable[[CallRecord], str | None]] = {
