@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from ..deployments import Target
 from ..metering import NO_READING, Reading
 from ..policy import Identity
-from ..records import CallRecord, Trace, Usage, UsageReason, usage_fields
+from ..records import CallRecord, Trace, Usage, UsageReason
 from ..upstream import Upstream
 from ..wire import Fields, ResponseHead
 from .request import Address, Admission, Ending, Request
@@ -181,7 +181,24 @@ def record_of(
         error_code=ending.error_code,
         finish_reasons=reading.finish_reasons,
         content_filter=reading.content_filter,
-        **usage_fields(usage),
+        # One by one, as `usage_fields` would give them: a dictionary made for each call costs a microsecond.
+        usage_source=usage.source,
+        usage_reason=usage.reason,
+        input_tokens=usage.input_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        cached_audio_tokens=usage.cached_audio_tokens,
+        cached_image_tokens=usage.cached_image_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        input_audio_tokens=usage.input_audio_tokens,
+        output_audio_tokens=usage.output_audio_tokens,
+        input_image_tokens=usage.input_image_tokens,
+        output_image_tokens=usage.output_image_tokens,
+        accepted_prediction_tokens=usage.accepted_prediction_tokens,
+        rejected_prediction_tokens=usage.rejected_prediction_tokens,
+        total_tokens=usage.total_tokens,
+        usage=usage.raw,
         tool_usage=reading.tool_usage,
         tool_calls=reading.tool_calls,
         first_byte_ms=int((first_byte - started) * 1e6) / 1000 if first_byte else None,

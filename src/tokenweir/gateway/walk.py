@@ -100,7 +100,15 @@ class Walk(Approach):
         if self._ending is not None:
             self._answer_preflight()
             return
-        self.request_data(body)
+        length = len(body)
+        if self._upload is None and self._refusal is None and self._encoding is None and length <= SMALL:
+            self._bytes_in = length  # of which `_begin` has seen that it is not too much
+            try:
+                self._hold_small(body)
+            except Refusal as refusal:
+                self.refuse(refusal)
+        else:
+            self.request_data(body)
         self.request_end()
 
     def begin(self, head: RequestHead) -> None:
@@ -125,13 +133,17 @@ class Walk(Approach):
             trusts_platform = relay.settings.platform_identity
             self._admission = familiar.admission(request, relay.keyring, trusts_platform=trusts_platform)
             admit(journal_accepts=relay.journal.accepts_calls, stopping=relay.is_stopping)
-            if head.content_length is not None and head.content_length > self._most_body:
+            length = head.content_length
+            if length is not None and length > SMALL:
+                if length > self._most_body:
+                    raise self._too_large()
+                if address.is_buffered:
+                    relay.bodies.must_have(length)
+            elif length and length > self._most_body:
                 raise self._too_large()
             if address.is_buffered:
-                if address.route.is_metered and b"content-encoding" in head.fields:
+                if b"content-encoding" in head.fields and address.route.is_metered:
                     self._encoding = encoding_of(head.fields[b"content-encoding"])
-                if head.content_length is not None and head.content_length > SMALL:
-                    relay.bodies.must_have(head.content_length)
             else:
                 self._upload = Upload(self._client, chunked=head.content_length is None)
                 self._timings.since = self._timings.received
@@ -164,19 +176,25 @@ class Walk(Approach):
         if held is None:
             length = len(data)
             if length == self._request.head.content_length and length <= SMALL and self._encoding is None:
-                relay.bodies.take(length)
-                self._body, self._body_taken = data, length
+                self._hold_small(data)
                 return
             held = self._held = HeldBody(relay.bodies, relay.settings.max_body, self._too_large, self._encoding)
         held.add(data)
         monotonic = relay.clock.monotonic
         held.read(monotonic() + _READ_ARRIVING_SECONDS, monotonic)
 
+    def _hold_small(self, body: bytes) -> None:
+        """Raises ``BuffersFull``."""
+        length, bodies = len(body), self._relay.bodies
+        if bodies.used + length > bodies.limit:
+            bodies.must_have(length)
+        bodies.used += length
+        self._body, self._body_taken = body, length
+
     def _drop_body(self) -> None:
         """Nobody needs it any more."""
-        taken, self._body_taken = self._body_taken, 0
-        self._relay.bodies.give_back(taken)
-        self._body = b""
+        self._relay.bodies.used -= self._body_taken
+        self._body, self._body_taken = b"", 0
         if self._held is not None:
             self._held.release()
 
@@ -297,7 +315,7 @@ class Walk(Approach):
             request.address.route.api,
             event_stream=is_stream,
             may_be_stream=request.stream and not is_stream,
-            reads_usage=_may_tell_usage(request),
+            reads_usage=request.address.route.api == "other" and _may_tell_usage(request),
             content_encoding=encoding.decode("latin-1") if encoding else "",
             keep_content=relay.keeps_content,
             monotonic=relay.clock.monotonic,

@@ -180,7 +180,7 @@ class Tally:
             self.wrote_since_usage = False
         if answer.service_tier:
             self.service_tier = answer.service_tier
-        if answer.tools is not None:
+        if self._api == "responses" and answer.tools is not None:
             self._note_tools(answer.tools)
         if answer.is_error:
             self.error_code = answer.error_code
