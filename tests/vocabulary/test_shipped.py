@@ -77,7 +77,7 @@ def test_threads_share_one_encoding() -> None:
 def test_altered_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").mkdir()
     for name in shipped.SHIPPED:
-        (tmp_path / "data" / f"{name}.tiktoken.gz").write_bytes(gzip.compress(b"aGVsbG8= 0\n"))
+        (tmp_path / "data" / f"{name}.tiktoken.gz").write_bytes(gzip.compress(b"aGVsbG8= 0\n", mtime=0))
     monkeypatch.setattr(shipped, "files", lambda package: tmp_path)
     with pytest.raises(ConfigError, match=r"cl100k_base\.tiktoken\.gz is not the one published"):
         vocabulary.verify()
