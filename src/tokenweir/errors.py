@@ -3,7 +3,8 @@
     TokenweirError
     ├── ConfigError              a file, a variable or a flag is wrong; nothing was started
     ├── Refusal                  the call ends here, with an answer of our own
-    │   ├── caller   MalformedRequest, InvalidBody, HeadTooLarge, BodyTooLarge, UnsupportedEncoding, InvalidApiKey,
+    │   ├── caller   MalformedRequest, NotOurName, InvalidBody, HeadTooLarge,
+    │   │            BodyTooLarge, UnsupportedEncoding, InvalidApiKey,
     │   │            UnknownRoute, UnknownMethod, MethodNotAllowed, UnknownDeployment, RequestTimeout
     │   ├── upstream UpstreamUnreachable, UpstreamTimeout, UpstreamBroken, UpstreamBusy,
     │   │            UpstreamRefusedCredential, UpstreamRefusedNetwork
@@ -34,6 +35,7 @@ __all__ = [
     "MalformedRequest",
     "MethodNotAllowed",
     "QueryError",
+    "NotOurName",
     "Refusal",
     "RequestTimeout",
     "ShuttingDown",
@@ -152,6 +154,13 @@ class InvalidApiKey(CallerRefusal):
     status = 401
     type = "authentication_error"
     code = "invalid_api_key"
+
+
+class NotOurName(CallerRefusal):
+    """The request is meant for another host, or comes from a page of another site, and no key says that it may."""
+
+    status = 421
+    code = "not_local"
 
 
 class UnknownRoute(CallerRefusal):

@@ -30,7 +30,7 @@ def test_an_application_has_an_id_only(world: World) -> None:
 
 @on_both_hosts
 def test_where_no_caller_has_a_key_the_platforms_name_is_the_caller(world: World) -> None:
-    relay = world.relay(server={"platform_identity": True}, callers=[])
+    relay = world.relay(server={"platform_identity": True, "host_names": ["gateway"]}, callers=[])
     with RawClient(relay.address) as client:
         client.send(get_request("/openai/models?api-version=1", "X-MS-CLIENT-PRINCIPAL-NAME: ada@example.com"))
         assert client.read_answer().status == 200

@@ -235,8 +235,15 @@ def test_tool_calls_are_put_together(read: Read) -> None:
 def test_refusal_reasoning_and_parts_are_output(read: Read) -> None:
     parts = delta()
     parts["choices"][0]["delta"] = {"content": [{"type": "text", "text": "part"}, {"type": "thinking"}]}
-    raw = events(delta(reasoning_content="hm "), delta(refusal="no "), parts)
-    assert read(raw).output.choices()[0].text == "hm no part"
+    thoughts = delta()
+    details = [
+        {"type": "reasoning.text", "text": "so "},
+        {"type": "reasoning.summary", "summary": "thus "},
+        {"data": "x"},
+    ]
+    thoughts["choices"][0]["delta"] = {"reasoning_details": details}
+    raw = events(delta(reasoning_content="hm "), delta(refusal="no "), parts, thoughts)
+    assert read(raw).output.choices()[0].text == "hm no partso thus "
 
 
 def test_a_frame_with_one_odd_field_still_yields_the_others(read: Read) -> None:

@@ -12,6 +12,7 @@ from ..wire import Fields, RequestHead
 from .accept import address_of
 from .admit import identify
 from .connect import upstream_head
+from .own_names import OwnNames
 from .request import Address, Admission, Request
 from .settle import record_in_common
 
@@ -41,10 +42,14 @@ class Familiar:
             self._fields = head.fields
         return self._address
 
-    def admission(self, request: Request, keyring: Keyring, *, trusts_platform: bool) -> Admission:
-        """Raises as ``identify`` does."""
+    def admission(
+        self, request: Request, keyring: Keyring, own_names: OwnNames | None, *, trusts_platform: bool
+    ) -> Admission:
+        """Raises as ``identify`` does, or ``NotOurName``."""
         if keyring is not self._keyring or self._admission is None:
             self._target = None
+            if keyring.is_open and own_names is not None:
+                own_names.check(request.head.fields)
             self._admission = identify(request, keyring, trusts_platform=trusts_platform)
             self._keyring = keyring
         return self._admission

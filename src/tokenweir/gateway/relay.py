@@ -19,6 +19,7 @@ from .doorkeeper import Doorkeeper
 from .familiar import Familiar
 from .half_closed import HalfClosed
 from .held_body import BodyBudget
+from .own_names import OwnNames
 from .refusals import Refusals
 from .request import Ending, Request
 from .settings import ServerSettings
@@ -79,6 +80,8 @@ class Relay:
         self.doorkeeper = Doorkeeper(settings)
         self.cors = Cors(settings.cors_origins) if settings.cors_origins else None
         self._half_closed = HalfClosed()
+        self.own_names: OwnNames | None = OwnNames(settings)
+        """``None`` where a host lets in only whom it knows."""
         # for one configuration
         self.keyring: Keyring
         self.catalogue: Catalogue

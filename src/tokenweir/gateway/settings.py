@@ -26,6 +26,8 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: PathText = "tokenweir-data/keys.json"
     """Where ``tokenweir keys`` keeps what it creates (hashes only)."""
 
+    host_names: list[str] = []
+    """Names by which the data port may be asked where no caller has a key, besides ``localhost`` and ``data``'s own."""
     platform_identity: bool = False
     """Whether App Service or Container Apps authentication stands in front, and nobody comes past it: whom it names in
     ``X-MS-CLIENT-PRINCIPAL-NAME``, else ``-ID``, is then the call's ``subject``, and its caller where no caller has

@@ -131,7 +131,9 @@ class Walk(Approach):
             if address.debug_token is not None or relay.tracing.sample:
                 self._notes = relay.tracing.begin(request)
             trusts_platform = relay.settings.platform_identity
-            self._admission = familiar.admission(request, relay.keyring, trusts_platform=trusts_platform)
+            self._admission = familiar.admission(
+                request, relay.keyring, relay.own_names, trusts_platform=trusts_platform
+            )
             admit(journal_accepts=relay.journal.accepts_calls, stopping=relay.is_stopping)
             length = head.content_length
             if length is not None and length > SMALL:

@@ -40,6 +40,7 @@ class Message(msgspec.Struct, gc=False):
     content: str | list[Any] | None = None
     reasoning_content: Any = None
     reasoning: Any = None
+    reasoning_details: Any = None
     audio: Any = None
     refusal: str | None = None
     tool_calls: list[Call] | None = None

@@ -71,9 +71,10 @@ class Written:
         content = message.content
         if content:
             self._text.append(content if isinstance(content, str) else _text_of(content))
-        thought = message.reasoning_content or message.reasoning  # the same under its older and its newer name
-        if thought and isinstance(thought, str):
-            self._text.append(thought)
+        # the same under its older and its newer name, or in parts
+        thought = message.reasoning_content or message.reasoning or message.reasoning_details
+        if thought:
+            self._text.append(thought if isinstance(thought, str) else _text_of(thought))
         if message.audio is not None:
             self._text.append(_transcript(message.audio))
         if message.refusal:
@@ -212,7 +213,8 @@ def _has_text(choice: Choice) -> bool:
     if message is None:
         return bool(choice.text)
     calls = message.tool_calls or message.function_call
-    return bool(message.content or message.reasoning_content or message.reasoning or message.refusal or calls)
+    thought = message.reasoning_content or message.reasoning or message.reasoning_details
+    return bool(message.content or thought or message.refusal or calls)
 
 
 def _transcript(audio: Any) -> str:
@@ -220,7 +222,8 @@ def _transcript(audio: Any) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _text_of(parts: list[Any]) -> str:
-    """The text of a content that is a list of parts, as some partner models send it."""
-    texts = (part.get("text") for part in parts if isinstance(part, dict))
+def _text_of(parts: Any) -> str:
+    """The text of a content that is a list of parts, as some partner models send it; empty where it is none."""
+    found = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    texts = (part.get("text") or part.get("summary") for part in found)
     return "".join(text for text in texts if isinstance(text, str))

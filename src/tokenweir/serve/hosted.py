@@ -83,6 +83,8 @@ class HostedGateway:
         for note in loaded.notes:
             _log.info("note: %s", note)
         process = self._on_disk(loaded) if self._has_disk else self._in_memory(loaded)
+        if self._is_guarded:
+            process.relay.own_names = None
         process.begin()
         self.process = process
         _log.info("%s; %s", process.relay.keyring, process.relay.catalogue)
