@@ -85,7 +85,10 @@ class Forwarder:
         except Exception as error:
             self._replace_meter(error)
         if self._stripper is not None:
-            data = self._strip(self._stripper, data)
+            try:
+                data = self._stripper.feed(data)
+            except Exception as error:
+                data = self._without_stripper(self._stripper, data, error)
             if not data:
                 self._client.flush()
                 return
@@ -101,13 +104,10 @@ class Forwarder:
         self.meter = replacement(self.meter, error)
         self.feed = self.meter.feed
 
-    def _strip(self, stripper: UsageStripper, data: bytes) -> bytes:
-        try:
-            return stripper.feed(data)
-        except Exception as error:
-            log_failure("a stream's usage could not be taken out, so it is passed on", error)
-            self._stripper = None
-            return stripper.finish() + data
+    def _without_stripper(self, stripper: UsageStripper, data: bytes, error: Exception) -> bytes:
+        log_failure("a stream's usage could not be taken out, so it is passed on", error)
+        self._stripper = None
+        return stripper.finish() + data
 
     def reading(self) -> Reading:
         """What the meter says in the end. To be asked once."""

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from ..deployments import Target
 from ..metering import NO_READING, Reading
 from ..policy import Identity
-from ..records import CallRecord, Trace, Usage, UsageReason
+from ..records import CallRecord, Trace, Usage, UsageReason, usage_fields
 from ..upstream import Upstream
 from ..wire import Fields, ResponseHead
 from .request import Address, Admission, Ending, Request
@@ -155,52 +155,29 @@ def record_of(
     deployment = common.deployment
     if deployment is None and target is not None and target.deployment is not None:
         deployment = request.model  # where the path names no deployment, this does
-    return replace(
+    record = replace(
         common,
         call_id=request.call_id,
         seq=seq,
         started_at=request.started_at,
         deployment=deployment,
         requested_model=request.model,
-        requested_service_tier=request.service_tier,
         stream=request.stream,
         region=region.decode("latin-1") if region else common.region,
-        served_deployment=served_by.decode("latin-1") if served_by else None,
-        spillover_from=(
-            spilled_from.decode("latin-1")
-            if spilled_from
-            else (target.deployment if target and _is_spillover(answered) else None)
-        ),
-        service_tier=reading.service_tier,
         response_model=served_model.decode("latin-1") if served_model else reading.response_model,
         upstream_request_id=request_id.decode("latin-1") if request_id else None,
         response_id=reading.response_id,
         attempts=attempts,
         status=ending.status,
         outcome=ending.outcome,
-        error_code=ending.error_code,
         finish_reasons=reading.finish_reasons,
-        content_filter=reading.content_filter,
-        # One by one, as `usage_fields` would give them: a dictionary made for each call costs a microsecond.
         usage_source=usage.source,
-        usage_reason=usage.reason,
         input_tokens=usage.input_tokens,
         cached_input_tokens=usage.cached_input_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        cached_audio_tokens=usage.cached_audio_tokens,
-        cached_image_tokens=usage.cached_image_tokens,
         output_tokens=usage.output_tokens,
         reasoning_tokens=usage.reasoning_tokens,
-        input_audio_tokens=usage.input_audio_tokens,
-        output_audio_tokens=usage.output_audio_tokens,
-        input_image_tokens=usage.input_image_tokens,
-        output_image_tokens=usage.output_image_tokens,
-        accepted_prediction_tokens=usage.accepted_prediction_tokens,
-        rejected_prediction_tokens=usage.rejected_prediction_tokens,
         total_tokens=usage.total_tokens,
         usage=usage.raw,
-        tool_usage=reading.tool_usage,
-        tool_calls=reading.tool_calls,
         first_byte_ms=int((first_byte - started) * 1e6) / 1000 if first_byte else None,
         first_token_ms=int((timings.first_token - started) * 1e6) / 1000 if timings.first_token else None,
         stream_ms=int((ended - first_byte) * 1e6) / 1000 if first_byte and request.stream else None,
@@ -209,9 +186,53 @@ def record_of(
         chunks=reading.chunks,
         bytes_in=bytes_in,
         bytes_out=bytes_out,
-        request_body=_content(request.whole_body()) if keeps_content else None,
-        response_body=reading.content if keeps_content else None,
-        trace=trace,
+    )
+    # Few calls have any of what follows, and each name costs every call that gives it.
+    if _has_more_counts(usage):
+        record = replace(record, **usage_fields(usage))
+    if served_by or spilled_from or b"x-ms-is-spilled-over" in answered:
+        spilled_here = target.deployment if target and _is_spillover(answered) else None
+        record = replace(
+            record,
+            served_deployment=served_by.decode("latin-1") if served_by else None,
+            spillover_from=spilled_from.decode("latin-1") if spilled_from else spilled_here,
+        )
+    if request.service_tier or reading.service_tier or reading.tool_usage is not None or reading.tool_calls:
+        record = replace(
+            record,
+            requested_service_tier=request.service_tier,
+            service_tier=reading.service_tier,
+            tool_usage=reading.tool_usage,
+            tool_calls=reading.tool_calls,
+        )
+    if ending.error_code is not None or reading.content_filter is not None or usage.reason is not None:
+        record = replace(
+            record,
+            error_code=ending.error_code,
+            content_filter=reading.content_filter,
+            usage_reason=usage.reason,
+        )
+    if keeps_content or trace is not None:
+        record = replace(
+            record,
+            request_body=_content(request.whole_body()) if keeps_content else None,
+            response_body=reading.content if keeps_content else None,
+            trace=trace,
+        )
+    return record
+
+
+def _has_more_counts(usage: Usage) -> bool:
+    return bool(
+        usage.cache_write_tokens
+        or usage.cached_audio_tokens
+        or usage.cached_image_tokens
+        or usage.input_audio_tokens
+        or usage.output_audio_tokens
+        or usage.input_image_tokens
+        or usage.output_image_tokens
+        or usage.accepted_prediction_tokens
+        or usage.rejected_prediction_tokens
     )
 
 

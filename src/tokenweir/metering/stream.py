@@ -46,8 +46,9 @@ _END = b"\n\ndata: [DONE]\n\n"
 _COMPACT = (b'"usage":{', b'"finish_reason":"', b'"filtered":true', b'"error":')
 _SPACED = (b'"usage": {', b'"finish_reason": "', b'"filtered": true', b'"error": ')
 _BEGINNING = 64
+_FIRST_FRAMES = 4096
 
-# The tier stands in every frame, the last among them; if not, it is looked for.
+# The tier stands in every frame, or in every one but the last.
 _COMPACT_TIER, _SPACED_TIER = b'"service_tier":"', b'"service_tier": "'
 
 
@@ -164,7 +165,7 @@ class StreamMeter:
         self._tally.note(answer)
         self._tally.read_filters(last)
         if self._tally.service_tier is None:
-            tiered = raw.rfind(_COMPACT_TIER if usage is _COMPACT[0] else _SPACED_TIER)
+            tiered = raw.find(_COMPACT_TIER if usage is _COMPACT[0] else _SPACED_TIER, 0, _FIRST_FRAMES)
             if tiered >= 0:
                 self._tally.read_facts(_line_at(raw, tiered))
         self._tally.chunks += raw.count(_NEXT) + raw.startswith(b"data:")
