@@ -23,6 +23,8 @@ def wait_until_held_back(relay: RelayThread) -> None:
 
     def looked() -> bool:
         nonlocal still, before
+        if not relay.process.relay.clients:
+            return False  # it is not accepted yet
         (client,) = relay.process.relay.clients
         still = still + 1 if client._body_paused and client._bytes_seen == before else 0
         before = client._bytes_seen

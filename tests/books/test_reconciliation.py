@@ -99,7 +99,7 @@ class Caller:
         await self._clients[KEY].embeddings.create(model="embedding", input=self._chance.sample(WORDS, 3))
 
     async def refused_by_upstream(self) -> None:
-        status = self._chance.choice([401, 404, 429, 500, 503])
+        status = self._chance.choice([404, 422, 429, 500, 503])
         try:
             await self._chat(Script(status=status))
         except openai.APIStatusError as error:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given, strategies as st
 
-from tokenweir.errors import QueryError
+from tokenweir.errors import QueryError, quoted
 from tokenweir.ledger import parse_moment
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -42,7 +42,7 @@ def test_other_text_is_refused_with_a_hint(text: str) -> None:
     try:
         assert parse_moment(text, NOW).tzinfo is UTC
     except QueryError as error:
-        assert repr(text) in str(error)
+        assert quoted(text) in str(error)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "7", "-7d", "2026-13-01", "99999999d", "0001-01-01T00:00+05:00"])

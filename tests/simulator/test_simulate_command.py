@@ -72,5 +72,6 @@ def test_an_address_that_cannot_be_used_is_said_plainly() -> None:
 
 def test_the_help_shows_each_default() -> None:
     shown = CliRunner().invoke(app, ["simulate", "--help"], env={"COLUMNS": "200"}).stdout
+    shown = " ".join(shown.split())
     for default in ("127.0.0.1:9000", "any key, or none", "no file", "Sweden Central", "plain HTTP"):
         assert default in shown

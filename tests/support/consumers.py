@@ -52,7 +52,7 @@ class ConsumerProcess:
 
     def stop(self) -> str:
         """SIGTERM, once it consumes; what it logged, when it has ended well."""
-        while "into <" not in self._said() and self._process.poll() is None:
+        while " into " not in self._said() and self._process.poll() is None:
             pass
         self._process.send_signal(signal.SIGTERM)
         code = self._process.wait(timeout=30)

@@ -107,9 +107,9 @@ def test_a_server_that_is_away_fails_in_words_loses_nothing_and_is_found_again(
     own_server.stop()
     with pytest.raises(LedgerError, match="the ledger .* failed: .*Connection refused"):
         ledger.post([call], "relay-1", "2")
-    with pytest.raises(LedgerError, match="the ledger .* failed: .*Connection refused"):
-        ledger.query_sql("SELECT 1")
-    with pytest.raises(LedgerError, match="the ledger .* failed: .*Connection refused"):
+    with pytest.raises(LedgerError, match="the ledger .* cannot be opened: .*Connection refused"):
+        ledger.query_sql("SELECT 1")  # by a process of its own
+    with pytest.raises(LedgerError, match="the ledger .* cannot be opened: .*Connection refused"):
         ledger.query_kql("calls | count")
     own_server.start(port=port)
     assert ledger.position("relay-1") == "1"
