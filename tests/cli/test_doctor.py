@@ -376,3 +376,20 @@ def test_it_tells_how_often_upstreams_refused_this_gateway(tokenweir: Tokenweir,
     journal.close()
     assert "relay-0: upstreams refused this gateway's own credential or network 3 times since it began" in said
     assert "refused this gateway" not in tokenweir("doctor").out  # that run is over
+
+
+def test_it_tells_what_is_missing_in_a_journal(tokenweir: Tokenweir, minimal: Path) -> None:
+    directory = Path("tokenweir-data/journal/relay-0")
+    journal = Journal.open(directory, JournalSettings(), SystemClock())
+    replica = journal.replica
+    journal.next_seq()  # and no record with it
+    journal.close()
+    assert "are missing" not in tokenweir("doctor").out
+    Journal.open(directory, JournalSettings(), SystemClock()).close()
+
+    ran = tokenweir("doctor")
+
+    assert "journal of relay-0: up to 1 records are missing, 0 segments were cut or removed" in ran.out
+    assert f"records 1 to 1 of {replica} are missing" in ran.out
+    (directory / "missing.jsonl").unlink()
+    assert "are missing" not in tokenweir("doctor").out

@@ -1,6 +1,7 @@
 """A process that writes a journal as fast as it can, until it has written enough or is killed.
 
-For each record that is durable it writes the record's seq to stdout, four bytes each.
+For each record that is durable it writes the record's seq to stdout, four bytes each; with ``--announce``, as the
+number is handed out.
 """
 
 import argparse
@@ -24,6 +25,7 @@ class Options(argparse.Namespace):
     body: int
     count: int
     run: str
+    announce: bool
 
 
 async def append_all(options: Options) -> None:
@@ -35,6 +37,8 @@ async def append_all(options: Options) -> None:
     for _ in range(options.count):
         await room.acquire()
         seq = journal.next_seq()
+        if options.announce:
+            os.write(1, seq.to_bytes(4, "little"))
         record = CallRecord(
             call_id=new_call_id(),
             replica=journal.replica,
@@ -45,7 +49,8 @@ async def append_all(options: Options) -> None:
         )
 
         def say(number: bytes = seq.to_bytes(4, "little")) -> None:
-            os.write(1, number)
+            if not options.announce:
+                os.write(1, number)
             room.release()
 
         journal.append(record, say)
@@ -59,6 +64,7 @@ def main() -> None:
     parser.add_argument("--segment_size", type=Size, default=Size(200_000))
     parser.add_argument("--body", type=int, default=0)
     parser.add_argument("--count", type=int, default=10**9)
+    parser.add_argument("--announce", type=bool, default=False)
     parser.add_argument("--run", default="")
     asyncio.run(append_all(parser.parse_args(namespace=Options())))
 

@@ -3,9 +3,12 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
+import pytest
+
 from support.journals import StoppedClock, write_journal
 from support.servers import until
-from tokenweir.journal import journal_directories
+from tokenweir.journal import Journal, JournalSettings, journal_directories
 from tokenweir.journal.directory import segment_numbers
 from tokenweir.records import CallRecord, new_call_id
 from tokenweir.serve.books import Books
@@ -50,3 +53,25 @@ def test_without_a_ledger_records_are_counted_and_wait_for_the_sinks(tmp_path: P
     asyncio.run(ship_all())
     assert events.read_bytes().count(b"\n") == 21
     assert len(segment_numbers(directory)) == 1
+
+
+def test_what_is_missing_is_told_once_and_stays_in_the_metrics(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "journal"
+    journal = Journal.open(root / "relay-0", JournalSettings(), CLOCK)
+    for seq in (journal.next_seq(), journal.next_seq(), journal.next_seq()):
+        if seq != 2:
+            [record] = some(1)
+            journal.append(msgspec.structs.replace(record, seq=seq, replica=journal.replica))
+    journal.close()
+
+    for _ in range(2):
+        books = Books(root, None, CLOCK, Shipping(root, [], {}, CLOCK))
+        books.catch_up()
+        books.catch_up()
+        exposition = books.metrics.exposition().decode()
+        assert 'tokenweir_relay_journal_records_missing{relay="relay-0"} 1.0' in exposition
+        assert 'tokenweir_relay_journal_segments_cut{relay="relay-0"} 0.0' in exposition
+
+    assert [one.levelname for one in caplog.records if "records 2 to 2" in one.getMessage()] == ["ERROR"]

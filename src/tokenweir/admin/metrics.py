@@ -123,6 +123,10 @@ def _families(relays: list[RelayStatus]) -> Iterator[GaugeMetricFamily]:
     for name in _JOURNAL:
         values = {relay: getattr(journal, name) for relay, journal in journals.items()}
         yield _family(f"journal_{name}", "Of the journal, in this run.", values)
+    missing = {relay.name: relay.records_missing for relay in relays}
+    yield _family("journal_records_missing", "Numbered and not in the journal, at most; over all runs.", missing)
+    cut = {relay.name: relay.segments_cut for relay in relays}
+    yield _family("journal_segments_cut", "Segments of the journal found empty, short or gone.", cut)
     failing = {relay: journal.failing_since is not None for relay, journal in journals.items()}
     yield _family("journal_failing", "Whether its disk takes nothing.", failing)
 

@@ -17,3 +17,7 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     journal: JournalStatus | None = None
     lag_bytes: int | None = None
     """How much of its journal is not in the ledger yet; ``None``: nobody has looked."""
+    records_missing: int = 0
+    """How many records its journal should hold and does not; after a kill, how many at most."""
+    segments_cut: int = 0
+    """How many of its journal's segments were found empty, short or gone."""

@@ -10,6 +10,7 @@ from .cursors import (
 )
 from .directory import journal_directories, journal_name
 from .log import Journal
+from .missing import Missing, SeqWatch, read_missing
 from .reader import Batch, JournalReader
 from .settings import JournalSettings
 from .status import JournalStatus, read_status
@@ -20,12 +21,15 @@ __all__ = [
     "JournalReader",
     "JournalSettings",
     "JournalStatus",
+    "Missing",
+    "SeqWatch",
     "begin_cursor",
     "bytes_behind",
     "cursor_names",
     "journal_directories",
     "journal_name",
     "load_cursor",
+    "read_missing",
     "read_status",
     "remove_passed_segments",
     "save_cursor",

@@ -22,6 +22,7 @@ from .directory import WriterLock, segment_numbers, unusable
 from .payload import bare_payload
 from .segment import frame, payload_of
 from .segment_file import FRAMES_PER_WRITE, SegmentFile
+from .seq_limit import SeqLimit
 from .settings import JournalSettings
 
 __all__ = ["Committer"]
@@ -55,6 +56,8 @@ class Committer:
         settings: JournalSettings,
         clock: Clock,
         report: Callable[[], None],
+        limit: SeqLimit,
+        handed_out: Callable[[], int],
     ) -> None:
         # for the process
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -64,6 +67,8 @@ class Committer:
         self._gather_s = settings.commit_interval if settings.durability == "batch" else 0.0
         self._clock = clock
         self._report = report
+        self._limit = limit
+        self._handed_out = handed_out
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         # what waits
@@ -110,14 +115,17 @@ class Committer:
         try:
             while self.is_open:
                 self._rest()
+                self._keep_ahead()
                 if self.waiting:
                     self._pause(self._gather_s)
+                    self._keep_ahead()
                     if not self._commit():
                         self._pause(RETRY_S)
                 if self._clock.monotonic() >= self._report_due:
                     self._look_around()
             while self.waiting and self._commit():
                 pass
+            self._limit.end(self._handed_out())
         except Exception:
             _log.exception("the journal's writer thread has failed; no more calls are accepted: restart the relay")
         finally:
@@ -126,6 +134,9 @@ class Committer:
                 self._segment.close()
                 self._segment = None
             self._report()
+
+    def _keep_ahead(self) -> None:
+        self._limit.keep_ahead(self._handed_out(), min(len(self.waiting), FRAMES_PER_WRITE))
 
     def _rest(self) -> None:
         """Until something is appended, the next report is due, or the end."""
@@ -223,6 +234,7 @@ class Committer:
 
     def _look_around(self) -> None:
         self._report_due = self._clock.monotonic() + REPORT_S
+        self._limit.tighten(self._handed_out())
         if self._segment is not None and not self._segment.is_in_place():
             directory = self._lock.directory
             self._fail(JournalError(f"the journal's newest segment was removed from {directory}, with its records"))

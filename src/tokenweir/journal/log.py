@@ -12,9 +12,11 @@ from ..errors import JournalError, JournalUnavailable
 from ..records import CallRecord, Clock, without_contents
 from .committer import Committer
 from .directory import WriterLock, unusable
+from .missing import Missing, last_record, note_missing
 from .payload import encode
 from .segment import frame, new_marker
 from .segment_file import cut_torn_tail
+from .seq_limit import SeqLimit, read_limit
 from .settings import JournalSettings
 from .status import JournalStatus, write_status
 
@@ -42,7 +44,8 @@ class Journal:
     ``replica`` names this run, not this place, and ``seq`` starts at 1 in each. A lasting name would have to
     find its last number on disk; a power cut takes the newest records with it, so numbers would be given
     twice, and a consumer that had seen the first would drop the second as a copy. This way (replica, seq) is
-    unique for ever, and a number missing below a replica's last is a lost record.
+    unique for ever, and a number missing below a replica's last is a lost record. ``SeqLimit`` tells how far a run that
+    was killed may have come.
     """
 
     @classmethod
@@ -57,7 +60,7 @@ class Journal:
             cut = cut_torn_tail(directory)
             if cut:
                 _log.warning("the journal in %s ended in half a record: %d bytes were cut off", directory, cut)
-            return cls(lock, settings, clock)
+            return cls(lock, settings, clock, *_end_of_last_run(directory, clock))
         except JournalError:
             lock.release()
             raise
@@ -65,7 +68,9 @@ class Journal:
             lock.release()
             raise unusable(directory, error) from error
 
-    def __init__(self, lock: WriterLock, settings: JournalSettings, clock: Clock) -> None:
+    def __init__(
+        self, lock: WriterLock, settings: JournalSettings, clock: Clock, previous: str = "", previous_last: int = 0
+    ) -> None:
         self.directory = lock.directory
         self.replica = f"{socket.gethostname()}-{self.directory.name}-{secrets.token_hex(6)}"
         self.gauges: dict[str, float | int] = {}
@@ -77,7 +82,9 @@ class Journal:
         self._bytes_taken = 0
         self._content_shed = 0
         self._records_lost = 0
-        self._committer = Committer(lock, self._marker, settings, clock, self._publish)
+        limit = SeqLimit(lock, self.replica, previous, previous_last)
+        limit.keep_ahead(0, 0)
+        self._committer = Committer(lock, self._marker, settings, clock, self._publish, limit, lambda: self._seq)
         # In strict durability no answer could end, with or without the bodies in its record.
         self._goes_on = settings.on_failure == "shed_content" and settings.durability == "batch"
         self._committer.start()
@@ -189,3 +196,23 @@ class Journal:
         if bare is not record:
             self._content_shed += 1
         return whole
+
+
+def _end_of_last_run(directory: Path, clock: Clock) -> tuple[str, int]:
+    """The latest run here that has left records, and its last number; what it handed out beyond that is noted."""
+    limit = read_limit(directory)
+    if limit is None:
+        return "", 0
+    record = last_record(directory)
+    on_disk = record.seq if record is not None and record.replica == limit.replica else 0
+    if on_disk < limit.limit:
+        reason = (
+            "the run has ended, and its last records are not on disk"
+            if limit.ended
+            else "the relay was killed; it handed out at most these numbers, perhaps fewer"
+        )
+        missing = Missing(
+            found_at=clock.now(), replica=limit.replica, first=on_disk + 1, last=limit.limit, reason=reason
+        )
+        note_missing(directory, missing)
+    return (limit.replica, on_disk) if on_disk else (limit.previous, limit.previous_last)

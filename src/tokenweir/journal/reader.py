@@ -36,13 +36,15 @@ class JournalReader:
     """Reads one writer's directory from a position on; None is the oldest segment there is.
 
     Each record comes exactly once per pass. What is damaged is skipped, logged as an error and counted in
-    ``damaged_stretches`` and ``damaged_bytes``; all that is whole behind it is read.
+    ``damaged_stretches`` and ``damaged_bytes``; all that is whole behind it is read. Segments that are gone, empty or
+    shorter than what was read of them are in ``cut_segments``, with what was found.
     """
 
     def __init__(self, directory: Path, position: str | None = None) -> None:
         self.directory = directory
         self.damaged_stretches = 0
         self.damaged_bytes = 0
+        self.cut_segments: dict[int, str] = {}
         self._position = parse_position(position) if position is not None else START
         self._header: Header | None = None
         self._newer: list[int] = []
@@ -82,15 +84,20 @@ class JournalReader:
         try:
             fd = os.open(segment_path(self.directory, segment), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
+            if segment != START.segment:
+                self.cut_segments[segment] = "was removed before it was passed"
             return []
         try:
+            size = os.fstat(fd).st_size
+            if size < offset and (offset > HEADER_SIZE or not may_grow):
+                self.cut_segments[segment] = f"was cut to {size} bytes, and {offset} have been there"
             header = self._header or self._read_header(fd)
             if header is None:
                 return []
             chunk = os.pread(fd, CHUNK, offset)
             payloads, end = scan(chunk, header.marker, limit)
-            if not payloads and (size := claimed_size(chunk, header.marker)) > CHUNK:
-                payloads, end = scan(os.pread(fd, size, offset), header.marker, 1)
+            if not payloads and (claimed := claimed_size(chunk, header.marker)) > CHUNK:
+                payloads, end = scan(os.pread(fd, claimed, offset), header.marker, 1)
             if not payloads:
                 rest = os.pread(fd, max(0, os.fstat(fd).st_size - offset), offset)
                 payloads, end = scan(rest, header.marker, 1)

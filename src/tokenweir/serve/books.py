@@ -23,11 +23,13 @@ from ..errors import TokenweirError
 from ..journal import (
     Batch,
     JournalReader,
+    SeqWatch,
     begin_cursor,
     bytes_behind,
     journal_directories,
     journal_name,
     load_cursor,
+    read_missing,
     read_status,
     remove_passed_segments,
     save_cursor,
@@ -84,6 +86,7 @@ class Books:
         self.metrics = Metrics(self.relays, shipping.statuses)
         self._one_at_a_time = threading.Lock()
         self._readers: dict[str, JournalReader] = {}
+        self._watches: dict[str, SeqWatch] = {}
 
     def catch_up(self) -> int:
         """Posts everything the journals hold. Returns how many records were new."""
@@ -98,17 +101,23 @@ class Books:
         if reader is None:
             self._shipping.begin(directory)  # or segments would go that no sink has seen
             begin_cursor(directory, _CURSOR)  # or that the ledger, which may be away, has not
-            reader = self._readers[source] = JournalReader(directory, self._position(directory, source))
+            position = self._position(directory, source)
+            reader = self._readers[source] = JournalReader(directory, position)
+            if source not in self._watches or self._watches[source].position != position:
+                self._watches[source] = SeqWatch(directory, position, self._clock)
+        watch = self._watches[source]
         new, more = 0, True
         try:
             # What is written meanwhile waits for the next time. A batch has a fixed price of some 15 ms, and on a
             # busy relay the reader would never see the journal's end, only ever smaller batches.
             while more:
                 batch, more = _gather(reader)
+                watch.see_cut(reader.cut_segments)
                 if not batch.records:
                     break
                 records = [self._price(record) for record in batch.records]
                 new += self._post(records, source, batch.position)
+                watch.see(batch.records, batch.position)
                 save_cursor(directory, _CURSOR, batch.position)
                 remove_passed_segments(directory)
                 for record in records:
@@ -131,6 +140,7 @@ class Books:
 
     def _relay(self, directory: Path) -> RelayStatus:
         status = read_status(directory)
+        missing = read_missing(directory)
         age = (self._clock.now() - status.written_at).total_seconds() if status is not None else None
         return RelayStatus(
             name=directory.name,
@@ -139,6 +149,8 @@ class Books:
             gauges=status.gauges if status is not None else {},
             journal=status,
             lag_bytes=bytes_behind(directory, _CURSOR),
+            records_missing=sum(one.records for one in missing),
+            segments_cut=sum(one.replica is None for one in missing),
         )
 
 

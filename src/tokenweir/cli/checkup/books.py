@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...config import Config
 from ...errors import TokenweirError
-from ...journal import JournalReader, journal_directories, load_cursor, read_status
+from ...journal import JournalReader, journal_directories, load_cursor, read_missing, read_status
 from ...ledger import NO_LEDGER, LedgerLocked, ledger_file, open_ledger
 from .finding import Finding, bad, fine, warn
 
@@ -58,6 +58,7 @@ def check_journals(config: Config) -> Iterator[Finding]:
     try:
         for directory in journal_directories(Path(config.journal.directory)):
             yield _journal(directory)
+            yield from _missing(directory)
             yield from _refusals(directory)
     except TokenweirError as error:
         yield bad(f"journals: {error}", "change [journal] directory, or mend what is said")
@@ -76,6 +77,22 @@ def _journal(directory: Path) -> Finding:
     shown = f"{waiting:,}" if waiting < _ENOUGH else f"more than {_ENOUGH:,}"
     mend = "a gateway that runs, or `tokenweir usage`, brings them in"
     return warn(f"{name}: {shown} records are not in the ledger yet", mend)
+
+
+def _missing(directory: Path) -> Iterator[Finding]:
+    """What the journal should hold and does not: noted by the relay at its start, or by the books as they read."""
+    noted = read_missing(directory)
+    if not noted:
+        return
+    records, segments = sum(one.records for one in noted), sum(one.replica is None for one in noted)
+    what = (
+        f"journal of {directory.name}: up to {records:,} records are missing, {segments:,} segments were cut or removed"
+    )
+    fix = (
+        "compare the calls of that time with what Azure has counted, then delete "
+        f"{directory / 'missing.jsonl'}, which tells of each"
+    )
+    yield bad(f"{what}; the latest: {noted[-1]}", fix)
 
 
 def _refusals(directory: Path) -> Iterator[Finding]:

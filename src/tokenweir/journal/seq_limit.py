@@ -1,0 +1,106 @@
+"""A promise on disk, ahead of the numbers that are handed out: no record of this run has a higher one.
+
+It is raised by the writer thread before it is reached, and a run that ends by itself leaves the exact number. So
+after a kill nothing is missing beyond it. It stays ahead by ``LEAST_AHEAD`` numbers or ``COMMITS_AHEAD`` commits'
+worth, a third of a second of load, and is written once in half of that. Only when the disk stands still for longer than
+that in the middle of a commit, and the process is killed then, can more be missing.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from ..errors import JournalError
+from .directory import WriterLock, is_same_file
+
+__all__ = ["Limit", "SeqLimit", "read_limit"]
+
+LIMIT_NAME = "seq-limit.json"
+LEAST_AHEAD = 256
+"""An idle relay that gets busy at once ends some hundred calls while its first commit gathers."""
+
+COMMITS_AHEAD = 32
+
+_WIDTH = 512
+"""Written over in place, within one sector: that is not torn, and needs no space on a full disk."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    replica: str
+    limit: int
+    ended: bool = False
+    """Whether ``limit`` is the last number that was handed out."""
+    previous: str = ""
+    """The run before this one that has left records, and its last number on disk."""
+    previous_last: int = 0
+
+
+_decode = msgspec.json.Decoder(Limit).decode
+
+
+def read_limit(directory: Path) -> Limit | None:
+    """What the latest run has promised; None if nothing that can be read."""
+    try:
+        return _decode((directory / LIMIT_NAME).read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+class SeqLimit:
+    """The writer's side. A disk that takes nothing is not raised: the commits say so, and it is tried again."""
+
+    def __init__(self, lock: WriterLock, replica: str, previous: str = "", previous_last: int = 0) -> None:
+        self._lock = lock
+        self._path = lock.directory / LIMIT_NAME
+        self._gathered = 0
+        self._limit = Limit(replica=replica, limit=0, previous=previous, previous_last=previous_last)
+        self._fd: int | None = None
+
+    def keep_ahead(self, handed_out: int, gathered: int) -> None:
+        """Before a pause or a commit of ``gathered`` records. Waits for the disk if the limit has come near."""
+        self._gathered = max(self._gathered, gathered)
+        ahead = self._ahead()
+        if self._limit.limit - handed_out < ahead // 2:
+            self._write(msgspec.structs.replace(self._limit, limit=handed_out + ahead))
+
+    def tighten(self, handed_out: int) -> None:
+        """Once a second: comes back after a rush, so that the limit stays close."""
+        ahead = self._ahead()
+        if self._limit.limit - handed_out > 2 * ahead:
+            self._write(msgspec.structs.replace(self._limit, limit=handed_out + ahead))
+        self._gathered = 0
+
+    def _ahead(self) -> int:
+        return max(LEAST_AHEAD, COMMITS_AHEAD * self._gathered)
+
+    def end(self, handed_out: int) -> None:
+        self._write(msgspec.structs.replace(self._limit, limit=handed_out, ended=True))
+        self._close()
+
+    def _write(self, limit: Limit) -> None:
+        with suppress(OSError, JournalError):
+            if self._fd is None or not is_same_file(self._fd, self._path):
+                self._open()
+            assert self._fd is not None
+            text = _encode(limit).ljust(_WIDTH)
+            if os.pwritev(self._fd, [text], 0, os.RWF_DSYNC) == len(text):
+                self._limit = limit
+
+    def _open(self) -> None:
+        self._close()
+        self._lock.hold()
+        self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
