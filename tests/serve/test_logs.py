@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tokenweir.errors import ConfigError
-from tokenweir.serve.logs import JsonLines, TextLines, configure_logging
+from tokenweir.serve.logs import JsonFormatter, TextFormatter, configure_logging
 
 
 @pytest.fixture(autouse=True)
@@ -35,16 +35,18 @@ def record(message: str, *arguments: object, failed: bool = False) -> logging.Lo
 
 
 def test_a_text_line_has_its_time_in_utc() -> None:
-    line = TextLines("relay-0").format(record("port %s", "127.0.0.1:8080"))
+    line = TextFormatter("relay-0").format(record("port %s", "127.0.0.1:8080"))
     assert line == "2026-05-28T20:26:40.123Z WARNING relay-0: port 127.0.0.1:8080"
 
 
 def test_a_message_of_several_lines_is_one_line() -> None:
-    assert TextLines("books").format(record("%s", "FATAL: no\nDETAIL: more")).endswith("books: FATAL: no DETAIL: more")
+    assert (
+        TextFormatter("books").format(record("%s", "FATAL: no\nDETAIL: more")).endswith("books: FATAL: no DETAIL: more")
+    )
 
 
 def test_a_json_line_is_one_object_whatever_is_in_it() -> None:
-    line = JsonLines("books").format(record('a "quoted"\nmessage \ud800', failed=True))
+    line = JsonFormatter("books").format(record('a "quoted"\nmessage \ud800', failed=True))
     assert "\n" not in line
     read = json.loads(line)
     assert read["message"].startswith('a "quoted"\nmessage')

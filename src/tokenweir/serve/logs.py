@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import ConfigError, quoted
 
-__all__ = ["JsonLines", "TextLines", "configure_logging"]
+__all__ = ["JsonFormatter", "TextFormatter", "configure_logging"]
 
 LEVELS = ("error", "warning", "info", "debug")
 
@@ -23,7 +23,9 @@ def configure_logging(process: str) -> None:
         ConfigError: a level or a format that does not exist.
     """
     level = _one_of("TOKENWEIR_LOG", LEVELS, "info")
-    formatter = {"text": TextLines, "json": JsonLines}[_one_of("TOKENWEIR_LOG_FORMAT", ("text", "json"), "text")]
+    formatter = {"text": TextFormatter, "json": JsonFormatter}[
+        _one_of("TOKENWEIR_LOG_FORMAT", ("text", "json"), "text")
+    ]
     handler = logging.StreamHandler()
     handler.setFormatter(formatter(process))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -38,7 +40,7 @@ def _one_of(variable: str, choices: tuple[str, ...], default: str) -> str:
     return given
 
 
-class TextLines(logging.Formatter):
+class TextFormatter(logging.Formatter):
     """``2026-11-30T06:54:21.123Z INFO    relay-0: what happened``. Only a traceback has further lines."""
 
     def __init__(self, process: str) -> None:
@@ -52,7 +54,7 @@ class TextLines(logging.Formatter):
         return super().formatMessage(record)
 
 
-class JsonLines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """A JSON object for each event: ``time``, ``level``, ``process``, ``logger``, ``message``, and ``exception``."""
 
     def __init__(self, process: str) -> None:
