@@ -64,7 +64,7 @@ def test_metered_calls_are_known_under_each_prefix(prefix: str, family: str, dep
     ],
 )
 def test_other_calls_are_known_by_the_head_of_their_tail(method: str, path: str, route: Route) -> None:
-    assert msgspec.structs.replace(route_of(method.encode(), path.encode()), path="") == route
+    assert msgspec.structs.replace(route_of(method.encode(), path.encode()), path="", job_id=None) == route
     assert not route.is_metered
 
 
@@ -265,3 +265,21 @@ def test_a_key_that_only_some_servers_would_find_in_a_query_does_not_travel_eith
     query: bytes, kept: bytes, key: bytes | None
 ) -> None:
     assert split_query(query)[:2] == (kept, key)
+
+
+@pytest.mark.parametrize(
+    ("path", "job", "session"),
+    [
+        ("/v1/batches/batch_1", "batch_1", None),
+        ("/openai/batches/batch_1/cancel", "batch_1", None),
+        ("/v1/fine_tuning/jobs/ftjob-1/events", "ftjob-1", None),
+        ("/openai/v1/videos/video_1/content", "video_1", None),
+        ("/openai/v1/video/generations/jobs/task_1", "task_1", None),
+        ("/v1/realtime/calls/rtc_1/hangup", None, "rtc_1"),
+        ("/v1/batches", None, None),
+        ("/v1/files/batches", None, None),
+    ],
+)
+def test_a_path_names_the_job_or_the_session_that_it_is_about(path: str, job: str | None, session: str | None) -> None:
+    route = route_of(b"POST", path.encode())
+    assert (route.job_id, route.session_id) == (job, session)

@@ -48,7 +48,13 @@ def test_why_a_usage_was_not_reported_is_in_the_record() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("service_tier", "flex"), ("tool_usage", {"web_search": 1}), ("tool_calls", {"web_search_call": 2})],
+    [
+        ("service_tier", "flex"),
+        ("tool_usage", {"web_search": 1}),
+        ("tool_calls", {"web_search_call": 2}),
+        ("job_id", "b-1"),
+        ("session_id", "s-1"),
+    ],
 )
 def test_what_few_answers_tell_is_in_the_record(name: str, value: object) -> None:
     assert getattr(record(Usage(), **{name: value}), name) == value

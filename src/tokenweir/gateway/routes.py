@@ -164,6 +164,10 @@ def _route_of(method: bytes, segments: list[str]) -> Route | None:
     return None
 
 
+_JOBS = re.compile(r"(?:batches|fine_tuning/jobs|videos|video/generations/jobs)/([^/]+)(?:/.*)?")
+_SESSIONS = re.compile(r"realtime/(?:sessions|calls)/([^/]+)(?:/.*)?")
+
+
 def _route(method: bytes, family: str, deployment: str | None, segments: list[str], beginning: str) -> Route:
     tail = "/".join(segments)
     if method == b"POST" and tail in METERED:
@@ -172,7 +176,17 @@ def _route(method: bytes, family: str, deployment: str | None, segments: list[st
         two = "/".join(segments[:2])
         operation = two if two in _TWO_WORD_OPERATIONS else segments[0]
         api = "other"
-    return Route(api, operation, family, deployment, tail, f"{beginning}/{tail}")  # type: ignore[arg-type]
+    job, session = _JOBS.fullmatch(tail), _SESSIONS.fullmatch(tail)
+    return Route(
+        api,
+        operation,
+        family,  # type: ignore[arg-type]
+        deployment,
+        tail,
+        job[1] if job is not None else None,
+        session[1] if session is not None else None,
+        f"{beginning}/{tail}",
+    )
 
 
 def _refuse_other_spellings(method: bytes, segments: list[str], route: Route | None) -> None:

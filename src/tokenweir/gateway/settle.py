@@ -123,6 +123,8 @@ def record_in_common(
         backend=upstream.name if upstream else None,
         region=upstream.settings.region if upstream else None,
         sku=target.sku if target else None,
+        session_id=route.session_id,
+        job_id=route.job_id,
         traceparent=address.traceparent,
     )
 
@@ -205,6 +207,8 @@ def record_of(
             tool_usage=reading.tool_usage,
             tool_calls=reading.tool_calls,
         )
+    if reading.job_id is not None or reading.session_id is not None:
+        record = replace(record, job_id=reading.job_id, session_id=reading.session_id)
     if ending.error_code is not None or reading.content_filter is not None or usage.reason is not None:
         record = replace(
             record,

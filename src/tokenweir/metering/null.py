@@ -1,8 +1,10 @@
 """The meter for answers that are not metered, or cannot be: it counts pieces, and reads a usage if it is told to."""
 
+from typing import Any
+
 from ..records import UsageReason
 from ..wire import MemberScanner
-from .digest import FACTS
+from .digest import FACTS, digest
 from .reading import Reading, reading_of
 from .tally import Tally
 
@@ -12,8 +14,8 @@ __all__ = ["NullMeter"]
 class NullMeter:
     """Holds nothing, unless content is kept. ``chunks`` are pieces as they came.
 
-    With ``reads_usage`` a JSON object is scanned as it passes for its usage, model and id; nothing else of it counts,
-    since what else an answer of its API means is not known.
+    With ``reads_usage`` a JSON object is scanned as it passes for its usage, model and id, and for the id of a job or a
+    session that the call has made; nothing else of it counts, since what else an answer of its API means is not known.
     """
 
     first_token_at: float | None = None
@@ -48,4 +50,19 @@ class NullMeter:
             read.note_facts(self._scanner)
             if read.usage is not None:
                 tally.usage, tally.model, tally.id = read.usage, read.model, read.id
-        return reading_of(tally, "other", content=content, unreadable=self._unreadable, reason=self._reason)
+        reading = reading_of(tally, "other", content=content, unreadable=self._unreadable, reason=self._reason)
+        if self._scanner is not None:
+            made = digest(self._scanner)
+            reading.job_id = _id_in(made, _JOBS)
+            reading.session_id = _id_in(made, _SESSIONS)
+        return reading
+
+
+# What an answer's ``object`` says of a job that was made, and of a session that was opened.
+_JOBS = ("batch", "fine_tuning.job", "video", "video.generation.job")
+_SESSIONS = ("realtime.session", "realtime.transcription_session")
+
+
+def _id_in(answer: dict[str, Any], kinds: tuple[str, ...]) -> str | None:
+    name = answer.get("id")
+    return name if answer.get("object") in kinds and isinstance(name, str) else None

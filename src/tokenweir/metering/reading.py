@@ -33,6 +33,10 @@ class Reading(msgspec.Struct, kw_only=True):
     usage: Usage | None = None
     response_model: str | None = None
     response_id: str | None = None
+    job_id: str | None = None
+    """Of the job that the call has made, whose usage comes later."""
+    session_id: str | None = None
+    """Of the session that the call has opened."""
     service_tier: str | None = None
     """That the answer was served by."""
     tool_usage: dict[str, Any] | None = None

@@ -22,6 +22,10 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     family: Literal["deployments", "v1", "openai"]
     deployment: str | None
     tail: str
+    job_id: str | None = None
+    """Of the job that the path is about: a batch, a fine-tuning, a video."""
+    session_id: str | None = None
+    """Of the session that the path is about: realtime."""
     path: str = ""
     """The whole path, written in the one way that is judged, recorded and sent upstream."""
 
