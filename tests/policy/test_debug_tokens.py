@@ -44,7 +44,7 @@ def test_a_token_in_which_one_character_differs_is_none(data: st.DataObject) -> 
     tokens = DebugTokens(SECRET, "openai")
     token = tokens.issue(END)
     place = data.draw(st.integers(0, len(token) - 1))
-    other = data.draw(st.characters().filter(lambda character: character != token[place]))
+    other = data.draw(st.characters(exclude_categories=["Cs"]).filter(lambda character: character != token[place]))
     assert tokens.read(token[:place] + other + token[place + 1 :], BEFORE) is None
 
 

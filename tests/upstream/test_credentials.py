@@ -160,7 +160,7 @@ async def test_no_token_is_told_with_the_mend_and_asked_for_again(
         refusals = await asyncio.gather(*(chosen.obtain() for _ in range(3)), return_exceptions=True)
     assert all(isinstance(refusal, CredentialUnavailable) for refusal in refusals)
     assert "Cognitive Services OpenAI User" in str(refusals[0])
-    assert isinstance(refusals[0], CredentialUnavailable) and refusals[0].__cause__ is not None
+    assert isinstance(refusals[0], CredentialUnavailable) and refusals[0].__context__ is not None
     assert [record.name for record in caplog.records if record.name.startswith("tokenweir")] == [
         "tokenweir.upstream.credentials"
     ]

@@ -191,7 +191,7 @@ async def test_a_port_where_nobody_listens_is_told_with_its_address_in_the_log(
     assert "127.0.0.1" not in str(refused.value)
     assert f"sweden (127.0.0.1:{port}) cannot be reached: Connection refused" in caplog.text
     assert "tokenweir doctor" in caplog.text
-    assert isinstance(refused.value.__cause__, ConnectionRefusedError)
+    assert isinstance(refused.value.__context__, ConnectionRefusedError)
     assert repr(pool) == "<Pool sweden [0 active, 0 idle, 0 opening]>"
 
 

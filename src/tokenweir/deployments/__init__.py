@@ -1,7 +1,7 @@
 """The catalogue of deployments and the choice among their targets."""
 
-from .catalogue import Catalogue, Target
+from .catalogue import Catalogue
 from .retirements import RETIREMENTS, retirement_of
-from .settings import DeploymentSettings, TargetSettings
+from .settings import DeploymentSettings, Target, TargetSettings
 
 __all__ = ["RETIREMENTS", "Catalogue", "DeploymentSettings", "Target", "TargetSettings", "retirement_of"]

@@ -4,22 +4,10 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 
-import msgspec
-
 from ..errors import UnknownDeployment
-from .settings import DeploymentSettings, TargetSettings
+from .settings import DeploymentSettings, Target, TargetSettings
 
-__all__ = ["Catalogue", "Target"]
-
-
-class Target(msgspec.Struct, frozen=True):
-    """One place a call can go. ``deployment`` is its name there; ``None`` where the path has none."""
-
-    upstream: str
-    deployment: str | None
-    model: str | None = None
-    sku: str | None = None
-    on_client_gone: str | None = None
+__all__ = ["Catalogue"]
 
 
 class Catalogue:

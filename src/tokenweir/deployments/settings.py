@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["DeploymentSettings", "TargetSettings"]
+__all__ = ["DeploymentSettings", "Target", "TargetSettings"]
 
 
 class TargetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,3 +33,13 @@ class DeploymentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """Where it can be served from; see below."""
     on_client_gone: Literal["cancel", "drain"] | None = None
     """As in ``[server]``, for calls to this deployment."""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """One place a call can go. ``deployment`` is its name there; ``None`` where the path has none."""
+
+    upstream: str
+    deployment: str | None
+    model: str | None = None
+    sku: str | None = None
+    on_client_gone: str | None = None

@@ -14,7 +14,8 @@ from .estimates import estimate
 from .failed import log_failure, replacement
 from .meter import Meter
 from .meters import meter_for
-from .reading import NO_READING, Output, Reading
+from .reading import NO_READING, Output
+from .structs import Reading
 from .usage import read_usage
 
 __all__ = [

@@ -14,7 +14,8 @@ import msgspec
 
 from ..records import Usage
 from .estimates import estimate
-from .reading import Output, Reading
+from .reading import Output
+from .structs import Reading
 from .tally import Written
 
 __all__ = ["estimate_apart"]

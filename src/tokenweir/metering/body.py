@@ -5,7 +5,8 @@ from functools import partial
 from ..records import UsageReason
 from ..wire import MemberScanner
 from .digest import FACTS
-from .reading import Reading, reading_of
+from .reading import reading_of
+from .structs import Reading
 from .tally import Tally
 
 __all__ = ["BodyMeter"]
@@ -24,9 +25,8 @@ _VECTORS = 4 * 1024
 class BodyMeter:
     """A meter for ``application/json``. It holds the body, or nothing but the facts of a very long one."""
 
-    first_token_at: float | None = None
-
     def __init__(self, api: str, *, keep_content: bool) -> None:
+        self.first_token_at: float | None = None
         self._api = api
         self._keep_content = keep_content
         self._pieces: list[bytes] = []

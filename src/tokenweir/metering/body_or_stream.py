@@ -5,8 +5,8 @@ from collections.abc import Callable
 from ..wire import looks_like_events
 from .body import BodyMeter
 from .meter import Meter
-from .reading import Reading
 from .stream import StreamMeter
+from .structs import Reading
 
 __all__ = ["BodyOrStream"]
 

@@ -12,7 +12,7 @@ from ..wire import decode_json
 from .completion import chat_output_tokens, responses_output_tokens, text_output_tokens
 from .counter import Counter
 from .prompt import chat_tokens, input_tokens, responses_tokens
-from .reading import Reading
+from .structs import Reading
 
 __all__ = ["estimate"]
 

@@ -1,6 +1,7 @@
 """What stands in for a meter that failed. A defect of ours, or an answer that nobody thought of, costs the reading of
 one answer, and never the answer."""
 
+import itertools
 import logging
 import traceback
 
@@ -12,10 +13,7 @@ __all__ = ["log_failure", "replacement"]
 _log = logging.getLogger(__name__)
 
 
-class _Failures:
-    """How many there were, in this process."""
-
-    count = 0
+_failures = itertools.count(1)
 
 
 def replacement(meter: Meter, error: Exception) -> Meter:
@@ -34,8 +32,8 @@ def replacement(meter: Meter, error: Exception) -> Meter:
 def log_failure(what: str, error: Exception) -> None:
     """Logs where it failed, but not the words of the error, which may quote the answer. Of the first failure, the
     second, the fourth, the eighth and so on, so that a million of them are twenty lines."""
-    _Failures.count += 1
-    if _Failures.count.bit_count() == 1:
+    count = next(_failures)
+    if count.bit_count() == 1:
         frames = traceback.extract_tb(error.__traceback__)[-3:]
         places = " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames)
-        _log.error("%s: %s at %s (failure %d of this kind)", what, type(error).__name__, places, _Failures.count)
+        _log.error("%s: %s at %s (failure %d of this kind)", what, type(error).__name__, places, count)

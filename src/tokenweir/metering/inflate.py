@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Callable
 
 from .meter import Meter
-from .reading import Reading
+from .structs import Reading
 
 __all__ = ["InflatingMeter"]
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from .reading import Reading
+from .structs import Reading
 
 __all__ = ["Meter"]
 

@@ -5,7 +5,8 @@ from typing import Any
 from ..records import UsageReason
 from ..wire import MemberScanner
 from .digest import FACTS, digest
-from .reading import Reading, reading_of
+from .reading import reading_of
+from .structs import Reading
 from .tally import Tally
 
 __all__ = ["NullMeter"]
@@ -18,8 +19,6 @@ class NullMeter:
     session that the call has made; nothing else of it counts, since what else an answer of its API means is not known.
     """
 
-    first_token_at: float | None = None
-
     def __init__(
         self,
         *,
@@ -28,6 +27,7 @@ class NullMeter:
         reason: UsageReason | None = None,
         reads_usage: bool = False,
     ) -> None:
+        self.first_token_at: float | None = None
         self._pieces: list[bytes] | None = [] if keep_content else None
         self._count = 0
         self._unreadable = unreadable

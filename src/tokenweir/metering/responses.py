@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from ..wire import mend_json
-from .answers import Answer, Call, Choice, Custom, Function, Message, Tools
 from .digest import digest_of
+from .structs import Answer, Call, Choice, Custom, Event, Function, Message, Response, ResponseAnswer, Tools
 
 __all__ = ["read_response", "response_of"]
 
@@ -41,44 +41,7 @@ _TOOL = re.compile("[a-z_]{1,60}_call")
 _REASONS = {"max_output_tokens": "length"}
 
 
-class _Response(msgspec.Struct, gc=False):
-    id: Any = None
-    model: Any = None
-    status: Any = None
-    output: Any = None
-    usage: Any = None
-    tool_usage: Any = None
-    service_tier: Any = None
-    error: Any = None
-    incomplete_details: Any = None
-    status_code: Any = msgspec.field(default=None, name="statusCode")
-
-
-class _Event(_Response, gc=False):
-    """An event, or a body, which is a response and nothing else."""
-
-    type: Any = None
-    code: Any = None
-    response: _Response | None = None
-    delta: Any = None
-    item: Any = None
-    output_index: Any = None
-
-
-class _ResponseAnswer(Answer, gc=False):
-    is_last: bool = False
-    did: Tools | None = None
-
-    @property
-    def ends(self) -> bool:
-        return self.is_last
-
-    @property
-    def tools(self) -> Tools | None:
-        return self.did
-
-
-_decode = msgspec.json.Decoder(_Event).decode
+_decode = msgspec.json.Decoder(Event).decode
 
 
 def read_response(data: bytes) -> Answer | None:
@@ -97,17 +60,17 @@ def read_response(data: bytes) -> Answer | None:
 def response_of(facts: dict[str, Any]) -> Answer | None:
     """The answer that these facts amount to."""
     try:
-        return _answer(msgspec.convert(facts, _Event))
+        return _answer(msgspec.convert(facts, Event))
     except (ValueError, RecursionError, OverflowError):
         return None
 
 
-def _answer(event: _Event) -> Answer:
+def _answer(event: Event) -> Answer:
     is_last = event.type in _LAST
     response = event.response or event
     calls = list(_calls(event))
     choice = Choice(finish_reason=_reason(response), message=Message(content=_text(event), tool_calls=calls))
-    return _ResponseAnswer(
+    return ResponseAnswer(
         is_last=is_last,
         did=_tools(event, response, is_whole=is_last or event.type is None),
         id=_str(response.id),
@@ -120,7 +83,7 @@ def _answer(event: _Event) -> Answer:
     )
 
 
-def _tools(event: _Event, response: _Response, *, is_whole: bool) -> Tools | None:
+def _tools(event: Event, response: Response, *, is_whole: bool) -> Tools | None:
     """A whole answer has all calls in its output; a stream tells each as it ends, and may break before the last."""
     usage = response.tool_usage if isinstance(response.tool_usage, dict) else None
     if is_whole and isinstance(response.output, list):
@@ -136,7 +99,7 @@ def _tool_of(item: Any) -> str | None:
     return kind if isinstance(kind, str) and kind not in _CALLERS_OWN and _TOOL.fullmatch(kind) else None
 
 
-def _reason(response: _Response) -> str | None:
+def _reason(response: Response) -> str | None:
     if response.status == "completed":
         return "stop"
     if response.status != "incomplete":
@@ -146,7 +109,7 @@ def _reason(response: _Response) -> str | None:
     return _REASONS.get(reason, reason) if reason else "incomplete"
 
 
-def _text(event: _Event) -> str | None:
+def _text(event: Event) -> str | None:
     """What is to be seen; in a stream also what was thought, or its summary, and what tools of the upstream's ran."""
     if event.type in _TEXT:
         return _str(event.delta)
@@ -154,7 +117,7 @@ def _text(event: _Event) -> str | None:
     return "".join(texts) or None
 
 
-def _calls(event: _Event) -> Iterator[Call]:
+def _calls(event: Event) -> Iterator[Call]:
     """Calls of the caller's own tools. A stream tells the name when the call begins, then what it is called with."""
     at = event.output_index if isinstance(event.output_index, int) else 0
     if event.type == _ARGUMENTS:
@@ -175,7 +138,7 @@ def _call(item: dict[str, Any], at: int, *, named_only: bool) -> Iterator[Call]:
         yield Call(index=at, custom=Custom(name, None if named_only else _str(item.get("input"))))
 
 
-def _items(event: _Event) -> list[dict[str, Any]]:
+def _items(event: Event) -> list[dict[str, Any]]:
     """The output of a body. That of a stream's events has come piece by piece before."""
     output = event.output if event.type is None else None
     return [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []

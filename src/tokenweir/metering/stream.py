@@ -14,7 +14,8 @@ from functools import partial
 from .answers import read_answer
 from .body import BodyMeter
 from .long_event import LongEvent
-from .reading import Reading, reading_of
+from .reading import reading_of
+from .structs import Reading
 from .tally import Tally
 
 __all__ = ["StreamMeter"]

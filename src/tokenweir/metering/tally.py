@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 
 from ..wire import MemberScanner, data_of, split_events
-from .answers import Answer, Choice, Custom, Function, Message, Tools, answer_of, read_answer
+from .answers import answer_of, read_answer
 from .digest import digest
 from .filters import filtered_categories, filtered_in, mentions_filtered
 from .responses import read_response, response_of
+from .structs import Answer, Choice, Custom, Function, Message, Tools
 from .usage import merged
 
 __all__ = ["Tally", "Tool", "Written"]
@@ -96,19 +97,18 @@ class Written:
 class Tally:
     """Facts of an answer, the later frame winning, and what was written in it."""
 
-    usage: dict[str, Any] | None = None
-    model: str | None = None
-    id: str | None = None
-    service_tier: str | None = None
-    tool_usage: dict[str, Any] | None = None
-    error_code: str | None = None
-    chunks = 0
-    done = False
-    wrote_since_usage = False
-    """Whether more was written after the last usage."""
-    usage_is_too_large = False
-
     def __init__(self, api: str) -> None:
+        self.usage: dict[str, Any] | None = None
+        self.model: str | None = None
+        self.id: str | None = None
+        self.service_tier: str | None = None
+        self.tool_usage: dict[str, Any] | None = None
+        self.error_code: str | None = None
+        self.chunks = 0
+        self.done = False
+        self.wrote_since_usage = False
+        """Whether more was written after the last usage."""
+        self.usage_is_too_large = False
         self._api = api
         self.read_answer: Callable[[bytes], Answer | None] = read_response if api == "responses" else read_answer
         """One JSON object of this API as an answer."""

@@ -1,9 +1,9 @@
 """Who may do what: keys and the identities behind them. Pure decisions."""
 
 from .debug_tokens import DebugToken, DebugTokens
-from .keyring import ANONYMOUS, Identity, Keyring
+from .keyring import ANONYMOUS, Keyring
 from .keys_file import StoredKey, add_key, hash_key, read_keys, revoke_key
-from .settings import CallerSettings, TracingSettings
+from .settings import CallerSettings, Identity, TracingSettings
 
 __all__ = [
     "ANONYMOUS",

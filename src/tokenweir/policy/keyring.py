@@ -7,22 +7,11 @@ dictionary, and whoever could choose that could invert it (`benchmarks/strangers
 from collections.abc import Iterable
 from hashlib import sha256
 
-import msgspec
-
 from ..errors import InvalidApiKey
 from .keys_file import StoredKey
-from .settings import CallerSettings
+from .settings import CallerSettings, Identity
 
-__all__ = ["ANONYMOUS", "Identity", "Keyring"]
-
-
-class Identity(msgspec.Struct, frozen=True):
-    """A caller as the rest of the house knows it."""
-
-    caller: str
-    key_id: str | None = None
-    tags: dict[str, str] = {}
-    on_client_gone: str | None = None
+__all__ = ["ANONYMOUS", "Keyring"]
 
 
 ANONYMOUS = Identity("anonymous")

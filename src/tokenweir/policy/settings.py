@@ -6,7 +6,7 @@ import msgspec
 
 from ..records import Duration
 
-__all__ = ["CallerSettings", "TracingSettings"]
+__all__ = ["CallerSettings", "Identity", "TracingSettings"]
 
 
 class CallerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,3 +37,12 @@ class TracingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The name of this gateway's API, as the last part of the ``apiId`` for which debug tokens are asked."""
     secret: str | None = None
     """Signs debug tokens; the same wherever they are to be accepted. Default: a new one with each start."""
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """A caller as the rest of the house knows it."""
+
+    caller: str
+    key_id: str | None = None
+    tags: dict[str, str] = {}
+    on_client_gone: str | None = None

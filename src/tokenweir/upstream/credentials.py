@@ -39,9 +39,8 @@ class Credential(Protocol):
 class KeyCredential:
     """A key of the resource."""
 
-    is_ready = True
-
     def __init__(self, key: str, kind: str) -> None:
+        self.is_ready = True
         self.line: bytes | None = (b"authorization: Bearer " if kind == "openai" else b"api-key: ") + key.encode()
 
     def __repr__(self) -> str:
@@ -54,8 +53,9 @@ class KeyCredential:
 class PassThrough:
     """The caller's own ``api-key`` or ``Authorization`` goes to the upstream as it came."""
 
-    is_ready = True
-    line: bytes | None = None
+    def __init__(self) -> None:
+        self.is_ready = True
+        self.line: bytes | None = None
 
     async def obtain(self) -> None:
         return None

@@ -4,14 +4,15 @@ from .bodies import Body, SizedBody, UnsizedBody
 from .chunked import ChunkedReader, ChunkError, chunk
 from .cut_json import close_json
 from .fields import Fields
-from .http1 import END, RequestHead, RequestReader, read_request_head
+from .http1 import END, RequestReader, read_request_head
 from .json_members import Member, MemberScanner, Path
-from .json_object import MemberPlace, Members, ObjectReader, decode_value
+from .json_object import ObjectReader, decode_value
 from .masking import MASK, is_telling, masked
 from .request_fields import CALLER_KEYS, PRINCIPAL
-from .responses import ResponseHead, head_bytes, read_response_head, status_line
+from .responses import head_bytes, read_response_head, status_line
 from .shapes import ResponseHeadReader
 from .sse import UsageStripper, data_of, looks_like_events, split_events
+from .structs import MemberPlace, Members, RequestHead, ResponseHead
 from .surrogates import decode_json, mend_json
 
 __all__ = [

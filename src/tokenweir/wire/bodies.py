@@ -37,8 +37,9 @@ class SizedBody:
 class UnsizedBody:
     """A body that ends with its connection."""
 
-    is_whole = False
-    rest = b""
+    def __init__(self) -> None:
+        self.is_whole = False
+        self.rest = b""
 
     def feed(self, data: bytes) -> bytes:
         return data

@@ -11,14 +11,13 @@ everything admitted here against llhttp's reading of it.
 import re
 from typing import Final, Literal
 
-import msgspec
-
 from ..errors import HeadTooLarge, MalformedRequest
 from .chunked import ChunkedReader, ChunkError
 from .fields import TOKEN, Fields, LineReader, without_options
 from .request_fields import HEADERS, PRINCIPAL, header_stays, is_secret
+from .structs import RequestHead
 
-__all__ = ["END", "RequestHead", "RequestReader", "read_request_head"]
+__all__ = ["END", "RequestReader", "read_request_head"]
 
 # The longest registered method has 17 letters.
 _MAX_METHOD = 32
@@ -48,24 +47,6 @@ _LINES = LineReader(
     forget=lambda name: name in (b"apim-debug-authorization", b"content-length", b"traceparent") or is_secret(name),
     strict=True,
 )
-
-
-class RequestHead(msgspec.Struct, gc=False):
-    """A request's head. ``kept`` are the lines that travel on; ``fields`` what this hop reads."""
-
-    method: bytes
-    target: bytes
-    fields: Fields
-    kept: list[bytes]
-    content_length: int | None
-    """Bytes of body to come; ``None`` when chunked."""
-    keep_alive: bool
-    http_1_0: bool
-    expects_continue: bool
-
-    @property
-    def has_body(self) -> bool:
-        return self.content_length != 0
 
 
 class _End:
@@ -162,8 +143,11 @@ class RequestReader:
         last, before, after = self._last_head, self._before_length, self._after_length
         if last is None or not data.startswith(before):
             return None
-        length = data[len(before) : end - len(after)]
-        if not length.isdigit() or len(length) > 15 or data[end - len(after) : end] != after:
+        start, stop = len(before), end - len(after)
+        if not 0 < stop - start <= 15 or data[stop:end] != after:
+            return None
+        length = data[start:stop]
+        if not length.isdigit():
             return None
         size = int(length)
         if size == last.content_length:

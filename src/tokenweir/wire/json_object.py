@@ -17,9 +17,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from .structs import MemberPlace, Members
 from .surrogates import mend_json
 
-__all__ = ["MemberPlace", "ObjectReader", "Members", "decode_value"]
+__all__ = ["ObjectReader", "decode_value"]
 
 # Deeper than any schema, and than the strict decoder goes.
 _MAX_DEPTH = 1000
@@ -42,27 +43,6 @@ _BRACKETS = re.compile(rb"[\[{]++|[\]}]++")
 _PARTNER = bytes.maketrans(b"[{", b"]}")
 
 _Place = Literal["start", "first", "name", "colon", "value", "bare", "brackets", "text", "comma", "behind"]
-
-
-class MemberPlace(msgspec.Struct, frozen=True, gc=False):
-    """A member that was looked for. Offsets are bytes from the beginning of the body."""
-
-    start: int
-    """Where its value begins."""
-    end: int
-    value: bytes | None
-    """The value's bytes; ``None`` where there are more than are kept."""
-
-
-class Members(msgspec.Struct, frozen=True):
-    """What a whole object holds."""
-
-    found: dict[str, MemberPlace]
-    others: set[str] | None
-    """The other names; ``None`` where they are more, or longer, than are kept."""
-    is_empty: bool
-    end: int
-    """Where the closing brace stands."""
 
 
 class ObjectReader:

@@ -3,11 +3,10 @@
 import re
 from http import HTTPStatus
 
-import msgspec
+from .fields import FieldLine, LineReader, without_options
+from .structs import ResponseHead
 
-from .fields import FieldLine, Fields, LineReader, without_options
-
-__all__ = ["ResponseHead", "head_bytes", "judge_response_line", "read_response_head", "status_line"]
+__all__ = ["head_bytes", "judge_response_line", "read_response_head", "status_line"]
 
 _HOP_BY_HOP = [
     b"connection",
@@ -49,30 +48,6 @@ _LINES = LineReader(
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?")
 _LENGTH = re.compile(rb"[0-9]{1,15}")
-
-
-class ResponseHead(msgspec.Struct, gc=False):
-    """An answer's head."""
-
-    status: int
-    line: bytes
-    """The status line less its version: ``200 OK``."""
-    fields: Fields
-    """Of those that somebody behind this room reads. Heads may share it: not to be changed."""
-    lines: bytes
-    """The lines that travel to the client as they came, each behind its CR LF."""
-    content_length: int | None
-    """``None``: chunked, or until the connection closes."""
-    is_chunked: bool
-    keeps_alive: bool
-    """Whether the connection stays open behind this answer, as far as its head tells."""
-    is_event_stream: bool
-    is_followed: bool = False
-    """Whether bytes of the body came with the head, so that both can be written at once."""
-
-    @property
-    def has_body(self) -> bool:
-        return self.content_length != 0 and self.status not in (204, 304)
 
 
 def read_response_head(head: bytes) -> ResponseHead:

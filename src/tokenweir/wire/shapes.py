@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .fields import Fields
-from .responses import ResponseHead, judge_response_line, read_response_head
+from .responses import judge_response_line, read_response_head
+from .structs import ResponseHead
 
 __all__ = ["ResponseHeadReader"]
 
@@ -62,23 +63,6 @@ class _Shape(NamedTuple):
     length: int
     """The group of the ``Content-Length``; 0 if there is none."""
 
-    def head(self, match: re.Match[bytes]) -> ResponseHead:
-        model, runs, fields = self.model, self.runs, self.constants
-        if self.reads:
-            fields = fields.copy()
-            for name, group in self.reads:
-                fields[name] = match[group].strip(b" \t")
-        return ResponseHead(
-            model.status,
-            model.line,
-            fields,
-            match[runs[0]] if len(runs) == 1 else b"".join([match[run] for run in runs]),
-            int(match[self.length]) if self.length else model.content_length,
-            model.is_chunked,
-            model.keeps_alive,
-            model.is_event_stream,
-        )
-
 
 class ResponseHeadReader:
     """Reads the heads of one upstream, and remembers their shapes for all its connections."""
@@ -92,7 +76,7 @@ class ResponseHeadReader:
         for shape in self._shapes:
             match = shape.pattern.fullmatch(head)
             if match is not None:
-                return shape.head(match)
+                return _head(shape, match)
         read = read_response_head(head)
         if self._lessons < _MOST_LESSONS and len(head) <= _LONGEST_HEAD:
             self._learn(head, read)
@@ -118,6 +102,25 @@ class ResponseHeadReader:
                 break
         self._shapes.insert(0, _shape(status, lines, frozenset(varying), read))
         del self._shapes[_MOST_SHAPES:]
+
+
+def _head(shape: _Shape, match: re.Match[bytes]) -> ResponseHead:
+    """The head that has matched the shape's pattern."""
+    model, runs, fields = shape.model, shape.runs, shape.constants
+    if shape.reads:
+        fields = fields.copy()
+        for name, group in shape.reads:
+            fields[name] = match[group].strip(b" \t")
+    return ResponseHead(
+        model.status,
+        model.line,
+        fields,
+        match[runs[0]] if len(runs) == 1 else b"".join([match[run] for run in runs]),
+        int(match[shape.length]) if shape.length else model.content_length,
+        model.is_chunked,
+        model.keeps_alive,
+        model.is_event_stream,
+    )
 
 
 def _shape(status: bytes, lines: Sequence[_Line], varying: frozenset[int], read: ResponseHead) -> _Shape:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from .structs import UsageFrame
 from .surrogates import mend_json
 
 __all__ = ["UsageStripper", "data_of", "looks_like_events", "split_events"]
@@ -28,13 +29,7 @@ _TELLING = 16
 _LONGEST_USAGE_EVENT = 64 * 1024
 
 
-class _UsageFrame(msgspec.Struct):
-    choices: list[msgspec.Raw] | None = None
-    usage: dict[str, msgspec.Raw] | None = None
-    error: msgspec.Raw | None = None
-
-
-_decode_frame = msgspec.json.Decoder(_UsageFrame).decode
+_decode_frame = msgspec.json.Decoder(UsageFrame).decode
 
 
 def split_events(data: bytes) -> Iterator[bytes]:

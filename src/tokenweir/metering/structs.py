@@ -1,0 +1,197 @@
+"""The nouns of metering: the shapes of answers, a stream's frame and a whole body alike, and what is read of them.
+
+Of the shapes only what metering asks for is named; everything else is skipped without being built. msgspec makes these
+classes, which cannot be compiled: behaviour stands in other modules.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..records import Usage, UsageReason
+
+if TYPE_CHECKING:
+    from .reading import Output
+
+__all__ = [
+    "Answer",
+    "Call",
+    "Choice",
+    "Custom",
+    "Event",
+    "Function",
+    "Loose",
+    "Message",
+    "Reading",
+    "Response",
+    "ResponseAnswer",
+    "Tools",
+]
+
+
+class Function(msgspec.Struct, gc=False):
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None
+
+
+class Custom(msgspec.Struct, gc=False):
+    """A call of a tool that takes free text."""
+
+    name: str | None = None
+    input: str | None = None
+
+
+class Call(msgspec.Struct, gc=False):
+    index: int | None = None
+    function: Function | None = None
+    custom: Custom | None = None
+
+
+class Message(msgspec.Struct, gc=False):
+    """A frame's ``delta`` or a body's ``message``."""
+
+    content: str | list[Any] | None = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    reasoning_details: Any = None
+    audio: Any = None
+    refusal: str | None = None
+    tool_calls: list[Call] | None = None
+    function_call: Function | None = None
+
+
+class Choice(msgspec.Struct, gc=False):
+    index: int | None = None
+    delta: Message | None = None
+    message: Message | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class Tools(msgspec.Struct, gc=False):
+    """What the upstream's own tools did for an answer."""
+
+    usage: dict[str, Any] | None = None
+    """Its ``tool_usage``."""
+    calls: dict[str, int] = {}
+    """Items of output by type."""
+    are_all: bool = False
+    """Whether these are all the calls of the answer; otherwise they come on top of those before."""
+
+
+class Answer(msgspec.Struct, gc=False):
+    id: str | None = None
+    model: str | None = None
+    choices: list[Choice] | None = None
+    usage: dict[str, Any] | None = None
+    service_tier: str | None = None
+    error: Any = None
+    status_code: Any = msgspec.field(default=None, name="statusCode")
+    """API Management's own errors have this instead of ``error``."""
+
+    @property
+    def tools(self) -> "Tools | None":
+        """What the upstream's own tools did, of which chats say nothing."""
+        return None
+
+    @property
+    def ends(self) -> bool:
+        """Whether it says by itself that nothing follows; a chat's stream has ``[DONE]`` for that."""
+        return False
+
+    @property
+    def is_error(self) -> bool:
+        return self.error is not None or self.status_code is not None
+
+    @property
+    def error_code(self) -> str:
+        """An error's code, or its type where the code is null, or ``"error"`` where there is neither."""
+        stated = self.error if isinstance(self.error, dict) else {}
+        code = stated.get("code") or stated.get("type") or self.status_code
+        return str(code) if isinstance(code, (str, int)) else "error"
+
+
+class Loose(msgspec.Struct):
+    id: Any = None
+    model: Any = None
+    choices: Any = None
+    usage: Any = None
+    service_tier: Any = None
+    error: Any = None
+    status_code: Any = msgspec.field(default=None, name="statusCode")
+
+
+class Response(msgspec.Struct, gc=False):
+    """A body of the Responses API, or what an event of it holds."""
+
+    id: Any = None
+    model: Any = None
+    status: Any = None
+    output: Any = None
+    usage: Any = None
+    tool_usage: Any = None
+    service_tier: Any = None
+    error: Any = None
+    incomplete_details: Any = None
+    status_code: Any = msgspec.field(default=None, name="statusCode")
+
+
+class Event(Response, gc=False):
+    """An event, or a body, which is a response and nothing else."""
+
+    type: Any = None
+    code: Any = None
+    response: Response | None = None
+    delta: Any = None
+    item: Any = None
+    output_index: Any = None
+
+
+class ResponseAnswer(Answer, gc=False):
+    is_last: bool = False
+    did: Tools | None = None
+
+    @property
+    def ends(self) -> bool:
+        return self.is_last
+
+    @property
+    def tools(self) -> Tools | None:
+        return self.did
+
+
+class Reading(msgspec.Struct, kw_only=True):
+    """The facts of one answer. None and empty mean that the answer did not say."""
+
+    usage: Usage | None = None
+    response_model: str | None = None
+    response_id: str | None = None
+    job_id: str | None = None
+    """Of the job that the call has made, whose usage comes later."""
+    session_id: str | None = None
+    """Of the session that the call has opened."""
+    service_tier: str | None = None
+    """That the answer was served by."""
+    tool_usage: dict[str, Any] | None = None
+    """The answer's own ``tool_usage``."""
+    tool_calls: dict[str, int] = {}
+    """How many calls of the upstream's own tools it has, by type."""
+    finish_reasons: list[str] = []
+    """In the order they came: one a choice, and a second where a filter blocked what had already ended."""
+    content_filter: str | None = None
+    """Categories that were filtered, joined by commas: of the prompt, the answer or both."""
+    error_code: str | None = None
+    """Of an error body, or of an error frame in a stream that began well."""
+    chunks: int = 0
+    """Events with data, ``[DONE]`` aside; 1 for a whole body."""
+    done: bool = False
+    """Whether the end was seen: ``[DONE]``, or a whole JSON object."""
+    content: str | None = None
+    """The body as text, where it is kept."""
+    unreadable: str | None = None
+    """Why the meter could not read the answer or part of it."""
+    reason: UsageReason | None = None
+    """Why there is no usage, where the meter knows."""
+    wrote_since_usage: bool = False
+    """Whether the model wrote more after the last usage that was told, which is then not that of the whole answer."""
+    output: "Output"
