@@ -13,7 +13,7 @@ from tokenweir import errors
 from tokenweir.cli import app
 from tokenweir.cli.query import language_of
 from tokenweir.config.reference import settings_reference
-from tokenweir.gateway.reference import request_tables
+from tokenweir.gateway.reference import request_tables, surfaces_reference
 from tokenweir.ledger import open_ledger
 from tokenweir.records import CallRecord
 from tokenweir.sinks.shapes import SHAPES, envelope
@@ -30,6 +30,11 @@ def headings(path: Path) -> list[str]:
 def test_the_reference_of_settings_is_current() -> None:
     page = (ROOT / "docs/reference/settings.md").read_text("utf-8")
     assert page == settings_reference(), "run scripts/docs"
+
+
+def test_the_reference_of_surfaces_is_current() -> None:
+    page = (ROOT / "docs/reference/surfaces.md").read_text("utf-8")
+    assert page == surfaces_reference(), "run scripts/docs"
 
 
 def test_the_reference_of_requests_has_the_tables_that_they_are_judged_by() -> None:

@@ -1,4 +1,4 @@
-"""The shapes of the Responses API, read as the answers of a chat: a whole body, and the events of a stream.
+"""The Responses API. Its answers are read as those of a chat: a whole body, and the events of a stream.
 
 A stream says in its last event (``response.completed``, ``response.incomplete`` or ``response.failed``) what a body
 says; the first ones hold the same object without a usage. There is no ``[DONE]``.
@@ -14,8 +14,9 @@ import msgspec
 from ..wire import mend_json
 from .digest import digest_of
 from .structs import Answer, Call, Choice, Custom, Event, Function, Message, Response, ResponseAnswer, Tools
+from .surface import Surface
 
-__all__ = ["read_response", "response_of"]
+__all__ = ["SURFACE"]
 
 _LAST = ("response.completed", "response.incomplete", "response.failed")
 _TEXT = (
@@ -44,7 +45,7 @@ _REASONS = {"max_output_tokens": "length"}
 _decode = msgspec.json.Decoder(Event).decode
 
 
-def read_response(data: bytes) -> Answer | None:
+def _read(data: bytes) -> Answer | None:
     """A body or an event as an answer, or None if it is no JSON object."""
     try:
         event = _decode(data)
@@ -53,11 +54,11 @@ def read_response(data: bytes) -> Answer | None:
             event = _decode(mend_json(data))
         except (ValueError, RecursionError):
             facts = digest_of(data)
-            return None if facts is None else response_of(facts)
+            return None if facts is None else _answer_of(facts)
     return _answer(event)
 
 
-def response_of(facts: dict[str, Any]) -> Answer | None:
+def _answer_of(facts: dict[str, Any]) -> Answer | None:
     """The answer that these facts amount to."""
     try:
         return _answer(msgspec.convert(facts, Event))
@@ -156,3 +157,25 @@ def _written(part: Any) -> str:
 
 def _str(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+SURFACE = Surface(
+    name="responses",
+    title="Responses",
+    operation="responses",
+    paths=("responses", "responses/compact"),
+    has_deployment_path=False,
+    needs_model=False,  # a stored prompt may name it
+    prompt="input",
+    read_answer=_read,
+    answer_of=_answer_of,
+    # Events say what they are, and the first of them repeat the request, which may have any key.
+    output=re.compile(rb'"type"\s*:\s*"response\.[a-z_.]{1,40}\.delta"'),
+    ends_with_done=False,
+    usage="input_tokens",
+    estimate="response",
+    event_operation="Response",
+    object_name="response",
+    otel_operation="chat",
+    openai_api_type="responses",
+)

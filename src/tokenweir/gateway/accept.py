@@ -5,7 +5,9 @@ from typing import Any
 
 import msgspec
 
+from ..apis import surface_of
 from ..errors import InvalidBody
+from ..records import Route
 from ..wire import PRINCIPAL, Members, ObjectReader, RequestHead, decode_value
 from .request import Address, Request
 from .routes import check_method, route_of, split_query
@@ -55,12 +57,18 @@ def address_of(head: RequestHead) -> Address:
         query,
         key,
         version,
-        route.is_metered or not head.has_body or content_type.startswith(b"application/json"),
+        _is_held(route, content_type) or not head.has_body,
         fields[b"user-agent"].decode("ascii") if b"user-agent" in fields else None,
         fields[b"traceparent"].decode("ascii") if b"traceparent" in fields else None,
         fields.get(b"apim-debug-authorization"),
         next((fields[name].decode("ascii") for name in PRINCIPAL if fields.get(name)), None),
     )
+
+
+def _is_held(route: Route, content_type: bytes) -> bool:
+    if route.is_metered:
+        return surface_of(route.api).body == "json"
+    return content_type.startswith(b"application/json")
 
 
 def read_body(request: Request, body: bytes) -> None:

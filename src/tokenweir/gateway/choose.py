@@ -1,5 +1,6 @@
 """Step 3, choose: where a call may go, best first."""
 
+from ..apis import surface_of
 from ..deployments import Catalogue
 from ..errors import InvalidBody
 from .request import Candidates, Request
@@ -13,8 +14,8 @@ def choose(request: Request, catalogue: Catalogue) -> Candidates:
     name = route.deployment
     if name is None and route.family == "v1":
         name = request.model
-        if name is None and route.is_metered and route.api != "responses":
+        if name is None and surface_of(route.api).needs_model:
             raise InvalidBody("The body must name a `model`: on this path it says which deployment is meant.")
-    elif name is None and route.api == "responses":
+    elif name is None and route.is_metered and not surface_of(route.api).has_deployment_path:
         name = request.model
     return Candidates(catalogue.targets(name))

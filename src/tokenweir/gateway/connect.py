@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
+from ..apis import surface_of
 from ..deployments import Target
 from ..errors import Refusal, UpstreamBusy, UpstreamRefusedCredential, UpstreamRefusedNetwork
 from ..upstream import (
@@ -41,7 +42,7 @@ def injects_usage(request: Request, target: Target, upstream: Upstream) -> bool:
     return (
         request.stream
         and not request.asks_for_usage
-        and request.address.route.api in ("chat_completions", "completions")
+        and surface_of(request.address.route.api).asks_for_usage
         and not upstream.refuses_stream_options(target.deployment, request.address.api_version)
     )
 
@@ -125,7 +126,7 @@ _VISIBLE = re.compile(rb"[!-~]+")
 def upstream_body(request: Request, target: Target, upstream: Upstream, *, inject: bool) -> Body:
     """The body for one target: as it came, but for a model's name or a usage to be asked for."""
     body, route, model = request.body, request.address.route, None
-    names_model = route.family == "v1" or route.api == "responses" or not upstream.is_azure
+    names_model = route.family == "v1" or not upstream.is_azure or not surface_of(route.api).has_deployment_path
     if names_model and request.model != target.deployment and target.deployment is not None:
         if request.model is not None or route.is_metered:
             model = target.deployment

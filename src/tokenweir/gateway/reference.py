@@ -1,11 +1,11 @@
-"""The reference of requests, as far as it is made from the tables that requests are judged by."""
+"""The references of surfaces and of requests, as far as they are made from the tables that requests are judged by."""
 
 from collections.abc import Mapping
 
+from ..apis import HEADS, METERED, SURFACES, TWO_WORDS, Surface
 from ..wire.request_fields import HEADERS, PREFIXES, QUERY
-from .routes import METERED
 
-__all__ = ["request_tables"]
+__all__ = ["request_tables", "surfaces_reference"]
 
 
 def request_tables() -> dict[str, str]:
@@ -13,7 +13,6 @@ def request_tables() -> dict[str, str]:
     headers = {name.decode(): entry for name, entry in HEADERS.items()}
     headers |= {f"{beginning.decode()}…": entry for beginning, entry in PREFIXES.items()}
     return {
-        "metered": "\n".join(f"- `…/{tail}`: `{api}`" for tail, (api, _) in METERED.items()),
         "headers": _table("header", headers),
         "query": _table("field", QUERY),
     }
@@ -22,3 +21,58 @@ def request_tables() -> dict[str, str]:
 def _table(what: str, entries: Mapping[str, tuple[str, str]]) -> str:
     rows = [f"| `{name}` | {fate} | {reason} |" for name, (fate, reason) in sorted(entries.items())]
     return "\n".join([f"| {what} | is | because |", "|---|---|---|", *rows])
+
+
+def surfaces_reference() -> str:
+    """All of ``docs/reference/surfaces.md``."""
+    rows = [f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|"]
+    rows += [f"| {' | '.join(_row(surface))} |" for surface in SURFACES]
+    others = ", ".join(f"`{word}`" for word in sorted(TWO_WORDS.difference(METERED) | HEADS))
+    return _PAGE.format(table="\n".join(rows), others=others)
+
+
+def _row(surface: Surface) -> list[str]:
+    paths = ", ".join(f"`{path}`" for path in surface.paths)
+    return [
+        surface.title,
+        f"`{surface.name}`",
+        paths,
+        _model(surface),
+        "as it comes, unread" if surface.body == "multipart" else "held and read",
+        "if `stream_options` asks for it" if surface.asks_for_usage else "yes",
+        ", ".join(surface.units),
+        "yes" if surface.estimate is not None else "no",
+        f"`{surface.otel_operation}`" if surface.otel_operation else "",
+        f"`{surface.event_operation or surface.name}`",
+    ]
+
+
+def _model(surface: Surface) -> str:
+    named = "field of the form" if surface.body == "multipart" else "member `model`"
+    path = "path, or on v1 " if surface.has_deployment_path else ""
+    return f"{path}{named}{'' if surface.needs_model else ', if any'}"
+
+
+_COLUMNS = (
+    *("surface", "`api`", "path", "model named in", "body", "streams tell usage", "units", "estimated"),
+    *("`gen_ai.operation.name`", "`ApiOperation`"),
+)
+
+_PAGE = """# Surfaces
+
+Made from the code by `scripts/docs`: one row for each description in `src/tokenweir/apis/`.
+
+A call is metered if it is a POST to one of these paths, under any of the [beginnings](requests.md) that are known.
+`api` is its name in [records](record.md); the last two columns are its names in spans and in custom events.
+
+{table}
+
+- **model named in**: what says which deployment is meant. Where a path names it, the body's `model` is not looked at.
+- **streams tell usage**: where a stream has to be asked, and the client did not, the gateway asks and takes the
+  answer out of the client's copy again.
+- **estimated**: whether the usage of a call that was cut, or whose answer told none, is counted from its texts. If
+  not, the record says why there is none (`usage_reason`), never 0 tokens as if that were known.
+
+Relayed without being metered (`api` `other`): everything else under these beginnings, such as {others}.
+If the answer to a POST there holds a `usage`, that is recorded.
+"""

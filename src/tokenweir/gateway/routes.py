@@ -13,43 +13,21 @@ import unicodedata
 from functools import lru_cache
 from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes
 
+from ..apis import HEADS, JOBS, METERED as SURFACES_AT, OTHER, SESSIONS, SURFACES, TWO_WORDS
 from ..errors import MalformedRequest, MethodNotAllowed, UnknownMethod, UnknownRoute
-from ..records import Api, Route
+from ..records import Route
 from ..wire.request_fields import QUERY_KEYS, query_fate
 
 __all__ = ["METERED", "METHODS", "check_method", "route_of", "split_query"]
 
-METERED: dict[str, tuple[Api, str]] = {
-    "chat/completions": ("chat_completions", "chat"),
-    "completions": ("completions", "text_completion"),
-    "embeddings": ("embeddings", "embeddings"),
-    "responses": ("responses", "responses"),
-    "responses/compact": ("responses", "responses"),
-    # "On your data", until Azure put it into chat/completions.
-    "extensions/chat/completions": ("chat_completions", "chat"),
-}
-"""Path tail → API and OpenTelemetry operation, for calls whose usage is read."""
+METERED: dict[str, tuple[str, str]] = {path: (surface.name, surface.operation) for path, surface in SURFACES_AT.items()}
+"""Path tail → API and operation, for calls whose usage is read."""
 
-_TWO_WORD_OPERATIONS = frozenset(
-    [
-        "audio/speech",
-        "audio/transcriptions",
-        "audio/translations",
-        "chat/completions",
-        "fine_tuning/jobs",
-        "images/edits",
-        "images/generations",
-        "images/variations",
-    ]
-)
+_TWO_WORDS = TWO_WORDS.union(surface.paths[0] for surface in SURFACES)
 
 # What may stand where in a path that is another spelling of a known one.
-_KNOWN_TAILS = frozenset([*METERED, *_TWO_WORD_OPERATIONS])
-
-_KNOWN_HEADS = frozenset(tail.partition("/")[0] for tail in _KNOWN_TAILS) | {
-    *["assistants", "batches", "containers", "conversations", "evals", "files", "models", "moderations", "realtime"],
-    *["threads", "uploads", "vector_stores", "videos"],
-}
+_KNOWN_TAILS = TWO_WORDS.union(METERED)
+_KNOWN_HEADS = HEADS.union(tail.partition("/")[0] for tail in _KNOWN_TAILS)
 
 METHODS = frozenset(
     [
@@ -62,8 +40,6 @@ METHODS = frozenset(
 """IANA's HTTP method registry, less CONNECT, PRI and TRACE: the answer to a TRACE repeats the request, with the
 gateway's own key in it."""
 _NEVER = {"CONNECT", "PRI", "TRACE"}
-# A metered path has stored answers to list behind it, too.
-_OF_METERED = ("GET", "HEAD", "POST", "OPTIONS", "DELETE")
 # With these nothing is asked of a model.
 _READS = frozenset([b"GET", b"HEAD", b"OPTIONS", b"DELETE"])
 
@@ -118,9 +94,10 @@ def route_of(method: bytes, path: bytes) -> Route:
     _refuse_other_spellings(method, segments, route)
     if route is None:
         raise UnknownRoute(_NOTHING_HERE)
-    if route.tail in METERED and method.decode("ascii") not in _OF_METERED:
+    surface = SURFACES_AT.get(route.tail)
+    if surface is not None and method.decode("ascii") not in surface.methods:
         refusal = MethodNotAllowed(f"{method.decode('ascii')} is not a method of {route.tail}; calls are a POST.")
-        refusal.allow = ", ".join(_OF_METERED)
+        refusal.allow = ", ".join(surface.methods)
         raise refusal
     return route
 
@@ -164,19 +141,15 @@ def _route_of(method: bytes, segments: list[str]) -> Route | None:
     return None
 
 
-_JOBS = re.compile(r"(?:batches|fine_tuning/jobs|videos|video/generations/jobs)/([^/]+)(?:/.*)?")
-_SESSIONS = re.compile(r"realtime/(?:sessions|calls)/([^/]+)(?:/.*)?")
-
-
 def _route(method: bytes, family: str, deployment: str | None, segments: list[str], beginning: str) -> Route:
     tail = "/".join(segments)
     if method == b"POST" and tail in METERED:
         api, operation = METERED[tail]
     else:
         two = "/".join(segments[:2])
-        operation = two if two in _TWO_WORD_OPERATIONS else segments[0]
-        api = "other"
-    job, session = _JOBS.fullmatch(tail), _SESSIONS.fullmatch(tail)
+        operation = two if two in _TWO_WORDS else segments[0]
+        api = OTHER.name
+    job, session = JOBS.fullmatch(tail), SESSIONS.fullmatch(tail)
     return Route(
         api,
         operation,

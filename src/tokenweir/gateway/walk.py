@@ -317,7 +317,7 @@ class Walk(Approach):
             request.address.route.api,
             event_stream=is_stream,
             may_be_stream=request.stream and not is_stream,
-            reads_usage=request.address.route.api == "other" and _may_tell_usage(request),
+            reads_usage=not request.address.route.is_metered and _may_tell_usage(request),
             content_encoding=encoding.decode("latin-1") if encoding else "",
             keep_content=relay.keeps_content,
             monotonic=relay.clock.monotonic,

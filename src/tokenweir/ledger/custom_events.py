@@ -8,6 +8,7 @@ and every event is here, because nothing is sampled. Calls that used nothing are
 from collections.abc import Iterable
 from typing import Protocol
 
+from ..apis import SURFACES
 from ..records import CALLS_EVENT, CUSTOM_EVENT_PROPERTIES, TOKENS_EVENT
 
 __all__ = ["Dialect", "event_expressions", "view_select", "view_statement"]
@@ -60,12 +61,10 @@ def event_expressions(dialect: Dialect) -> dict[str, str]:
         # Not round(): engines differ about halves.
         return dialect.whole_text(f"floor({column} + 0.5)")
 
+    operations = [f"WHEN '{api.name}' THEN '{api.event_operation}'" for api in SURFACES if api.event_operation]
     return {
         "TokenInfoId": "call_id",
-        "ApiOperation": (
-            "CASE api WHEN 'chat_completions' THEN 'ChatCompletion' WHEN 'completions' THEN 'TextCompletion' "
-            "WHEN 'embeddings' THEN 'Embeddings' WHEN 'responses' THEN 'Response' ELSE api END"
-        ),
+        "ApiOperation": f"CASE api {' '.join(operations)} ELSE api END",
         "AppKey": "coalesce(key_id, caller)",
         "Timestamp": dialect.time_text("started_at"),
         "Stream": "CASE WHEN stream THEN 'True' ELSE 'False' END",

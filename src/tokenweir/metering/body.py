@@ -2,9 +2,9 @@
 
 from functools import partial
 
+from ..apis import FACTS, surface_of
 from ..records import UsageReason
 from ..wire import MemberScanner
-from .digest import FACTS
 from .reading import reading_of
 from .structs import Reading
 from .tally import Tally
@@ -62,7 +62,7 @@ class BodyMeter:
             tally.note_facts(self._scanner)
             tally.done = self._scanner.is_whole and not self._scanner.is_invalid
             reason = "unreadable" if self._scanner.is_invalid else None
-        elif self._api == "embeddings" and self._size > _VECTORS and _read_end(raw[-_END:], tally):
+        elif surface_of(self._api).facts_are_last and self._size > _VECTORS and _read_end(raw[-_END:], tally):
             tally.done = True
         else:
             answer = tally.read_answer(raw)

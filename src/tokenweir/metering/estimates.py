@@ -7,6 +7,7 @@ estimate is then a floor. Takes milliseconds to a second: not for the event loop
 
 from typing import Any
 
+from ..apis import surface_of
 from ..records import Usage
 from ..wire import decode_json
 from .completion import chat_output_tokens, responses_output_tokens, text_output_tokens
@@ -37,18 +38,19 @@ def estimate(
     counter = Counter(model)
     choices = reading.output.choices() if reading is not None else []
     output = 0
-    if api == "chat_completions":
+    kind = surface_of(api).estimate
+    if kind == "chat":
         prompt = chat_tokens(request, model, counter)
         whole = ended_normally and reading is not None and "length" not in reading.finish_reasons
         output = chat_output_tokens(choices, request, model, counter, whole=whole, azure=azure)
-    elif api == "completions":
+    elif kind == "text":
         prompt = input_tokens(request.get("prompt"), counter)
         output = text_output_tokens(choices, request, counter)
-    elif api == "responses":
+    elif kind == "response":
         prompt = responses_tokens(request, model, counter)
         whole = ended_normally and reading is not None and "length" not in reading.finish_reasons
         output = responses_output_tokens(choices, request, model, counter, whole=whole)
-    elif api == "embeddings":
+    elif kind == "input":
         prompt = input_tokens(request.get("input"), counter)
     else:
         return Usage()

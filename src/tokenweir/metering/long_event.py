@@ -2,8 +2,8 @@
 
 import re
 
+from ..apis import FACTS
 from ..wire import MemberScanner
-from .digest import FACTS
 
 __all__ = ["LongEvent"]
 

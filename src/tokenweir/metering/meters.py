@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from ..apis import surface_of
 from ..errors import quoted
 from .body import BodyMeter
 from .body_or_stream import BodyOrStream
@@ -11,8 +12,6 @@ from .null import NullMeter
 from .stream import StreamMeter
 
 __all__ = ["meter_for"]
-
-_METERED = {"chat_completions", "completions", "embeddings", "responses"}
 
 # Names of RFC 9110, section 8.4.1, that mean one of the two formats we unpack, or none.
 _ENCODINGS = {"": "", "identity": "", "gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
@@ -44,9 +43,10 @@ def meter_for(
         )
 
     meter: Meter
-    if api not in _METERED and not event_stream:
+    is_metered = surface_of(api).is_metered
+    if not is_metered and not event_stream:
         meter = NullMeter(keep_content=keep_content, reads_usage=reads_usage)
-    elif event_stream and (api in _METERED or reads_usage):
+    elif event_stream and (is_metered or reads_usage):
         meter = StreamMeter(api, keep_content=keep_content, monotonic=monotonic)
     elif event_stream:
         meter = NullMeter(keep_content=keep_content)

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from ..apis import FACTS, JOB_OBJECTS, SESSION_OBJECTS, digest
 from ..records import UsageReason
 from ..wire import MemberScanner
-from .digest import FACTS, digest
 from .reading import reading_of
 from .structs import Reading
 from .tally import Tally
@@ -53,14 +53,9 @@ class NullMeter:
         reading = reading_of(tally, "other", content=content, unreadable=self._unreadable, reason=self._reason)
         if self._scanner is not None:
             made = digest(self._scanner)
-            reading.job_id = _id_in(made, _JOBS)
-            reading.session_id = _id_in(made, _SESSIONS)
+            reading.job_id = _id_in(made, JOB_OBJECTS)
+            reading.session_id = _id_in(made, SESSION_OBJECTS)
         return reading
-
-
-# What an answer's ``object`` says of a job that was made, and of a session that was opened.
-_JOBS = ("batch", "fine_tuning.job", "video", "video.generation.job")
-_SESSIONS = ("realtime.session", "realtime.transcription_session")
 
 
 def _id_in(answer: dict[str, Any], kinds: tuple[str, ...]) -> str | None:

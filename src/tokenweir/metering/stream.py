@@ -7,11 +7,10 @@ bytes let go. At the end of a stream that ended as streams do, a few searches fi
 decoded if somebody has to count it. A stream that ended in any other way is read in full.
 """
 
-import re
 from collections.abc import Callable
 from functools import partial
 
-from .answers import read_answer
+from ..apis import surface_of
 from .body import BodyMeter
 from .long_event import LongEvent
 from .reading import reading_of
@@ -28,15 +27,7 @@ _FOLD_AT = 32 * 1024
 # held any more: its facts are read as it passes, and its text is not.
 _LONGEST_HELD = 256 * 1024
 
-# The first non-empty string under a key that carries model output, or the opening of a tool call. Quotes
-# inside a JSON string are escaped, so no text can look like a key. Filters' frames have none of these keys.
-_OUTPUT = re.compile(
-    rb'"(?:content|text|arguments|refusal|reasoning_content|reasoning|transcript|data)"\s*:\s*"[^"]'
-    rb'|"(?:function|function_call|custom)"\s*:\s*\{'
-)
-# Events of the Responses API say what they are, and the first of them repeat the request, which may have any key.
-_RESPONSES_OUTPUT = re.compile(rb'"type"\s*:\s*"response\.[a-z_.]{1,40}\.delta"')
-# What either finds is not longer than this, unless somebody writes a lot of white space.
+# What a surface's pattern finds is not longer than this, unless somebody writes a lot of white space.
 _LONGEST_FOUND = 72
 
 _NEXT = b"\n\ndata: {"
@@ -59,7 +50,7 @@ class StreamMeter:
     def __init__(self, api: str, *, keep_content: bool, monotonic: Callable[[], float]) -> None:
         self._api = api
         self._monotonic = monotonic
-        self._output = _RESPONSES_OUTPUT if api == "responses" else _OUTPUT
+        self._output = surface_of(api).output
         self._tally = Tally(api)
         self._kept: list[bytes] | None = [] if keep_content else None
         self._pieces: list[bytes] = []
@@ -150,7 +141,7 @@ class StreamMeter:
         start = raw.rfind(b"\n", 0, end) + 1
         last = raw[start + 5 : end]
         usage, *marks = _COMPACT if raw.find(b'": ', 0, _BEGINNING) < 0 else _SPACED
-        answer = read_answer(last) if usage in last else None
+        answer = self._tally.read_answer(last) if usage in last else None
         if answer is None or not (answer.usage and answer.model and answer.id):
             return False
         if raw.find(usage, 0, start) >= 0:

@@ -5,12 +5,9 @@ from typing import Any
 
 import msgspec
 
+from ..apis import Answer, Choice, Custom, Function, Message, Tools, digest, surface_of
 from ..wire import MemberScanner, data_of, split_events
-from .answers import answer_of, read_answer
-from .digest import digest
 from .filters import filtered_categories, filtered_in, mentions_filtered
-from .responses import read_response, response_of
-from .structs import Answer, Choice, Custom, Function, Message, Tools
 from .usage import merged
 
 __all__ = ["Tally", "Tool", "Written"]
@@ -109,8 +106,8 @@ class Tally:
         self.wrote_since_usage = False
         """Whether more was written after the last usage."""
         self.usage_is_too_large = False
-        self._api = api
-        self.read_answer: Callable[[bytes], Answer | None] = read_response if api == "responses" else read_answer
+        self._surface = surface_of(api)
+        self.read_answer: Callable[[bytes], Answer | None] = self._surface.read_answer
         """One JSON object of this API as an answer."""
         self.finish_reasons: list[str] = []
         self.filtered: dict[str, None] = {}
@@ -141,7 +138,7 @@ class Tally:
     def note_facts(self, scanner: MemberScanner) -> None:
         """Take the facts that were read of an answer as it passed."""
         facts = digest(scanner)
-        answer = response_of(facts) if self._api == "responses" else answer_of(facts)
+        answer = self._surface.answer_of(facts)
         if answer is not None:
             self.note(answer)
         self.filtered |= filtered_in(facts)
@@ -181,7 +178,7 @@ class Tally:
             self.wrote_since_usage = False
         if answer.service_tier:
             self.service_tier = answer.service_tier
-        if self._api == "responses" and answer.tools is not None:
+        if answer.tools is not None:
             self._note_tools(answer.tools)
         if answer.is_error:
             self.error_code = answer.error_code

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ..apis import surface_of
 from ..records import Usage
 
 __all__ = ["merged", "read_usage", "tells_counts"]
@@ -109,7 +110,7 @@ def read_usage(usage: dict[str, Any], api: str) -> Usage:
         counts.completion_tokens_details or counts.output_tokens_details or counts.output_token_details or _NO_DETAILS
     )
     cached = of_input.cached_tokens_details or _NO_CACHED
-    if api == "responses":
+    if surface_of(api).usage == "input_tokens":
         input_tokens = counts.input_tokens or counts.prompt_tokens or 0
         output_tokens = counts.output_tokens or counts.completion_tokens or 0
     else:

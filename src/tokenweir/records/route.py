@@ -4,9 +4,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["Api", "Route"]
-
-Api = Literal["chat_completions", "completions", "embeddings", "responses", "other"]
+__all__ = ["Route"]
 
 
 class Route(msgspec.Struct, frozen=True, gc=False):
@@ -16,7 +14,8 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     ``v1`` (``/openai/v1/{tail}`` or ``/v1/{tail}``) or ``openai`` (``/openai/{tail}``, dated, no deployment).
     """
 
-    api: Api
+    api: str
+    """The name of its surface (``apis/``), or ``other``."""
     operation: str
     """OpenTelemetry's ``gen_ai.operation.name`` where it has one, else the head of the tail (``files``)."""
     family: Literal["deployments", "v1", "openai"]

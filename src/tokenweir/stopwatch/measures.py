@@ -9,6 +9,7 @@ import msgspec
 from ..metering import read_usage
 from ..records import Usage
 from .capture import Capture
+from .target import CALLED
 
 __all__ = [
     "TOGETHER_SECONDS",
@@ -95,7 +96,7 @@ def measure(capture: Capture) -> Measures:
     times = [event.at for event in capture.events if event.frame.is_output]
     frames = [event.frame for event in capture.events]
     told = next((frame.usage for frame in reversed(frames) if frame.usage), None)
-    usage = read_usage(told, "responses" if capture.began.api == "responses" else "completions") if told else None
+    usage = read_usage(told, CALLED[capture.began.api].name) if told else None
     return Measures(
         first_byte=capture.head.at if capture.head else None,
         first_event=capture.events[0].at if capture.events else None,

@@ -14,14 +14,20 @@ from urllib.parse import quote
 
 import msgspec
 
+from ..apis import Surface, surface_of
 from ..upstream import Endpoint
 
-__all__ = ["Kind", "StreamApi", "Target", "kind_of"]
+__all__ = ["CALLED", "Kind", "StreamApi", "Target", "kind_of"]
 
 Kind = Literal["azure", "openai"]
 StreamApi = Literal["chat", "completions", "responses"]
 
-_PATHS: dict[StreamApi, str] = {"chat": "chat/completions", "completions": "completions", "responses": "responses"}
+CALLED: dict[StreamApi, Surface] = {
+    "chat": surface_of("chat_completions"),
+    "completions": surface_of("completions"),
+    "responses": surface_of("responses"),
+}
+"""What each `StreamApi` calls."""
 _V1 = re.compile(r"/v\d+$")
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
 
@@ -48,6 +54,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     members: dict[str, Any] = {}
     """Put into the body besides; None takes a member away."""
 
+    @property
+    def surface(self) -> Surface:
+        """What is called there."""
+        return CALLED[self.api]
+
     def __repr__(self) -> str:
         return f"<Target {self.name} {self.url} [{'a' if self.key else 'no'} key]>"
 
@@ -67,10 +78,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     def request_target(self) -> str:
         """Path and query."""
         if self.kind == "openai":
-            return f"{self._base_path}/{_PATHS[self.api]}"
-        place = "" if self.api == "responses" else f"/deployments/{quote(self.deployment, safe='')}"
+            return f"{self._base_path}/{self.surface.paths[0]}"
+        place = f"/deployments/{quote(self.deployment, safe='')}" if self.surface.has_deployment_path else ""
         version = quote(self.api_version, safe="")
-        return f"{self._base_path}/openai{place}/{_PATHS[self.api]}?api-version={version}"
+        return f"{self._base_path}/openai{place}/{self.surface.paths[0]}?api-version={version}"
 
     @property
     def key_line(self) -> tuple[str, str] | None:
@@ -92,11 +103,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     def body(self, prompt: str) -> dict[str, Any]:
         """What is asked: a stream, and its usage at the end."""
         body: dict[str, Any] = {"model": self.deployment, "stream": True}
-        if self.api == "responses":
-            body |= {"input": prompt}
-        else:
-            asked = {"messages": [{"role": "user", "content": prompt}]} if self.api == "chat" else {"prompt": prompt}
-            body |= {**asked, "stream_options": {"include_usage": True}}
+        messages = [{"role": "user", "content": prompt}]
+        body[self.surface.prompt] = messages if self.surface.prompt == "messages" else prompt
+        if self.surface.asks_for_usage:
+            body["stream_options"] = {"include_usage": True}
         body |= self.members
         return {name: value for name, value in body.items() if value is not None}
 

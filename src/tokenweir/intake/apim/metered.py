@@ -8,9 +8,10 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from ...apis import OTHER, SURFACES, Surface, surface_of
 from ...metering import Reading, estimate, meter_for, read_usage
 from ...policy import Identity
-from ...records import Api, CallRecord, Outcome, Usage, usage_fields
+from ...records import CallRecord, Outcome, Usage, usage_fields
 from ...wire import close_json, decode_json
 from .event import ApimEvent
 
@@ -21,36 +22,35 @@ EVENT_TRUNCATED = "event_truncated"
 BODIES_LEFT_OUT = "bodies_left_out"
 """The ``error_code`` of a call whose bodies were too large to be logged and whose usage was not found."""
 
-_APIS: dict[str, tuple[Api, str]] = {
-    "ChatCompletion": ("chat_completions", "chat"),
-    "TextCompletion": ("completions", "text_completion"),
-    "Embeddings": ("embeddings", "embeddings"),
-    "Response": ("responses", "responses"),
-}
-
+_BY_OPERATION = {surface.event_operation: surface for surface in SURFACES}
+_BY_OBJECT = {surface.object_name: surface for surface in SURFACES if surface.object_name}
 # What an answer calls itself. In a text that a model wrote, the quotes are escaped.
-_OBJECT = re.compile(r'(?<!\\)"object"\s*:\s*"(chat\.completion|text_completion|response|list)\b')
-_OBJECTS = {
-    "chat.completion": "ChatCompletion",
-    "text_completion": "TextCompletion",
-    "response": "Response",
-    "list": "Embeddings",
+_OBJECT = re.compile(rf'(?<!\\)"object"\s*:\s*"({"|".join(map(re.escape, _BY_OBJECT))})\b')
+# What a request has a member of, the more telling ones first.
+_BY_MEMBER = {
+    member: surface_of(api)
+    for member, api in {
+        "messages": "chat_completions",
+        "instructions": "responses",
+        "input": "embeddings",
+        "prompt": "completions",
+    }.items()
 }
-_ASKED = {"messages": "ChatCompletion", "instructions": "Response", "input": "Embeddings", "prompt": "TextCompletion"}
 
 
 def record_of(event: ApimEvent, body: bytes, owner: Identity, *, keeps_content: bool) -> CallRecord:
     """The record; the same for the same bytes. Counting takes milliseconds: not for an event loop."""
     request = _Read(event.request)
     asked = request.members
-    api, operation = _api(event, asked)
+    surface = _surface(event, asked)
+    api = surface.name
     stream = _is_stream(event, asked)
     response = _Read(event.response, is_json=not stream)
     meter = meter_for(api, event_stream=stream, content_encoding="", keep_content=False, monotonic=_no_clock)
     meter.feed(response.text.encode(errors="replace"))
     reading = meter.finish()
     is_cut = event.is_cut or request.is_cut or response.is_cut
-    outcome, status = _ending(event, reading, breaks_off=stream and api != "other" and not is_cut)
+    outcome, status = _ending(event, reading, breaks_off=stream and surface.is_metered and not is_cut)
     usage = _reported(event, api, None if response.lacks_usage or reading.wrote_since_usage else reading.usage)
     missing = None
     if usage is None and _is_charged(outcome, status, reading):
@@ -78,7 +78,7 @@ def record_of(event: ApimEvent, body: bytes, owner: Identity, *, keeps_content: 
         replica=_REPLICA,
         started_at=started_at,
         api=api,
-        operation=operation,
+        operation=surface.operation or event.operation or api,
         api_version=event.api_version,
         deployment=event.deployment,
         requested_model=_text(asked.get("model")),
@@ -135,7 +135,7 @@ class _Read:
             self.lacks_usage = self.is_cut and next(reversed(found), None) == "usage"
 
 
-def _reported(event: ApimEvent, api: Api, read: Usage | None) -> Usage | None:
+def _reported(event: ApimEvent, api: str, read: Usage | None) -> Usage | None:
     if read is not None:
         return read
     return read_usage(event.usage, api) if event.usage else None
@@ -164,16 +164,13 @@ def _ending(event: ApimEvent, reading: Reading, *, breaks_off: bool) -> tuple[Ou
     return "completed", status
 
 
-def _api(event: ApimEvent, asked: dict[str, Any]) -> tuple[Api, str]:
+def _surface(event: ApimEvent, asked: dict[str, Any]) -> Surface:
     """The chargeback solution's policy names only two operations; what the others were, their bodies tell."""
-    if event.operation in _APIS:
-        return _APIS[event.operation]
+    if event.operation in _BY_OPERATION:
+        return _BY_OPERATION[event.operation]
     if answered := _OBJECT.search(event.response or ""):
-        return _APIS[_OBJECTS[answered[1]]]
-    for member, operation in _ASKED.items():
-        if member in asked:
-            return _APIS[operation]
-    return "other", event.operation or "other"
+        return _BY_OBJECT[answered[1]]
+    return next((surface for member, surface in _BY_MEMBER.items() if member in asked), OTHER)
 
 
 def _is_stream(event: ApimEvent, asked: dict[str, Any]) -> bool:

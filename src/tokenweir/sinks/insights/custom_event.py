@@ -11,18 +11,12 @@ from math import floor
 
 import msgspec
 
+from ...apis import surface_of
 from ...records import CALLS_EVENT, CUSTOM_EVENT_PROPERTIES, TOKENS_EVENT, CallRecord
 from ..base import Rejected
 from ..event import Event
 
 __all__ = ["CustomEvent", "custom_event_of", "fit_custom_event"]
-
-_OPERATIONS = {
-    "chat_completions": "ChatCompletion",
-    "completions": "TextCompletion",
-    "embeddings": "Embeddings",
-    "responses": "Response",
-}
 
 # As many places as the ledger keeps of money, and as it rounds what has more.
 _PLACES = Decimal("1e-12")
@@ -105,7 +99,7 @@ def _tags(record: CallRecord) -> str | None:
 
 _TEXTS: dict[str, Callable[[CallRecord], str | None]] = {
     "TokenInfoId": lambda record: record.call_id,
-    "ApiOperation": lambda record: _OPERATIONS.get(record.api, record.api),
+    "ApiOperation": lambda record: surface_of(record.api).event_operation or record.api,
     "AppKey": lambda record: record.caller if record.key_id is None else record.key_id,
     "Timestamp": _moment,
     "Stream": lambda record: str(record.stream),

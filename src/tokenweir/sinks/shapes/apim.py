@@ -7,19 +7,22 @@ which makes the chargeback function pass over them instead of stumbling.
 
 from typing import Any
 
+from ...apis import surface_of
 from ...records import CallRecord
 from .moments import ended_at, with_seven_decimals
 
 __all__ = ["apim_event"]
 
-_OPERATIONS = {"chat_completions": "ChatCompletion", "completions": "TextCompletion"}
+# What the chargeback function knows.
+_KNOWN = ("ChatCompletion", "TextCompletion")
 
 
 def apim_event(record: CallRecord) -> dict[str, Any]:
     """``request`` and ``response`` are texts, null where the record has none; for a stream the whole SSE text."""
+    operation = surface_of(record.api).event_operation
     return {
         "eventTime": with_seven_decimals(ended_at(record)),
-        "apiOperation": _OPERATIONS.get(record.api, "") if record.status == 200 else "",
+        "apiOperation": operation if record.status == 200 and operation in _KNOWN else "",
         "appSubscriptionKey": record.key_id or "",
         "request": record.request_body,
         "response": record.response_body,

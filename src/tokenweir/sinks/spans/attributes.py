@@ -4,6 +4,7 @@ The GenAI conventions are in development and are followed as of November 2026 (s
 https://github.com/open-telemetry/semantic-conventions-genai
 """
 
+from ...apis import surface_of
 from ...records import CallRecord, TracedAttempt, TracedTarget
 from .span import Attribute
 
@@ -11,20 +12,10 @@ __all__ = ["attempt_attributes", "call_attributes", "error_of", "model_of", "ope
 
 Attributes = dict[str, Attribute | None]
 
-_OPERATIONS = {
-    "chat_completions": "chat",
-    "responses": "chat",
-    "completions": "text_completion",
-    "embeddings": "embeddings",
-}
-"""API → ``gen_ai.operation.name``. What is not here generates nothing: files, models and so on."""
-
-_API_TYPES = {"chat_completions": "chat_completions", "responses": "responses"}
-
 
 def operation_of(record: CallRecord) -> str | None:
     """``gen_ai.operation.name``; ``None`` for calls that the GenAI conventions are not about."""
-    return _OPERATIONS.get(record.api)
+    return surface_of(record.api).otel_operation
 
 
 def model_of(record: CallRecord) -> str | None:
@@ -111,7 +102,7 @@ def _generation(record: CallRecord) -> Attributes:
         "gen_ai.response.id": record.response_id,
         "gen_ai.response.finish_reasons": record.finish_reasons or None,
         "gen_ai.response.time_to_first_chunk": _first_chunk_seconds(record),
-        "openai.api.type": _API_TYPES.get(record.api),
+        "openai.api.type": surface_of(record.api).openai_api_type,
         **(_usage(record) if record.usage_source != "none" else {}),
     }
 

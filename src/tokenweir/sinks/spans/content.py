@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ...apis import surface_of
 from ...records import CallRecord
 from ..shapes.answer import Said, read_answer
 from ..shapes.request import read_request
@@ -18,7 +19,7 @@ _encode = msgspec.json.Encoder().encode
 
 def content_attributes(record: CallRecord) -> dict[str, Attribute | None]:
     """Of chats and completions; embeddings have no messages."""
-    if record.api not in ("chat_completions", "completions"):
+    if not surface_of(record.api).has_choices:
         return {}
     asked = read_request(record.request_body)
     said = read_answer(record.response_body) if record.response_body is not None else []

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ..capture import Capture
 from ..measures import Measures
+from ..target import CALLED
 from .finding import Finding, milliseconds
 
 __all__ = ["endings"]
@@ -91,7 +92,7 @@ def _of_last_events(capture: Capture, measures: Measures, is_done: bool) -> Iter
             "the answer was cut off, and HTTP says that this was all",
             "look for a limit on the size or the time of answers on the way",
         )
-    elif not is_done and capture.began.via == "http" and capture.began.api != "responses":
+    elif not is_done and capture.began.via == "http" and CALLED[capture.began.api].ends_with_done:
         yield Finding(
             "no_done",
             "odd",

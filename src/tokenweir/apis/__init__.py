@@ -1,0 +1,53 @@
+"""The surfaces: each API that is relayed and metered, described once.
+
+surface.py     what a description has to say
+answer.py      answers as most surfaces tell them (structs.py); digest.py for those too long to be decoded
+relayed.py     what is passed on without being metered
+others         one surface each, listed in `SURFACES`
+"""
+
+from . import chat_completions, completions, embeddings, responses
+from .digest import FACTS, digest
+from .relayed import HEADS, JOB_OBJECTS, JOBS, OTHER, SESSION_OBJECTS, SESSIONS, TWO_WORDS
+from .structs import Answer, Choice, Custom, Function, Message, Tools
+from .surface import Surface
+
+__all__ = [
+    "FACTS",
+    "HEADS",
+    "JOBS",
+    "JOB_OBJECTS",
+    "METERED",
+    "OTHER",
+    "SESSIONS",
+    "SESSION_OBJECTS",
+    "SURFACES",
+    "TWO_WORDS",
+    "Answer",
+    "Choice",
+    "Custom",
+    "Function",
+    "Message",
+    "Surface",
+    "Tools",
+    "digest",
+    "surface_of",
+]
+
+SURFACES: tuple[Surface, ...] = (
+    chat_completions.SURFACE,
+    completions.SURFACE,
+    embeddings.SURFACE,
+    responses.SURFACE,
+)
+"""Whatever is metered."""
+
+METERED = {path: surface for surface in SURFACES for path in surface.paths}
+"""The end of a path → the surface whose calls are posted there."""
+
+_BY_NAME = {surface.name: surface for surface in SURFACES}
+
+
+def surface_of(api: str) -> Surface:
+    """The surface that a record's ``api`` names; `OTHER` for what is not metered."""
+    return _BY_NAME.get(api, OTHER)

@@ -1,0 +1,154 @@
+"""The shapes of answers, a stream's frame and a whole body alike.
+
+Only what metering asks for is named; everything else is skipped without being built. msgspec makes these
+classes, which cannot be compiled: behaviour stands in other modules.
+"""
+
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "Answer",
+    "Call",
+    "Choice",
+    "Custom",
+    "Event",
+    "Function",
+    "Loose",
+    "Message",
+    "Response",
+    "ResponseAnswer",
+    "Tools",
+]
+
+
+class Function(msgspec.Struct, gc=False):
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None
+
+
+class Custom(msgspec.Struct, gc=False):
+    """A call of a tool that takes free text."""
+
+    name: str | None = None
+    input: str | None = None
+
+
+class Call(msgspec.Struct, gc=False):
+    index: int | None = None
+    function: Function | None = None
+    custom: Custom | None = None
+
+
+class Message(msgspec.Struct, gc=False):
+    """A frame's ``delta`` or a body's ``message``."""
+
+    content: str | list[Any] | None = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    reasoning_details: Any = None
+    audio: Any = None
+    refusal: str | None = None
+    tool_calls: list[Call] | None = None
+    function_call: Function | None = None
+
+
+class Choice(msgspec.Struct, gc=False):
+    index: int | None = None
+    delta: Message | None = None
+    message: Message | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class Tools(msgspec.Struct, gc=False):
+    """What the upstream's own tools did for an answer."""
+
+    usage: dict[str, Any] | None = None
+    """Its ``tool_usage``."""
+    calls: dict[str, int] = {}
+    """Items of output by type."""
+    are_all: bool = False
+    """Whether these are all the calls of the answer; otherwise they come on top of those before."""
+
+
+class Answer(msgspec.Struct, gc=False):
+    id: str | None = None
+    model: str | None = None
+    choices: list[Choice] | None = None
+    usage: dict[str, Any] | None = None
+    service_tier: str | None = None
+    error: Any = None
+    status_code: Any = msgspec.field(default=None, name="statusCode")
+    """API Management's own errors have this instead of ``error``."""
+
+    @property
+    def tools(self) -> "Tools | None":
+        """What the upstream's own tools did, of which chats say nothing."""
+        return None
+
+    @property
+    def ends(self) -> bool:
+        """Whether it says by itself that nothing follows; a chat's stream has ``[DONE]`` for that."""
+        return False
+
+    @property
+    def is_error(self) -> bool:
+        return self.error is not None or self.status_code is not None
+
+    @property
+    def error_code(self) -> str:
+        """An error's code, or its type where the code is null, or ``"error"`` where there is neither."""
+        stated = self.error if isinstance(self.error, dict) else {}
+        code = stated.get("code") or stated.get("type") or self.status_code
+        return str(code) if isinstance(code, (str, int)) else "error"
+
+
+class Loose(msgspec.Struct):
+    id: Any = None
+    model: Any = None
+    choices: Any = None
+    usage: Any = None
+    service_tier: Any = None
+    error: Any = None
+    status_code: Any = msgspec.field(default=None, name="statusCode")
+
+
+class Response(msgspec.Struct, gc=False):
+    """A body of the Responses API, or what an event of it holds."""
+
+    id: Any = None
+    model: Any = None
+    status: Any = None
+    output: Any = None
+    usage: Any = None
+    tool_usage: Any = None
+    service_tier: Any = None
+    error: Any = None
+    incomplete_details: Any = None
+    status_code: Any = msgspec.field(default=None, name="statusCode")
+
+
+class Event(Response, gc=False):
+    """An event, or a body, which is a response and nothing else."""
+
+    type: Any = None
+    code: Any = None
+    response: Response | None = None
+    delta: Any = None
+    item: Any = None
+    output_index: Any = None
+
+
+class ResponseAnswer(Answer, gc=False):
+    is_last: bool = False
+    did: Tools | None = None
+
+    @property
+    def ends(self) -> bool:
+        return self.is_last
+
+    @property
+    def tools(self) -> Tools | None:
+        return self.did

@@ -1,0 +1,90 @@
+"""The description of a surface: everything that the house has to know of one API that it relays.
+
+A surface's own module fills it in; ``apis/__init__.py`` lists them. Who asks is named with each group of fields.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from .answer import answer_of, read_answer
+from .structs import Answer
+
+__all__ = ["Surface"]
+
+# The first non-empty string under a key that carries model output, or the opening of a tool call. Quotes
+# inside a JSON string are escaped, so no text can look like a key. Filters' frames have none of these keys.
+_OUTPUT = re.compile(
+    rb'"(?:content|text|arguments|refusal|reasoning_content|reasoning|transcript|data)"\s*:\s*"[^"]'
+    rb'|"(?:function|function_call|custom)"\s*:\s*\{'
+)
+
+
+class Surface(msgspec.Struct, frozen=True, kw_only=True):
+    """One API: its addresses, how a request names its model, how an answer is read, and what others call it."""
+
+    name: str
+    """The ``api`` of its records. ``other``: relayed and not metered."""
+    operation: str
+    """The ``operation`` of its records."""
+
+    # addresses (gateway/routes, upstream/dialect)
+    paths: tuple[str, ...]
+    """Ends of paths, behind ``/openai/deployments/{deployment}/``, ``/openai/v1/``, ``/v1/`` and ``/openai/``. A POST
+    is the call; other methods concern stored answers."""
+    methods: tuple[str, ...] = ("GET", "HEAD", "POST", "OPTIONS", "DELETE")
+    """What is let through at these paths."""
+
+    # the request (gateway/accept, choose, connect)
+    body: Literal["json", "multipart"] = "json"
+    """``json`` is held until whole and read; ``multipart`` is passed through as it comes."""
+    has_deployment_path: bool = True
+    """Whether the dated API has it under ``/openai/deployments/{deployment}/``, where the path names the deployment.
+    Where it does not, the member ``model`` names it, as it does on v1 paths."""
+    needs_model: bool = True
+    """Whether a request whose path names no deployment has to name a model."""
+    prompt: str = ""
+    """The member that holds what is asked."""
+    asks_for_usage: bool = False
+    """Whether a stream tells its usage only where ``stream_options.include_usage`` asks for it."""
+
+    # the answer (metering/)
+    read_answer: Callable[[bytes], Answer | None] = read_answer
+    """One JSON object of an answer, an event's or a whole body; None where it is none."""
+    answer_of: Callable[[dict[str, Any]], Answer | None] = answer_of
+    """The same of facts that were found in an object too long to be decoded."""
+    output: re.Pattern[bytes] = _OUTPUT
+    """What the first event with output of the model holds, in at most 72 bytes."""
+    ends_with_done: bool = True
+    """Whether ``[DONE]`` ends its streams."""
+    facts_are_last: bool = False
+    """Whether model and usage stand behind everything else in a body, so that only its end need be decoded."""
+
+    # usage and estimates (metering/)
+    usage: Literal["prompt_tokens", "input_tokens"] = "prompt_tokens"
+    """Its name for the tokens of the input, which counts where an object has both."""
+    units: tuple[str, ...] = ("tokens",)
+    """What it is billed by."""
+    estimate: Literal["chat", "text", "response", "input"] | None = None
+    """How the usage of a call is counted that did not report it; None: it is not."""
+
+    # names elsewhere (sinks, intake, docs)
+    title: str = ""
+    """For people."""
+    event_operation: str | None = None
+    """As API Management's ``apiOperation`` and the custom event's ``ApiOperation`` call it; None: as `name`. The
+    ledger's view ``customEvents`` says it too, so a change needs a migration that makes the view again."""
+    object_name: str | None = None
+    """The ``object`` of its answers."""
+    otel_operation: str | None = None
+    """OpenTelemetry's ``gen_ai.operation.name``."""
+    openai_api_type: str | None = None
+    """OpenTelemetry's ``openai.api.type``."""
+    has_choices: bool = False
+    """Whether its answers have ``choices``, as chats have."""
+
+    @property
+    def is_metered(self) -> bool:
+        return bool(self.paths)
