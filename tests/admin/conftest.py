@@ -10,6 +10,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from support.clocks import JumpingClock
 from tokenweir.admin import Metrics, RelayStatus, create_app
 from tokenweir.journal import JournalStatus
 from tokenweir.ledger import Ledger, open_ledger
@@ -18,14 +19,6 @@ from tokenweir.records import CallRecord
 from tokenweir.sinks import SinkStatus
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
-
-
-class StoppedClock:
-    def now(self) -> datetime:
-        return NOW
-
-    def monotonic(self) -> float:
-        return 0.0
 
 
 class Gateway:
@@ -55,7 +48,7 @@ class Gateway:
             sinks=lambda: self.sinks,
             expected_relays=self.expected_relays,
             debug_tokens=DebugTokens("a secret", "openai"),
-            clock=StoppedClock(),
+            clock=JumpingClock(NOW),
         )
 
     def ask(self, path: str, method: str = "GET", **what: Any) -> httpx.Response:

@@ -3,7 +3,7 @@
 import pytest
 
 from support.asked import asked, chat
-from support.receivers import JumpingClock
+from support.clocks import JumpingClock
 from tokenweir.deployments import Target
 from tokenweir.errors import InvalidBody
 from tokenweir.gateway.connect import injects_usage, refuses_stream_options, remember_refusal, upstream_body

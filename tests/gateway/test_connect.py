@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from support.asked import asked, chat
-from support.receivers import JumpingClock
+from support.clocks import JumpingClock
 from tokenweir.deployments import Target
 from tokenweir.gateway.connect import (
     Verdict,

@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given, strategies as st
 
+from support.clocks import JumpingClock
 from support.http_bytes import cut, cuts
-from support.receivers import JumpingClock, MemoryTransport, Owner, Recorder
+from support.receivers import MemoryTransport, Owner, Recorder
 from support.streams import DONE, USAGE, answer, frame
 from tokenweir.gateway.forward import Forwarder
 from tokenweir.metering import meter_for

@@ -9,18 +9,14 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from support.azurite import Azurite, running_azurite, storage_token
+from support.clocks import JumpingClock
 from support.identity import serving_identity
 from tokenweir.errors import ConfigError
 from tokenweir.intake import DeadLetter, IntakeSettings, Message, SourceDenied, open_dead_letters
 from tokenweir.intake.dead_letter_blobs import DeadLetterBlobs
 from tokenweir.records import SystemClock
 
-
-class SetClock(SystemClock):
-    moment = datetime(2026, 11, 24, 23, 59, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.moment
+EVENING = datetime(2026, 11, 24, 23, 59, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -41,14 +37,14 @@ def lines_of(azurite: Azurite, container: str, blob: str) -> list[dict[str, obje
 
 
 def test_letters_are_added_to_the_blob_of_their_day(azurite: Azurite) -> None:
-    container, clock = azurite.make_container(), SetClock()
+    container, clock = azurite.make_container(), JumpingClock(EVENING)
     letters = open_dead_letters(
         IntakeSettings(dead_letters=f"{azurite.url}/{container}", ca_bundle=azurite.ca_bundle), clock
     )
     letters.bury([])
     letters.bury([letter(b"one"), letter(b"\xff")])
     letters.bury([letter(b"x" * 9_000_000)])  # more than one block takes
-    clock.moment = datetime(2026, 11, 25, tzinfo=UTC)
+    clock.jump(60)
     letters.bury([letter(b"two")])
     letters.close()
     first = lines_of(azurite, container, "2026-11-24.jsonl")
@@ -59,7 +55,7 @@ def test_letters_are_added_to_the_blob_of_their_day(azurite: Azurite) -> None:
 
 def test_two_consumers_share_a_day(azurite: Azurite) -> None:
     url = f"{azurite.url}/{azurite.make_container()}"
-    one, other = (DeadLetterBlobs(url, SetClock(), ca_bundle=azurite.ca_bundle) for _ in range(2))
+    one, other = (DeadLetterBlobs(url, JumpingClock(EVENING), ca_bundle=azurite.ca_bundle) for _ in range(2))
     for number, letters in enumerate([one, other, one]):
         letters.bury([letter(str(number).encode())])
     found = lines_of(azurite, url.rpartition("/")[2], "2026-11-24.jsonl")
@@ -69,7 +65,7 @@ def test_two_consumers_share_a_day(azurite: Azurite) -> None:
 
 
 def test_a_container_that_is_not_there_is_said_and_the_batch_comes_again(azurite: Azurite) -> None:
-    letters = DeadLetterBlobs(f"{azurite.url}/nowhere", SetClock(), ca_bundle=azurite.ca_bundle)
+    letters = DeadLetterBlobs(f"{azurite.url}/nowhere", JumpingClock(EVENING), ca_bundle=azurite.ca_bundle)
     with pytest.raises(SourceDenied, match="there is no container 'nowhere' for the dead letters; create it"):
         letters.bury([letter(b"one")])
     letters.close()
@@ -77,4 +73,4 @@ def test_a_container_that_is_not_there_is_said_and_the_batch_comes_again(azurite
 
 def test_a_url_without_a_container_is_refused() -> None:
     with pytest.raises(ConfigError, match="no container for dead letters"):
-        open_dead_letters(IntakeSettings(dead_letters="https://account.blob.core.windows.net"), SetClock())
+        open_dead_letters(IntakeSettings(dead_letters="https://account.blob.core.windows.net"), JumpingClock(EVENING))

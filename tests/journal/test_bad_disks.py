@@ -5,13 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
+from support.clocks import JumpingClock
 from tokenweir.errors import JournalError
 from tokenweir.journal import Journal, JournalReader, JournalSettings, read_status
 from tokenweir.journal.log import CONTENT_LIMIT, WAITING_LIMIT
@@ -140,7 +140,7 @@ def test_shedding_content_goes_on_with_bare_records_and_takes_calls(
 def test_content_is_kept_again_when_the_disk_has_been_well_for_a_while(
     blocked: Path, make_record: MakeRecord, read_all: ReadAll, messages: Any, until: Until
 ) -> None:
-    clock = JumpingClock()
+    clock = JumpingClock(runs=True)
     blocked.unlink()
     journal = Journal.open(blocked, JournalSettings(on_failure="shed_content"), clock)
     block(blocked)
@@ -152,7 +152,7 @@ def test_content_is_kept_again_when_the_disk_has_been_well_for_a_while(
     until(lambda: journal.status().records_written == 2)
     assert journal.status().failing_since is not None
 
-    clock.ahead = 60
+    clock.jump(60)
     until(lambda: journal.status().failing_since is None)
     journal.append(make_record(3, response_body=BODY))
     journal.close()
@@ -305,15 +305,6 @@ def test_a_directory_without_permission_is_an_error_with_advice(tmp_path: Path) 
 
     assert told.returncode == 0, told.stderr
     assert "Permission denied): give the user that runs Tokenweir read and write permission" in told.stdout
-
-
-class JumpingClock(SystemClock):
-    """The machine's clock, and a jump ahead."""
-
-    ahead = 0.0
-
-    def monotonic(self) -> float:
-        return time.monotonic() + self.ahead
 
 
 def remove(directory: Path) -> None:

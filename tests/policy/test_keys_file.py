@@ -2,24 +2,16 @@
 
 import multiprocessing
 import stat
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from support.clocks import JumpingClock
 from tokenweir.errors import ConfigError
 from tokenweir.policy.keys_file import add_key, hash_key, read_keys, revoke_key
 from tokenweir.records import SystemClock
 
-
-class FixedClock:
-    """A clock that stands still."""
-
-    def now(self) -> datetime:
-        return datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
-
-    def monotonic(self) -> float:
-        return 0.0
+CLOCK = JumpingClock()
 
 
 def test_no_file_holds_no_keys(tmp_path: Path) -> None:
@@ -28,31 +20,31 @@ def test_no_file_holds_no_keys(tmp_path: Path) -> None:
 
 def test_a_created_key_is_found_by_its_hash_and_is_not_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "new" / "keys.json"
-    key, stored = add_key(path, "team-a", {"cost_centre": "4711"}, FixedClock())
+    key, stored = add_key(path, "team-a", {"cost_centre": "4711"}, CLOCK)
     assert read_keys(path) == [stored]
     assert key.startswith("tw-") and len(key) == 46
     assert stored.sha256 == hash_key(key)
-    assert stored.created_at == FixedClock().now()
+    assert stored.created_at == CLOCK.now()
     assert stored.tags == {"cost_centre": "4711"}
     assert key[3:] not in path.read_text()
 
 
 def test_only_the_owner_may_read_the_file(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
-    add_key(path, "team-a", {}, FixedClock())
+    add_key(path, "team-a", {}, CLOCK)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_no_two_keys_are_alike(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
-    made = [add_key(path, "team-a", {}, FixedClock()) for _ in range(20)]
+    made = [add_key(path, "team-a", {}, CLOCK) for _ in range(20)]
     assert len({key for key, _ in made}) == len({stored.key_id for _, stored in made}) == 20
 
 
 def test_a_revoked_key_stays_with_the_time_of_its_first_revocation(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     _, stored = add_key(path, "team-a", {}, SystemClock())
-    revoked = revoke_key(path, stored.key_id, FixedClock())
+    revoked = revoke_key(path, stored.key_id, CLOCK)
     assert revoked.is_revoked
     assert revoke_key(path, stored.key_id, SystemClock()) == revoked
     assert read_keys(path) == [revoked]
@@ -60,10 +52,10 @@ def test_a_revoked_key_stays_with_the_time_of_its_first_revocation(tmp_path: Pat
 
 def test_an_unknown_key_cannot_be_revoked_and_nothing_changes(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
-    add_key(path, "team-a", {}, FixedClock())
+    add_key(path, "team-a", {}, CLOCK)
     before = path.read_bytes()
     with pytest.raises(ConfigError, match=r"no key key_0000.*tokenweir keys list"):
-        revoke_key(path, "key_0000", FixedClock())
+        revoke_key(path, "key_0000", CLOCK)
     assert path.read_bytes() == before
 
 
@@ -80,14 +72,14 @@ def test_a_file_that_is_something_else_is_refused_by_name_and_left_alone(tmp_pat
     path = tmp_path / "keys.json"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"keys\.json is not a keys file"):
-        add_key(path, "team-a", {}, FixedClock())
+        add_key(path, "team-a", {}, CLOCK)
     assert path.read_bytes() == content
 
 
 def test_what_is_left_of_an_interrupted_write_is_swept_away(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     (tmp_path / "keys.json.new").write_bytes(b'{"keys": [')
-    _, stored = add_key(path, "team-a", {}, FixedClock())
+    _, stored = add_key(path, "team-a", {}, CLOCK)
     assert read_keys(path) == [stored]
     assert not (tmp_path / "keys.json.new").exists()
 

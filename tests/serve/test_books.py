@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from support.journals import StoppedClock, write_journal
+from support.clocks import JumpingClock
+from support.journals import NOW, write_journal
 from support.servers import until
 from tokenweir.journal import Journal, JournalSettings, journal_directories
 from tokenweir.journal.directory import segment_numbers
@@ -15,7 +16,7 @@ from tokenweir.serve.books import Books
 from tokenweir.serve.shipping import Shipping
 from tokenweir.sinks import ConnectionSettings, SinkSettings
 
-CLOCK = StoppedClock()
+CLOCK = JumpingClock(NOW)
 
 
 def some(count: int) -> list[CallRecord]:

@@ -5,17 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from support.clocks import JumpingClock
 from tokenweir.errors import ConfigError
 from tokenweir.ledger import LedgerError, ledger_opener, open_ledger
 from tokenweir.serve.late_ledger import LateLedger
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 def corrupt(place: Path) -> Callable[[], object]:
@@ -38,34 +31,34 @@ def in_the_way(place: Path) -> Callable[[], object]:
 def test_it_says_why_and_opens_when_the_cause_is_gone(
     tmp_path: Path, trouble: Callable[[Path], Callable[[], object]], reason: str
 ) -> None:
-    clock = Clock()
+    clock = JumpingClock()
     mend = trouble(tmp_path / "ledger.duckdb")
-    ledger = LateLedger(ledger_opener(f"duckdb:{tmp_path}/ledger.duckdb"), clock)  # type: ignore[arg-type]
+    ledger = LateLedger(ledger_opener(f"duckdb:{tmp_path}/ledger.duckdb"), clock)
     with pytest.raises(LedgerError, match=f"{reason}.*wait in the journal"):
         ledger.position("relay-0")
     mend()
-    clock.seconds += 0.5
+    clock.jump(0.5)
     with pytest.raises(LedgerError, match=reason):
         ledger.query_sql("SELECT 1")
-    clock.seconds += 1
+    clock.jump(1)
     assert ledger.position("relay-0") is None
     assert ledger.query_sql("SELECT 1").rows == [[1]]
     ledger.close()
 
 
 def test_it_is_tried_less_and_less_often() -> None:
-    clock = Clock()
+    clock = JumpingClock()
     tried: list[float] = []
 
     def fail() -> object:
-        tried.append(clock.seconds)
+        tried.append(clock.monotonic())
         raise LedgerError("away")
 
     ledger = LateLedger(fail, clock)  # type: ignore[arg-type]
     for _ in range(600):
         with pytest.raises(LedgerError, match="away"):
             ledger.position("")
-        clock.seconds += 0.1
+        clock.jump(0.1)
     pauses = [round(after - before) for before, after in zip(tried, tried[1:], strict=False)]
     assert pauses == [1, 2, 4, 8, 15, 15]
 

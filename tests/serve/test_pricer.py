@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from support.call_records import a_call
-from support.journals import StoppedClock, write_journal
+from support.clocks import JumpingClock
+from support.journals import NOW, write_journal
 from support.servers import until
 from tokenweir.ledger import open_ledger
 from tokenweir.pricing import Price, PriceSettings
@@ -19,7 +20,7 @@ from tokenweir.serve.pricer import FREE, Pricer
 from tokenweir.serve.shipping import Shippers, Shipping
 from tokenweir.sinks import ConnectionSettings, SinkSettings
 
-CLOCK = StoppedClock()
+CLOCK = JumpingClock(NOW)
 ROWS = [PriceSettings("gpt-4o*", "EUR", Price("2.5"), Price(10))]
 CALLS = [
     a_call(call_id="priced", input_tokens=1_000, output_tokens=100),

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from support.call_records import a_call
-from support.journals import StoppedClock, write_journal
+from support.clocks import JumpingClock
+from support.journals import NOW, write_journal
 from tokenweir.journal import bytes_behind, load_cursor
 from tokenweir.serve.shipping import JournalsSource, Shipping, cursor_of
 from tokenweir.sinks import ConnectionSettings, SinkSettings
@@ -48,7 +49,7 @@ def test_a_relay_that_comes_later_is_read_too(tmp_path: Path) -> None:
 def test_every_sink_keeps_the_journal_from_the_moment_it_is_known(tmp_path: Path) -> None:
     write(tmp_path / "journal", "relay-0", "a")
     sinks = [file_sink("one", tmp_path), file_sink("two", tmp_path)]
-    shipping = Shipping(tmp_path / "journal", sinks, {}, StoppedClock())
+    shipping = Shipping(tmp_path / "journal", sinks, {}, JumpingClock(NOW))
     shipping.begin(tmp_path / "journal" / "relay-0")
 
     assert all(load_cursor(tmp_path / "journal" / "relay-0", cursor_of(sink)) for sink in sinks)
@@ -63,7 +64,7 @@ def test_one_that_fails_by_a_defect_is_said_and_the_others_go_on(
 ) -> None:
     write(tmp_path / "journal", "relay-0", "a")
     sinks = [file_sink("broken", tmp_path), file_sink("good", tmp_path)]
-    shipping = Shipping(tmp_path / "journal", sinks, {}, StoppedClock())
+    shipping = Shipping(tmp_path / "journal", sinks, {}, JumpingClock(NOW))
 
     def fail(records: object) -> None:
         raise ZeroDivisionError("of a prompt")
@@ -83,6 +84,6 @@ def test_one_that_fails_by_a_defect_is_said_and_the_others_go_on(
 
 
 def test_without_sinks_there_is_nothing_to_stop(tmp_path: Path) -> None:
-    shipping = Shipping(tmp_path, [], {}, StoppedClock())
+    shipping = Shipping(tmp_path, [], {}, JumpingClock(NOW))
     asyncio.run(shipping.stop())
     assert shipping.statuses() == []

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from support.journals import StoppedClock
+from support.clocks import JumpingClock
+from support.journals import NOW
 from tokenweir.serve.shipping import JournalsSource
 from tokenweir.sinks import ConnectionSettings, DeadLetters, Shipper, Sink, SinkSettings, Source
 
@@ -34,8 +35,8 @@ class Run:
             settings,
             sink,
             source or JournalsSource(root / "journal", "sink-hub"),
-            DeadLetters(root / "dead.jsonl", settings.name, StoppedClock()),
-            StoppedClock(),
+            DeadLetters(root / "dead.jsonl", settings.name, JumpingClock(NOW)),
+            JumpingClock(NOW),
             chance=lambda: 1.0,
             pause=self._pause,
         )

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from support.journals import StoppedClock
+from support.clocks import JumpingClock
+from support.journals import NOW
 from tokenweir.sinks import DeadLetters, Event, Rejected, Unavailable
 
 
 def test_a_letter_has_all_that_is_needed_to_send_it_by_hand(tmp_path: Path) -> None:
     path = tmp_path / "dead" / "hub.jsonl"
-    letters = DeadLetters(path, "hub", StoppedClock())
+    letters = DeadLetters(path, "hub", JumpingClock(NOW))
     event = Event(body='{"a": "ü\n"}'.encode(), call_id="c", properties={"part": "1", "parts": "2"})
     letters.bury(Rejected("too large", [event]))
     letters.bury(Rejected("not wanted", [event, event]))
@@ -31,4 +32,4 @@ def test_a_letter_has_all_that_is_needed_to_send_it_by_hand(tmp_path: Path) -> N
 
 def test_a_place_that_takes_none_is_waited_for(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="takes no dead letters"):
-        DeadLetters(tmp_path, "hub", StoppedClock()).bury(Rejected("x", []))
+        DeadLetters(tmp_path, "hub", JumpingClock(NOW)).bury(Rejected("x", []))

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from support.call_records import a_call
-from support.journals import NOW, StoppedClock
+from support.clocks import JumpingClock
+from support.journals import NOW
 from support.servers import closed_port, read_head, serving, tls_pair
 from support.webhook_receiver import Delivery, receiving
 from tokenweir.records import Duration, Size
@@ -36,7 +37,7 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 async def open_sink(
     url: str | None, environ: dict[str, str] | None = None, **settings: Any
 ) -> AsyncIterator[WebhookSink]:
-    sink = WebhookSink(ConnectionSettings(url=url, **settings), environ or {}, StoppedClock())
+    sink = WebhookSink(ConnectionSettings(url=url, **settings), environ or {}, JumpingClock(NOW))
     try:
         await sink.open()
         yield sink

@@ -1,39 +1,29 @@
 """A capture is told again at its pace; time that showing takes does not add up."""
 
-from datetime import UTC, datetime
-
 import pytest
 
 from support.captures import a_call, text_pieces
+from support.clocks import JumpingClock
 from tokenweir.stopwatch import Moment, replay
 
 
-class Clock:
+class SleepingClock(JumpingClock):
     """Stands still but for sleeping and for what a test adds."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC)
 
     def sleep(self, seconds: float) -> None:
         assert seconds > 0
-        self.seconds += seconds
+        self.jump(seconds)
 
 
 @pytest.mark.parametrize("speed", [1.0, 4.0])
 @pytest.mark.parametrize("showing", [0.0, 0.05])
 def test_each_moment_comes_when_its_time_has_come(speed: float, showing: float) -> None:
     call = a_call(text_pieces([0.5, 1.0, 1.0, 3.0]), head_at=0.25)
-    clock = Clock()
+    clock = SleepingClock()
     told: list[tuple[float, Moment]] = []
     for moment in replay(call, speed, clock, clock.sleep):
-        told.append((clock.seconds - 100.0, moment))
-        clock.seconds += showing
+        told.append((clock.monotonic() - 1000.0, moment))
+        clock.jump(showing)
 
     assert [moment for _, moment in told] == call
     for at, moment in told:
@@ -42,6 +32,6 @@ def test_each_moment_comes_when_its_time_has_come(speed: float, showing: float) 
 
 
 def test_late_is_told_at_once() -> None:
-    clock = Clock()
+    clock = SleepingClock()
     for _ in replay(a_call(text_pieces([0.1, 0.2])), 1.0, clock, clock.sleep):
-        clock.seconds += 1.0  # every wait would be less than nothing, which ``sleep`` refuses
+        clock.jump(1.0)  # every wait would be less than nothing, which ``sleep`` refuses

@@ -7,24 +7,16 @@ from pathlib import Path
 from tokenweir.journal import Journal, JournalSettings
 from tokenweir.records import CallRecord, Size
 
-__all__ = ["StoppedClock", "write_journal"]
+from .clocks import JumpingClock
+
+__all__ = ["NOW", "write_journal"]
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-class StoppedClock:
-    """It is always noon."""
-
-    def now(self) -> datetime:
-        return NOW
-
-    def monotonic(self) -> float:
-        return 0.0
-
-
 def write_journal(directory: Path, records: Iterable[CallRecord], segment_size: int = 1 << 26) -> None:
     """One run of a relay that writes these and ends."""
-    journal = Journal.open(directory, JournalSettings(segment_size=Size(segment_size)), StoppedClock())
+    journal = Journal.open(directory, JournalSettings(segment_size=Size(segment_size)), JumpingClock(NOW))
     for record in records:
         journal.append(record)
     assert journal.close() == 0

@@ -1,30 +1,12 @@
-"""A clock that jumps, a receiver that remembers, and a transport in memory with a real one's manners."""
+"""A receiver that remembers, and a transport in memory with a real one's manners."""
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 
 from tokenweir.upstream import UpstreamConnection
 from tokenweir.wire import ResponseHead
 
-__all__ = ["JumpingClock", "MemoryTransport", "Owner", "Recorder"]
-
-
-class JumpingClock:
-    """Stands still until it is told to jump."""
-
-    def __init__(self) -> None:
-        self._start = datetime(2020, 1, 1, tzinfo=UTC)
-        self._passed = 0.0
-
-    def now(self) -> datetime:
-        return self._start + timedelta(seconds=self._passed)
-
-    def monotonic(self) -> float:
-        return 1000.0 + self._passed
-
-    def jump(self, seconds: float) -> None:
-        self._passed += seconds
+__all__ = ["MemoryTransport", "Owner", "Recorder"]
 
 
 class Recorder:

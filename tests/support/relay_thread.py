@@ -8,7 +8,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal, TypeVar
@@ -28,7 +27,9 @@ from tokenweir.serve.hosted import HostedGateway
 from tokenweir.serve.relay import RelayProcess
 from tokenweir.upstream import CredentialSettings, UpstreamSettings
 
-__all__ = ["HOSTS", "KEY", "Host", "JumpingClock", "RelayThread", "running_relay"]
+from .clocks import JumpingClock
+
+__all__ = ["HOSTS", "KEY", "Host", "RelayThread", "running_relay"]
 
 KEY = "tw-test-key-of-team-a"
 
@@ -39,22 +40,6 @@ _JOURNALS = {"fast": "relay-0", "uvicorn": "hosted-0"}
 T = TypeVar("T")
 
 _PATIENCE = 20.0
-
-
-class JumpingClock:
-    """Runs like any clock, and jumps when told to."""
-
-    def __init__(self) -> None:
-        self._ahead = 0.0
-
-    def jump(self, seconds: float) -> None:
-        self._ahead += seconds
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self._ahead)
-
-    def monotonic(self) -> float:
-        return monotonic() + self._ahead
 
 
 class RelayThread:
@@ -164,7 +149,7 @@ def running_relay(
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
     ready = threading.Event()
-    relay = RelayThread(folder, JumpingClock(), host)
+    relay = RelayThread(folder, JumpingClock(runs=True), host)
 
     async def serve_hosted() -> None:
         gateway = HostedGateway(lambda: Loaded(config, config_path, Origins(None, {}), [], []), clock=relay.clock)

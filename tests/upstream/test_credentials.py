@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.clocks import JumpingClock
 from support.identity import IdentityEndpoint as Endpoint, serving_identity
-from support.receivers import JumpingClock
 from support.servers import until
 from tokenweir.errors import ConfigError, CredentialUnavailable
 from tokenweir.upstream import Credential, CredentialSettings, UpstreamSettings, credential_for

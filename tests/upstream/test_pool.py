@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from support.receivers import JumpingClock, MemoryTransport, Recorder
+from support.clocks import JumpingClock
+from support.receivers import MemoryTransport, Recorder
 from support.servers import (
     answering,
     closed_port,

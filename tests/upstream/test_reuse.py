@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from support.receivers import JumpingClock, Recorder
+from support.clocks import JumpingClock
+from support.receivers import Recorder
 from support.scripted import Line, Play, scripted
 from support.servers import closing, pool_of, tls_pair, upstream_at
 from tokenweir.upstream import Pool, UpstreamConnection

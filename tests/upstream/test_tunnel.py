@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from support.receivers import JumpingClock, Recorder
+from support.clocks import JumpingClock
+from support.receivers import Recorder
 from support.servers import (
     TunnelProxy,
     answering,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.receivers import JumpingClock
+from support.clocks import JumpingClock
 from tokenweir.errors import ConfigError
 from tokenweir.upstream import CredentialSettings, UpstreamSettings, open_upstreams
 
