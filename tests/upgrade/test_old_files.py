@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from support.journals import StoppedClock
+from support.clocks import JumpingClock
+from support.journals import NOW
 from tokenweir.config import Config, load
 from tokenweir.intake import Message
 from tokenweir.intake.base import Batch
@@ -42,7 +43,7 @@ from tokenweir.sinks.base import Rejected
 from tokenweir.sinks.event import Event
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures").iterdir())
-CLOCK = StoppedClock()
+CLOCK = JumpingClock(NOW)
 # What the configurations name; a connection string has to look like one.
 ENVIRON = {
     "FIXTURE_SECRET": "fixture-secret",
