@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter, process_time
 
-from tokenweir.intake import Batch, Inbox, Message
-from tokenweir.intake.apim import ApimEvents
+from tokenweir.delivery.sources import Batch, Inbox, Message
+from tokenweir.delivery.sources.apim import ApimEvents
 from tokenweir.policy import Keyring
 
 from .frames import EVENTS, Answer, Script

@@ -17,9 +17,9 @@ from time import perf_counter, process_time
 
 import uvloop
 
+from tokenweir.delivery.sinks import ConnectionSettings, Event, SinkSettings, open_sink
+from tokenweir.delivery.sinks.formats.fitting import fit
 from tokenweir.records import CallRecord
-from tokenweir.sinks import ConnectionSettings, Event, SinkSettings, open_sink
-from tokenweir.sinks.fitting import fit
 
 from .machine import describe_machine
 from .measure import cpu_seconds

@@ -12,11 +12,11 @@ from starlette.applications import Starlette
 
 from support.clocks import JumpingClock
 from tokenweir.admin import Metrics, RelayStatus, create_app
+from tokenweir.delivery.sinks import SinkStatus
 from tokenweir.journal import JournalStatus
 from tokenweir.ledger import Ledger, open_ledger
 from tokenweir.policy import DebugTokens
 from tokenweir.records import CallRecord
-from tokenweir.sinks import SinkStatus
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 

@@ -7,8 +7,8 @@ import pytest
 from starlette.routing import Route
 
 from tokenweir.admin import PATHS, document
+from tokenweir.delivery.sinks import SinkStatus
 from tokenweir.records import CallRecord
-from tokenweir.sinks import SinkStatus
 
 
 def resolve(schema: Any) -> dict[str, Any]:

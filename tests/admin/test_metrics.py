@@ -7,8 +7,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tokenweir.admin import Metrics
+from tokenweir.delivery.sinks import SinkStatus
 from tokenweir.records import CallRecord
-from tokenweir.sinks import SinkStatus
 
 DONE: dict[str, Any] = {"caller": "ada", "deployment": "gpt-4o", "status": 200}
 

@@ -11,11 +11,11 @@ import openai
 from openai import AsyncAzureOpenAI
 
 from support.relay_thread import KEY, RelayThread, running_relay
+from tokenweir.delivery.shipping import Shipping
 from tokenweir.ledger import open_ledger
 from tokenweir.policy import CallerSettings, hash_key
 from tokenweir.records import CallRecord, SystemClock
 from tokenweir.serve.books import Books
-from tokenweir.serve.shipping import Shipping
 from tokenweir.simulator import Script, SentCall, running_simulator
 
 CALLS = 400

@@ -6,9 +6,9 @@ import pytest
 
 from support.engines import SHARED, Engine, new_engine
 from support.journals import write_journal
+from tokenweir.delivery.shipping import Shipping
 from tokenweir.records import CallRecord, SystemClock, new_call_id
 from tokenweir.serve.books import Books
-from tokenweir.serve.shipping import Shipping
 
 CLOCK = SystemClock()
 

@@ -11,8 +11,8 @@ from hypothesis import given, strategies as st
 
 from tokenweir.config import Config, Loaded, examine, load
 from tokenweir.config.kinds import fields, item_of, path_mark, without_none
+from tokenweir.delivery.sinks import dead_letters_path
 from tokenweir.records import PathMark
-from tokenweir.sinks import dead_letters_path
 
 SINK = '[[sinks]]\nname = "calls"\nkind = "file"\nconnection = { path = "calls.jsonl" }\n'
 

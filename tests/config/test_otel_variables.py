@@ -7,7 +7,7 @@ import pytest
 
 from tokenweir.config import Loaded, load
 from tokenweir.config.written import write
-from tokenweir.sinks import SinkSettings
+from tokenweir.delivery.sinks import SinkSettings
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
 OWN_SINK = '[[sinks]]\nname = "mine"\nkind = "otlp"\nconnection = { url = "https://c/v1/traces" }\n'

@@ -7,7 +7,7 @@ import pytest
 from tokenweir.config import examine, load
 from tokenweir.config.sink_checks import _KINDS
 from tokenweir.config.written import write
-from tokenweir.sinks import ConnectionSettings
+from tokenweir.delivery.sinks import ConnectionSettings
 
 ENVIRON = {"HUB": "Endpoint=sb://x/;SharedAccessKey=hub-secret;EntityPath=h", "HOOK": "https://h/?code=hook-secret"}
 

@@ -20,8 +20,8 @@ from duckdb import DuckDBPyConnection
 from sqlglot import expressions as exp
 
 from support.varied_usage import varied_usage
+from tokenweir.delivery.sinks.formats import SHAPES
 from tokenweir.records import CallRecord
-from tokenweir.sinks.shapes import SHAPES
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORTS = ROOT / "deploy/azure/reports"

@@ -13,10 +13,10 @@ from tokenweir import errors
 from tokenweir.cli import app
 from tokenweir.cli.query import language_of
 from tokenweir.config.reference import settings_reference
+from tokenweir.delivery.sinks.formats import SHAPES, envelope
 from tokenweir.gateway.reference import request_tables, surfaces_reference
 from tokenweir.ledger import open_ledger
 from tokenweir.records import CallRecord
-from tokenweir.sinks.shapes import SHAPES, envelope
 
 ROOT = Path(__file__).resolve().parents[2]
 GATEWAY = ROOT / "src/tokenweir/gateway"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import httpx
 
-from tokenweir.intake import Inbox, Message
-from tokenweir.intake.base import Batch
+from tokenweir.delivery.sources import Inbox, Message
+from tokenweir.delivery.sources.base import Batch
 from tokenweir.serve.hosting import free_port, running_gateway
 from tokenweir.simulator import HostedSimulator
 

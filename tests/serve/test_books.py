@@ -9,12 +9,12 @@ import pytest
 from support.clocks import JumpingClock
 from support.journals import NOW, write_journal
 from support.servers import until
+from tokenweir.delivery.shipping import Shipping
+from tokenweir.delivery.sinks import ConnectionSettings, SinkSettings
 from tokenweir.journal import Journal, JournalSettings, journal_directories
 from tokenweir.journal.directory import segment_numbers
 from tokenweir.records import CallRecord, new_call_id
 from tokenweir.serve.books import Books
-from tokenweir.serve.shipping import Shipping
-from tokenweir.sinks import ConnectionSettings, SinkSettings
 
 CLOCK = JumpingClock(NOW)
 

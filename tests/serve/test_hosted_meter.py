@@ -10,10 +10,10 @@ import pytest
 from support.apim_events import LoggedCall, our_event
 from support.ingestion import accepted, serving_ingestion, some_of
 from tokenweir.config import load
+from tokenweir.delivery.sinks import SinkError
+from tokenweir.delivery.sources import Message
 from tokenweir.errors import ConfigError
-from tokenweir.intake import Message
 from tokenweir.serve.hosted_meter import HostedMeter
-from tokenweir.sinks import SinkError
 
 pytestmark = pytest.mark.anyio
 

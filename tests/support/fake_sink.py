@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from tokenweir.sinks import Denied, Event, Rejected, Throttled, Unavailable
+from tokenweir.delivery.sinks import Denied, Event, Rejected, Throttled, Unavailable
 
 __all__ = ["Act", "FakeSink", "Killed", "deny", "down", "killed", "reject_none", "stumble", "throttle"]
 

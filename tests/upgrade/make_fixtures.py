@@ -28,18 +28,19 @@ import trustme
 from tokenweir import __version__
 from tokenweir.config.kinds import fields, item_of
 from tokenweir.config.model import Config
-from tokenweir.intake import Message
-from tokenweir.intake.dead_letters import DeadLetterFile
-from tokenweir.intake.inbox import DeadLetter
+from tokenweir.delivery import DeadLetters
+from tokenweir.delivery.errors import Rejected
+from tokenweir.delivery.sinks import ConnectionSettings, SinkSettings
+from tokenweir.delivery.sinks.formats.fitting import fit
+from tokenweir.delivery.sources import Message
+from tokenweir.delivery.sources.dead_letters import DeadLetterFile
+from tokenweir.delivery.sources.reassembly import DeadLetter
 from tokenweir.journal import Journal, JournalReader, JournalSettings, save_cursor
 from tokenweir.journal.segment import frame
 from tokenweir.ledger import open_ledger
 from tokenweir.policy.keys_file import add_key, read_keys, revoke_key
 from tokenweir.records import CallRecord, Outcome, Size, Trace, TracedAttempt, TracedTarget, TraceReason
 from tokenweir.records.usage import UsageReason, UsageSource
-from tokenweir.sinks import ConnectionSettings, DeadLetters, SinkSettings
-from tokenweir.sinks.base import Rejected
-from tokenweir.sinks.fitting import fit
 
 HERE = Path(__file__).parent
 NOW = datetime(2026, 11, 30, 9, 0, 0, 123456, tzinfo=UTC)

@@ -19,10 +19,14 @@ import pytest
 from support.clocks import JumpingClock
 from support.journals import NOW
 from tokenweir.config import Config, load
-from tokenweir.intake import Message
-from tokenweir.intake.base import Batch
-from tokenweir.intake.dead_letters import DeadLetterFile
-from tokenweir.intake.inbox import DeadLetter, Inbox
+from tokenweir.delivery import DeadLetters
+from tokenweir.delivery.errors import Rejected
+from tokenweir.delivery.shipping import Shipping
+from tokenweir.delivery.sinks.event import Event
+from tokenweir.delivery.sources import Message
+from tokenweir.delivery.sources.base import Batch
+from tokenweir.delivery.sources.dead_letters import DeadLetterFile
+from tokenweir.delivery.sources.reassembly import DeadLetter, Inbox
 from tokenweir.journal import (
     Journal,
     JournalReader,
@@ -37,10 +41,6 @@ from tokenweir.ledger import Ledger, open_ledger
 from tokenweir.policy.keys_file import add_key, hash_key, read_keys, revoke_key
 from tokenweir.records import CallRecord
 from tokenweir.serve.books import Books
-from tokenweir.serve.shipping import Shipping
-from tokenweir.sinks import DeadLetters
-from tokenweir.sinks.base import Rejected
-from tokenweir.sinks.event import Event
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures").iterdir())
 CLOCK = JumpingClock(NOW)

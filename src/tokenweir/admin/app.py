@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ..delivery.sinks import SinkStatus
 from ..errors import QueryError, TokenweirError, quoted
 from ..ledger import MOST_QUERIES, Ledger, Table, TooManyQueries
 from ..policy import DebugTokens
 from ..records import Clock
-from ..sinks import SinkStatus
 from .answering import ERROR_HANDLERS, NoLedger, error_answer, json_answer
 from .asking import asked, limit, moment, query
 from .guard import Guard, is_stranger

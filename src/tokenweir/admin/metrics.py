@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ..delivery.sinks import SinkStatus
 from ..records import CallRecord
-from ..sinks import SinkStatus
 from .relays import RelayStatus
 from .sink_metrics import SinkCollector
 

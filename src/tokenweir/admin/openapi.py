@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from .. import __version__
+from ..delivery.sinks import SinkStatus
 from ..ledger import GROUPINGS, SUMS, Table
 from ..records import CallRecord
-from ..sinks import SinkStatus
 from .health import Check
 from .relays import RelayStatus
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ..sinks import SinkStatus
+from ..delivery.sinks import SinkStatus
 
 __all__ = ["SinkCollector"]
 

@@ -12,8 +12,8 @@ from pathlib import Path as FilePath
 
 import msgspec
 
+from ..delivery.sources import IntakeSettings, check_intake
 from ..errors import ConfigError, quoted
-from ..intake import IntakeSettings, check_intake
 from ..ledger import NO_LEDGER, check_url
 from ..policy.keys_file import read_keys
 from .addresses import is_loopback, parse_address

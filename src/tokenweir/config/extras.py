@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
-from ..sinks.settings import SinkKind
+from ..delivery.sinks.settings import SinkKind
 from .found import Found
 from .model import Config
 from .places import Path

@@ -5,8 +5,8 @@ A gateway does not follow them: wherever Azure runs it, they may be set for othe
 
 from collections.abc import Mapping
 
-from ..sinks import ConnectionSettings, SinkSettings
-from ..sinks.application_insights import CONNECTION_STRING_VARIABLE
+from ..delivery.sinks import ConnectionSettings, SinkSettings
+from ..delivery.sinks.application_insights.sink import CONNECTION_STRING_VARIABLE
 
 __all__ = ["sink_from_insights_variables"]
 

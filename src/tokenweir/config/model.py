@@ -4,14 +4,14 @@ from pathlib import Path
 
 import msgspec
 
+from ..delivery.sinks.settings import SinkSettings
+from ..delivery.sources.settings import IntakeSettings
 from ..deployments.settings import DeploymentSettings
 from ..gateway.settings import ServerSettings
-from ..intake.settings import IntakeSettings
 from ..journal.settings import JournalSettings
 from ..ledger.settings import LedgerSettings
 from ..policy.settings import CallerSettings, TracingSettings
 from ..pricing.settings import PriceSettings
-from ..sinks.settings import SinkSettings
 from ..upstream.settings import UpstreamSettings
 from .places import Origins
 from .profiles import ProfileSettings

@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ..delivery.event_hubs import HubAddress
+from ..delivery.sinks import ConnectionSettings, SinkSettings, dead_letters_path
+from ..delivery.sinks.application_insights.sink import CONNECTION_STRING_VARIABLE
+from ..delivery.sinks.formats.fitting import SMALLEST_LIMIT
+from ..delivery.sinks.settings import SinkKind
 from ..errors import ConfigError
-from ..event_hubs import HubAddress
-from ..sinks import ConnectionSettings, SinkSettings, dead_letters_path
-from ..sinks.application_insights import CONNECTION_STRING_VARIABLE
-from ..sinks.fitting import SMALLEST_LIMIT
-from ..sinks.settings import SinkKind
 from .found import Found, too_small, unreadable
 from .kinds import fields
 from .model import Config

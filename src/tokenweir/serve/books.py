@@ -19,6 +19,8 @@ import uvloop
 
 from ..admin import Metrics, RelayStatus, create_app
 from ..config import Config
+from ..delivery.pricer import FREE, Pricer
+from ..delivery.shipping import Shipping
 from ..errors import TokenweirError
 from ..journal import (
     Batch,
@@ -39,9 +41,7 @@ from ..policy import DebugTokens
 from ..records import CallRecord, Clock, SystemClock
 from .late_ledger import LateLedger
 from .logs import configure_logging
-from .pricer import FREE, Pricer
 from .relay import stop_with_parent
-from .shipping import Shipping
 from .starting import one_line_for_errors
 
 __all__ = ["Books", "books_main", "catch_up"]

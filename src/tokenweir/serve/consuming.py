@@ -15,8 +15,8 @@ from pathlib import Path
 import uvloop
 
 from ..config import Config
-from ..errors import TokenweirError
-from ..intake import (
+from ..delivery.pricer import FREE, Pricer
+from ..delivery.sources import (
     ApimEvents,
     Batch,
     DeadLetters,
@@ -30,11 +30,11 @@ from ..intake import (
     open_dead_letters,
     open_source,
 )
+from ..errors import TokenweirError
 from ..ledger import Ledger, open_ledger
 from ..policy import Keyring, read_keys
 from ..records import Clock, SystemClock
 from .logs import configure_logging
-from .pricer import FREE, Pricer
 
 __all__ = ["Consumer", "format_of", "run"]
 

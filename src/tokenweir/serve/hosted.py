@@ -14,16 +14,16 @@ from pathlib import Path
 import msgspec
 
 from ..config import Loaded, load
+from ..delivery.pricer import Pricer
+from ..delivery.shipping import Shippers
+from ..delivery.sinks import DEAD_LETTERS, SinkSettings
+from ..delivery.sources.memory import MemoryLog
 from ..errors import ConfigError, JournalError, JournalInUse, TokenweirError
 from ..gateway import HostedCall
 from ..gateway.asgi import Receive, Scope, Send
 from ..journal import Journal
 from ..records import Clock, SystemClock
-from ..sinks import DEAD_LETTERS, SinkSettings
-from .memory_log import MemoryLog
-from .pricer import Pricer
 from .relay import RelayProcess
-from .shipping import Shippers
 
 __all__ = ["HostedGateway", "with_dead_letters"]
 

@@ -14,13 +14,21 @@ import msgspec
 
 from ..config import Config, load
 from ..config.insights_variables import sink_from_insights_variables
+from ..delivery import DeadLetters as UnsendableEvents
+from ..delivery.pricer import Pricer
+from ..delivery.sinks import (
+    Rejected,
+    Sink,
+    SinkSettings,
+    dead_letters_path,
+    fit,
+    open_sink,
+)
+from ..delivery.sources import Batch, DeadLetters, Inbox, Message, open_dead_letters
 from ..errors import ConfigError
-from ..intake import Batch, DeadLetters, Inbox, Message, open_dead_letters
 from ..records import CallRecord, Clock, SystemClock
-from ..sinks import DeadLetters as UnsendableEvents, Rejected, Sink, SinkSettings, dead_letters_path, fit, open_sink
 from .consuming import format_of
 from .hosted import with_dead_letters
-from .pricer import Pricer
 
 __all__ = ["HostedMeter"]
 

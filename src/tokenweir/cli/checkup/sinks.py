@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ...config import Config
+from ...delivery.shipping import CURSOR_PREFIX, cursor_of
+from ...delivery.sinks import Denied, SinkError, SinkSettings, dead_letters_path, open_sink
 from ...errors import TokenweirError
 from ...journal import bytes_behind, cursor_names, journal_directories
-from ...serve.shipping import CURSOR_PREFIX, cursor_of
-from ...sinks import Denied, SinkError, SinkSettings, dead_letters_path, open_sink
 from .finding import Finding, bad, fine, warn
 from .machine import check_directory
 
@@ -52,19 +52,19 @@ async def _reach(settings: SinkSettings, environ: Mapping[str, str]) -> str:
     try:
         await sink.open()
         if settings.kind == "webhook":
-            from ...sinks.webhook import WebhookSink
+            from ...delivery.sinks.webhook import WebhookSink
 
             assert isinstance(sink, WebhookSink)
             await sink.reach()
             return "somebody listens there; whether events are welcome is seen when the first is sent"
         if settings.kind == "otlp":
-            from ...sinks.otlp import OtlpSink
+            from ...delivery.sinks.otlp.sink import OtlpSink
 
             assert isinstance(sink, OtlpSink)
             await sink.reach()
             return "a request without spans is answered as it should be"
         if settings.kind == "application_insights":
-            from ...sinks.application_insights import ApplicationInsightsSink
+            from ...delivery.sinks.application_insights.sink import ApplicationInsightsSink
 
             assert isinstance(sink, ApplicationInsightsSink)
             await sink.reach()

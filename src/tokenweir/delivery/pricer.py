@@ -1,0 +1,83 @@
+"""Gives records what they cost on their way out of the journal, and says once of each model why it has no price."""
+
+import logging
+from collections.abc import Sequence
+
+from ..errors import quoted
+from ..pricing import PriceList, PriceSettings
+from ..records import CallRecord
+from .loop import Batch, Source
+
+__all__ = ["FREE", "PricedSource", "Pricer"]
+
+_log = logging.getLogger(__name__)
+
+# Names come from callers, so there is no end to them.
+_MOST_NAMES = 1_000
+
+
+class Pricer:
+    """Called with a record, gives it back with its cost. For any number of threads."""
+
+    def __init__(self, rows: Sequence[PriceSettings] = ()) -> None:
+        self._prices = PriceList(rows)
+        self._unpriced: set[tuple[str, str]] = set()
+
+    def __repr__(self) -> str:
+        return f"<Pricer {self._prices!r}, {len(self._unpriced)} models without a price>"
+
+    def __call__(self, record: CallRecord) -> CallRecord:
+        if not self._prices:
+            return record
+        priced = self._prices.priced(record)
+        if priced.cost is None and priced.usage_source != "none":
+            self._note(priced)
+        return priced
+
+    def _note(self, record: CallRecord) -> None:
+        model = record.response_model or record.requested_model or record.deployment or "?"
+        reason = record.cost_reason or "no_price"
+        if (model, reason) in self._unpriced or len(self._unpriced) >= _MOST_NAMES:
+            return
+        self._unpriced.add((model, reason))
+        _log.warning("%s: its calls have tokens and no cost", _explained(model[:100], reason, record))
+
+
+def _explained(name: str, reason: str, record: CallRecord) -> str:
+    model = quoted(name)
+    tier = quoted((record.service_tier or record.requested_service_tier or "default")[:100])
+    match reason:
+        case "no_price":
+            return f"no [[prices]] fit model {model}"
+        case "no_price_for_tier":
+            return f"no [[prices]] fit model {model} as served by the tier {tier} (`service_tier`)"
+        case "tier_unknown":
+            return f"model {model} was asked for the tier {tier} and did not say which one served"
+        case "not_in_tokens":
+            return f"model {model} reports seconds, for which [[prices]] have no price"
+    return f"the [[prices]] row {quoted(record.price_id or '')} has no `{reason.removeprefix('no_')}` for model {model}"
+
+
+FREE = Pricer()
+"""Knows no prices."""
+
+
+class _Priced:
+    def __init__(self, records: list[CallRecord], position: str) -> None:
+        self.records = records
+        self.position = position
+
+
+class PricedSource:
+    """A `Source` whose records have their cost."""
+
+    def __init__(self, source: Source, price: Pricer) -> None:
+        self._source = source
+        self._price = price
+
+    def read(self, limit: int) -> Batch:
+        batch = self._source.read(limit)
+        return _Priced([self._price(record) for record in batch.records], batch.position)
+
+    def done(self, position: str) -> None:
+        self._source.done(position)

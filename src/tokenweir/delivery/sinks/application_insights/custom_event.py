@@ -1,0 +1,130 @@
+"""A record becomes the custom event that Application Insights shows of its call.
+
+Its properties are those of the ledger's view ``customEvents``, text for text, so that a query says the same over
+both. It holds no prompt and no answer, whatever the journal keeps.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Context, Decimal
+from math import floor
+
+import msgspec
+
+from ....apis import surface_of
+from ....records import CALLS_EVENT, CUSTOM_EVENT_PROPERTIES, TOKENS_EVENT, CallRecord
+from ...errors import Rejected
+from ..event import Event
+
+__all__ = ["CustomEvent", "custom_event_of", "fit_custom_event"]
+
+# As many places as the ledger keeps of money, and as it rounds what has more.
+_PLACES = Decimal("1e-12")
+_MONEY = Context(prec=80, rounding=ROUND_HALF_UP)
+
+# Application Insights takes as many characters a property; its exporter cuts off what is longer.
+_LONGEST_TEXT = 8192
+# The tag that says which others are left out, and how much of their names it holds.
+_LEFT_OUT = "tokenweir_left_out"
+_LONGEST_NAMES = 500
+
+_encode = msgspec.json.Encoder().encode
+
+
+class CustomEvent(msgspec.Struct, frozen=True):
+    """One event. A property without a value is not there."""
+
+    name: str
+    time: datetime
+    properties: dict[str, str]
+    traceparent: str | None = None
+    """Of the call, so that it is found from the caller's own telemetry."""
+
+
+def custom_event_of(record: CallRecord) -> CustomEvent:
+    texts = {name: _TEXTS[name](record) for name in CUSTOM_EVENT_PROPERTIES}
+    return CustomEvent(
+        name=CALLS_EVENT if record.usage_source == "none" else TOKENS_EVENT,
+        time=record.started_at,
+        properties={name: _readable(text) for name, text in texts.items() if text is not None},
+        traceparent=record.traceparent,
+    )
+
+
+def fit_custom_event(record: CallRecord, limit: int) -> list[Event]:
+    """Each record is exactly one event. `Rejected`, holding it, where it is larger than ``limit``."""
+    properties = {"call_id": record.call_id, "replica": record.replica, "seq": str(record.seq), "shape": "custom-event"}
+    event = Event(body=_encode(custom_event_of(record)), call_id=record.call_id, properties=properties)
+    if event.size > limit:
+        raise Rejected(f"an event of {event.size} bytes, and Application Insights takes {limit}", [event])
+    return [event]
+
+
+def _moment(record: CallRecord) -> str:
+    return f"{record.started_at:%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _money(record: CallRecord) -> str | None:
+    return None if record.cost is None else f"{record.cost.quantize(_PLACES, context=_MONEY):f}"
+
+
+def _milliseconds(value: float | None) -> str | None:
+    return None if value is None else str(floor(value + 0.5))
+
+
+def _readable(text: str) -> str:
+    """What is too long ends in a mark that says so."""
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
+
+
+def _tags(record: CallRecord) -> str | None:
+    """JSON in any case: where all tags are too long together, the longest are left out, and one more tag names them."""
+    if not record.tags:
+        return None
+    text = _encode(record.tags).decode()
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    kept = dict(record.tags)
+    left_out: list[str] = []
+    for name in sorted(kept, key=lambda name: len(name) + len(kept[name]), reverse=True):
+        del kept[name]
+        left_out.append(name)
+        names = ", ".join(left_out)
+        told = names if len(names) <= _LONGEST_NAMES else f"{len(left_out)} tags"
+        text = _encode(kept | {_LEFT_OUT: told}).decode()
+        if len(text) <= _LONGEST_TEXT:
+            break
+    return text
+
+
+_TEXTS: dict[str, Callable[[CallRecord], str | None]] = {
+    "TokenInfoId": lambda record: record.call_id,
+    "ApiOperation": lambda record: surface_of(record.api).event_operation or record.api,
+    "AppKey": lambda record: record.caller if record.key_id is None else record.key_id,
+    "Timestamp": _moment,
+    "Stream": lambda record: str(record.stream),
+    "PromptTokens": lambda record: str(record.input_tokens),
+    "CompletionTokens": lambda record: str(record.output_tokens),
+    "TotalTokens": lambda record: str(record.total_tokens),
+    "CallId": lambda record: record.call_id,
+    "Caller": lambda record: record.caller,
+    "Deployment": lambda record: record.deployment,
+    "Model": lambda record: record.requested_model if record.response_model is None else record.response_model,
+    "Backend": lambda record: record.backend,
+    "Region": lambda record: record.region,
+    "UsageSource": lambda record: record.usage_source,
+    "CachedTokens": lambda record: str(record.cached_input_tokens),
+    "ReasoningTokens": lambda record: str(record.reasoning_tokens),
+    "Cost": _money,
+    "Currency": lambda record: record.currency,
+    "Status": lambda record: None if record.status is None else str(record.status),
+    "Outcome": lambda record: record.outcome,
+    "ErrorCode": lambda record: record.error_code,
+    "LatencyMs": lambda record: _milliseconds(record.latency_ms),
+    "FirstTokenMs": lambda record: _milliseconds(record.first_token_ms),
+    "Attempts": lambda record: str(record.attempts),
+    "Sku": lambda record: record.sku,
+    "PriceId": lambda record: record.price_id,
+    "Tags": _tags,
+}
+"""Property → what it is of a record; see ``ledger/custom_events.py`` for the same in SQL."""

@@ -1,0 +1,68 @@
+"""A sink that is a JSON Lines file: one event a line, put aside when it has grown, on disk before it counts as sent."""
+
+import asyncio
+import errno
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from ..errors import Denied, SinkError, Unavailable
+from ..json_lines import LinesFile
+from .event import Event
+from .settings import ConnectionSettings
+
+__all__ = ["FileSink"]
+
+# A full disk may have room again in a while; everything else waits for a person.
+_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EINTR, errno.EMFILE, errno.ENFILE}
+
+
+class FileSink:
+    """``PATH`` is being written; ``PATH.1`` was put aside last, ``PATH.2`` before it.
+
+    A run that ends in the middle of a line costs nothing: the next cuts it off and gets its event again.
+    """
+
+    max_event_size = sys.maxsize
+
+    def __init__(self, connection: ConnectionSettings, environ: Mapping[str, str]) -> None:
+        self._file = LinesFile(Path(connection.path or ""))
+        self._rotate_at = connection.rotate_at
+        self._keep = connection.keep
+
+    def __repr__(self) -> str:
+        return f"<FileSink {self._file.path}>"
+
+    async def open(self) -> None:
+        await self._in_thread(self._file.open)
+
+    async def send(self, events: Sequence[Event]) -> None:
+        await self._in_thread(self._append, [event.body for event in events])
+
+    async def close(self) -> None:
+        self._file.close()
+
+    def _append(self, lines: Sequence[bytes]) -> None:
+        if self._file.append(lines) >= self._rotate_at:
+            self._file.close()
+            self._put_aside()
+
+    def _put_aside(self) -> None:
+        path = self._file.path
+        names = [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, self._keep + 1))]
+        for older, newer in zip(reversed(names[1:]), reversed(names[:-1]), strict=True):
+            if newer.exists():
+                newer.replace(older)
+        path.unlink(missing_ok=True)  # still there where none are kept
+
+    async def _in_thread(self, work: Callable[..., None], *arguments: object) -> None:
+        try:
+            await asyncio.to_thread(work, *arguments)
+        except OSError as error:
+            raise self._as_ours(error) from error
+
+    def _as_ours(self, error: OSError) -> SinkError:
+        said = f"{self._file.path} cannot be written ({error.strerror})"
+        if error.errno in _PASSING:
+            return Unavailable(f"{said}: free space on its disk, or check it")
+        return Denied(f"{said}: give the user that runs Tokenweir the right to, or change connection.path")

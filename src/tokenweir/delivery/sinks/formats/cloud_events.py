@@ -1,0 +1,46 @@
+"""The envelope of CloudEvents 1.0, structured mode (the JSON event format): one JSON object around an event's data.
+
+The event's properties are extension attributes, whose names may only have letters and digits: ``callid``, ``replica``,
+``seq``, ``shape`` and, where an event was split, ``part`` and ``parts``. A part is no JSON by itself and goes as
+``data_base64``; the decoded data of all parts, joined, is the event's data.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping
+
+import msgspec
+
+from ....records import CallRecord
+from .moments import ended_at
+
+__all__ = ["CONTENT_TYPE", "envelope"]
+
+CONTENT_TYPE = "application/cloudevents+json"
+
+_TYPE = "tokenweir.call"
+# Routers filter by the subject; one that is longer than this is no name that somebody chose.
+_LONGEST_SUBJECT = 256
+
+_encode = msgspec.json.Encoder().encode
+
+
+def envelope(record: CallRecord, properties: Mapping[str, str], data: bytes) -> bytes:
+    """``data`` is the event's JSON text, or a part of it where ``properties`` say so."""
+    part = properties.get("part")
+    attributes: dict[str, object] = {
+        "specversion": "1.0",
+        # Receivers drop what has the same source and id, so each part has an id of its own.
+        "id": record.call_id if part is None else f"{record.call_id}-{part}",
+        "source": f"/tokenweir/{record.replica}",
+        "type": _TYPE,
+        "time": ended_at(record),
+        "datacontenttype": "application/json",
+    }
+    if record.deployment and len(record.deployment) <= _LONGEST_SUBJECT:
+        attributes["subject"] = record.deployment
+    attributes |= {name.replace("_", ""): value for name, value in properties.items()}
+    if part is None:
+        attributes["data"] = msgspec.Raw(data)
+    else:
+        attributes["data_base64"] = b64encode(data).decode()
+    return _encode(attributes)

@@ -1,0 +1,15 @@
+"""The shape ``tokenweir``: the whole record, under the names of `CallRecord`. What has its default is left out."""
+
+from typing import Any
+
+import msgspec
+
+from ....records import CallRecord
+
+__all__ = ["whole_record"]
+
+
+def whole_record(record: CallRecord) -> dict[str, Any]:
+    """Money is text, times are ISO 8601 in UTC."""
+    fields: dict[str, Any] = msgspec.to_builtins(record)
+    return fields

@@ -1,0 +1,132 @@
+"""What a span says about a call: by OpenTelemetry's names where it has one, else by ours (``tokenweir.…``).
+
+The GenAI conventions are in development and are followed as of November 2026 (semantic-conventions-genai):
+https://github.com/open-telemetry/semantic-conventions-genai
+"""
+
+from ....apis import surface_of
+from ....records import CallRecord, TracedAttempt, TracedTarget
+from .span import Attribute
+
+__all__ = ["attempt_attributes", "call_attributes", "error_of", "model_of", "operation_of"]
+
+Attributes = dict[str, Attribute | None]
+
+
+def operation_of(record: CallRecord) -> str | None:
+    """``gen_ai.operation.name``; ``None`` for calls that the GenAI conventions are not about."""
+    return surface_of(record.api).otel_operation
+
+
+def model_of(record: CallRecord) -> str | None:
+    """What the caller asked for; with Azure that may be nothing but a deployment's name."""
+    return record.requested_model or record.deployment
+
+
+def error_of(record: CallRecord) -> str | None:
+    """Why a call did not end well: a code where there is one, else the status, else the outcome."""
+    if record.outcome in ("completed", "client_gone"):
+        return None
+    return record.error_code or _bad_status(record.status) or record.outcome
+
+
+def call_attributes(record: CallRecord) -> Attributes:
+    """Of the span that is the call."""
+    return {
+        **_generation(record),
+        "http.request.method": record.method or None,
+        "url.path": record.path or None,
+        "http.response.status_code": record.status,
+        "client.address": record.client_address,
+        "user_agent.original": record.user_agent,
+        "error.type": error_of(record),
+        "tokenweir.call_id": record.call_id,
+        "tokenweir.replica": record.replica or None,
+        "tokenweir.outcome": record.outcome,
+        "tokenweir.error_code": record.error_code,
+        "tokenweir.caller": record.caller,
+        "tokenweir.subject": record.subject,
+        "tokenweir.key_id": record.key_id,
+        "tokenweir.deployment": record.deployment,
+        "tokenweir.api_version": record.api_version,
+        "tokenweir.backend": record.backend,
+        "tokenweir.region": record.region,
+        "tokenweir.sku": record.sku,
+        "tokenweir.spillover_from": record.spillover_from,
+        "tokenweir.attempts": record.attempts,
+        "tokenweir.content_filter": record.content_filter,
+        "tokenweir.usage_source": record.usage_source,
+        # Exact, which a number of OpenTelemetry's is not.
+        "tokenweir.cost": None if record.cost is None else f"{record.cost:f}",
+        "tokenweir.currency": record.currency,
+        "tokenweir.gateway_ms": record.gateway_ms,
+        "tokenweir.first_token_ms": record.first_token_ms,
+        "tokenweir.bytes_in": record.bytes_in,
+        "tokenweir.bytes_out": record.bytes_out,
+        "tokenweir.trace.reasons": None if record.trace is None else list(record.trace.reasons),
+        **{f"tokenweir.tags.{name}": value for name, value in record.tags.items()},
+    }
+
+
+def attempt_attributes(
+    record: CallRecord, number: int, attempt: TracedAttempt, target: TracedTarget, *, is_last: bool
+) -> Attributes:
+    """Of the span that is one request to an upstream; ``number`` is 0 for the first.
+
+    Nothing of ``gen_ai``: whoever adds up tokens or counts calls would do so twice.
+    """
+    return {
+        "http.request.method": record.method or None,
+        "http.response.status_code": attempt.status,
+        "http.request.resend_count": number or None,
+        "error.type": attempt.error or _bad_status(attempt.status),
+        "service.peer.name": target.backend,
+        "azure.resource_provider.namespace": "Microsoft.CognitiveServices" if _is_azure(record) else None,
+        "azure.service.request.id": record.upstream_request_id if is_last and _is_azure(record) else None,
+        "tokenweir.call_id": record.call_id,
+        "tokenweir.deployment": target.deployment,
+        "tokenweir.region": record.region if is_last else None,
+        "tokenweir.sku": target.sku,
+    }
+
+
+def _generation(record: CallRecord) -> Attributes:
+    if (operation := operation_of(record)) is None:
+        return {}
+    return {
+        "gen_ai.operation.name": operation,
+        "gen_ai.provider.name": "azure.ai.openai" if _is_azure(record) else "openai",
+        "gen_ai.request.model": model_of(record),
+        "gen_ai.request.stream": record.stream or None,
+        "gen_ai.response.model": record.response_model,
+        "gen_ai.response.id": record.response_id,
+        "gen_ai.response.finish_reasons": record.finish_reasons or None,
+        "gen_ai.response.time_to_first_chunk": _first_chunk_seconds(record),
+        "openai.api.type": surface_of(record.api).openai_api_type,
+        **(_usage(record) if record.usage_source != "none" else {}),
+    }
+
+
+def _usage(record: CallRecord) -> Attributes:
+    """Parts are said where there are any; a record does not tell none from unknown."""
+    return {
+        "gen_ai.usage.input_tokens": record.input_tokens,
+        "gen_ai.usage.output_tokens": record.output_tokens,
+        "gen_ai.usage.cache_read.input_tokens": record.cached_input_tokens or None,
+        "gen_ai.usage.reasoning.output_tokens": record.reasoning_tokens or None,
+        "gen_ai.usage.audio.input_tokens": record.input_audio_tokens or None,
+        "gen_ai.usage.audio.output_tokens": record.output_audio_tokens or None,
+    }
+
+
+def _is_azure(record: CallRecord) -> bool:
+    """As the caller's path and Azure's own answer tell; a record does not know what kind its upstream is."""
+    return not record.path.startswith("/v1/") or record.region is not None
+
+
+def _first_chunk_seconds(record: CallRecord) -> float | None:
+    return round(record.first_byte_ms / 1000, 6) if record.stream and record.first_byte_ms is not None else None
+
+
+def _bad_status(status: int | None) -> str | None:
+    return str(status) if status is not None and status >= 400 else None

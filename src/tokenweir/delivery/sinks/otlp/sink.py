@@ -1,0 +1,128 @@
+"""A sink that is an OpenTelemetry collector, or whatever else takes spans by OTLP/HTTP (protobuf, gzip).
+
+Requests are made by OpenTelemetry's own messages, and sent by us: its exporter tries again by itself and drops what it
+cannot send, which would hide outages from the shipper.
+"""
+
+import asyncio
+import gzip
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ...errors import Denied, Rejected
+from ..event import Event
+from ..grouping import by_size
+from ..http import HttpReceiver, Refused
+from ..resource import resource_attributes, written_pairs
+from ..settings import ConnectionSettings
+
+if TYPE_CHECKING:
+    from httpx import Response
+
+__all__ = ["OtlpSink"]
+
+_log = logging.getLogger(__name__)
+
+_TYPE = "application/x-protobuf"
+# Spans are mostly names that repeat, so the fastest level already leaves little of them.
+_GZIP_LEVEL = 1
+
+_MEANINGS = {
+    401: "does not accept us (401): check `headers_env`",
+    403: "does not let us in (403): check `headers_env`, and the networks that it lets in",
+    404: "has nothing at this path (404): correct `url`, whose path is usually /v1/traces",
+    405: "takes no POST at this path (405): correct `url`, whose path is usually /v1/traces",
+    415: "takes no spans in protobuf (415): give it a collector of OpenTelemetry in front",
+}
+
+
+class OtlpSink:
+    """See `Sink`. Events hold spans, as ``spans/`` makes them."""
+
+    def __init__(self, connection: ConnectionSettings, environ: Mapping[str, str], *, may_quote: bool) -> None:
+        """``may_quote``: whether what the receiver says about spans may be repeated; not where they hold prompts."""
+        self._settings = connection
+        self._environ = environ
+        self._may_quote = may_quote
+        self._receiver = HttpReceiver(connection, environ, "otel", _MEANINGS)
+        # while it is open
+        self._headers: dict[str, str] = {}
+        self._resource: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<OtlpSink to {self._receiver.host or '?'}>"
+
+    @property
+    def max_event_size(self) -> int:
+        return self._settings.max_event_size
+
+    async def open(self) -> None:
+        """Reads secrets and certificates anew. Whether the receiver is well is seen at the first request."""
+        await self._receiver.open()
+        try:
+            from .protobuf import export_request  # noqa: F401
+        except ImportError as error:
+            raise Denied("this sink needs more packages: pip install 'tokenweir[otel]'") from error
+        self._resource = resource_attributes(self._environ)
+        self._headers = {"content-type": _TYPE, "content-encoding": "gzip"} | self._own_headers()
+
+    async def send(self, events: Sequence[Event]) -> None:
+        refused: Refused = {}
+
+        async def ask(some: Sequence[Event]) -> "Response":
+            response = await self._post(some)
+            if response.is_success:
+                self._read_partial_success(response, some, refused)
+            return response
+
+        for group in by_size(events, self._settings.max_event_size):
+            await self._receiver.deliver(group, ask, refused)
+        if refused:
+            raise Rejected(" and ".join(refused), [event for some in refused.values() for event in some])
+
+    async def reach(self) -> None:
+        """Posts a request without spans, which a receiver answers as any other: whether it would take ours."""
+        response = await self._post([])
+        if not response.is_success:
+            raise self._receiver.meaning(response)
+
+    async def close(self) -> None:
+        await self._receiver.close()
+
+    async def _post(self, events: Sequence[Event]) -> "Response":
+        body = await asyncio.to_thread(_request_body, events, self._resource)
+        return await self._receiver.request("POST", body, self._headers)
+
+    def _read_partial_success(self, response: "Response", events: Sequence[Event], refused: Refused) -> None:
+        """A receiver that takes only some spans says how many it does not, and not which; and the protocol forbids to
+        send them again. So the events of the whole request are refused with that reason."""
+        from .protobuf import read_response
+
+        if _TYPE not in response.headers.get("content-type", ""):
+            return
+        partial = read_response(response.content)
+        said = f": {partial.message[:200]}" if self._may_quote and partial.message else ""
+        if partial.rejected_spans > 0 and events:
+            reason = f"{self._receiver.host} does not take {partial.rejected_spans} spans of the {len(events)} calls"
+            refused.setdefault(f"{reason} in this request, and does not say which{said}", []).extend(events)
+        elif said:
+            _log.warning("%s takes the spans, and says%s", self._receiver.host, said)
+
+    def _own_headers(self) -> dict[str, str]:
+        if self._settings.headers_env is None:
+            return {}
+        headers = {
+            name.lower(): value for name, value in written_pairs(self._receiver.variable(self._settings.headers_env))
+        }
+        text = "".join([*headers, *headers.values()])
+        if not (text and text.isascii() and text.isprintable()):
+            said = f"the variable {self._settings.headers_env} holds no headers"
+            raise Denied(f"{said}; write them like name=value,other=value, with %20 for a space")
+        return headers
+
+
+def _request_body(events: Sequence[Event], resource: Mapping[str, str]) -> bytes:
+    from .protobuf import export_request
+
+    return gzip.compress(export_request((event.body for event in events), resource), _GZIP_LEVEL, mtime=0)

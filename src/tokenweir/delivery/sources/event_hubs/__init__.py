@@ -1,0 +1,1 @@
+"""A hub of Azure Event Hubs as a source."""
