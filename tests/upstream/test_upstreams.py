@@ -4,6 +4,7 @@ import pytest
 
 from support.clocks import JumpingClock
 from tokenweir.errors import ConfigError
+from tokenweir.providers import PROVIDERS
 from tokenweir.upstream import CredentialSettings, UpstreamSettings, open_upstreams
 
 
@@ -14,7 +15,7 @@ def test_each_has_its_address_credential_and_connections() -> None:
     ]
     upstreams = open_upstreams(settings, {"K": "sk-2"}, JumpingClock())
     assert list(upstreams) == ["sweden", "local"]
-    assert upstreams["sweden"].is_azure and not upstreams["local"].is_azure
+    assert [one.provider for one in upstreams.values()] == [PROVIDERS["azure"], PROVIDERS["openai"]]
     assert upstreams["local"].endpoint.base == b"/v1"
     assert upstreams["sweden"].credential.line == b"api-key: sk-1"
     assert upstreams["sweden"].pool is not upstreams["local"].pool

@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from ..errors import ConfigError
 from ..gateway.settings import ServerSettings
+from ..providers import PROVIDERS
 from ..proxies import Proxy, proxy_url
 from ..upstream.settings import CredentialSettings, UpstreamSettings
 from .addresses import is_loopback, parse_address
@@ -37,14 +38,15 @@ def any_upstream(config: Config, environ: Mapping[str, str]) -> Found:
 def endpoints(config: Config, environ: Mapping[str, str]) -> Found:
     for upstream in config.upstreams:
         url, path = _http_url(upstream.endpoint), (*_of(upstream), "endpoint")
+        provider = PROVIDERS[upstream.kind]
         if url is None:
-            yield path, "is not an http(s) URL; write it like https://<your-resource>.openai.azure.com"
+            yield path, f"is not an http(s) URL; write it like {provider.example}"
         elif "<" in url.netloc:
             yield path, "still has a <placeholder> in it; put the name of your Azure OpenAI resource there"
         elif url.username or url.query or url.fragment:
             yield path, "must have no user name, query or fragment; a key belongs into `credential`"
-        elif upstream.kind == "azure" and re.search(r"/openai(/v1)?/?$", url.path):
-            yield path, "ends in /openai, which is added to each call; leave it away"
+        elif mistake := provider.mistake_in(url.netloc + url.path):
+            yield path, mistake
         elif _is_own(config.server, url):
             yield path, f"is this gateway's own address, so calls would go round and round; {_OWN}"
         yield from _no_proxy(upstream, url, environ)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from ..deployments import Target
 from ..errors import Refusal, UpstreamBroken
-from ..upstream import Refused, Upstream, UpstreamConnection, refused_by
+from ..providers import AccessRefusal, access_refusal
+from ..upstream import Upstream, UpstreamConnection
 from ..wire import ResponseHead
 from .choose import choose
 from .connect import (
@@ -250,7 +251,7 @@ class Approach(ABC):
         if connection is None or upstream is None or target is None or self._ending is not None:
             return
         if head.status != 400:
-            refused = refused_by(head.status, body)
+            refused = access_refusal(head.status, body)
             if refused is not None:
                 self._after_refused_credential(upstream, head, refused)
                 return
@@ -266,7 +267,7 @@ class Approach(ABC):
             forwarder.body_received(body)
         forwarder.end_received()
 
-    def _after_refused_credential(self, upstream: Upstream, head: ResponseHead, refused: Refused) -> None:
+    def _after_refused_credential(self, upstream: Upstream, head: ResponseHead, refused: AccessRefusal) -> None:
         """The answer has been read to its end, so its connection is no longer this call's."""
         self._connection = None
         self._relay.refusals.note(upstream.name, head.status, refused)

@@ -7,12 +7,11 @@ from typing import Literal
 from ..apis import surface_of
 from ..deployments import Target
 from ..errors import Refusal, UpstreamBusy, UpstreamRefusedCredential, UpstreamRefusedNetwork
+from ..providers import AccessRefusal
 from ..upstream import (
     Body,
-    Refused,
     Upstream,
     including_usage,
-    request_target,
     with_included_usage,
     with_members,
     with_model,
@@ -97,24 +96,32 @@ def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes
     work; another one may be meant for an API Management behind us.
     """
     head, address, settings = request.head, request.address, upstream.settings
-    target_path = request_target(settings, upstream.endpoint.base, address.route, target.deployment, address.query)
+    route, provider = address.route, upstream.provider
+    target_path = provider.request_target(
+        upstream.endpoint.base, route.family, route.tail, target.deployment, address.query, settings.api_version
+    )
     kept = head.kept if request.debug is None else [line for line in head.kept if not _DEBUG_TOKEN.match(line)]
-    if address.route.is_metered and b"content-encoding" in head.fields:  # it was unpacked to be read
+    if route.is_metered and b"content-encoding" in head.fields:  # it was unpacked to be read
         kept = [line for line in kept if not _CONTENT_ENCODING.match(line)]
     lines = [b"%b %b HTTP/1.1" % (head.method, target_path), b"host: " + upstream.endpoint.authority, *kept]
+    lines.extend(name + b": " + value for name, value in provider.headers if not _has(kept, name))
     signature = upstream.credential.line
     if signature is not None:
         lines.append(signature)
     elif settings.credential.pass_through:
         given = [name + b": " + head.fields[name] for name in CALLER_KEYS if name in head.fields]
         if not given and address.query_key and _VISIBLE.fullmatch(address.query_key):
-            given = [b"api-key: " + address.query_key]
+            given = [provider.key_line(address.query_key.decode("ascii"))]
         lines.extend(given)
-    if address.route.is_metered:
+    if route.is_metered:
         lines.append(b"accept-encoding: identity")
     elif b"accept-encoding" in head.fields:
         lines.append(b"accept-encoding: " + head.fields[b"accept-encoding"])
     return b"\r\n".join(lines)
+
+
+def _has(lines: list[bytes], name: bytes) -> bool:
+    return any(line[: len(name) + 1].lower() == name + b":" for line in lines)
 
 
 _DEBUG_TOKEN = re.compile(rb"apim-debug-authorization:", re.IGNORECASE)
@@ -126,7 +133,8 @@ _VISIBLE = re.compile(rb"[!-~]+")
 def upstream_body(request: Request, target: Target, upstream: Upstream, *, inject: bool) -> Body:
     """The body for one target: as it came, but for a model's name or a usage to be asked for."""
     body, route, model = request.body, request.address.route, None
-    names_model = route.family == "v1" or not upstream.is_azure or not surface_of(route.api).has_deployment_path
+    provider, surface = upstream.provider, surface_of(route.api)
+    names_model = not (surface.has_deployment_path and provider.names_deployment(route.family))
     if names_model and request.model != target.deployment and target.deployment is not None:
         if request.model is not None or route.is_metered:
             model = target.deployment
@@ -170,7 +178,7 @@ def verdict_on(head: ResponseHead, *, injected: bool, has_more: bool, can_repeat
     return "pass on"
 
 
-def refusal_of(upstream: str, refused: Refused) -> Refusal:
+def refusal_of(upstream: str, refused: AccessRefusal) -> Refusal:
     """What a caller hears where an upstream refuses the gateway itself."""
     if refused.what == "network":
         return UpstreamRefusedNetwork(

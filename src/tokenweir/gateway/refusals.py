@@ -2,8 +2,8 @@
 
 import logging
 
+from ..providers import AccessRefusal
 from ..records import Clock
-from ..upstream import Refused
 
 __all__ = ["Refusals"]
 
@@ -27,7 +27,7 @@ class Refusals:
         """When the log last said it of an upstream, and how many there were then."""
         self._counts: dict[str, int] = {}
 
-    def note(self, upstream: str, status: int, refused: Refused) -> None:
+    def note(self, upstream: str, status: int, refused: AccessRefusal) -> None:
         """An answer that refused us. Nothing of its text is logged: it may quote a part of the key."""
         self.count += 1
         count = self._counts[upstream] = self._counts.get(upstream, 0) + 1

@@ -145,7 +145,7 @@ class Relay:
         self._estimates += 1
         how = {
             "ended_normally": ending.outcome == "completed",
-            "azure": upstream is not None and upstream.is_azure,
+            "azure": upstream is not None and upstream.provider.bills_end_tokens,
         }
         api = request.address.route.api
         if request.pieces is not None:

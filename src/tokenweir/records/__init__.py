@@ -5,7 +5,7 @@ from .clock import Clock, SystemClock
 from .custom_event import CALLS_EVENT, CUSTOM_EVENT_PROPERTIES, TOKENS_EVENT
 from .ids import new_call_id
 from .paths import PathMark, PathText
-from .route import Route
+from .route import PathFamily, Route
 from .trace import Trace, TracedAttempt, TracedTarget, TraceReason
 from .units import Duration, Size
 from .usage import Usage, UsageReason, UsageSource, usage_fields
@@ -19,6 +19,7 @@ __all__ = [
     "Clock",
     "Duration",
     "Outcome",
+    "PathFamily",
     "PathMark",
     "PathText",
     "Route",

@@ -4,21 +4,21 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["Route"]
+__all__ = ["PathFamily", "Route"]
+
+PathFamily = Literal["deployments", "v1", "openai"]
+"""How a caller's path is built: ``/openai/deployments/{deployment}/{tail}``; ``/openai/v1/{tail}`` or ``/v1/{tail}``;
+``/openai/{tail}`` (dated, no deployment)."""
 
 
 class Route(msgspec.Struct, frozen=True, gc=False):
-    """A data-port path, taken apart.
-
-    ``family`` is the address style: ``deployments`` (``/openai/deployments/{deployment}/{tail}``),
-    ``v1`` (``/openai/v1/{tail}`` or ``/v1/{tail}``) or ``openai`` (``/openai/{tail}``, dated, no deployment).
-    """
+    """A data-port path, taken apart."""
 
     api: str
     """The name of its surface (``apis/``), or ``other``."""
     operation: str
     """OpenTelemetry's ``gen_ai.operation.name`` where it has one, else the head of the tail (``files``)."""
-    family: Literal["deployments", "v1", "openai"]
+    family: PathFamily
     deployment: str | None
     tail: str
     job_id: str | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ..errors import ConfigError, CredentialUnavailable, quoted
+from ..providers import PROVIDERS, Provider
 from ..records import Clock
 from .settings import UpstreamSettings
 
@@ -13,7 +14,6 @@ __all__ = ["Credential", "KeyCredential", "ManagedIdentity", "PassThrough", "cre
 
 _log = logging.getLogger(__name__)
 
-_SCOPE = "https://cognitiveservices.azure.com/.default"
 # Entra tokens live for about an hour and managed identities' for up to a day; renew well before the end.
 _RENEW_BEFORE_SECONDS = 300.0
 
@@ -39,9 +39,9 @@ class Credential(Protocol):
 class KeyCredential:
     """A key of the resource."""
 
-    def __init__(self, key: str, kind: str) -> None:
+    def __init__(self, key: str, provider: Provider) -> None:
         self.is_ready = True
-        self.line: bytes | None = (b"authorization: Bearer " if kind == "openai" else b"api-key: ") + key.encode()
+        self.line: bytes | None = provider.key_line(key)
 
     def __repr__(self) -> str:
         return "<KeyCredential ****>"
@@ -51,7 +51,7 @@ class KeyCredential:
 
 
 class PassThrough:
-    """The caller's own ``api-key`` or ``Authorization`` goes to the upstream as it came."""
+    """The caller's own key, in the header that it came in, goes to the upstream as it came."""
 
     def __init__(self) -> None:
         self.is_ready = True
@@ -68,7 +68,7 @@ class ManagedIdentity:
     of its own into the relay's event loop.
     """
 
-    def __init__(self, client_id: str | None, clock: Clock) -> None:
+    def __init__(self, client_id: str | None, provider: Provider, clock: Clock) -> None:
         try:
             from azure.identity import DefaultAzureCredential
         except ImportError as error:
@@ -77,6 +77,7 @@ class ManagedIdentity:
             ) from error
         options: dict[str, Any] = {"managed_identity_client_id": client_id} if client_id else {}
         self._credential = DefaultAzureCredential(**options)
+        self._provider = provider
         self._clock = clock
         self._renew_at = 0.0
         self._obtaining: asyncio.Future[None] | None = None
@@ -103,12 +104,12 @@ class ManagedIdentity:
 
     async def _renew(self) -> None:
         try:
-            token = await asyncio.to_thread(self._credential.get_token, _SCOPE)
+            token = await asyncio.to_thread(self._credential.get_token, self._provider.token_scope)
         except Exception as error:  # azure-identity raises many kinds; all mean the same here
             _log.warning("no token from the managed identity: %s", type(error).__name__)
             raise CredentialUnavailable(
                 "The gateway could not obtain a token from its managed identity. "
-                "See `tokenweir doctor`; the identity needs the role Cognitive Services OpenAI User."
+                f"See `tokenweir doctor`; the identity needs the role {self._provider.role}."
             ) from error
         lifetime = token.expires_on - self._clock.now().timestamp()
         self._renew_at = token.expires_on - min(_RENEW_BEFORE_SECONDS, lifetime / 2)
@@ -117,11 +118,11 @@ class ManagedIdentity:
 
 def credential_for(settings: UpstreamSettings, environ: Mapping[str, str], clock: Clock) -> Credential:
     """The credential an upstream's settings describe. Raises ``ConfigError`` naming what is missing."""
-    chosen = settings.credential
+    chosen, provider = settings.credential, PROVIDERS[settings.kind]
     if chosen.pass_through:
         return PassThrough()
     if chosen.managed_identity:
-        return ManagedIdentity(chosen.client_id, clock)
+        return ManagedIdentity(chosen.client_id, provider, clock)
     key = chosen.key or environ.get(chosen.key_env or "")
     if not key:
         raise ConfigError(
@@ -132,4 +133,4 @@ def credential_for(settings: UpstreamSettings, environ: Mapping[str, str], clock
     if not (key.isascii() and key.isprintable()):
         where = chosen.key_env or "`credential.key`"
         raise ConfigError(f"upstream {quoted(settings.name)}: {where} holds a character that cannot be in a key")
-    return KeyCredential(key, settings.kind)
+    return KeyCredential(key, provider)

@@ -1,9 +1,8 @@
 """What is known about one upstream: where it is, how it speaks, how to sign in, how long to wait."""
 
-from typing import Literal
-
 import msgspec
 
+from ..providers import ProviderKind
 from ..records import Duration, PathText
 
 __all__ = ["CredentialSettings", "UpstreamSettings"]
@@ -33,7 +32,7 @@ class UpstreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``https://my-resource.openai.azure.com``, without ``/openai``."""
     credential: CredentialSettings
     """How to sign in; see below."""
-    kind: Literal["azure", "openai"] = "azure"
+    kind: ProviderKind = "azure"
     """What it understands. ``azure``: ``/openai/deployments/…`` and ``/openai/v1/…``. ``openai``: only
     ``/v1/…``, with the model in the body."""
     region: str | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from ..providers import PROVIDERS
 from ..records import Clock
 from .credentials import Credential, credential_for
 from .endpoint import Endpoint
@@ -24,6 +25,7 @@ class Upstream:
     def __init__(self, settings: UpstreamSettings, credential: Credential, clock: Clock) -> None:
         self.name = settings.name
         self.settings = settings
+        self.provider = PROVIDERS[settings.kind]
         self.endpoint = Endpoint.parse(settings.endpoint)
         self.credential = credential
         self.signs = not settings.credential.pass_through
@@ -37,6 +39,8 @@ class Upstream:
         return f"<Upstream {self.name} at {self.endpoint.host} {self.pool!r}>"
 
     def refuses_stream_options(self, deployment: str | None, api_version: str | None) -> bool:
+        if not self.provider.takes_stream_options:
+            return True
         if not self._refusing:
             return False
         until = self._refusing.get((deployment, api_version))
@@ -47,10 +51,6 @@ class Upstream:
 
     def remember_refusal(self, deployment: str | None, api_version: str | None) -> None:
         self._refusing[deployment, api_version] = self._clock.monotonic() + _REFUSES_FOR
-
-    @property
-    def is_azure(self) -> bool:
-        return self.settings.kind == "azure"
 
 
 def open_upstreams(

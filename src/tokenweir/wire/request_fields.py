@@ -6,6 +6,8 @@ line ``api_key: …`` is no key here, and must not become one behind us.
 
 from typing import Final, Literal
 
+from ..providers import KEY_HEADERS
+
 __all__ = [
     "CALLER_KEYS",
     "HEADERS",
@@ -28,7 +30,11 @@ rewritten     read here; the upstream gets what this gateway makes of it
 dropped       not for the upstream: a credential of somebody else's, or something that asks it to read another request
 """
 
-CALLER_KEYS: Final = (b"api-key", b"x-api-key", b"ocp-apim-subscription-key", b"authorization")
+CALLER_KEYS: Final = (
+    *dict.fromkeys((*(name for name in KEY_HEADERS if name != b"authorization"), b"x-api-key")),
+    b"ocp-apim-subscription-key",
+    b"authorization",
+)
 """Where a caller's key is looked for, in this order; the query comes last."""
 
 PRINCIPAL: Final = (b"x-ms-client-principal-name", b"x-ms-client-principal-id")

@@ -5,6 +5,7 @@ from datetime import date
 
 from ...config import Config
 from ...deployments import retirement_of
+from ...providers import PROVIDERS
 from .finding import Finding, warn
 
 __all__ = ["check_models"]
@@ -15,10 +16,10 @@ _NEAR_DAYS = 90
 
 def check_models(config: Config, today: date) -> Iterator[Finding]:
     """Only of Azure's, whose schedule is known. It may have moved meanwhile, so nothing here is called broken."""
-    on_azure = {upstream.name for upstream in config.upstreams if upstream.kind == "azure"}
+    scheduled = {upstream.name for upstream in config.upstreams if PROVIDERS[upstream.kind].retires_on_schedule}
     for deployment in config.deployments:
         for target in deployment.targets:
-            retires = retirement_of(target.model) if target.model and target.upstream in on_azure else None
+            retires = retirement_of(target.model) if target.model and target.upstream in scheduled else None
             if retires is None or (retires - today).days > _NEAR_DAYS:
                 continue
             word, effect = ("was to retire", "may fail") if retires <= today else ("retires", "will fail then")

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ...errors import TokenweirError
+from ...providers import PROVIDERS
 from ...proxies import open_tunnel
 from ...records import SystemClock
 from ...upstream import Endpoint, UpstreamSettings, credential_for
@@ -23,22 +24,13 @@ from .finding import Broken, Finding, fine, warn
 
 __all__ = ["check_upstream"]
 
-# Listing models is free and asks for the same rights as a call; this version of it is available everywhere.
-_API_VERSION = "2024-10-21"
-
 _MOST_OF_AN_ANSWER = 1024 * 1024
 
-_ROLE = "a managed identity needs the role Cognitive Services OpenAI User"
+_ROLE = "a managed identity needs the role {role}"
 _MEANINGS = {
     401: ("the credential is not accepted", f"use a key of this very resource; {_ROLE}"),
-    403: (
-        "we are not allowed in",
-        f"let this network in at the resource, or use its private endpoint; {_ROLE}",
-    ),
-    404: (
-        "there is no such API",
-        "correct `endpoint` (https://NAME.openai.azure.com), or `kind` if it is no Azure",
-    ),
+    403: ("we are not allowed in", f"let this network in at the resource, or use its private endpoint; {_ROLE}"),
+    404: ("there is no such API", "correct `endpoint` (such as {example}), or `kind` if it is another provider's"),
 }
 
 _MEND_NAME = (
@@ -71,6 +63,7 @@ class _Probe:
 
     def __init__(self, settings: UpstreamSettings, environ: Mapping[str, str]) -> None:
         self._settings = settings
+        self._provider = PROVIDERS[settings.kind]
         self._environ = environ
         try:
             self._endpoint = Endpoint.parse(settings.endpoint)
@@ -144,36 +137,39 @@ class _Probe:
 
     def _ask(self, connection: http.client.HTTPConnection, header: dict[str, str]) -> Finding:
         began = time.monotonic()
-        path = self._path()
+        probe, provider = self._provider.probe, self._provider
+        version = self._settings.api_version or provider.api_version
+        target = provider.request_target(self._endpoint.base, probe.family, probe.tail, api_version=version)
+        asked = f"{probe.method} {target.decode()}"
+        headers = {"Host": self._endpoint.authority.decode(), **header}
+        headers |= {name.decode(): value.decode() for name, value in provider.headers}
+        if probe.body is not None:
+            headers["Content-Type"] = "application/json"
         try:
-            connection.request("GET", path, headers={"Host": self._endpoint.authority.decode(), **header})
+            connection.request(probe.method, target.decode(), probe.body, headers)
             response = connection.getresponse()
             response.read(_MOST_OF_AN_ANSWER)
         except (OSError, http.client.HTTPException) as error:
             mend = "check that what listens at `endpoint` speaks HTTP"
-            raise Broken(f"no answer to GET {path} ({_said(error)})", mend) from error
-        return self._judge(response, path, f"{(time.monotonic() - began) * 1000:.0f} ms")
+            raise Broken(f"no answer to {asked} ({_said(error)})", mend) from error
+        return self._judge(response, asked, f"{(time.monotonic() - began) * 1000:.0f} ms")
 
-    def _path(self) -> str:
-        base = self._endpoint.base.decode()
-        if self._settings.kind == "openai":
-            return (base if base.endswith("/v1") else base + "/v1") + "/models"
-        return f"{base}/openai/models?api-version={self._settings.api_version or _API_VERSION}"
-
-    def _judge(self, response: http.client.HTTPResponse, path: str, took: str) -> Finding:
+    def _judge(self, response: http.client.HTTPResponse, asked: str, took: str) -> Finding:
         """What a status means in words."""
         status = response.status
         if status == 401 and self._settings.credential.pass_through:
             return fine(f"answers in {took}; callers sign in with their own keys")
-        if status < 300:
+        if status < 300 or status in self._provider.probe.accepted:
             return fine(f"signed in; answers in {took}")
         if status < 400:
             target = urlsplit(response.getheader("location") or "").hostname or "elsewhere"
             raise Broken(f"it redirects to {target} ({status})", "name that address as `endpoint`")
         if status in _MEANINGS:
             what, mend = _MEANINGS[status]
-            raise Broken(f"{what} ({status} to GET {path})", mend)
-        return warn(f"answers {status} to GET {path} in {took}", "try again; if it stays, ask who runs the upstream")
+            raise Broken(
+                f"{what} ({status} to {asked})", mend.format(role=self._provider.role, example=self._provider.example)
+            )
+        return warn(f"answers {status} to {asked} in {took}", "try again; if it stays, ask who runs the upstream")
 
 
 def _said(error: Exception) -> str:

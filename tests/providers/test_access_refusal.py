@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given, strategies as st
 
-from tokenweir.upstream import Refused, refused_by
+from tokenweir.providers import AccessRefusal, access_refusal
 
 
 def azure(code: str, message: str) -> bytes:
@@ -19,23 +19,24 @@ NO_ROLE = "The principal `p` lacks the required data action `a` to perform `POST
 @pytest.mark.parametrize(
     ("status", "body", "refused"),
     [
-        (401, azure("401", WRONG_KEY), Refused("credential", None)),
-        (401, azure("PermissionDenied", NO_ROLE), Refused("credential", "PermissionDenied")),
-        (401, azure("invalid_api_key", "Incorrect API key"), Refused("credential", "invalid_api_key")),
-        (401, b'{"statusCode":401,"message":"Access denied."}', Refused("credential", None)),
-        (401, b"", Refused("credential", None)),
-        (401, b"<html>", Refused("credential", None)),
+        (401, azure("401", WRONG_KEY), AccessRefusal("credential", None)),
+        (401, azure("PermissionDenied", NO_ROLE), AccessRefusal("credential", "PermissionDenied")),
+        (401, azure("invalid_api_key", "Incorrect API key"), AccessRefusal("credential", "invalid_api_key")),
+        (401, b'{"statusCode":401,"message":"Access denied."}', AccessRefusal("credential", None)),
+        (401, b"", AccessRefusal("credential", None)),
+        (401, b"<html>", AccessRefusal("credential", None)),
         (401, azure("mismatched_project", "OpenAI-Project header should match project for API key"), None),
         (403, azure("AuthenticationTypeDisabled", "Key based authentication is disabled for this resource."),
-         Refused("credential", "AuthenticationTypeDisabled")),
-        (403, azure("PermissionDenied", NO_ROLE), Refused("credential", "PermissionDenied")),
+         AccessRefusal("credential", "AuthenticationTypeDisabled")),
+        (403, azure("PermissionDenied", NO_ROLE), AccessRefusal("credential", "PermissionDenied")),
         (403, b'{"error":{"code":null,"message":"You have insufficient permissions. Missing scopes: model.request"}}',
-         Refused("credential", None)),
-        (403, azure("403", "Access denied due to Virtual Network/Firewall rules."), Refused("network", None)),
-        (403, azure("403", "Public access is disabled. Please configure private endpoint."), Refused("network", None)),
-        (403, b'{"code":"403","message":"A Virtual Network is configured."}', Refused("network", None)),
+         AccessRefusal("credential", None)),
+        (403, azure("403", "Access denied due to Virtual Network/Firewall rules."), AccessRefusal("network", None)),
+        (403, azure("403", "Public access is disabled. Please configure private endpoint."),
+         AccessRefusal("network", None)),
+        (403, b'{"code":"403","message":"A Virtual Network is configured."}', AccessRefusal("network", None)),
         (403, azure("unsupported_country_region_territory", "Country, region, or territory not supported"),
-         Refused("network", "unsupported_country_region_territory")),
+         AccessRefusal("network", "unsupported_country_region_territory")),
         (403, azure("model_not_found", "Project `p` does not have access to model `m`"), None),
         (403, azure("content_policy_violation", "Your request was rejected."), None),
         (403, b'{"statusCode":403,"message":"Out of call volume quota."}', None),
@@ -44,17 +45,17 @@ NO_ROLE = "The principal `p` lacks the required data action `a` to perform `POST
         (403, b'{"error":"no"}', None),
     ],
 )  # fmt: skip
-def test_who_is_refused(status: int, body: bytes, refused: Refused | None) -> None:
-    assert refused_by(status, body) == refused
+def test_who_is_refused(status: int, body: bytes, refused: AccessRefusal | None) -> None:
+    assert access_refusal(status, body) == refused
 
 
 @given(st.binary() | st.text().map(str.encode))
 def test_any_body_is_read(body: bytes) -> None:
-    assert refused_by(401, body) is not None
-    refused_by(403, body)
+    assert access_refusal(401, body) is not None
+    access_refusal(403, body)
 
 
 @given(st.text())
 def test_only_one_word_of_what_it_says_is_kept(code: str) -> None:
-    refused = refused_by(401, json.dumps({"error": {"code": code}}).encode())
+    refused = access_refusal(401, json.dumps({"error": {"code": code}}).encode())
     assert refused is None or refused.code is None or refused.code.replace("-", "_").replace(".", "_").isidentifier()

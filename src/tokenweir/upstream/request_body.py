@@ -1,12 +1,4 @@
-"""How one API is addressed at one upstream: the request's target, and what must change in its body.
-
-    asked for here                        kind = "azure"                              kind = "openai"
-    /openai/deployments/{d}/{tail}        /openai/deployments/{target}/{tail}         /v1/{tail}, model = target
-    /openai/v1/{tail}, /v1/{tail}         /openai/v1/{tail}, model = target           /v1/{tail}, model = target
-    /openai/{tail}                        /openai/{tail}                              /v1/{tail}
-
-A body is edited only where it must be: a name that differs, or a usage that has to be asked for.
-"""
+"""Changes to a request's body, only where they must be: a model's name, or a usage that has to be asked for."""
 
 import json
 from typing import Any
@@ -14,11 +6,9 @@ from typing import Any
 import msgspec
 
 from ..errors import InvalidBody
-from ..records import Route
 from ..wire import Members
-from .settings import UpstreamSettings
 
-__all__ = ["Body", "including_usage", "request_target", "with_included_usage", "with_members", "with_model"]
+__all__ = ["Body", "including_usage", "with_included_usage", "with_members", "with_model"]
 
 Body = bytes | list[bytes]
 """A large one is in pieces."""
@@ -27,28 +17,6 @@ Body = bytes | list[bytes]
 _Members = dict[str, msgspec.Raw]
 _decode_members = msgspec.json.Decoder(_Members).decode
 _encode = msgspec.json.Encoder().encode
-
-
-def request_target(
-    settings: UpstreamSettings, base: bytes, route: Route, deployment: str | None, query: bytes
-) -> bytes:
-    """Path and query for one upstream. ``query`` comes without the caller's key."""
-    tail = route.tail.encode("ascii")
-    if settings.kind == "openai":
-        path = base if base.endswith(b"/v1") else base + b"/v1"
-        path += b"/" + tail
-        query = b"&".join(part for part in query.split(b"&") if not part.startswith(b"api-version="))
-    elif route.family == "deployments":
-        path = b"%b/openai/deployments/%b/%b" % (base, (deployment or "").encode("ascii"), tail)
-    elif route.family == "v1":
-        path = b"%b/openai/v1/%b" % (base, tail)
-    else:
-        path = b"%b/openai/%b" % (base, tail)
-    if settings.api_version and settings.kind == "azure" and route.family != "v1":
-        if b"api-version=" not in query:
-            version = b"api-version=" + settings.api_version.encode("ascii")
-            query = query + b"&" + version if query else version
-    return path + b"?" + query if query else path
 
 
 def with_model(body: bytes, model: str) -> bytes:

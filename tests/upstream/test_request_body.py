@@ -1,4 +1,4 @@
-"""The table of the dialect, and bodies that change in exactly one member."""
+"""Bodies that change in exactly one member."""
 
 from string import printable
 from typing import Any
@@ -8,67 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tokenweir.errors import InvalidBody
-from tokenweir.records import Route
-from tokenweir.upstream import CredentialSettings, UpstreamSettings, request_target, with_included_usage, with_model
-
-DEPLOYED = Route("chat_completions", "chat", "deployments", "asked", "chat/completions")
-V1 = Route("chat_completions", "chat", "v1", None, "chat/completions")
-DATED = Route("other", "files", "openai", None, "files/f-1/content")
-
-
-def settings(kind: str = "azure", api_version: str | None = None) -> UpstreamSettings:
-    return UpstreamSettings(
-        "sweden",
-        "https://x.example",
-        CredentialSettings(key="k"),
-        kind="openai" if kind == "openai" else "azure",
-        api_version=api_version,
-    )
-
-
-@pytest.mark.parametrize(
-    ("kind", "base", "route", "target"),
-    [
-        ("azure", b"", DEPLOYED, b"/openai/deployments/there/chat/completions"),
-        ("azure", b"", V1, b"/openai/v1/chat/completions"),
-        ("azure", b"", DATED, b"/openai/files/f-1/content"),
-        ("azure", b"/base", DEPLOYED, b"/base/openai/deployments/there/chat/completions"),
-        ("azure", b"/base", V1, b"/base/openai/v1/chat/completions"),
-        ("azure", b"/base", DATED, b"/base/openai/files/f-1/content"),
-        ("openai", b"", DEPLOYED, b"/v1/chat/completions"),
-        ("openai", b"", V1, b"/v1/chat/completions"),
-        ("openai", b"", DATED, b"/v1/files/f-1/content"),
-        ("openai", b"/v1", V1, b"/v1/chat/completions"),
-        ("openai", b"/api/v1", DEPLOYED, b"/api/v1/chat/completions"),
-        ("openai", b"/api", DEPLOYED, b"/api/v1/chat/completions"),
-    ],
-)
-def test_each_family_is_addressed_as_its_upstream_expects(kind: str, base: bytes, route: Route, target: bytes) -> None:
-    assert request_target(settings(kind), base, route, "there", b"") == target
-    assert request_target(settings(kind), base, route, "there", b"a=1&b") == target + b"?a=1&b"
-
-
-@pytest.mark.parametrize("route", [DEPLOYED, DATED])
-def test_a_missing_api_version_is_added_where_one_belongs(route: Route) -> None:
-    ours = settings(api_version="2024-10-21")
-    assert request_target(ours, b"", route, "d", b"").endswith(b"?api-version=2024-10-21")
-    assert request_target(ours, b"", route, "d", b"a=1").endswith(b"?a=1&api-version=2024-10-21")
-
-
-@pytest.mark.parametrize("route", [DEPLOYED, DATED, V1])
-def test_the_callers_own_api_version_stays(route: Route) -> None:
-    target = request_target(settings(api_version="2024-10-21"), b"", route, "d", b"api-version=preview")
-    assert target.endswith(b"?api-version=preview")
-
-
-def test_v1_has_no_version_of_ours_and_openai_none_at_all() -> None:
-    assert b"api-version" not in request_target(settings(api_version="2024-10-21"), b"", V1, "d", b"")
-    for route in (DEPLOYED, V1, DATED):
-        target = request_target(settings("openai", "2024-10-21"), b"", route, "d", b"api-version=2023&a=1")
-        assert target.endswith(b"?a=1") and b"api-version" not in target
-
-
-# --- bodies ---
+from tokenweir.upstream import with_included_usage, with_model
 
 _scalars = st.one_of(
     st.none(),
