@@ -74,7 +74,7 @@ async def _serve(pipe: Connection, upstream: int) -> None:
     relay = Relay(settings, _Forgetful(), clock, tracing, is_strict=False, keeps_content=False)
     url = f"http://127.0.0.1:{upstream}"
     upstreams = open_upstreams([UpstreamSettings("mock", url, CredentialSettings(key="k"), proxy="")], {}, clock)
-    catalogue = Catalogue([DeploymentSettings("bench", [TargetSettings("mock", "there")])], ["mock"])
+    catalogue = Catalogue([DeploymentSettings("bench", [TargetSettings("mock", "there")])], {"mock": "azure"})
     relay.configure(Keyring([CallerSettings("bench", hash_key(API_KEY))], []), catalogue, upstreams)
     server = await loop.create_server(relay.new_connection, "127.0.0.1", 0)
     longest, last = 0.0, process_time()

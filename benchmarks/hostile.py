@@ -144,7 +144,9 @@ async def _run(calls: int, seed: int) -> tuple[_Log, float]:
     )
     settings = UpstreamSettings("mock", "http://127.0.0.1:9", CredentialSettings(key="k"), proxy="")
     upstreams = open_upstreams([settings], {}, clock)
-    relay.configure(Keyring([CallerSettings("hostile", hash_key(_KEY))], []), Catalogue([], ["mock"]), upstreams)
+    relay.configure(
+        Keyring([CallerSettings("hostile", hash_key(_KEY))], []), Catalogue([], {"mock": "azure"}), upstreams
+    )
     pool = upstreams["mock"].pool
     began = monotonic()
     for number in range(1, calls + 1):

@@ -70,7 +70,9 @@ def _call(settings: TracingSettings, script: Script) -> Callable[[], None]:
     upstreams = open_upstreams(
         [UpstreamSettings("mock", "http://127.0.0.1:9", CredentialSettings(key="k"), proxy="")], {}, clock
     )
-    relay.configure(Keyring([CallerSettings("bench", hash_key(API_KEY))], []), Catalogue([], ["mock"]), upstreams)
+    relay.configure(
+        Keyring([CallerSettings("bench", hash_key(API_KEY))], []), Catalogue([], {"mock": "azure"}), upstreams
+    )
     pool = upstreams["mock"].pool
     upstream = UpstreamConnection(pool, pool._heads)
     upstream.connection_made(_Wire())

@@ -6,7 +6,8 @@ from difflib import get_close_matches
 import pytest
 
 from tokenweir.deployments import Catalogue, DeploymentSettings, Target, TargetSettings, catalogue
-from tokenweir.errors import UnknownDeployment
+from tokenweir.errors import UnknownDeployment, UnknownRoute
+from tokenweir.providers import ProviderKind
 
 DEPLOYMENTS = [
     DeploymentSettings(
@@ -21,11 +22,11 @@ DEPLOYMENTS = [
     ),
     DeploymentSettings("embed", [TargetSettings("spare")]),
 ]
-UPSTREAMS = ["paid", "second", "also-second", "spare"]
+UPSTREAMS: dict[str, ProviderKind] = {"paid": "azure", "second": "azure", "also-second": "azure", "spare": "azure"}
 
 
 def test_targets_come_in_the_order_of_their_priority_and_of_the_file() -> None:
-    targets = Catalogue(DEPLOYMENTS, UPSTREAMS).targets("gpt-4o")
+    targets = Catalogue(DEPLOYMENTS, UPSTREAMS).targets("gpt-4o", "v1")
     assert [target.upstream for target in targets] == ["paid", "second", "also-second", "spare"]
     assert targets[0] == Target("paid", "gpt-4o-ptu", "gpt-4o-2024-11-20", "ptu", "drain")
     assert targets[1] == Target("second", "gpt-4o", None, None, "drain")
@@ -33,32 +34,49 @@ def test_targets_come_in_the_order_of_their_priority_and_of_the_file() -> None:
 
 def test_the_same_question_has_the_same_answer() -> None:
     known = Catalogue(DEPLOYMENTS, UPSTREAMS)
-    assert known.targets("embed") is known.targets("embed")
+    assert known.targets("embed", "v1") is known.targets("embed", "v1")
 
 
 def test_what_has_no_deployment_belongs_to_the_first_upstream() -> None:
     for deployments in (DEPLOYMENTS, []):
-        assert Catalogue(deployments, UPSTREAMS).targets(None) == (Target("paid", None),)
+        assert Catalogue(deployments, UPSTREAMS).targets(None, "v1") == (Target("paid", None),)
 
 
 def test_without_a_catalogue_every_name_is_passed_on_to_each_upstream_in_turn() -> None:
-    targets = Catalogue([], ["a", "b"]).targets("whatever")
+    targets = Catalogue([], {"a": "azure", "b": "openai"}).targets("whatever", "v1")
     assert targets == (Target("a", "whatever"), Target("b", "whatever"))
+
+
+def test_a_call_goes_only_where_its_path_is_understood() -> None:
+    upstreams: dict[str, ProviderKind] = {"sweden": "azure", "claude": "anthropic", "spare": "anthropic"}
+    known = Catalogue([], upstreams)
+    assert known.targets("x", "v1") == (Target("sweden", "x"),)
+    assert known.targets("x", "anthropic") == (Target("claude", "x"), Target("spare", "x"))
+    assert known.targets(None, "anthropic") == (Target("claude", None),)
+    with pytest.raises(UnknownRoute, match="No upstream of this gateway understands this path"):
+        Catalogue([], {"sweden": "azure"}).targets("x", "anthropic")
+
+    mixed = Catalogue([DeploymentSettings("smart", [TargetSettings("spare"), TargetSettings("sweden")])], upstreams)
+    assert mixed.targets("smart", "anthropic") == (Target("spare", "smart"),)
+    assert mixed.targets("smart", "deployments") == (Target("sweden", "smart"),)
+    only_claude = Catalogue([DeploymentSettings("sonnet", [TargetSettings("claude")])], upstreams)
+    with pytest.raises(UnknownDeployment, match="`sonnet` is on no upstream that understands this path"):
+        only_claude.targets("sonnet", "v1")
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
     known = Catalogue(DEPLOYMENTS, UPSTREAMS)
     with pytest.raises(UnknownDeployment, match="`gpt-4` does not exist on this gateway. Did you mean `gpt-4o`"):
-        known.targets("gpt-4")
+        known.targets("gpt-4", "v1")
     with pytest.raises(UnknownDeployment) as refused:
-        known.targets("zzz")
+        known.targets("zzz", "v1")
     assert "Did you mean" not in str(refused.value)
     assert refused.value.status == 404
 
 
 def test_a_name_is_exact() -> None:
     with pytest.raises(UnknownDeployment):
-        Catalogue(DEPLOYMENTS, UPSTREAMS).targets("GPT-4o")
+        Catalogue(DEPLOYMENTS, UPSTREAMS).targets("GPT-4o", "v1")
 
 
 def test_a_name_as_long_as_a_book_is_neither_repeated_nor_pondered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +88,7 @@ def test_a_name_as_long_as_a_book_is_neither_repeated_nor_pondered(monkeypatch: 
 
     monkeypatch.setattr(catalogue, "get_close_matches", ponder)
     with pytest.raises(UnknownDeployment) as refused:
-        Catalogue(DEPLOYMENTS, UPSTREAMS).targets("gpt-4o" * 2_000_000)
+        Catalogue(DEPLOYMENTS, UPSTREAMS).targets("gpt-4o" * 2_000_000, "v1")
     assert len(str(refused.value)) < 300
     assert [len(word) for word in pondered] == [80]
 
@@ -80,4 +98,4 @@ def test_a_name_as_long_as_a_book_is_neither_repeated_nor_pondered(monkeypatch: 
     [([], "<Catalogue any deployments on a, b>"), (DEPLOYMENTS, "<Catalogue 2 deployments on a, b>")],
 )
 def test_its_state_can_be_seen(deployments: list[DeploymentSettings], shown: str) -> None:
-    assert repr(Catalogue(deployments, ["a", "b"])) == shown
+    assert repr(Catalogue(deployments, {"a": "azure", "b": "openai"})) == shown

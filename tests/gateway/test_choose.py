@@ -13,7 +13,7 @@ CATALOGUE = Catalogue(
         DeploymentSettings("gpt", [TargetSettings("far", priority=2), TargetSettings("near", deployment="gpt-near")]),
         DeploymentSettings("other", [TargetSettings("far")]),
     ],
-    ["near", "far"],
+    {"near": "azure", "far": "azure"},
 )
 V1 = "/v1/chat/completions"
 

@@ -12,6 +12,10 @@ def azure(code: str, message: str) -> bytes:
     return json.dumps({"error": {"code": code, "message": message}}).encode()
 
 
+def anthropic(kind: str, message: str) -> bytes:
+    return json.dumps({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}).encode()
+
+
 WRONG_KEY = "Access denied due to invalid subscription key or wrong API endpoint."
 NO_ROLE = "The principal `p` lacks the required data action `a` to perform `POST /openai/…` operation."
 
@@ -40,6 +44,10 @@ NO_ROLE = "The principal `p` lacks the required data action `a` to perform `POST
         (403, azure("model_not_found", "Project `p` does not have access to model `m`"), None),
         (403, azure("content_policy_violation", "Your request was rejected."), None),
         (403, b'{"statusCode":403,"message":"Out of call volume quota."}', None),
+        (401, anthropic("authentication_error", "invalid x-api-key"),
+         AccessRefusal("credential", "authentication_error")),
+        (403, anthropic("permission_error", "Your API key does not have permission to use the specified resource."),
+         AccessRefusal("credential", "permission_error")),
         (403, b"", None),
         (403, b"[1]", None),
         (403, b'{"error":"no"}', None),

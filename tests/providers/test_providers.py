@@ -15,7 +15,7 @@ KINDS: list[ProviderKind] = list(PROVIDERS)
 def target(
     kind: ProviderKind, family: PathFamily, query: bytes = b"", *, base: bytes = b"", api_version: str | None = None
 ) -> bytes:
-    tail = "files/f-1/content" if family == "openai" else "chat/completions"
+    tail = {"openai": "files/f-1/content", "anthropic": "messages"}.get(family, "chat/completions")
     return PROVIDERS[kind].request_target(base, family, tail, "there", query, api_version)
 
 
@@ -34,6 +34,9 @@ def target(
         ("openai", b"/v1", "v1", b"/v1/chat/completions"),
         ("openai", b"/api/v1", "deployments", b"/api/v1/chat/completions"),
         ("openai", b"/api", "deployments", b"/api/v1/chat/completions"),
+        ("anthropic", b"/anthropic", "anthropic", b"/anthropic/v1/messages"),
+        ("anthropic", b"/anthropic/v1", "anthropic", b"/anthropic/v1/messages"),
+        ("anthropic", b"", "anthropic", b"/v1/messages"),
     ],
 )
 def test_each_family_is_addressed_as_its_upstream_expects(
@@ -62,13 +65,35 @@ def test_v1_has_no_version_of_ours_and_openai_none_at_all() -> None:
         assert found.endswith(b"?a=1") and b"api-version" not in found
 
 
-@pytest.mark.parametrize(("kind", "line"), [("azure", b"api-key: k"), ("openai", b"authorization: Bearer k")])
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [("azure", b"api-key: k"), ("openai", b"authorization: Bearer k"), ("anthropic", b"x-api-key: k")],
+)
 def test_a_key_goes_where_its_provider_reads_it(kind: ProviderKind, line: bytes) -> None:
     assert PROVIDERS[kind].key_line("k") == line
 
 
 def test_the_table_names_what_users_can_write() -> None:
     assert set(PROVIDERS) == set(get_args(ProviderKind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "endpoint", "mistake"),
+    [
+        ("azure", "x.openai.azure.com/openai/v1", "ends in /openai"),
+        ("anthropic", "x.services.ai.azure.com", "leads to OpenAI's models"),
+        ("anthropic", "x.services.ai.azure.com/openai/v1/", "leads to OpenAI's models"),
+        ("anthropic", "x.services.ai.azure.com/anthropic/v1/messages", "ends in /messages"),
+        ("anthropic", "x.services.ai.azure.com/anthropic/", None),
+        ("anthropic", "x.services.ai.azure.com/anthropic/v1", None),
+        ("anthropic", "api.anthropic.com", None),
+    ],
+)
+def test_an_endpoint_that_cannot_be_right_is_told_with_its_fix(
+    kind: ProviderKind, endpoint: str, mistake: str | None
+) -> None:
+    found = PROVIDERS[kind].mistake_in(endpoint)
+    assert (found is None) if mistake is None else (found is not None and found.startswith(mistake))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -80,6 +105,7 @@ def test_a_description_is_consistent(kind: ProviderKind) -> None:
     assert all(name == name.lower() for name, _ in provider.headers)
     for pattern in (provider.credential_messages, provider.network_messages):
         assert pattern is None or not re.search(pattern, "")
+    assert all(0 < status < 500 for status in provider.probe.accepted)
 
 
 def test_wherever_a_provider_reads_a_key_a_caller_may_have_put_one() -> None:

@@ -98,7 +98,7 @@ class RelayProcess:
                 f"no caller has a key (any more), and {self._config.server.data} can be reached from other machines, "
                 f"so anyone could call; restore {self._keys_path}, or create a key with `tokenweir keys create NAME`"
             )
-        catalogue = Catalogue(config.deployments, [upstream.name for upstream in config.upstreams])
+        catalogue = Catalogue(config.deployments, {upstream.name: upstream.kind for upstream in config.upstreams})
         return keyring, catalogue, open_upstreams(config.upstreams, os.environ, self._clock)
 
     def reload(self) -> None:

@@ -31,7 +31,7 @@ dropped       not for the upstream: a credential of somebody else's, or somethin
 """
 
 CALLER_KEYS: Final = (
-    *dict.fromkeys((*(name for name in KEY_HEADERS if name != b"authorization"), b"x-api-key")),
+    *(name for name in KEY_HEADERS if name != b"authorization"),
     b"ocp-apim-subscription-key",
     b"authorization",
 )
