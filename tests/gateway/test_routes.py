@@ -69,6 +69,39 @@ def test_other_calls_are_known_by_the_head_of_their_tail(method: str, path: str,
 
 
 @pytest.mark.parametrize(
+    ("tail", "api"), [("messages", "messages"), ("messages/count_tokens", "other"), ("models", "other")]
+)
+def test_calls_of_anthropics_api_stand_under_a_beginning_of_their_own(tail: str, api: str) -> None:
+    route = route_of(b"POST", f"/anthropic/v1/{tail}".encode())
+    assert (route.api, route.family, route.deployment, route.tail) == (api, "anthropic", None, tail)
+    assert route.path == f"/anthropic/v1/{tail}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/Anthropic/v1/messages",
+        "/anthropic/V1/messages",
+        "/anthropic/v1/Messages",
+        "/anthropic/v1/messages;a=1",
+        "/anthropic/v1/x/messages",
+        "/anthropic/messages",
+        "/anthropic/v1",
+        "/api/anthropic/v1/messages",
+    ],
+)
+def test_no_other_spelling_of_it_passes(path: str) -> None:
+    with pytest.raises(UnknownRoute):
+        route_of(b"POST", path.encode())
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/openai/v1/messages", "/anthropic/v1/v1/messages"])
+def test_an_address_that_anthropics_sdk_builds_of_a_wrong_base_url_is_told_the_right_one(path: str) -> None:
+    with pytest.raises(UnknownRoute, match="address and /anthropic"):
+        route_of(b"POST", path.encode())
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/admin",

@@ -6,7 +6,7 @@ relayed.py     what is passed on without being metered
 others         one surface each, listed in `SURFACES`
 """
 
-from . import chat_completions, completions, embeddings, responses
+from . import chat_completions, completions, embeddings, messages, responses
 from .digest import FACTS, digest
 from .relayed import HEADS, JOB_OBJECTS, JOBS, OTHER, SESSION_OBJECTS, SESSIONS, TWO_WORDS
 from .structs import Answer, Choice, Custom, Function, Message, Tools
@@ -38,12 +38,16 @@ SURFACES: tuple[Surface, ...] = (
     chat_completions.SURFACE,
     completions.SURFACE,
     embeddings.SURFACE,
+    messages.SURFACE,
     responses.SURFACE,
 )
 """Whatever is metered."""
 
-METERED = {path: surface for surface in SURFACES for path in surface.paths}
-"""The end of a path → the surface whose calls are posted there."""
+METERED = {
+    root: {path: surface for surface in SURFACES if surface.root == root for path in surface.paths}
+    for root in ("openai", "anthropic")
+}
+"""The root of a path and its end → the surface whose calls are posted there."""
 
 _BY_NAME = {surface.name: surface for surface in SURFACES}
 

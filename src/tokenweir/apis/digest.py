@@ -5,11 +5,14 @@ the texts, pictures, vectors and log probabilities in between.
 """
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from ..wire import MemberScanner, Path, decode_json
+from ..wire import MemberScanner, Path, decode_json, mend_json
 
-__all__ = ["FACTS", "digest", "digest_of"]
+__all__ = ["FACTS", "digest", "digest_of", "read_object"]
+
+Shape = TypeVar("Shape")
 
 _NAME = 4 * 1024
 _OBJECT = 64 * 1024
@@ -44,9 +47,28 @@ FACTS: dict[Path, int] = {
 """Where facts stand, and the most bytes of each."""
 
 
-def digest_of(data: bytes) -> dict[str, Any] | None:
+def read_object(
+    data: bytes,
+    decode: Callable[[bytes], Shape],
+    of_facts: Callable[[dict[str, Any]], Shape | None],
+    paths: dict[Path, int] = FACTS,
+) -> Shape | None:
+    """A JSON object as ``decode`` builds it; where no strict reader could, what its facts amount to. None if it is no
+    JSON object."""
+    try:
+        return decode(data)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return decode(mend_json(data))
+    except (ValueError, RecursionError):
+        facts = digest_of(data, paths)
+        return None if facts is None else of_facts(facts)
+
+
+def digest_of(data: bytes, paths: dict[Path, int] = FACTS) -> dict[str, Any] | None:
     """The facts of a whole JSON object; None if this is none."""
-    scanner = MemberScanner(FACTS)
+    scanner = MemberScanner(paths)
     scanner.feed(data)
     return digest(scanner) if scanner.is_whole and not scanner.is_invalid else None
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import msgspec
 
-from ..wire import mend_json
-from .digest import digest_of
-from .structs import Answer, Call, Choice, Custom, Event, Function, Message, Response, ResponseAnswer, Tools
+from .digest import read_object
+from .structs import Answer, Call, Choice, Custom, Event, EventAnswer, Function, Message, Response, Tools
 from .surface import Surface
 
 __all__ = ["SURFACE"]
@@ -47,21 +46,19 @@ _decode = msgspec.json.Decoder(Event).decode
 
 def _read(data: bytes) -> Answer | None:
     """A body or an event as an answer, or None if it is no JSON object."""
-    try:
-        event = _decode(data)
-    except (ValueError, RecursionError):
-        try:
-            event = _decode(mend_json(data))
-        except (ValueError, RecursionError):
-            facts = digest_of(data)
-            return None if facts is None else _answer_of(facts)
-    return _answer(event)
+    event = read_object(data, _decode, _event_of)
+    return None if event is None else _answer(event)
 
 
 def _answer_of(facts: dict[str, Any]) -> Answer | None:
     """The answer that these facts amount to."""
+    event = _event_of(facts)
+    return None if event is None else _answer(event)
+
+
+def _event_of(facts: dict[str, Any]) -> Event | None:
     try:
-        return _answer(msgspec.convert(facts, Event))
+        return msgspec.convert(facts, Event)
     except (ValueError, RecursionError, OverflowError):
         return None
 
@@ -71,7 +68,7 @@ def _answer(event: Event) -> Answer:
     response = event.response or event
     calls = list(_calls(event))
     choice = Choice(finish_reason=_reason(response), message=Message(content=_text(event), tool_calls=calls))
-    return ResponseAnswer(
+    return EventAnswer(
         is_last=is_last,
         did=_tools(event, response, is_whole=is_last or event.type is None),
         id=_str(response.id),
@@ -159,6 +156,57 @@ def _str(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _as_chat(request: dict[str, Any]) -> dict[str, Any]:
+    """What the server remembers (``previous_response_id``, ``conversation``, ``prompt``) and tools of its own cannot be
+    counted here."""
+    given = request.get("input")
+    items = given if isinstance(given, list) else [given]
+    messages = [message for item in items if (message := _message_of(item)) is not None]
+    if request.get("instructions"):
+        messages.insert(0, {"role": "system", "content": _content_of(request["instructions"])})
+    chat: dict[str, Any] = {"messages": messages, "tools": [{"function": tool} for tool in _functions(request)]}
+    if isinstance(choice := request.get("tool_choice"), dict):
+        chat["tool_choice"] = choice
+    wanted = request["text"].get("format") if isinstance(request.get("text"), dict) else None
+    if isinstance(wanted, dict) and wanted.get("type") == "json_schema":
+        chat["response_format"] = {"json_schema": wanted}
+    return chat
+
+
+def _message_of(item: Any) -> dict[str, Any] | None:
+    if isinstance(item, str):
+        return {"role": "user", "content": item}
+    if not isinstance(item, dict):
+        return None
+    match item.get("type") or "message":
+        case "message":
+            return {"role": item.get("role"), "content": _content_of(item.get("content"))}
+        case "function_call" | "custom_tool_call":
+            return {"role": "assistant", "tool_calls": [{"function": item}]}
+        case "function_call_output" | "custom_tool_call_output":
+            return {"role": "tool", "content": _content_of(item.get("output"))}
+    return None
+
+
+def _content_of(content: Any) -> Any:
+    """Parts have other types here, and an image's link is a text with its detail beside it."""
+    if not isinstance(content, list):
+        return content
+    return [_part_of(part) for part in content]
+
+
+def _part_of(part: Any) -> Any:
+    if isinstance(part, dict) and part.get("type") == "input_image":
+        return {"image_url": {"url": part.get("image_url"), "detail": part.get("detail")}}
+    return part
+
+
+def _functions(request: dict[str, Any]) -> list[dict[str, Any]]:
+    tools = request.get("tools")
+    found = tools if isinstance(tools, list) else []
+    return [tool for tool in found if isinstance(tool, dict) and tool.get("type") == "function"]
+
+
 SURFACE = Surface(
     name="responses",
     title="Responses",
@@ -174,6 +222,7 @@ SURFACE = Surface(
     ends_with_done=False,
     usage="input_tokens",
     estimate="response",
+    as_chat=_as_chat,
     event_operation="Response",
     object_name="response",
     otel_operation="chat",

@@ -14,11 +14,11 @@ __all__ = [
     "Choice",
     "Custom",
     "Event",
+    "EventAnswer",
     "Function",
     "Loose",
     "Message",
     "Response",
-    "ResponseAnswer",
     "Tools",
 ]
 
@@ -141,7 +141,9 @@ class Event(Response, gc=False):
     output_index: Any = None
 
 
-class ResponseAnswer(Answer, gc=False):
+class EventAnswer(Answer, gc=False):
+    """Of an API whose events say which one is the last."""
+
     is_last: bool = False
     did: Tools | None = None
 

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..wire import Path
 from .answer import answer_of, read_answer
+from .digest import FACTS
 from .structs import Answer
 
 __all__ = ["Surface"]
@@ -31,9 +33,11 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     """The ``operation`` of its records."""
 
     # addresses (gateway/routes, upstream/dialect)
+    root: Literal["openai", "anthropic"] = "openai"
+    """Where `paths` begin: behind ``/openai/deployments/{deployment}/``, ``/openai/v1/``, ``/v1/`` and ``/openai/``, or
+    behind ``/anthropic/v1/``."""
     paths: tuple[str, ...]
-    """Ends of paths, behind ``/openai/deployments/{deployment}/``, ``/openai/v1/``, ``/v1/`` and ``/openai/``. A POST
-    is the call; other methods concern stored answers."""
+    """Ends of paths. A POST is the call; other methods concern stored answers."""
     methods: tuple[str, ...] = ("GET", "HEAD", "POST", "OPTIONS", "DELETE")
     """What is let through at these paths."""
 
@@ -55,6 +59,8 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     """One JSON object of an answer, an event's or a whole body; None where it is none."""
     answer_of: Callable[[dict[str, Any]], Answer | None] = answer_of
     """The same of facts that were found in an object too long to be decoded."""
+    facts: dict[Path, int] = msgspec.field(default_factory=lambda: FACTS)
+    """Where facts stand in an object too long to be decoded, and the most bytes of each."""
     output: re.Pattern[bytes] = _OUTPUT
     """What the first event with output of the model holds, in at most 72 bytes."""
     ends_with_done: bool = True
@@ -65,10 +71,15 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     # usage and estimates (metering/)
     usage: Literal["prompt_tokens", "input_tokens"] = "prompt_tokens"
     """Its name for the tokens of the input, which counts where an object has both."""
+    counts_of: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    """The same usage by OpenAI's names and in its sense, where it has other ones."""
     units: tuple[str, ...] = ("tokens",)
     """What it is billed by."""
     estimate: Literal["chat", "text", "response", "input"] | None = None
     """How the usage of a call is counted that did not report it; None: it is not."""
+
+    as_chat: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    """The request as the chat that it amounts to, with the same words in it; whatever has an odd shape is left out."""
 
     # names elsewhere (sinks, intake, docs)
     title: str = ""

@@ -27,12 +27,13 @@ def surfaces_reference() -> str:
     """All of ``docs/reference/surfaces.md``."""
     rows = [f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|"]
     rows += [f"| {' | '.join(_row(surface))} |" for surface in SURFACES]
-    others = ", ".join(f"`{word}`" for word in sorted(TWO_WORDS.difference(METERED) | HEADS))
+    others = ", ".join(f"`{word}`" for word in sorted(TWO_WORDS.difference(METERED["openai"]) | HEADS))
     return _PAGE.format(table="\n".join(rows), others=others)
 
 
 def _row(surface: Surface) -> list[str]:
-    paths = ", ".join(f"`{path}`" for path in surface.paths)
+    beginning = "" if surface.root == "openai" else f"/{surface.root}/v1/"
+    paths = ", ".join(f"`{beginning}{path}`" for path in surface.paths)
     return [
         surface.title,
         f"`{surface.name}`",

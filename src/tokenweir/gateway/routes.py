@@ -20,14 +20,19 @@ from ..wire.request_fields import QUERY_KEYS, query_fate
 
 __all__ = ["METERED", "METHODS", "check_method", "route_of", "split_query"]
 
-METERED: dict[str, tuple[str, str]] = {path: (surface.name, surface.operation) for path, surface in SURFACES_AT.items()}
-"""Path tail → API and operation, for calls whose usage is read."""
+METERED: dict[str, tuple[str, str]] = {
+    path: (surface.name, surface.operation) for path, surface in SURFACES_AT["openai"].items()
+}
+"""Path tail → API and operation, of OpenAI's calls whose usage is read."""
 
 _TWO_WORDS = TWO_WORDS.union(surface.paths[0] for surface in SURFACES)
 
-# What may stand where in a path that is another spelling of a known one.
-_KNOWN_TAILS = TWO_WORDS.union(METERED)
-_KNOWN_HEADS = HEADS.union(tail.partition("/")[0] for tail in _KNOWN_TAILS)
+# What may stand where in a path that is another spelling of a known one, by its root.
+_KNOWN_TAILS = {"openai": TWO_WORDS.union(METERED), "anthropic": frozenset(SURFACES_AT["anthropic"])}
+_KNOWN_HEADS = {
+    root: frozenset(tail.partition("/")[0] for tail in tails) | (HEADS if root == "openai" else frozenset())
+    for root, tails in _KNOWN_TAILS.items()
+}
 
 METHODS = frozenset(
     [
@@ -55,9 +60,11 @@ _NOTHING_HERE = (
     "There is nothing at this path. Calls go to /openai/deployments/{deployment}/chat/completions?api-version=…, "
     "to /openai/v1/… or to /v1/…; check the client's base URL."
 )
+_ANTHROPIC = "with Anthropic's SDK, `base_url` is this gateway's address and /anthropic."
 _TWICE = (
     "The path holds its beginning twice. With AzureOpenAI, `azure_endpoint` is this gateway's address alone, without "
-    "/openai or /openai/v1; with OpenAI, `base_url` is this gateway's address and /openai/v1."
+    "/openai or /openai/v1; with OpenAI, `base_url` is this gateway's address and /openai/v1; "
+    f"{_ANTHROPIC}"
 )
 
 # The longest known has some 250 characters. Paths are remembered, also those of strangers.
@@ -94,7 +101,7 @@ def route_of(method: bytes, path: bytes) -> Route:
     _refuse_other_spellings(method, segments, route)
     if route is None:
         raise UnknownRoute(_NOTHING_HERE)
-    surface = SURFACES_AT.get(route.tail)
+    surface = SURFACES_AT[_root(route.family)].get(route.tail)
     if surface is not None and method.decode("ascii") not in surface.methods:
         refusal = MethodNotAllowed(f"{method.decode('ascii')} is not a method of {route.tail}; calls are a POST.")
         refusal.allow = ", ".join(surface.methods)
@@ -128,6 +135,8 @@ def _route_of(method: bytes, segments: list[str]) -> Route | None:
         prefix, segments = "/api", segments[1:]
     if segments[0] == "v1" and len(segments) > 1:
         return _route(method, "v1", None, segments[1:], f"{prefix}/v1")
+    if segments[:2] == ["anthropic", "v1"] and len(segments) > 2 and not prefix:
+        return _route(method, "anthropic", None, segments[2:], "/anthropic/v1")
     if segments[0] == "openai" and len(segments) > 1:
         if segments[1] == "v1" and len(segments) > 2:
             return _route(method, "v1", None, segments[2:], f"{prefix}/openai/v1")
@@ -143,8 +152,9 @@ def _route_of(method: bytes, segments: list[str]) -> Route | None:
 
 def _route(method: bytes, family: str, deployment: str | None, segments: list[str], beginning: str) -> Route:
     tail = "/".join(segments)
-    if method == b"POST" and tail in METERED:
-        api, operation = METERED[tail]
+    surface = SURFACES_AT[_root(family)].get(tail)
+    if method == b"POST" and surface is not None:
+        api, operation = surface.name, surface.operation
     else:
         two = "/".join(segments[:2])
         operation = two if two in _TWO_WORDS else segments[0]
@@ -162,13 +172,22 @@ def _route(method: bytes, family: str, deployment: str | None, segments: list[st
     )
 
 
+def _root(family: str) -> str:
+    return "anthropic" if family == "anthropic" else "openai"
+
+
 def _refuse_other_spellings(method: bytes, segments: list[str], route: Route | None) -> None:
     """Compares the path as the most lenient server could read it with what is known."""
     folded = _folded(segments)
-    if segments[:1] != folded[:1] and folded[0] in ("openai", "v1", "api"):
+    if segments[:1] != folded[:1] and folded[0] in ("openai", "v1", "api", "anthropic"):
         raise _misspelled("/" + folded[0])
     at = 1 if folded[:2] == ["api", "openai"] else 0
-    if folded[at] == "openai" and len(folded) > at + 1:
+    root = "openai"
+    if folded[0] == "anthropic":
+        if folded[1:2] == ["v1"] != segments[1:2]:
+            raise _misspelled("/anthropic/v1")
+        root, at = "anthropic", 2
+    elif folded[at] == "openai" and len(folded) > at + 1:
         word = folded[at + 1]
         if word in ("v1", "deployments") and segments[at : at + 2] != ["openai", word]:
             raise _misspelled(f"/openai/{word}")
@@ -177,16 +196,18 @@ def _refuse_other_spellings(method: bytes, segments: list[str], route: Route | N
         at += 1
     else:
         return
-    if folded[at : at + 1] and folded[at] in ("api", "openai", "v1", "deployments"):
+    if folded[at : at + 1] and folded[at] in ("api", "openai", "v1", "deployments", "anthropic"):
         raise UnknownRoute(_TWICE)
+    if root == "openai" and folded[at : at + 1] and folded[at] in _KNOWN_HEADS["anthropic"]:
+        raise UnknownRoute(f"There is nothing at this path: /{folded[at]} is at /anthropic/v1; {_ANTHROPIC}")
     tail, written = "/".join(folded[at:]), route.tail if route is not None else ""
-    if folded[at : at + 1] and folded[at] in _KNOWN_HEADS and written.partition("/")[0] != folded[at]:
-        raise _misspelled(tail if tail in _KNOWN_TAILS else folded[at])
-    if tail in _KNOWN_TAILS and tail != written:
+    if folded[at : at + 1] and folded[at] in _KNOWN_HEADS[root] and written.partition("/")[0] != folded[at]:
+        raise _misspelled(tail if tail in _KNOWN_TAILS[root] else folded[at])
+    if tail in _KNOWN_TAILS[root] and tail != written:
         raise _misspelled(tail)
     # A server that looks at the end of a path alone would take it for a metered one.
-    for known in METERED if method not in _READS else ():
-        if tail.endswith(f"/{known}") and tail not in METERED:
+    for known in SURFACES_AT[root] if method not in _READS else ():
+        if tail.endswith(f"/{known}") and tail not in SURFACES_AT[root]:
             raise UnknownRoute(f"There is nothing at this path; {known} stands right behind /v1 or the deployment.")
 
 

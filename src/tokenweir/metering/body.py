@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from ..apis import FACTS, surface_of
+from ..apis import surface_of
 from ..records import UsageReason
 from ..wire import MemberScanner
 from .reading import reading_of
@@ -42,7 +42,7 @@ class BodyMeter:
 
     def _feed_long(self, piece: bytes) -> None:
         if self._scanner is None:
-            self._scanner = MemberScanner(FACTS)
+            self._scanner = MemberScanner(surface_of(self._api).facts)
             for held in self._pieces:
                 self._scanner.feed(held)
             if not self._keep_content:

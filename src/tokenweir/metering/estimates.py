@@ -17,6 +17,9 @@ from .structs import Reading
 
 __all__ = ["estimate"]
 
+# Why an answer ended that its token limit cut.
+_CUT = frozenset(["length", "max_tokens"])
+
 
 def estimate(
     api: str,
@@ -38,17 +41,19 @@ def estimate(
     counter = Counter(model)
     choices = reading.output.choices() if reading is not None else []
     output = 0
-    kind = surface_of(api).estimate
+    surface = surface_of(api)
+    kind = surface.estimate
+    chat = request if surface.as_chat is None else surface.as_chat(request)
     if kind == "chat":
-        prompt = chat_tokens(request, model, counter)
-        whole = ended_normally and reading is not None and "length" not in reading.finish_reasons
+        prompt = chat_tokens(chat, model, counter)
+        whole = ended_normally and reading is not None and not _CUT.intersection(reading.finish_reasons)
         output = chat_output_tokens(choices, request, model, counter, whole=whole, azure=azure)
     elif kind == "text":
         prompt = input_tokens(request.get("prompt"), counter)
         output = text_output_tokens(choices, request, counter)
     elif kind == "response":
-        prompt = responses_tokens(request, model, counter)
-        whole = ended_normally and reading is not None and "length" not in reading.finish_reasons
+        prompt = responses_tokens(chat, model, counter)
+        whole = ended_normally and reading is not None and not _CUT.intersection(reading.finish_reasons)
         output = responses_output_tokens(choices, request, model, counter, whole=whole)
     elif kind == "input":
         prompt = input_tokens(request.get("input"), counter)

@@ -2,8 +2,7 @@
 
 import re
 
-from ..apis import FACTS
-from ..wire import MemberScanner
+from ..wire import MemberScanner, Path
 
 __all__ = ["LongEvent"]
 
@@ -15,8 +14,8 @@ _FIELD = b"data:"
 class LongEvent:
     """One event, shown in pieces from its beginning on."""
 
-    def __init__(self) -> None:
-        self.scanner = MemberScanner(FACTS)
+    def __init__(self, facts: dict[Path, int]) -> None:
+        self.scanner = MemberScanner(facts)
         self.has_ended = False
         self._end = b""  # what may be the beginning of the event's end
         self._line: bytes | None = b""  # the beginning of a line whose field is not known yet; None: it is known

@@ -11,7 +11,6 @@ from .counter import Counter
 from .families import family_of
 from .formats import format_tokens
 from .images import image_tokens
-from .responses_prompt import as_chat
 from .tools import PREAMBLE, tool_tokens
 
 __all__ = ["chat_tokens", "input_tokens", "responses_tokens"]
@@ -45,9 +44,8 @@ def chat_tokens(request: dict[str, Any], model: str | None, counter: Counter) ->
     return total
 
 
-def responses_tokens(request: dict[str, Any], model: str | None, counter: Counter) -> int:
-    """Prompt tokens of a request of the Responses API, which has no preamble about tools."""
-    chat = as_chat(request)
+def responses_tokens(chat: dict[str, Any], model: str | None, counter: Counter) -> int:
+    """Prompt tokens of a request of the Responses API, as a chat: it has no preamble about tools."""
     preamble = PREAMBLE if chat["tools"] and family_of(model).has_preamble else 0
     return chat_tokens(chat, model, counter) - preamble
 

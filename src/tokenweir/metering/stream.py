@@ -114,7 +114,7 @@ class StreamMeter:
         if self._kept is not None:
             self._kept.append(whole)
         if len(rest) > _LONGEST_HELD and not rest.lstrip().startswith(b"{"):
-            self._long = LongEvent()
+            self._long = LongEvent(surface_of(self._api).facts)
             rest = self._read_long(rest)
         self._pieces = [rest]
 

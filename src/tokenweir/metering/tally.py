@@ -142,8 +142,8 @@ class Tally:
         if answer is not None:
             self.note(answer)
         self.filtered |= filtered_in(facts)
-        found = scanner.members.get(("usage",)) or scanner.members.get(("response", "usage"))
-        self.usage_is_too_large = bool(found and found[-1].raw is None)
+        found = [members for path, members in scanner.members.items() if path[-1] == "usage" and members]
+        self.usage_is_too_large = any(members[-1].raw is None for members in found)
 
     def add_text(self, answer: Answer) -> None:
         """Take what the model wrote in an answer."""

@@ -101,16 +101,18 @@ def merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
 
 def read_usage(usage: dict[str, Any], api: str) -> Usage:
     """What the upstream reported. A count that is missing, null or no number is 0; a missing total is the sum."""
+    surface = surface_of(api)
+    told = usage if surface.counts_of is None else surface.counts_of(usage)
     try:
-        counts = msgspec.convert(usage, _Counts)
+        counts = msgspec.convert(told, _Counts)
     except (ValueError, OverflowError, RecursionError):
-        counts = msgspec.convert(_only_counts(usage), _Counts)
+        counts = msgspec.convert(_only_counts(told), _Counts)
     of_input = counts.prompt_tokens_details or counts.input_tokens_details or counts.input_token_details or _NO_DETAILS
     of_output = (
         counts.completion_tokens_details or counts.output_tokens_details or counts.output_token_details or _NO_DETAILS
     )
     cached = of_input.cached_tokens_details or _NO_CACHED
-    if surface_of(api).usage == "input_tokens":
+    if surface.usage == "input_tokens":
         input_tokens = counts.input_tokens or counts.prompt_tokens or 0
         output_tokens = counts.output_tokens or counts.completion_tokens or 0
     else:

@@ -1,0 +1,193 @@
+"""Anthropic's Messages API, as Claude is called on Microsoft Foundry.
+
+A stream tells the usage of its input in its first event, and what it wrote in ``message_delta``, whose counts are
+cumulative: the later one of each counts. ``input_tokens`` leaves out what was read from a cache or written to it.
+https://docs.anthropic.com/en/api/messages-streaming
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from ..wire import Path
+from .digest import FACTS, read_object
+from .structs import Answer, Call, Choice, EventAnswer, Function, Message, Tools
+from .surface import Surface
+
+__all__ = ["SURFACE"]
+
+_Object = dict[str, Any]
+
+_FACTS: dict[Path, int] = {
+    **FACTS,
+    ("message", "id"): FACTS[("id",)],
+    ("message", "model"): FACTS[("model",)],
+    ("message", "usage"): FACTS[("usage",)],
+    ("stop_reason",): FACTS[("status",)],
+    ("delta", "stop_reason"): FACTS[("status",)],
+}
+
+
+class _Event(msgspec.Struct, gc=False):
+    """An event, or a body, which is a message and nothing else."""
+
+    type: Any = None
+    id: Any = None
+    model: Any = None
+    content: Any = None
+    stop_reason: Any = None
+    usage: Any = None
+    error: Any = None
+    message: Any = None
+    index: Any = None
+    content_block: Any = None
+    delta: Any = None
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+
+
+def _read(data: bytes) -> Answer | None:
+    """A body or an event as an answer, or None if it is no JSON object."""
+    event = read_object(data, _decode, _event_of, _FACTS)
+    return None if event is None else _answer(event)
+
+
+def _answer_of(facts: _Object) -> Answer | None:
+    return _answer(_event_of(facts))
+
+
+def _event_of(facts: _Object) -> _Event:
+    return msgspec.convert(facts, _Event)
+
+
+def _answer(event: _Event) -> Answer:
+    message = _object(event.message)
+    delta = _object(event.delta)
+    usage = _object(message.get("usage") or event.usage)
+    reason = _text(event.stop_reason or delta.get("stop_reason"))
+    calls = list(_calls(event))
+    text = _written(event)
+    choice = Choice(finish_reason=reason, message=Message(content=text or None, tool_calls=calls or None))
+    return EventAnswer(
+        is_last=event.type == "message_stop",
+        did=_tools(usage),
+        id=_text(message.get("id") or event.id),
+        model=_text(message.get("model") or event.model),
+        choices=[choice] if reason or text or calls else None,
+        usage=usage or None,
+        service_tier=_text(usage.get("service_tier")),
+        error=event.error,
+    )
+
+
+def _written(event: _Event) -> str:
+    """What is to be seen, and what was thought as far as it is told."""
+    if event.type == "content_block_delta":
+        delta = _object(event.delta)
+        return _text(delta.get("text") or delta.get("thinking")) or ""
+    return "".join(_text(block.get("text") or block.get("thinking")) or "" for block in _objects(event.content))
+
+
+def _calls(event: _Event) -> Iterator[Call]:
+    """Calls of tools. A stream tells the name when the call begins, then what it is called with."""
+    at = event.index if isinstance(event.index, int) else 0
+    if event.type == "content_block_start" and (name := _text(_object(event.content_block).get("name"))):
+        yield Call(index=at, function=Function(name))
+    elif event.type == "content_block_delta" and (part := _text(_object(event.delta).get("partial_json"))):
+        yield Call(index=at, function=Function(arguments=part))
+    for position, block in enumerate(_objects(event.content)):
+        if name := _text(block.get("name")):
+            yield Call(index=position, function=Function(name, _object(block.get("input"))))
+
+
+def _tools(usage: _Object) -> Tools | None:
+    """What Anthropic's own tools did, by the names that the usage counts them under."""
+    counts = _object(usage.get("server_tool_use"))
+    calls = {name: _count(value) for name, value in counts.items() if _count(value)}
+    return Tools(calls=calls, are_all=True) if calls else None
+
+
+def _counts(usage: _Object) -> _Object:
+    read = _count(usage.get("cache_read_input_tokens"))
+    written = _count(usage.get("cache_creation_input_tokens"))
+    return {
+        "input_tokens": _count(usage.get("input_tokens")) + read + written,
+        "input_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
+        "output_tokens": _count(usage.get("output_tokens")),
+        "output_tokens_details": {
+            "reasoning_tokens": _count(_object(usage.get("output_tokens_details")).get("thinking_tokens"))
+        },
+    }
+
+
+def _as_chat(request: _Object) -> _Object:
+    messages = [
+        {"role": message.get("role"), "content": _parts(message.get("content"))}
+        for message in _objects(request.get("messages"))
+    ]
+    if request.get("system"):
+        messages.insert(0, {"role": "system", "content": _parts(request["system"])})
+    tools = [
+        {"function": {**tool, "parameters": tool.get("input_schema")}}
+        for tool in _objects(request.get("tools"))
+        if "input_schema" in tool
+    ]
+    return {"messages": messages, "tools": tools}
+
+
+def _parts(content: Any) -> Any:
+    return [part for block in content for part in _part(block)] if isinstance(content, list) else content
+
+
+def _part(block: Any) -> Iterator[Any]:
+    match _object(block).get("type"):
+        case "image":
+            source = _object(block.get("source"))
+            yield {"image_url": {"url": f"data:{source.get('media_type')};base64,{source.get('data')}"}}
+        case "tool_use":
+            yield {"text": _text(block.get("name"))}
+            yield {"text": msgspec.json.encode(block.get("input")).decode()}
+        case "tool_result":
+            inner = _parts(block.get("content"))
+            yield from inner if isinstance(inner, list) else [{"text": inner}]
+        case _:
+            yield block
+
+
+def _count(value: Any) -> int:
+    return int(value) if type(value) in (int, float) and 0 <= value < 2**53 else 0
+
+
+def _object(value: Any) -> _Object:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> list[_Object]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+SURFACE = Surface(
+    name="messages",
+    title="Messages (Anthropic)",
+    operation="messages",
+    root="anthropic",
+    paths=("messages",),
+    has_deployment_path=False,
+    prompt="messages",
+    read_answer=_read,
+    answer_of=_answer_of,
+    facts=_FACTS,
+    output=re.compile(rb'"type"\s*:\s*"content_block_delta"'),
+    ends_with_done=False,
+    counts_of=_counts,
+    estimate="chat",
+    as_chat=_as_chat,
+    otel_operation="chat",
+)
