@@ -73,7 +73,7 @@ def _row(case: Case, seconds: float) -> str:
         taken = inbox.take(batch)
         cpu += process_time() - started
         clock += perf_counter() - began
-        if len(taken.records) != _BATCH or any(record.usage_source != case.source for record in taken.records):
+        if len(taken.records) != _BATCH or any(record.usage.source != case.source for record in taken.records):
             raise RuntimeError(f"{case.name}: not every event became a record whose usage is {case.source}")
         events += _BATCH
         size = len(batch.messages[0].body)

@@ -13,6 +13,8 @@ from time import perf_counter, sleep
 import msgspec
 from aiokafka import AIOKafkaProducer
 
+from tokenweir.records import flat
+
 from .ledgers import Engine, postgres_engine, record
 from .machine import describe_machine
 from .parts import broker, new_topic
@@ -52,7 +54,7 @@ async def _fill(servers: str, records: int) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=servers)
     await producer.start()
     for number in range(records):
-        body = msgspec.json.encode(record(number, records))
+        body = msgspec.json.encode(flat(record(number, records)))
         await producer.send(_TOPIC, body, partition=number % _PARTITIONS)
     await producer.stop()
 

@@ -50,8 +50,8 @@ async def _feed(directory: Path, rate: float) -> None:
             )
             name = kind.deployment or ""
             calls[name] += 1
-            prompts[name] += kind.input_tokens
-            answers[name] += kind.output_tokens
+            prompts[name] += kind.usage.input_tokens
+            answers[name] += kind.usage.output_tokens
         sent = max(sent, due)
         if (now := perf_counter()) - told >= _WINDOW:
             _say({"seconds": now - told, "calls": sent - said, "errors": 0})

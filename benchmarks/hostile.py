@@ -90,7 +90,7 @@ class _Log:
     def append(self, record: CallRecord, on_durable: Callable[[], None] | None = None) -> None:
         encode(record)
         self.records += 1
-        self.seen[f"{record.outcome}, {record.usage_source}, {record.usage_reason}"] += 1
+        self.seen[f"{record.outcome}, {record.usage.source}, {record.usage.reason}"] += 1
 
 
 class Draw:

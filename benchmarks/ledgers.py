@@ -25,7 +25,7 @@ import psycopg
 
 from tokenweir.errors import QueryError
 from tokenweir.ledger import Ledger, open_ledger, report
-from tokenweir.records import CallRecord
+from tokenweir.records import CallRecord, from_fields
 
 from .machine import describe_machine
 from .processes import ROOT, leave_on_signals
@@ -84,7 +84,7 @@ def record(number: int, total: int) -> CallRecord:
     chance = Random(number)
     prompt, answer = chance.randrange(20, 4_000), chance.randrange(1, 800)
     deployment = f"gpt-4o-{number % 12}"
-    return CallRecord(
+    return from_fields(
         call_id=_call_id(number),
         replica="gateway-1-relay-0-3f9a1c22d07b",
         seq=number,

@@ -19,7 +19,7 @@ import uvloop
 
 from tokenweir.delivery.sinks import ConnectionSettings, Event, SinkSettings, open_sink
 from tokenweir.delivery.sinks.formats.fitting import fit
-from tokenweir.records import CallRecord
+from tokenweir.records import CallRecord, from_fields
 
 from .machine import describe_machine
 from .measure import cpu_seconds
@@ -108,7 +108,7 @@ async def _send(
 
 
 def _call(number: int) -> CallRecord:
-    return CallRecord(
+    return from_fields(
         call_id=f"0193a1b2-c3d4-7e5f-8a9b-{number:012x}",
         started_at=datetime(2026, 3, 1, 12, tzinfo=UTC),
         api="chat_completions",

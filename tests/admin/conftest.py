@@ -16,7 +16,7 @@ from tokenweir.delivery.sinks import SinkStatus
 from tokenweir.journal import JournalStatus
 from tokenweir.ledger import Ledger, open_ledger
 from tokenweir.policy import DebugTokens
-from tokenweir.records import CallRecord
+from tokenweir.records import CallRecord, from_fields
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -65,7 +65,7 @@ def gateway() -> Iterator[Gateway]:
     """Four calls of two callers, one an hour, the newest an hour ago."""
     ledger = open_ledger("duckdb::memory:")
     calls = [
-        CallRecord(
+        from_fields(
             call_id=f"call-{number}",
             started_at=NOW - timedelta(hours=4 - number),
             caller=("ada", "bob")[number % 2],

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from tokenweir.admin import PATHS, document
 from tokenweir.delivery.sinks import SinkStatus
-from tokenweir.records import CallRecord
+from tokenweir.records import FlatRecord
 
 
 def resolve(schema: Any) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_parameters_are_those_that_the_route_takes(gateway: Any, make_relay: Any
 def test_calls_have_the_fields_that_are_described(gateway: Any) -> None:
     described = resolve(answer_schema("/api/calls")["items"])
     (call, *_) = gateway.ask("/api/calls").json()
-    assert set(call) <= set(described["properties"]) == set(CallRecord.__struct_fields__)
+    assert set(call) <= set(described["properties"]) == set(FlatRecord.__struct_fields__)
     assert set(gateway.ask("/api/calls/call-1").json()) == set(described["properties"])
     assert resolve(answer_schema("/api/calls/{call_id}")) == described
 

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tokenweir.admin import Metrics
 from tokenweir.delivery.sinks import SinkStatus
-from tokenweir.records import CallRecord
+from tokenweir.records import CallRecord, from_fields
 
 DONE: dict[str, Any] = {"caller": "ada", "deployment": "gpt-4o", "status": 200}
 
@@ -19,7 +19,7 @@ def metrics() -> Metrics:
 
 
 def a_call(**fields: Any) -> CallRecord:
-    return CallRecord(call_id="1", started_at=datetime(2026, 3, 1, tzinfo=UTC), **fields)
+    return from_fields(call_id="1", started_at=datetime(2026, 3, 1, tzinfo=UTC), **fields)
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, frozenset[str]], float]:

@@ -30,7 +30,7 @@ def test_what_was_written_to_the_cache_and_the_tier_are_in_the_record(world: Wor
     details = {"cached_tokens": 0, "cache_write_tokens": 2217}
     usage = {"prompt_tokens": 2219, "completion_tokens": 10, "total_tokens": 2229, "prompt_tokens_details": details}
     record = record_of(world, answer(json.dumps(CHAT | {"usage": usage, "service_tier": "priority"}).encode()))
-    assert (record.input_tokens, record.cache_write_tokens, record.output_tokens) == (2219, 2217, 10)
+    assert (record.usage.input_tokens, record.usage.cache_write_tokens, record.usage.output_tokens) == (2219, 2217, 10)
     assert record.service_tier == "priority"
 
 

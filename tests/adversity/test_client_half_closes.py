@@ -45,7 +45,7 @@ def test_an_answer_that_had_not_begun_comes_whole(world: World, policy: str, ver
         assert (got.status, got.body) == (200, BODY)
         assert client.is_closed()
     record = relay.record()
-    assert (record.outcome, record.usage_source, record.total_tokens) == ("completed", "reported", 16)
+    assert (record.outcome, record.usage.source, record.usage.total_tokens) == ("completed", "reported", 16)
 
 
 def test_a_stream_that_had_begun_goes_on_to_its_end(world: World) -> None:
@@ -72,7 +72,7 @@ def test_a_stream_that_had_begun_goes_on_to_its_end(world: World) -> None:
         assert seen == FRAME * 6 + DONE
         assert client.is_closed()
     record = relay.record()
-    assert (record.outcome, record.usage_source, record.total_tokens) == ("completed", "reported", 16)
+    assert (record.outcome, record.usage.source, record.usage.total_tokens) == ("completed", "reported", 16)
 
 
 def test_all_requests_that_were_sent_are_answered(world: World) -> None:

@@ -91,7 +91,7 @@ def test_a_client_that_does_not_read_holds_its_upstream_back_and_then_gets_every
 
     assert size == PIECES * len(FRAME) + len(DONE)
     assert digest.digest() == sha256(FRAME * PIECES + DONE).digest()
-    assert (record.outcome, record.usage_source, record.total_tokens) == ("completed", "reported", 16)
+    assert (record.outcome, record.usage.source, record.usage.total_tokens) == ("completed", "reported", 16)
     assert record.bytes_out == size + len(USAGE)
 
 
@@ -105,8 +105,8 @@ def test_a_client_that_never_reads_again_is_let_go(world: World) -> None:
         relay.jump(121)  # upstreams.idle_timeout
         upstream.wait_for_end()
         record = relay.record()
-        assert (record.outcome, record.status, record.usage_source) == ("client_gone", 200, "estimated")
-        assert record.output_tokens > 0
+        assert (record.outcome, record.status, record.usage.source) == ("client_gone", 200, "estimated")
+        assert record.usage.output_tokens > 0
 
         relay.jump(76)  # server.keep_alive
         relay.jump(0)
@@ -163,7 +163,7 @@ def test_a_slow_client_of_an_upstream_that_dies_gets_all_that_came_and_sees_the_
 
     assert size == PIECES * len(FRAME) == record.bytes_out
     assert (record.outcome, record.error_code) == ("upstream_broken", "upstream_broken")
-    assert record.usage_source == "estimated"
+    assert record.usage.source == "estimated"
 
 
 def test_a_client_that_pipelines_and_does_not_read_is_answered_no_further_than_it_reads(world: World) -> None:

@@ -128,7 +128,7 @@ def refused(relay: RelayThread, sent: bytes) -> tuple[int, str]:
 
     assert told.fields["x-tokenweir-call-id"] == record.call_id
     assert (record.outcome, record.status, record.error_code) == ("refused", told.status, told.error["code"])
-    assert (record.attempts, record.backend, record.usage_source) == (0, None, "none")
+    assert (record.attempts, record.backend, record.usage.source) == (0, None, "none")
     return told.status, str(record.error_code)
 
 

@@ -58,10 +58,10 @@ def test_client_vanishes_mid_stream(world: World, leave: Callable[[RawClient], N
     assert not sent.finished
     assert sent.visible_tokens == 60
     assert (record.outcome, record.status, record.error_code) == ("client_gone", 200, None)
-    assert record.usage_source == "estimated"
-    assert record.input_tokens == sent.prompt_tokens
-    assert abs(record.output_tokens - sent.visible_tokens) <= 1
-    assert record.total_tokens == record.input_tokens + record.output_tokens
+    assert record.usage.source == "estimated"
+    assert record.usage.input_tokens == sent.prompt_tokens
+    assert abs(record.usage.output_tokens - sent.visible_tokens) <= 1
+    assert record.usage.total_tokens == record.usage.input_tokens + record.usage.output_tokens
     assert record.upstream_request_id == sent.id
     assert record.chunks == OPENING + 20
 
@@ -87,7 +87,7 @@ def test_client_vanishes_mid_stream_and_the_answer_is_drained(world: World, chos
     record = relay.record()
 
     assert (record.outcome, record.status, record.error_code) == ("client_gone", 200, None)
-    assert (record.usage_source, record.input_tokens, record.output_tokens) == ("reported", 7, 9)
+    assert (record.usage.source, record.usage.input_tokens, record.usage.output_tokens) == ("reported", 7, 9)
     assert record.chunks == 52
 
 
@@ -102,8 +102,8 @@ def test_client_vanishes_and_draining_takes_too_long(world: World) -> None:
     relay.jump(2)
     record = relay.record()
 
-    assert (record.outcome, record.usage_source) == ("client_gone", "estimated")
-    assert abs(record.output_tokens - world.sent("long").visible_tokens) <= 1
+    assert (record.outcome, record.usage.source) == ("client_gone", "estimated")
+    assert abs(record.usage.output_tokens - world.sent("long").visible_tokens) <= 1
 
 
 def test_client_vanishes_and_draining_reads_too_much(world: World) -> None:
@@ -126,7 +126,7 @@ def test_client_vanishes_and_draining_reads_too_much(world: World) -> None:
     upstream.wait_for_end()
     record = relay.record()
 
-    assert (record.outcome, record.usage_source) == ("client_gone", "estimated")
+    assert (record.outcome, record.usage.source) == ("client_gone", "estimated")
     assert 20_000 < record.bytes_out == 31 * len(FRAME)
 
 
@@ -142,7 +142,7 @@ def test_what_was_delivered_before_the_client_vanished_does_not_count_as_drained
     record = relay.record()
 
     assert record.bytes_out > 50_000
-    assert (record.outcome, record.usage_source) == ("client_gone", "reported")
+    assert (record.outcome, record.usage.source) == ("client_gone", "reported")
 
 
 @pytest.mark.parametrize("policy", ["cancel", "drain"])
@@ -172,10 +172,10 @@ def test_client_vanishes_before_the_answer_began(world: World, policy: str) -> N
     assert record.outcome == "client_gone"
     if policy == "cancel":
         upstream.wait_for_end()
-        assert (record.status, record.usage_source) == (None, "estimated")
-        assert (record.input_tokens, record.output_tokens) == (usual.input_tokens, 0)
+        assert (record.status, record.usage.source) == (None, "estimated")
+        assert (record.usage.input_tokens, record.usage.output_tokens) == (usual.usage.input_tokens, 0)
     else:
-        assert (record.status, record.usage_source, record.total_tokens) == (200, "reported", 16)
+        assert (record.status, record.usage.source, record.usage.total_tokens) == (200, "reported", 16)
 
 
 @on_both_hosts
@@ -196,7 +196,7 @@ def test_client_vanishes_before_anybody_was_asked(world: World, policy: str) -> 
     upstream.wait_for_end()
     record = relay.record()
 
-    assert (record.outcome, record.status, record.attempts, record.usage_source) == ("client_gone", None, 0, "none")
+    assert (record.outcome, record.status, record.attempts, record.usage.source) == ("client_gone", None, 0, "none")
 
 
 @on_both_hosts
@@ -208,7 +208,7 @@ def test_client_vanishes_while_its_body_is_being_sent(world: World) -> None:
     record = relay.record()
 
     assert (record.outcome, record.status, record.attempts) == ("client_gone", None, 0)
-    assert (record.usage_source, record.deployment) == ("none", "gpt-4o")
+    assert (record.usage.source, record.deployment) == ("none", "gpt-4o")
     assert record.bytes_in > 0
     assert world.sent_calls() == []
 
@@ -231,4 +231,4 @@ def test_client_vanishes_in_the_middle_of_an_upload(world: World) -> None:
     record = relay.record()
 
     assert (record.outcome, record.status, record.attempts) == ("client_gone", None, 1)
-    assert (record.usage_source, record.bytes_in, record.operation) == ("none", 100, "audio/transcriptions")
+    assert (record.usage.source, record.bytes_in, record.operation) == ("none", 100, "audio/transcriptions")

@@ -98,7 +98,7 @@ def test_a_disk_with_little_room_gets_records_without_bodies(world: World) -> No
     records = relay.records(3)
 
     assert [record.request_body for record in records] == [None, None, None]
-    assert [record.usage_source for record in records] == ["reported"] * 3
+    assert [record.usage.source for record in records] == ["reported"] * 3
     (logged,) = world.errors.taken()
     assert "without their bodies" in logged
 
@@ -219,5 +219,5 @@ def test_strict_a_client_that_vanishes_while_its_end_waits_is_recorded_once(worl
     filler.unlink()
     record = relay.record()
 
-    assert (record.outcome, record.usage_source, record.output_tokens) == ("completed", "reported", 5)
+    assert (record.outcome, record.usage.source, record.usage.output_tokens) == ("completed", "reported", 5)
     world.errors.taken()

@@ -49,7 +49,7 @@ def test_a_caller_is_told_of_a_502_that_is_not_about_its_key(
 
     for record in relay.records(3):
         assert (record.outcome, record.status, record.error_code) == ("upstream_error", 502, code)
-        assert (record.usage_source, record.attempts, record.backend) == ("none", 1, "faulty-0")
+        assert (record.usage.source, record.attempts, record.backend) == ("none", 1, "faulty-0")
         assert (record.region, record.upstream_request_id) == ("Sweden Central", "r-1")
         assert record.trace is not None
         assert [(one.status, one.error) for one in record.trace.attempts] == [(int(told[9:12]), None)]

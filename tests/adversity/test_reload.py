@@ -75,7 +75,7 @@ def test_a_stream_does_not_notice_a_new_configuration_and_new_calls_have_it(worl
         ("team-a", "renamed", 200),
         (None, None, 401),
     ]
-    assert records[3].usage_source == "reported"
+    assert records[3].usage.source == "reported"
 
 
 def test_a_call_that_is_tried_elsewhere_finds_the_targets_it_began_with(world: World, tmp_path: Path) -> None:

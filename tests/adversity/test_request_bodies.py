@@ -74,7 +74,7 @@ def test_a_large_bodys_members_are_changed_and_no_other_byte(world: World, befor
     assert heard.requests[0][1] == changed + b',"stream_options":{"include_usage":true}}\n'
     record = relay.record()
     assert (record.requested_model, record.stream, record.requested_service_tier) == ("gpt-4o", True, "flex")
-    assert (record.input_tokens, record.usage_source, held(relay)) == (7, "reported", 0)
+    assert (record.usage.input_tokens, record.usage.source, held(relay)) == (7, "reported", 0)
 
 
 @pytest.mark.parametrize("end", [b',"model":"a","model":"b"}', b',"a":1', b"}}", b',"a":1} x', b',"x":' + b"[" * 2000])
@@ -198,5 +198,5 @@ def test_a_large_prompt_is_estimated_like_a_small_one(world: World) -> None:
             client.send(post(body))
             assert client.read_answer().status == 200
     small, large = relay.records(2)
-    assert small.usage_source == large.usage_source == "estimated"
-    assert small.input_tokens == large.input_tokens > 5
+    assert small.usage.source == large.usage.source == "estimated"
+    assert small.usage.input_tokens == large.usage.input_tokens > 5

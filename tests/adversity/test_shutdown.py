@@ -61,7 +61,7 @@ def test_a_stream_that_ends_in_time_is_not_disturbed(world: World, durability: s
     wait_for_end(relay)
 
     assert [record.outcome for record in relay.records(3)] == ["completed"] * 3
-    assert {record.usage_source for record in relay.records(3)} == {"reported"}
+    assert {record.usage.source for record in relay.records(3)} == {"reported"}
 
 
 def test_what_does_not_end_in_time_is_ended_and_recorded(world: World, durability: str) -> None:
@@ -102,13 +102,13 @@ def test_what_does_not_end_in_time_is_ended_and_recorded(world: World, durabilit
     assert len(records) == 4
     cut = records["chat", True, 1]
     assert (cut.outcome, cut.status, cut.error_code) == ("aborted", 200, "shutting_down")
-    assert (cut.usage_source, cut.output_tokens > 0) == ("estimated", True)
+    assert (cut.usage.source, cut.usage.output_tokens > 0) == ("estimated", True)
     assert not world.sent("cut").finished
     unanswered = records["chat", False, 1]
     assert (unanswered.outcome, unanswered.status, unanswered.error_code) == ("aborted", 503, "shutting_down")
-    assert (unanswered.usage_source, unanswered.input_tokens > 0) == ("estimated", True)
+    assert (unanswered.usage.source, unanswered.usage.input_tokens > 0) == ("estimated", True)
     half = records["chat", False, 0]
-    assert (half.outcome, half.status, half.usage_source) == ("refused", 503, "none")
+    assert (half.outcome, half.status, half.usage.source) == ("refused", 503, "none")
     uploaded = records["audio/transcriptions", False, 1]
     assert (uploaded.outcome, uploaded.status, uploaded.bytes_in) == ("aborted", 503, 500)
 
@@ -139,7 +139,7 @@ def test_what_breaks_during_the_grace_and_what_is_ended_after_it_are_both_record
     wait_for_end(relay)
 
     assert [record.outcome for record in relay.records(2)] == ["upstream_broken", "aborted"]
-    assert {record.usage_source for record in relay.records(2)} == {"estimated"}
+    assert {record.usage.source for record in relay.records(2)} == {"estimated"}
 
 
 def test_a_client_that_keeps_talking_is_told_that_it_is_over(world: World, durability: str) -> None:

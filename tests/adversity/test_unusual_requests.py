@@ -55,8 +55,8 @@ def test_pipelined_requests_are_answered_in_order(world: World) -> None:
     assert [told.status for told in answers] == [200, 200, 200, 200, 404, 401, 200]
     assert answers[3].fields["content-type"].startswith("text/event-stream")
     ours = [records[told.fields["x-tokenweir-call-id"]] for told in answers]
-    assert [record.output_tokens for record in ours if record.api == "chat_completions"][:1] == [3]
-    assert [record.output_tokens for record in (ours[0], ours[3], ours[6])] == [3, 5, 7]
+    assert [record.usage.output_tokens for record in ours if record.api == "chat_completions"][:1] == [3]
+    assert [record.usage.output_tokens for record in (ours[0], ours[3], ours[6])] == [3, 5, 7]
     names = ["1", "2", "3", "4", "7"]
     assert [world.sent(name).id for name in names] == [
         told.fields["apim-request-id"] for told in answers if "apim-request-id" in told.fields
@@ -180,7 +180,7 @@ def test_head_and_get_and_delete(world: World) -> None:
 
     assert [record.method for record in records] == ["GET", "HEAD", "HEAD", "DELETE"]
     assert [record.operation for record in records] == ["models", "models", "", "files"]
-    assert {record.usage_source for record in records} == {"none"}
+    assert {record.usage.source for record in records} == {"none"}
 
 
 @on_both_hosts
@@ -215,7 +215,7 @@ def test_an_upload_of_five_megabytes_is_passed_through_as_it_comes(world: World,
     assert told.status == 200
     assert sha256(whole).hexdigest().encode() in told.body
     assert (record.outcome, record.operation, record.bytes_in) == ("completed", "audio/transcriptions", len(whole))
-    assert (record.usage_source, record.stream, record.deployment) == ("none", False, "gpt-4o")
+    assert (record.usage.source, record.stream, record.deployment) == ("none", False, "gpt-4o")
     assert record.upstream_request_id == world.sent("upload").id
 
 
@@ -274,7 +274,7 @@ def test_tls_to_an_upstream_of_our_own_authority(world: World, tmp_path: Path) -
             for stream in (False, True):
                 client.send(chat_request(Script(output_tokens=50), deployment="faulty", stream=stream))
                 assert client.read_answer().status == 200
-        assert [record.output_tokens for record in relay.records(2)] == [50, 50]
+        assert [record.usage.output_tokens for record in relay.records(2)] == [50, 50]
         stranger = world.relay(secure.url, folder=tmp_path / "stranger")
         with RawClient(stranger.address) as client:
             client.send(chat_request(deployment="faulty"))
@@ -300,4 +300,4 @@ def test_usage_that_was_not_asked_for_is_taken_out_however_the_stream_is_cut(wor
     with RawClient(relay.address) as client:
         client.send(chat_request(deployment="faulty", stream=True))
         assert client.read_answer().body == b"".join(events).replace(USAGE, b"")
-    assert relay.record().total_tokens == 16
+    assert relay.record().usage.total_tokens == 16

@@ -61,7 +61,7 @@ def test_upstream_dies_mid_stream(world: World, way: Callable[[Line], None]) -> 
     record = relay.record()
 
     assert (record.outcome, record.status, record.error_code) == ("upstream_broken", 200, "upstream_broken")
-    assert (record.usage_source, record.output_tokens) == ("estimated", 4)
+    assert (record.usage.source, record.usage.output_tokens) == ("estimated", 4)
     assert (record.chunks, record.attempts, record.finish_reasons) == (3, 1, [])
     assert record.bytes_out == len(seen)
 
@@ -81,7 +81,7 @@ def test_upstream_closes_in_the_middle_of_a_body_of_known_length(world: World) -
     record = relay.record()
 
     assert (record.outcome, record.status) == ("upstream_broken", 200)
-    assert (record.usage_source, record.bytes_out) == ("estimated", len(WHOLE) - 10)
+    assert (record.usage.source, record.bytes_out) == ("estimated", len(WHOLE) - 10)
 
 
 def test_upstream_breaks_the_chunked_grammar_mid_stream(world: World) -> None:
@@ -114,8 +114,8 @@ def test_upstream_sends_an_error_frame_in_a_stream_that_began_well(world: World)
     assert b'"type":"server_error"' in told.body
     assert b"[DONE]" not in told.body
     assert (record.outcome, record.status, record.error_code) == ("upstream_error", 200, "server_error")
-    assert record.usage_source == "estimated"
-    assert abs(record.output_tokens - world.sent("frame").visible_tokens) <= 1
+    assert record.usage.source == "estimated"
+    assert abs(record.usage.output_tokens - world.sent("frame").visible_tokens) <= 1
 
 
 @on_both_hosts
@@ -128,7 +128,7 @@ def test_upstream_ends_a_stream_without_done(world: World) -> None:
 
     assert b"[DONE]" not in told.body
     assert (record.outcome, record.status, record.error_code) == ("completed", 200, None)
-    assert (record.usage_source, record.output_tokens) == ("reported", sent.completion_tokens)
+    assert (record.usage.source, record.usage.output_tokens) == ("reported", sent.completion_tokens)
 
 
 @on_both_hosts
@@ -148,8 +148,8 @@ def test_upstream_falls_silent_mid_stream(world: World) -> None:
 
     assert not sent.finished
     assert (record.outcome, record.status, record.error_code) == ("timed_out", 200, "upstream_timeout")
-    assert record.usage_source == "estimated"
-    assert abs(record.output_tokens - sent.visible_tokens) <= 1
+    assert record.usage.source == "estimated"
+    assert abs(record.usage.output_tokens - sent.visible_tokens) <= 1
 
 
 def reset_at_once(line: Line) -> None:
@@ -217,7 +217,7 @@ def test_upstream_gives_no_answer_that_can_be_read(world: World, play: Callable[
 
     assert told.fields["x-tokenweir-call-id"] == record.call_id
     assert (record.outcome, record.status, record.error_code) == ("upstream_error", 502, "upstream_broken")
-    assert (record.usage_source, record.attempts, record.backend) == ("none", 1, "faulty-0")
+    assert (record.usage.source, record.attempts, record.backend) == ("none", 1, "faulty-0")
 
 
 @pytest.mark.parametrize("play", DEATHS, ids=lambda play: play.__name__)
@@ -248,7 +248,7 @@ def test_a_connection_that_grew_stale_is_replaced_and_the_call_repeated_once(wor
     first, second = relay.records(2)
 
     assert (first.attempts, second.attempts) == (1, 2)
-    assert (second.outcome, second.usage_source) == ("completed", "reported")
+    assert (second.outcome, second.usage.source) == ("completed", "reported")
 
 
 def test_of_many_stale_connections_only_one_is_met_and_the_call_repeated_on_a_fresh_one(world: World) -> None:
@@ -408,7 +408,7 @@ def test_upstream_answers_before_the_upload_has_come_whole(world: World) -> None
     record = relay.record()
 
     assert (record.outcome, record.status, record.error_code) == ("upstream_error", 413, None)
-    assert (record.bytes_in, record.usage_source) == (500, "none")
+    assert (record.bytes_in, record.usage.source) == (500, "none")
 
 
 def test_upstream_answers_while_the_upload_is_held_back_and_then_reads_on(world: World) -> None:

@@ -47,7 +47,7 @@ def test_upstream_refuses_connections(world: World) -> None:
     record = relay.record()
 
     assert (record.outcome, record.status, record.error_code) == ("upstream_error", 502, "upstream_unreachable")
-    assert (record.usage_source, record.attempts) == ("none", 0)
+    assert (record.usage.source, record.attempts) == ("none", 0)
 
 
 def test_upstream_does_not_begin_to_answer_in_time(world: World) -> None:
@@ -75,9 +75,9 @@ def test_upstream_does_not_begin_to_answer_in_time(world: World) -> None:
     record = relay.records(2)[0]
 
     assert (record.outcome, record.status, record.error_code) == ("timed_out", 504, "upstream_timeout")
-    assert record.usage_source == "estimated"  # the model was at work
-    assert record.input_tokens == relay.records(2)[1].input_tokens
-    assert record.output_tokens == 0
+    assert record.usage.source == "estimated"  # the model was at work
+    assert record.usage.input_tokens == relay.records(2)[1].usage.input_tokens
+    assert record.usage.output_tokens == 0
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_the_second_target_takes_over_when_the_first_has_no_room(world: World, s
             record, sent = relay.records(1 + stream)[-1], world.sent(name)
             assert (record.outcome, record.status, record.error_code) == ("completed", 200, None)
             assert (record.attempts, record.backend) == (2, "sim")
-            assert (record.usage_source, record.upstream_request_id) == ("reported", sent.id)
-            assert record.total_tokens == sent.prompt_tokens + sent.completion_tokens
+            assert (record.usage.source, record.upstream_request_id) == ("reported", sent.id)
+            assert record.usage.total_tokens == sent.prompt_tokens + sent.completion_tokens
 
 
 def test_the_second_target_takes_over_when_the_first_refuses_connections(world: World) -> None:
@@ -140,7 +140,7 @@ def test_when_all_targets_fail_the_last_answer_is_passed_on_as_it_is(world: Worl
             assert (told.status, told.body, told.fields["retry-after"]) == (429, BUSY, "17")
     for record in relay.records(2):
         assert (record.outcome, record.status, record.error_code) == ("upstream_error", 429, "429")
-        assert (record.attempts, record.backend, record.usage_source) == (2, "faulty-2", "none")
+        assert (record.attempts, record.backend, record.usage.source) == (2, "faulty-2", "none")
 
 
 @pytest.mark.parametrize("first", [busy(17), answer(BUSY, status="429 Too Many Requests")])

@@ -56,8 +56,8 @@ def asked(world: World, play: Play, *, streams: bool = True, path: str | None = 
 
 
 def counts(record: CallRecord) -> tuple[str, str | None, int, int, int]:
-    usage = record.usage_source, record.usage_reason
-    return *usage, record.input_tokens, record.output_tokens, record.total_tokens
+    usage = record.usage.source, record.usage.reason
+    return *usage, record.usage.input_tokens, record.usage.output_tokens, record.usage.total_tokens
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/octet-stream"])
@@ -106,15 +106,15 @@ def test_output_behind_an_early_usage_is_counted(world: World) -> None:
     told = stream(early, *[frame("hello there world ")] * 30, more=100)
     _, record = asked(world, breaks_off(told))
     assert record.outcome == "upstream_broken"
-    assert (record.usage_source, record.usage_reason, record.input_tokens) == ("estimated", "cut", 7)
-    assert 60 <= record.output_tokens <= 120
+    assert (record.usage.source, record.usage.reason, record.usage.input_tokens) == ("estimated", "cut", 7)
+    assert 60 <= record.usage.output_tokens <= 120
 
 
 def test_visible_reasoning_under_its_newer_name_is_counted(world: World) -> None:
     thought = frame("thinking hard about it ").replace(b'"content"', b'"reasoning"')
     _, record = asked(world, breaks_off(stream(*[thought] * 20, more=100)))
-    assert (record.usage_source, record.usage_reason) == ("estimated", "cut")
-    assert 60 <= record.output_tokens <= 120
+    assert (record.usage.source, record.usage.reason) == ("estimated", "cut")
+    assert 60 <= record.usage.output_tokens <= 120
     assert record.first_token_ms is not None
 
 
@@ -123,7 +123,7 @@ def test_a_usage_in_the_answer_of_another_api_is_reported(world: World) -> None:
     body = json.dumps({"id": "r1", "output": [], "usage": usage}).encode()
     _, record = asked(world, play_once(answer(body)), streams=False, path="images/generations")
     assert counts(record) == ("reported", None, 139, 438, 577)
-    assert record.reasoning_tokens == 64
+    assert record.usage.reasoning_tokens == 64
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_usage_in_the_answer_of_another_api_is_reported(world: World) -> None:
 def test_the_record_says_why_a_usage_is_not_reported(world: World, body: bytes, lines: list[str], reason: str) -> None:
     seen, record = asked(world, play_once(answer(body, *lines)), streams=False)
     assert seen == body
-    assert (record.usage_source, record.usage_reason) == ("estimated", reason)
+    assert (record.usage.source, record.usage.reason) == ("estimated", reason)
 
 
 @pytest.mark.parametrize("how", ["feed", "finish"])
@@ -152,5 +152,5 @@ def test_a_meter_that_fails_ends_no_call(world: World, how: str, monkeypatch: py
     monkeypatch.setattr(StreamMeter, how, fail)
     seen, record = asked(world, play_once(stream(frame("Hi"), STOP, USAGE, DONE)))
     assert seen == frame("Hi") + STOP + DONE
-    assert (record.outcome, record.usage_source, record.usage_reason) == ("completed", "estimated", "unreadable")
+    assert (record.outcome, record.usage.source, record.usage.reason) == ("completed", "estimated", "unreadable")
     assert not any("secret words" in message for message in world.errors.taken())

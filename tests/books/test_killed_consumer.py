@@ -14,7 +14,7 @@ from support.consumers import ConsumerProcess, intake_config
 from support.engines import SHARED, Engine, new_engine
 from support.kafka_broker import Broker, running_broker
 from tokenweir.ledger import Ledger
-from tokenweir.records import CallRecord, new_call_id
+from tokenweir.records import CallRecord, FlatRecord, flat, from_fields, from_flat, new_call_id
 
 PARTITIONS = 4
 
@@ -43,7 +43,7 @@ class Traffic:
 
     def _record(self) -> list[Sent]:
         number = len(self.records)
-        record = CallRecord(
+        record = from_fields(
             call_id=new_call_id(),
             seq=number,
             started_at=datetime.now(UTC),
@@ -56,7 +56,7 @@ class Traffic:
         return messages * 2 if self._chance.random() < 0.02 else messages
 
     def _messages(self, record: CallRecord, parts: int) -> list[Sent]:
-        data = msgspec.json.encode(record)
+        data = msgspec.json.encode(flat(record))
         partition = record.seq % PARTITIONS
         properties = {"call_id": record.call_id, "shape": "tokenweir"}
         if parts == 1:
@@ -134,12 +134,12 @@ def check(ledger: Ledger, traffic: Traffic) -> None:
         len(sent),
         len(sent),
         sum(record.seq for record in sent),
-        sum(record.total_tokens for record in sent),
+        sum(record.usage.total_tokens for record in sent),
         len(kept),
         sum(len(body) for body in bodies if body) if kept else None,
     ]
     for record in random.sample(sent, 100):
-        assert msgspec.convert(ledger.call(record.call_id), CallRecord) == record
+        assert from_flat(msgspec.convert(ledger.call(record.call_id), FlatRecord)) == record
 
 
 @pytest.fixture(params=SHARED)

@@ -208,20 +208,22 @@ def assert_outcomes(records: list[CallRecord], made: Counter[str]) -> None:
 
 def assert_usage_agrees(records: list[CallRecord], sent: list[SentCall]) -> None:
     by_id = {call.id: call for call in sent}
-    reported = [record for record in records if record.usage_source == "reported"]
+    reported = [record for record in records if record.usage.source == "reported"]
     sold = [call for call in sent if call.usage_sent]
     assert {record.upstream_request_id for record in reported} == {call.id for call in sold}
     names = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
     their_names = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
-    assert sums(reported, *names) == sums(sold, *their_names)
-    assert all(record.total_tokens == record.input_tokens + record.output_tokens for record in reported)
+    assert sums([record.usage for record in reported], *names) == sums(sold, *their_names)
+    assert all(
+        record.usage.total_tokens == record.usage.input_tokens + record.usage.output_tokens for record in reported
+    )
 
-    estimated = [record for record in records if record.usage_source == "estimated"]
+    estimated = [record for record in records if record.usage.source == "estimated"]
     for record in estimated:
         call = by_id[str(record.upstream_request_id)]
-        assert record.input_tokens == call.prompt_tokens, record
-        assert abs(record.output_tokens - call.visible_tokens) <= 2, record
-    assert len(reported) + len(estimated) == len([record for record in records if record.total_tokens])
+        assert record.usage.input_tokens == call.prompt_tokens, record
+        assert abs(record.usage.output_tokens - call.visible_tokens) <= 2, record
+    assert len(reported) + len(estimated) == len([record for record in records if record.usage.total_tokens])
 
 
 def assert_ledger_agrees(folder: Path, records: list[CallRecord], sent: list[SentCall]) -> None:

@@ -18,14 +18,14 @@ from support.engines import SHARED, Engine, new_engine
 from tokenweir.cli.admin_client import AdminClient
 from tokenweir.config import load
 from tokenweir.journal import Journal, JournalSettings
-from tokenweir.records import CallRecord, SystemClock, new_call_id
+from tokenweir.records import SystemClock, from_fields, new_call_id
 from tokenweir.serve.hosting import free_port
 
 Tokenweir = Callable[..., Any]
 
 START = datetime(2026, 11, 20, 12, 0, 0, 123456, tzinfo=UTC)
 RECORDS = [
-    CallRecord(
+    from_fields(
         call_id=new_call_id(),
         replica="r",
         seq=number,

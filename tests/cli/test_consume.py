@@ -17,18 +17,18 @@ from support.consumers import ConsumerProcess, intake_config
 from support.engines import PostgresEngine
 from support.kafka_broker import running_broker
 from support.postgres import PostgresServer
-from tokenweir.records import CallRecord, new_call_id
+from tokenweir.records import flat, from_fields, new_call_id
 
 Tokenweir = Callable[..., Any]
 
 
 def test_records_come_by_a_topic_until_sigterm(tmp_path: Path, postgres: PostgresServer) -> None:
-    records = [CallRecord(call_id=new_call_id(), started_at=datetime.now(UTC), total_tokens=n) for n in range(1000)]
+    records = [from_fields(call_id=new_call_id(), started_at=datetime.now(UTC), total_tokens=n) for n in range(1000)]
     engine = PostgresEngine(postgres)
     with running_broker() as broker:
         topic = asyncio.run(broker.new_topic())
         config = intake_config(tmp_path, broker, topic, engine.url)
-        asyncio.run(broker.send(topic, [(0, msgspec.json.encode(record), {}) for record in records]))
+        asyncio.run(broker.send(topic, [(0, msgspec.json.encode(flat(record)), {}) for record in records]))
         consumer = ConsumerProcess(config)
         ledger = engine.open()
         while not ledger.calls(1):
@@ -56,8 +56,8 @@ def test_events_come_by_a_hub_of_which_the_ledger_keeps_how_far_it_was_read(
         environ = {"HUB": hubs.connection_string("llm")}
         for start, stop in ((0, 60), (60, 100)):
             for number in range(start, stop):
-                record = CallRecord(call_id=new_call_id(), started_at=datetime.now(UTC), total_tokens=number)
-                hubs.put("llm", "0", msgspec.json.encode(record), {"shape": "tokenweir"})
+                record = from_fields(call_id=new_call_id(), started_at=datetime.now(UTC), total_tokens=number)
+                hubs.put("llm", "0", msgspec.json.encode(flat(record)), {"shape": "tokenweir"})
             consumer = ConsumerProcess(config, environ)
             while not (usage := ledger.usage([])) or usage[0]["calls"] < stop:
                 pass

@@ -13,14 +13,14 @@ import pytest
 import tokenweir as package
 from support.journals import write_journal
 from tokenweir.cli.checkup.holders import holder_of
-from tokenweir.records import CallRecord
+from tokenweir.records import CallRecord, from_fields
 
 Tokenweir = Callable[..., Any]
 JOURNAL = Path("tokenweir-data/journal/relay-0")
 
 
 def call(number: int, **more: Any) -> CallRecord:
-    return CallRecord(call_id=f"c-{number}", seq=number, started_at=datetime(2026, 11, 20, tzinfo=UTC), **more)
+    return from_fields(call_id=f"c-{number}", seq=number, started_at=datetime(2026, 11, 20, tzinfo=UTC), **more)
 
 
 @pytest.fixture

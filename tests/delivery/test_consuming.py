@@ -14,7 +14,7 @@ from tokenweir.delivery.pricer import Pricer
 from tokenweir.delivery.sources import Batch, DeadLetter, DeadLetterFile, Message, SourceDenied, SourceUnavailable
 from tokenweir.ledger import Ledger, LedgerError, open_ledger
 from tokenweir.pricing import Price, PriceSettings
-from tokenweir.records import CallRecord, SystemClock, new_call_id
+from tokenweir.records import CallRecord, SystemClock, flat, from_fields, new_call_id
 from tokenweir.serve.consuming import Consumer
 
 pytestmark = pytest.mark.anyio
@@ -23,11 +23,11 @@ CLOCK = SystemClock()
 
 
 def record(**fields: object) -> CallRecord:
-    return CallRecord(call_id=new_call_id(), started_at=datetime(2026, 3, 1, tzinfo=UTC), **fields)  # type: ignore[arg-type]
+    return from_fields(call_id=new_call_id(), started_at=datetime(2026, 3, 1, tzinfo=UTC), **fields)
 
 
 def message(record: CallRecord, part: int = 1, parts: int = 1) -> Message:
-    data = msgspec.json.encode(record)
+    data = msgspec.json.encode(flat(record))
     size = -(-len(data) // parts)
     properties = {"call_id": record.call_id, "shape": "tokenweir"}
     if parts > 1:

@@ -21,7 +21,7 @@ from tokenweir.delivery.sinks import ConnectionSettings, Denied, Event, SinkSett
 from tokenweir.delivery.sinks.formats.fitting import fit
 from tokenweir.errors import JournalError
 from tokenweir.journal import JournalReader, load_cursor
-from tokenweir.records import CallRecord, new_call_id
+from tokenweir.records import CallRecord, FlatRecord, from_flat, new_call_id
 
 from .conftest import Run
 
@@ -206,7 +206,7 @@ def test_a_large_event_arrives_in_parts_one_after_the_other(tmp_path: Path, ship
     parts = [event.properties.get("part") for event in sink.taken]
     assert parts == [None, *[str(n) for n in range(1, len(parts) - 1)], None]
     whole = b"".join(event.body for event in sink.taken[1:-1])
-    assert msgspec.json.decode(whole, type=CallRecord) == record
+    assert from_flat(msgspec.json.decode(whole, type=FlatRecord)) == record
 
 
 def test_a_defect_of_the_sink_is_survived_and_its_text_is_not_repeated(

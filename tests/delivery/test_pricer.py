@@ -17,7 +17,7 @@ from tokenweir.delivery.sinks import ConnectionSettings, SinkSettings
 from tokenweir.delivery.sources.memory import MemoryLog
 from tokenweir.ledger import open_ledger
 from tokenweir.pricing import Price, PriceSettings
-from tokenweir.records import CallRecord
+from tokenweir.records import from_fields
 from tokenweir.serve.books import Books
 
 CLOCK = JumpingClock(NOW)
@@ -79,7 +79,7 @@ def test_what_only_waits_in_memory_is_priced_too(tmp_path: Path) -> None:
 
 
 def test_without_prices_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    call = CallRecord(call_id="c", started_at=CLOCK.now(), usage_source="reported")
+    call = from_fields(call_id="c", started_at=CLOCK.now(), usage_source="reported")
     assert FREE(call) is call
     assert caplog.text == ""
 

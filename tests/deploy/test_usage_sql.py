@@ -21,7 +21,7 @@ from sqlglot import expressions as exp
 
 from support.varied_usage import varied_usage
 from tokenweir.delivery.sinks.formats import SHAPES
-from tokenweir.records import CallRecord
+from tokenweir.records import FlatRecord, flat_fields, from_fields
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORTS = ROOT / "deploy/azure/reports"
@@ -31,7 +31,7 @@ JOB = sqlglot.parse_one((REPORTS / "usage-to-sql.asaql").read_text("utf-8"), dia
 TINY = {"cost": Decimal("0.00000012"), "currency": "USD"}
 RECORDS = [
     *varied_usage(),
-    msgspec.structs.replace(varied_usage(1)[0], call_id="tiny", usage_source="reported", **TINY),
+    from_fields(**(flat_fields(varied_usage(1)[0]) | TINY | {"call_id": "tiny", "usage_source": "reported"})),
 ]
 
 
@@ -54,7 +54,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBPyConne
             for constraint in list(statement.find_all(exp.Constraint)):
                 constraint.pop()  # IGNORE_DUP_KEY is SQL Server's alone
             connection.execute(statement.sql("duckdb"))
-        types = {name: _type(name) for name in CallRecord.__struct_fields__}
+        types = {name: _type(name) for name in FlatRecord.__struct_fields__}
         connection.execute(f"CREATE TABLE calls AS FROM read_json('{events}', columns = {types})")
         job = JOB.copy()
         job.set("into", None)
@@ -88,7 +88,7 @@ def test_every_call_is_a_row_with_its_own_numbers(database: DuckDBPyConnection) 
         assert (row["caller"], row["status"], row["outcome"]) == (record.caller or "", record.status, record.outcome)
         assert row["model"] == (record.response_model or record.requested_model)
         assert row["cost_centre"] == record.tags.get("cost_centre", "")
-        assert (row["input_tokens"], row["total_tokens"]) == (record.input_tokens, record.total_tokens)
+        assert (row["input_tokens"], row["total_tokens"]) == (record.usage.input_tokens, record.usage.total_tokens)
         assert (row["cost"], row["currency"]) == (record.cost, record.currency or "")
         assert (row["latency_ms"], row["first_token_ms"]) == (record.latency_ms, record.first_token_ms)
 
@@ -98,7 +98,7 @@ def test_the_hourly_rows_add_up_to_the_records(database: DuckDBPyConnection) -> 
     for record in RECORDS:
         hour = record.started_at.replace(tzinfo=None, minute=0, second=0, microsecond=0)
         one = sums[hour, record.caller or "", record.deployment or ""]
-        for place, amount in enumerate((1, record.status == 429, record.total_tokens, record.cost or 0)):
+        for place, amount in enumerate((1, record.status == 429, record.usage.total_tokens, record.cost or 0)):
             one[place] += amount
     found = rows(
         database,
@@ -123,7 +123,7 @@ def test_each_key_in_the_facts_has_one_row_at_its_side_of_the_star(database: Duc
 
 def test_the_job_reads_fields_that_records_have_and_fills_columns_that_the_table_has() -> None:
     fields = {column.parts[0].name for column in JOB.find_all(exp.Column)}
-    assert fields <= set(CallRecord.__struct_fields__)
+    assert fields <= set(FlatRecord.__struct_fields__)
     [table] = [one for one in statements() if isinstance(one, exp.Create) and one.kind == "TABLE"]
     assert JOB.named_selects == [column.name for column in table.find_all(exp.ColumnDef)]
 

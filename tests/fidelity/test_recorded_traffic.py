@@ -68,12 +68,12 @@ def assert_usage(record: CallRecord, recording: Recording) -> None:
     details = usage.get(f"{of_input}_details") or {}
     output_details = usage.get(f"{of_output}_details") or {}
     name = recording.name
-    assert record.usage_source == "reported", name
-    assert record.input_tokens == usage[of_input], name
-    assert record.output_tokens == (usage.get(of_output) or 0), name
-    assert record.total_tokens == usage["total_tokens"], name
-    assert record.cached_input_tokens == (details.get("cached_tokens") or 0), name
-    assert record.reasoning_tokens == (output_details.get("reasoning_tokens") or 0), name
+    assert record.usage.source == "reported", name
+    assert record.usage.input_tokens == usage[of_input], name
+    assert record.usage.output_tokens == (usage.get(of_output) or 0), name
+    assert record.usage.total_tokens == usage["total_tokens"], name
+    assert record.usage.cached_input_tokens == (details.get("cached_tokens") or 0), name
+    assert record.usage.reasoning_tokens == (output_details.get("reasoning_tokens") or 0), name
 
 
 @pytest.mark.parametrize("host", HOSTS)

@@ -16,7 +16,7 @@ from tokenweir.config.reference import settings_reference
 from tokenweir.delivery.sinks.formats import SHAPES, envelope
 from tokenweir.gateway.reference import request_tables, surfaces_reference
 from tokenweir.ledger import open_ledger
-from tokenweir.records import CallRecord
+from tokenweir.records import CallRecord, FlatRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 GATEWAY = ROOT / "src/tokenweir/gateway"
@@ -62,7 +62,7 @@ def test_the_readme_names_the_two_commands_to_start_with() -> None:
 
 def test_every_field_of_the_record_is_explained() -> None:
     page = (ROOT / "docs/reference/record.md").read_text("utf-8")
-    missing = [field for field in CallRecord.__struct_fields__ if f"`{field}`" not in page]
+    missing = [field for field in FlatRecord.__struct_fields__ if f"`{field}`" not in page]
     assert missing == []
 
 

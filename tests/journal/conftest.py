@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tokenweir.journal import JournalReader
-from tokenweir.records import CallRecord, new_call_id
+from tokenweir.records import CallRecord, from_fields, new_call_id
 
 APPENDER = Path(__file__).with_name("appender.py")
 
@@ -28,7 +28,7 @@ def make_record() -> MakeRecord:
     """A record with a number of its own, and whatever else is asked for."""
 
     def make(seq: int = 1, **fields: object) -> CallRecord:
-        return CallRecord(call_id=new_call_id(), seq=seq, started_at=datetime.now(UTC), **fields)  # type: ignore[arg-type]
+        return from_fields(call_id=new_call_id(), seq=seq, started_at=datetime.now(UTC), **fields)
 
     return make
 

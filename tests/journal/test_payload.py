@@ -7,11 +7,23 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from hypothesis import given, strategies as st
+from msgspec.structs import astuple
 
-from tokenweir.journal.payload import bare_payload, decode, encode
-from tokenweir.records import CallRecord, Trace, without_contents
+from support.call_records import any_record
+from tokenweir.journal import payload as payload_module
+from tokenweir.journal.payload import bare_payload, changed_fields, decode, encode
+from tokenweir.records import CallRecord, FlatRecord, Trace, Usage, flat, without_contents
 
 MakeRecord = Callable[..., CallRecord]
+
+USAGE = CallRecord.__struct_fields__.index("usage")
+
+
+@pytest.fixture(autouse=True)
+def nothing_changed_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first change is logged always."""
+    monkeypatch.setattr(payload_module._Changed, "count", 0)
 
 
 def test_every_type_of_field_comes_back_as_it_was(make_record: MakeRecord) -> None:
@@ -26,16 +38,59 @@ def test_every_type_of_field_comes_back_as_it_was(make_record: MakeRecord) -> No
     assert decode(encode(record)).started_at.tzinfo is UTC
 
 
-def test_unknown_fields_of_a_newer_version_are_skipped() -> None:
-    newer = {"call_id": "c", "started_at": datetime.now(UTC), "seq": 7, "invented_later": {"a": 1}}
+@given(any_record())
+def test_whatever_is_in_a_record_comes_back(record: CallRecord) -> None:
+    assert decode(encode(record)) == record
+
+
+@given(any_record())
+def test_an_object_as_format_1_has_it_is_the_same_record(record: CallRecord) -> None:
+    assert decode(msgspec.msgpack.encode(flat(record))) == record
+
+
+def test_names_that_an_object_of_format_1_had_and_no_column_has_any_more_are_skipped() -> None:
+    newer = {"call_id": "c", "started_at": datetime.now(UTC), "seq": 7, "was_there_once": {"a": 1}}
 
     assert decode(msgspec.msgpack.encode(newer)).seq == 7
 
 
-def test_fields_that_an_older_version_did_not_know_have_their_defaults() -> None:
+def test_what_an_object_of_format_1_left_out_has_its_default() -> None:
     older = {"call_id": "c", "started_at": datetime.now(UTC)}
 
     assert decode(msgspec.msgpack.encode(older)).outcome == "completed"
+
+
+def test_fields_that_a_newer_version_has_appended_are_skipped(make_record: MakeRecord) -> None:
+    record = make_record(input_tokens=3, latency_ms=1.25)
+    array = msgspec.msgpack.decode(encode(record))
+    array[USAGE].append(17)
+
+    assert decode(msgspec.msgpack.encode([*array, "invented later", {"a": 1}])) == record
+
+
+@given(any_record(), st.integers(2, 100), st.integers(0, 100))
+def test_fields_that_an_older_version_did_not_know_have_their_defaults(
+    record: CallRecord, fields: int, of_usage: int
+) -> None:
+    array = msgspec.msgpack.decode(encode(record))
+    array[USAGE] = array[USAGE][:of_usage]
+    known = astuple(record)[:fields]
+    if fields > USAGE:
+        known = (*known[:USAGE], Usage(*astuple(record.usage)[:of_usage]), *known[USAGE + 1 :])
+
+    assert decode(msgspec.msgpack.encode(array[:fields])) == CallRecord(*known)
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x90", b"\x80", b"\xc0", b"\xdc\x00", b"\x01\x02"])
+def test_bytes_that_are_no_record_are_an_error_of_decoding(payload: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode(payload)
+
+
+def test_names_are_not_written(make_record: MakeRecord) -> None:
+    payload = encode(make_record(input_tokens=3, caller="ada"))
+
+    assert not [name for name in FlatRecord.__struct_fields__ if name.encode() in payload]
 
 
 def test_half_a_surrogate_pair_is_replaced_and_logged(
@@ -54,8 +109,19 @@ def test_a_number_beyond_64_bits_costs_the_raw_usage_and_not_the_record(
 ) -> None:
     record = make_record(usage={"prompt_tokens": 2**70}, input_tokens=5)
 
-    assert decode(encode(record)) == msgspec.structs.replace(record, usage=None)
+    assert decode(encode(record)) == msgspec.structs.replace(record, usage=Usage(input_tokens=5))
     assert "usage cannot be written" in caplog.text
+
+
+def test_fields_that_are_changed_are_counted_and_logged_ever_more_seldom(
+    make_record: MakeRecord, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = changed_fields()
+    for _ in range(100):
+        encode(make_record(usage={"prompt_tokens": 2**70}))
+
+    assert changed_fields() == before + 100
+    assert len(caplog.records) <= 7
 
 
 def test_a_record_is_kept_without_its_bodies(make_record: MakeRecord) -> None:

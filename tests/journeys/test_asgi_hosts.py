@@ -105,7 +105,7 @@ def test_a_stream_comes_chunk_by_chunk(host: str, tmp_path: Path) -> None:
     (record,) = records(tmp_path)
 
     assert said == ["Water ", "flows ", "over."]
-    assert (record.outcome, record.usage_source, record.total_tokens) == ("completed", "reported", 16)
+    assert (record.outcome, record.usage.source, record.usage.total_tokens) == ("completed", "reported", 16)
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -123,7 +123,7 @@ def test_a_stream_that_breaks_does_not_look_whole(host: str, tmp_path: Path) -> 
     (record,) = records(tmp_path)
 
     assert b"".join(pieces).count(b"data:") == 3
-    assert (record.outcome, record.usage_source) == ("upstream_broken", "estimated")
+    assert (record.outcome, record.usage.source) == ("upstream_broken", "estimated")
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -139,7 +139,7 @@ def test_a_client_that_leaves_closes_the_upstream(host: str, tmp_path: Path) -> 
         upstream.wait_for_end()
     (record,) = records(tmp_path)
 
-    assert (record.outcome, record.usage_source) == ("client_gone", "estimated")
+    assert (record.outcome, record.usage.source) == ("client_gone", "estimated")
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["whole", "broken"])

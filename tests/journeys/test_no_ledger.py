@@ -44,7 +44,7 @@ connection = {{ path = "{events}" }}
     batch = Batch(source="file", position="1", messages=[Message(body=events.read_bytes(), place="line 1")])
     [record] = Inbox().take(batch).records
     assert record.call_id == answer.headers["x-tokenweir-call-id"]
-    assert record.total_tokens == answer.json()["usage"]["total_tokens"] > 0
+    assert record.usage.total_tokens == answer.json()["usage"]["total_tokens"] > 0
     assert ready["checks"][-1]["message"] == "none is kept here; records go to the sinks"
     assert (refused.status_code, refused.json()["error"]["code"]) == (501, "no_ledger")
     assert 'tokenweir_calls_total{caller="anonymous"' in counted

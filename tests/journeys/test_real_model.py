@@ -39,8 +39,8 @@ def test_a_real_stream_is_metered_as_the_model_reports_it(relay: RelayThread, mo
 
     assert all(chunk.usage is None for chunk in chunks)
     assert plain.usage is not None
-    assert (whole.input_tokens, whole.output_tokens) == (plain.usage.prompt_tokens, plain.usage.completion_tokens)
-    assert (streamed.usage_source, whole.usage_source) == ("reported", "reported")
-    assert (streamed.input_tokens, streamed.output_tokens) == (whole.input_tokens, whole.output_tokens)
+    told = (plain.usage.prompt_tokens, plain.usage.completion_tokens)
+    for usage in (whole.usage, streamed.usage):
+        assert (usage.source, usage.input_tokens, usage.output_tokens) == ("reported", *told)
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert text == plain.choices[0].message.content

@@ -26,12 +26,12 @@ def script(**members: Any) -> dict[str, str]:
 
 
 def assert_books_agree(record: CallRecord, sent: SentCall) -> None:
-    assert record.usage_source == "reported"
-    assert record.input_tokens == sent.prompt_tokens
-    assert record.cached_input_tokens == sent.cached_tokens
-    assert record.output_tokens == sent.completion_tokens
-    assert record.reasoning_tokens == sent.reasoning_tokens
-    assert record.total_tokens == sent.prompt_tokens + sent.completion_tokens
+    assert record.usage.source == "reported"
+    assert record.usage.input_tokens == sent.prompt_tokens
+    assert record.usage.cached_input_tokens == sent.cached_tokens
+    assert record.usage.output_tokens == sent.completion_tokens
+    assert record.usage.reasoning_tokens == sent.reasoning_tokens
+    assert record.usage.total_tokens == sent.prompt_tokens + sent.completion_tokens
     assert record.upstream_request_id == sent.id
 
 
@@ -48,7 +48,7 @@ def test_a_plain_chat_call_is_answered_and_recorded(
     assert answer.headers["x-ms-region"] == "Sweden Central"
     assert answer.headers["x-ms-stream"] == "False"
     assert_books_agree(record, sim.calls[0])
-    assert record.output_tokens == 57
+    assert record.usage.output_tokens == 57
     assert (record.api, record.operation, record.deployment) == ("chat_completions", "chat", "gpt-4o")
     assert (record.caller, record.tags, record.backend) == ("team-a", {"cost_centre": "4711"}, "sim")
     assert (record.status, record.outcome, record.stream, record.attempts) == (200, "completed", False, 1)
@@ -69,7 +69,7 @@ def test_a_streamed_call_that_did_not_ask_for_usage_does_not_see_it_and_is_still
     assert all(chunk.usage is None for chunk in chunks)
     assert sum(1 for chunk in chunks if not chunk.choices) == 1  # the prompt filter's, which is the upstream's own
     assert_books_agree(record, sim.calls[0])
-    assert record.output_tokens == 151
+    assert record.usage.output_tokens == 151
     assert record.stream
     assert record.first_byte_ms is not None
     assert record.first_token_ms is not None
@@ -82,7 +82,7 @@ def test_a_streamed_call_that_asked_for_usage_gets_it(azure: AzureOpenAI, relay:
     ) as stream:
         usages = [chunk.usage for chunk in stream if chunk.usage]
 
-    assert [usage.total_tokens for usage in usages] == [relay.record().total_tokens]
+    assert [usage.total_tokens for usage in usages] == [relay.record().usage.total_tokens]
 
 
 def test_tool_calls_pass_and_are_metered(azure: AzureOpenAI, relay: RelayThread, sim: HostedSimulator) -> None:
@@ -160,7 +160,7 @@ def test_what_the_upstream_refuses_reaches_the_caller_as_it_was_said(azure: Azur
     record = relay.record()
 
     assert caught.value.response.headers["retry-after"] == "7"
-    assert (record.status, record.outcome, record.usage_source) == (429, "upstream_error", "none")
+    assert (record.status, record.outcome, record.usage.source) == (429, "upstream_error", "none")
     assert record.error_code
 
 
@@ -177,9 +177,9 @@ def test_an_upstream_that_refuses_stream_options_is_asked_again_without_them_and
     assert (first.attempts, second.attempts) == (2, 1)
     assert [call.status for call in sim.calls] == [400, 200, 200]
     for record in (first, second):
-        assert record.usage_source == "estimated"
+        assert record.usage.source == "estimated"
         assert record.outcome == "completed"
-        assert abs(record.output_tokens - 40) <= 1  # Azure adds one token at the end of most texts
+        assert abs(record.usage.output_tokens - 40) <= 1  # Azure adds one token at the end of most texts
 
 
 def test_a_wrong_key_a_wrong_deployment_and_a_bad_body_are_told_apart(azure: AzureOpenAI, relay: RelayThread) -> None:

@@ -58,7 +58,7 @@ def test_the_gateways_record_is_of_the_call_that_was_shown(relay: RelayThread, t
     assert (process.returncode, err) == (0, "")
     assert call["headers"]["x-tokenweir-call-id"] == record.call_id
     assert call["headers"]["x-ms-stream"] == "True"
-    assert call["usage"]["output_tokens"] == record.output_tokens == 30
+    assert call["usage"]["output_tokens"] == record.usage.output_tokens == 30
     assert call["findings"] == []
 
 

@@ -11,7 +11,7 @@ import pytest
 from support.engines import ENGINES, Engine, new_engine
 from tokenweir.ledger import Ledger
 from tokenweir.ledger.limits import Limits
-from tokenweir.records import CallRecord
+from tokenweir.records import CallRecord, from_fields
 
 MakeCall = Callable[..., CallRecord]
 
@@ -26,7 +26,7 @@ def make_call() -> MakeCall:
     def make(**fields: object) -> CallRecord:
         number = next(numbers)
         given = {"call_id": f"call-{number:04}", "started_at": START + timedelta(minutes=number)} | fields
-        return CallRecord(**given)  # type: ignore[arg-type]
+        return from_fields(**given)
 
     return make
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from tokenweir.ledger import Ledger, open_ledger
-from tokenweir.records import CallRecord
+from tokenweir.records import CallRecord, from_fields
 
 SOURCE = "relay-1"
 
@@ -17,7 +17,7 @@ SOURCE = "relay-1"
 def calls_between(start: int, stop: int) -> Iterator[CallRecord]:
     """What the journal holds: the same calls whenever they are read."""
     for number in range(start, stop):
-        yield CallRecord(
+        yield from_fields(
             call_id=f"{number:08}",
             started_at=datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=number),
             caller=f"caller-{number % 7}",

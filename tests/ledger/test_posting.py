@@ -12,7 +12,20 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from support.engines import ENGINES, TRANSACTIONAL, Engine, new_engine
 from tokenweir.ledger import Ledger, LedgerError, open_ledger
-from tokenweir.records import CallRecord, Outcome, Trace, TraceReason, UsageReason, UsageSource, new_call_id
+from tokenweir.records import (
+    COLUMNS,
+    CallRecord,
+    FlatRecord,
+    Outcome,
+    Trace,
+    TraceReason,
+    UsageReason,
+    UsageSource,
+    flat_fields,
+    from_fields,
+    from_flat,
+    new_call_id,
+)
 
 MakeCall = Callable[..., CallRecord]
 
@@ -60,9 +73,7 @@ def anything_for(annotation: Any) -> st.SearchStrategy[Any]:
     return st.none() | SOMETHING_FOR[optional]
 
 
-any_call = st.builds(
-    CallRecord, **{field.name: anything_for(field.type) for field in msgspec.structs.fields(CallRecord)}
-)
+any_call = st.builds(from_fields, **{column.name: anything_for(column.field.type) for column in COLUMNS})
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -93,15 +104,15 @@ def as_kept(engine: Engine, value: Any) -> Any:
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_a_record_holds_comes_back(lasting_ledger: Ledger, lasting_engine: Engine, call: CallRecord) -> None:
     call = msgspec.structs.replace(call, call_id=f"{new_call_id()} {call.call_id}")
-    expected = CallRecord(**as_kept(lasting_engine, msgspec.structs.asdict(call)))
+    expected = from_fields(**as_kept(lasting_engine, flat_fields(call)))
     assert lasting_ledger.post([call], "relay-1", "1") == 1
-    assert msgspec.convert(lasting_ledger.call(expected.call_id), CallRecord) == expected
+    assert from_flat(msgspec.convert(lasting_ledger.call(expected.call_id), FlatRecord)) == expected
 
 
 def test_a_record_with_nothing_but_defaults_comes_back(ledger: Ledger, make_call: MakeCall) -> None:
     call = make_call()
     ledger.post([call], "relay-1", "1")
-    assert msgspec.convert(ledger.call(call.call_id), CallRecord) == call
+    assert from_flat(msgspec.convert(ledger.call(call.call_id), FlatRecord)) == call
 
 
 def test_a_batch_posted_again_is_counted_once(ledger: Ledger, make_call: MakeCall) -> None:

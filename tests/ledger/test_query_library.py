@@ -99,7 +99,7 @@ def test_an_event_that_came_twice_is_counted_once(name: str, insights: DuckDBPyC
 
 
 def used(calls: Iterable[CallRecord]) -> list[CallRecord]:
-    return [call for call in calls if call.usage_source != "none"]
+    return [call for call in calls if call.usage.source != "none"]
 
 
 def test_cost_by_team_is_what_the_records_add_up_to(ledger: Ledger) -> None:
@@ -107,7 +107,7 @@ def test_cost_by_team_is_what_the_records_add_up_to(ledger: Ledger) -> None:
     tokens: dict[tuple[str, str], int] = defaultdict(int)
     for call in used(varied_usage()):
         costs[call.caller or "", call.currency or ""] += call.cost or 0
-        tokens[call.caller or "", call.currency or ""] += call.total_tokens
+        tokens[call.caller or "", call.currency or ""] += call.usage.total_tokens
     table = ledger.query_sql(read("cost-by-team", "sql"))
     found = {(row["team"], row["currency"]): row for row in as_dicts(table)}
     assert {key: Decimal(row["cost"]) for key, row in found.items()} == {
@@ -142,7 +142,7 @@ def test_percentiles_are_those_of_calls_that_happened(ledger: Ledger) -> None:
 def test_the_day_of_the_surge_is_unusual(ledger: Ledger) -> None:
     days: dict[tuple[str, Any], int] = defaultdict(int)
     for call in used(varied_usage()):
-        days[call.caller or "", call.started_at.date()] += call.total_tokens
+        days[call.caller or "", call.started_at.date()] += call.usage.total_tokens
     expected = []
     for (caller, day), tokens in days.items():
         before = [days[caller, day - timedelta(n)] for n in range(1, 8) if (caller, day - timedelta(n)) in days]

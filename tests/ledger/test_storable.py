@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tokenweir.ledger.storable import storable
-from tokenweir.records import CallRecord, SystemClock
+from tokenweir.records import SystemClock, from_fields
 
 NOW = SystemClock().now()
 
@@ -22,23 +22,23 @@ NOW = SystemClock().now()
 def test_what_is_made_to_fit_fits(
     subject: str | None, tokens: int, cost: Decimal | None, usage: dict[str, object], holds_zeros: bool
 ) -> None:
-    given = CallRecord(call_id="1", started_at=NOW, subject=subject, input_tokens=tokens, cost=cost, usage=usage)
+    given = from_fields(call_id="1", started_at=NOW, subject=subject, input_tokens=tokens, cost=cost, usage=usage)
     made = storable(given, "an engine", holds_zeros=holds_zeros)
     if holds_zeros:
-        assert (made.subject, made.usage) == (subject, usage)
+        assert (made.subject, made.usage.raw) == (subject, usage)
     else:
         assert "\0" not in f"{made.subject}"
-        assert b"\\u0000" not in msgspec.json.encode(made.usage).replace(rb"\\\\", b"")
-    assert -(2**63) <= made.input_tokens < 2**63
+        assert b"\\u0000" not in msgspec.json.encode(made.usage.raw).replace(rb"\\\\", b"")
+    assert -(2**63) <= made.usage.input_tokens < 2**63
     assert made.cost is None or (made.cost.is_finite() and abs(made.cost) < 10**26)
     assert storable(made, "an engine", holds_zeros=holds_zeros) is made
 
 
 def test_a_record_that_fits_is_the_same_one() -> None:
-    record = CallRecord(call_id="1", started_at=NOW, input_tokens=2**63 - 1, cost=Decimal("0.1"), request_body="{}")
+    record = from_fields(call_id="1", started_at=NOW, input_tokens=2**63 - 1, cost=Decimal("0.1"), request_body="{}")
     assert storable(record, "an engine", holds_zeros=False) is record
 
 
 def test_what_is_changed_is_logged_with_the_engine_that_needs_it(caplog: pytest.LogCaptureFixture) -> None:
-    storable(CallRecord(call_id="17", started_at=NOW, input_tokens=2**63), "ClickHouse", holds_zeros=True)
+    storable(from_fields(call_id="17", started_at=NOW, input_tokens=2**63), "ClickHouse", holds_zeros=True)
     assert "record 17: ClickHouse cannot hold its input_tokens as it is" in caplog.text

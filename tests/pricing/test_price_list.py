@@ -237,11 +237,11 @@ def test_every_token_is_in_one_part_and_no_part_is_negative(tokens: dict[str, in
     free = {name: "1" for name in _PRICES if name not in ("input_image", "cached_image")} | prices
     for given_row in (rates, row(**free)):
         try:
-            parts = list(charges(record, given_row))
+            parts = list(charges(record.usage, given_row))
         except NoRate:
             continue
         assert all(part > 0 for part, _ in parts)
-        assert sum(part for part, _ in parts) == max(0, record.input_tokens) + max(0, record.output_tokens)
+        assert sum(part for part, _ in parts) == max(0, record.usage.input_tokens) + max(0, record.usage.output_tokens)
 
 
 @given(_counts, _rows)
@@ -257,7 +257,7 @@ def test_a_cost_is_the_exact_sum_of_its_parts_or_there_is_a_reason(
         return
     assert found.cost >= 0
     # Fractions have no precision to run out of.
-    assert Fraction(found.cost) == sum(part * Fraction(price) / 10**6 for part, price in charges(record, rates))
+    assert Fraction(found.cost) == sum(part * Fraction(price) / 10**6 for part, price in charges(record.usage, rates))
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**9))

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tokenweir.records import CallRecord
+from tokenweir.records import CallRecord, from_fields
 
 __all__ = ["a_call", "any_record", "chat_request", "stream_of"]
 
@@ -46,7 +46,7 @@ def a_call(**fields: Any) -> CallRecord:
         "request_body": chat_request(),
         "response_body": json.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi."}}]}),
     }
-    return CallRecord(**(usual | fields))
+    return from_fields(**(usual | fields))
 
 
 def chat_request(**members: Any) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from tokenweir.records import CallRecord
+from tokenweir.records import CallRecord, from_fields
 
 __all__ = ["SURGE", "varied_usage"]
 
@@ -48,7 +48,7 @@ def _call(chance: random.Random, number: int) -> CallRecord:
         "latency_ms": chance.uniform(2, 9000),
     }
     if chance.random() < 0.2:
-        return CallRecord(**asked, **chance.choices(_ENDINGS, [5, 2, 1, 1, 1])[0])
+        return from_fields(**asked, **chance.choices(_ENDINGS, [5, 2, 1, 1, 1])[0])
     surge = 40 if (caller, started_at.date()) == (SURGE[0], SURGE[1].date()) else 1
     asked_for, written = (chance.randrange(1, 2000) * surge for _ in range(2))
     used: dict[str, Any] = {
@@ -60,7 +60,7 @@ def _call(chance: random.Random, number: int) -> CallRecord:
         "outcome": chance.choices(["completed", "client_gone"], [19, 1])[0],
     }
     backend = chance.choice([*_REGIONS])
-    return CallRecord(
+    return from_fields(
         **asked,
         **used,
         usage_source=chance.choice(["reported", "reported", "reported", "estimated"]),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from support.call_records import STARTED, a_call, any_record
-from tokenweir.records import CallRecord, Trace, TracedAttempt, TracedTarget
+from tokenweir.records import CallRecord, Trace, TracedAttempt, TracedTarget, flat
 from tokenweir.traces import Gap, longest_gaps, record_of_row, steps_of, trace_entries, why_no_trace
 
 PTU, GLOBAL, FAR = TracedTarget("sweden", "gpt", "ptu"), TracedTarget("france", "gpt", "global"), TracedTarget("japan")
@@ -139,7 +139,7 @@ def test_why_there_is_no_trace_depends_on_how_the_call_went() -> None:
 def test_a_row_of_the_ledger_or_of_its_json_is_a_record_again() -> None:
     record = traced(TracedAttempt(0, 0.5, sent_ms=0.6, status=200))
     assert record_of_row({"call_id": "c", "started_at": STARTED, "cost": None, "trace": None}).cost is None
-    assert record_of_row(msgspec.to_builtins(record)) == record
+    assert record_of_row(msgspec.to_builtins(flat(record))) == record
 
 
 _moments = st.floats(0, 1e7)

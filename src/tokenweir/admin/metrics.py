@@ -58,12 +58,13 @@ class Metrics:
         who = self._who(record)
         status = f"{record.status // 100}xx" if record.status else "none"
         self._calls.labels(*who, record.outcome, status).inc()
-        counts = (record.input_tokens, record.cached_input_tokens, record.output_tokens, record.reasoning_tokens)
+        usage = record.usage
+        counts = (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens, usage.reasoning_tokens)
         for kind, count in zip(_KINDS, counts, strict=True):
             if count:
-                self._tokens.labels(*who, kind, record.usage_source).inc(count)
-        if record.usage_reason is not None:
-            self._unreported.labels(*who, record.usage_reason).inc()
+                self._tokens.labels(*who, kind, usage.source).inc(count)
+        if usage.reason is not None:
+            self._unreported.labels(*who, usage.reason).inc()
         self._bytes.labels(*who, "in").inc(record.bytes_in)
         self._bytes.labels(*who, "out").inc(record.bytes_out)
         deployment = who[1]

@@ -9,7 +9,7 @@ import msgspec
 from .. import __version__
 from ..delivery.sinks import SinkStatus
 from ..ledger import GROUPINGS, SUMS, Table
-from ..records import CallRecord
+from ..records import FlatRecord
 from .health import Check
 from .relays import RelayStatus
 
@@ -180,7 +180,7 @@ _SCHEMAS: dict[str, Any] = {
 def document() -> dict[str, Any]:
     """The whole description."""
     _, definitions = msgspec.json.schema_components(
-        [CallRecord, Table, RelayStatus, SinkStatus, Check], ref_template="#/components/schemas/{name}"
+        [FlatRecord, Table, RelayStatus, SinkStatus, Check], ref_template="#/components/schemas/{name}"
     )
     return {
         "openapi": "3.1.0",

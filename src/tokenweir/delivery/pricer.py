@@ -30,7 +30,7 @@ class Pricer:
         if not self._prices:
             return record
         priced = self._prices.priced(record)
-        if priced.cost is None and priced.usage_source != "none":
+        if priced.cost is None and priced.usage.source != "none":
             self._note(priced)
         return priced
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from ..deployments import Target
 from ..metering import NO_READING, Reading
 from ..policy import Identity
-from ..records import CallRecord, Trace, Usage, UsageReason, usage_fields
+from ..records import CallRecord, Trace, Usage, UsageReason
 from ..upstream import Upstream
 from ..wire import Fields, ResponseHead
 from .request import Address, Admission, Ending, Request
@@ -149,94 +149,83 @@ def record_of(
     reading = ending.reading or NO_READING
     answered = answer.fields if answer is not None else _NOTHING
     started, ended, first_byte = timings.received, timings.ended, timings.first_byte
-    region = answered.get(b"x-ms-region")
-    request_id = answered.get(b"apim-request-id") or answered.get(b"x-request-id")
-    served_by = answered.get(b"x-ms-deployment-name")
-    spilled_from = answered.get(b"x-ms-spillover-from-deployment")
-    served_model = None if reading.response_model else answered.get(b"x-ms-served-model")
     deployment = common.deployment
     if deployment is None and target is not None and target.deployment is not None:
         deployment = request.model  # where the path names no deployment, this does
-    record = replace(
-        common,
-        call_id=request.call_id,
-        seq=seq,
-        started_at=request.started_at,
-        deployment=deployment,
-        requested_model=request.model,
-        stream=request.stream,
-        region=region.decode("latin-1") if region else common.region,
-        response_model=served_model.decode("latin-1") if served_model else reading.response_model,
-        upstream_request_id=request_id.decode("latin-1") if request_id else None,
-        response_id=reading.response_id,
-        attempts=attempts,
-        status=ending.status,
-        outcome=ending.outcome,
-        finish_reasons=reading.finish_reasons,
-        usage_source=usage.source,
-        input_tokens=usage.input_tokens,
-        cached_input_tokens=usage.cached_input_tokens,
-        output_tokens=usage.output_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        total_tokens=usage.total_tokens,
-        usage=usage.raw,
-        first_byte_ms=int((first_byte - started) * 1e6) / 1000 if first_byte else None,
-        first_token_ms=int((timings.first_token - started) * 1e6) / 1000 if timings.first_token else None,
-        stream_ms=int((ended - first_byte) * 1e6) / 1000 if first_byte and request.stream else None,
-        latency_ms=int((ended - started) * 1e6) / 1000,
-        gateway_ms=int(timings.own * 1e6) / 1000,
-        chunks=reading.chunks,
-        bytes_in=bytes_in,
-        bytes_out=bytes_out,
-    )
-    # Few calls have any of what follows, and each name costs every call that gives it.
-    if _has_more_counts(usage):
-        record = replace(record, **usage_fields(usage))
-    if served_by or spilled_from or b"x-ms-is-spilled-over" in answered:
-        spilled_here = target.deployment if target and _is_spillover(answered) else None
-        record = replace(
-            record,
-            served_deployment=served_by.decode("latin-1") if served_by else None,
-            spillover_from=spilled_from.decode("latin-1") if spilled_from else spilled_here,
-        )
-    if request.service_tier or reading.service_tier or reading.tool_usage is not None or reading.tool_calls:
-        record = replace(
-            record,
-            requested_service_tier=request.service_tier,
-            service_tier=reading.service_tier,
-            tool_usage=reading.tool_usage,
-            tool_calls=reading.tool_calls,
-        )
-    if reading.job_id is not None or reading.session_id is not None:
-        record = replace(record, job_id=reading.job_id, session_id=reading.session_id)
-    if ending.error_code is not None or reading.content_filter is not None or usage.reason is not None:
-        record = replace(
-            record,
-            error_code=ending.error_code,
-            content_filter=reading.content_filter,
-            usage_reason=usage.reason,
-        )
-    if keeps_content or trace is not None:
-        record = replace(
-            record,
-            request_body=_content(request.whole_body()) if keeps_content else None,
-            response_body=reading.content if keeps_content else None,
-            trace=trace,
-        )
-    return record
-
-
-def _has_more_counts(usage: Usage) -> bool:
-    return bool(
-        usage.cache_write_tokens
-        or usage.cached_audio_tokens
-        or usage.cached_image_tokens
-        or usage.input_audio_tokens
-        or usage.output_audio_tokens
-        or usage.input_image_tokens
-        or usage.output_image_tokens
-        or usage.accepted_prediction_tokens
-        or usage.rejected_prediction_tokens
+    region = answered.get(b"x-ms-region")
+    request_id = answered.get(b"apim-request-id") or answered.get(b"x-request-id")
+    served_model = None if reading.response_model else answered.get(b"x-ms-served-model")
+    served_by = answered.get(b"x-ms-deployment-name")
+    spilled_from = answered.get(b"x-ms-spillover-from-deployment")
+    spilled_here = target.deployment if target and _is_spillover(answered) else None
+    session_id, job_id = reading.session_id, reading.job_id
+    if session_id is None and job_id is None:
+        session_id, job_id = common.session_id, common.job_id
+    # By place, in the order of the fields: names would cost as much as everything else here.
+    return CallRecord(
+        request.call_id,
+        request.started_at,
+        common.replica,
+        seq,
+        # what was asked for
+        common.api,
+        common.operation,
+        common.method,
+        common.path,
+        common.api_version,
+        deployment,
+        request.model,
+        request.service_tier,
+        request.stream,
+        # who asked
+        common.caller,
+        common.key_id,
+        common.subject,
+        common.tags,
+        common.client_address,
+        common.user_agent,
+        # who answered
+        common.backend,
+        region.decode("latin-1") if region else common.region,
+        common.sku,
+        served_by.decode("latin-1") if served_by else None,
+        spilled_from.decode("latin-1") if spilled_from else spilled_here,
+        reading.service_tier,
+        served_model.decode("latin-1") if served_model else reading.response_model,
+        request_id.decode("latin-1") if request_id else None,
+        reading.response_id,
+        session_id,
+        job_id,
+        attempts,
+        # how it ended
+        ending.status,
+        ending.outcome,
+        ending.error_code,
+        reading.finish_reasons,
+        reading.content_filter,
+        # what it used
+        usage,
+        reading.tool_usage,
+        reading.tool_calls,
+        # what it cost: not known here
+        None,
+        None,
+        None,
+        None,
+        # how long it took
+        int((first_byte - started) * 1e6) / 1000 if first_byte else None,
+        int((timings.first_token - started) * 1e6) / 1000 if timings.first_token else None,
+        int((ended - first_byte) * 1e6) / 1000 if first_byte and request.stream else None,
+        int((ended - started) * 1e6) / 1000,
+        int(timings.own * 1e6) / 1000,
+        reading.chunks,
+        bytes_in,
+        bytes_out,
+        common.traceparent,
+        # contents
+        _content(request.whole_body()) if keeps_content else None,
+        reading.content if keeps_content else None,
+        trace,
     )
 
 

@@ -26,7 +26,7 @@ from ..errors import (
     UpstreamTimeout,
 )
 from ..metering import log_failure, meter_for
-from ..records import CallRecord, Outcome, Route, Trace, TraceReason, Usage, new_call_id
+from ..records import NO_USAGE, CallRecord, Outcome, Route, Trace, TraceReason, Usage, new_call_id
 from ..upstream import Upstream, UpstreamConnection
 from ..wire import RequestHead, ResponseHead, UsageStripper, status_line
 from .accept import cannot_be_read, read_body, take_members, unreadable_head
@@ -53,7 +53,6 @@ _READ_SECONDS = 0.002
 # And as a piece of it arrives: libuv takes up to 32 of them in one turn.
 _READ_ARRIVING_SECONDS = 0.0005
 
-_NO_USAGE = Usage()
 _UNREADABLE = Usage(reason="unreadable")
 
 
@@ -483,7 +482,7 @@ class Walk(Approach):
         elif reading is not None and reading.usage is not None:
             self._settle(reading.usage)
         else:
-            self._settle(_NO_USAGE)
+            self._settle(NO_USAGE)
 
     def _complete(self) -> None:
         """Gives the client the end of its answer, or lets it see that there is none."""

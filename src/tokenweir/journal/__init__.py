@@ -11,6 +11,7 @@ from .cursors import (
 from .directory import journal_directories, journal_name
 from .log import Journal
 from .missing import Missing, SeqWatch, read_missing
+from .payload import changed_fields
 from .reader import Batch, JournalReader
 from .settings import JournalSettings
 from .status import JournalStatus, read_status
@@ -25,6 +26,7 @@ __all__ = [
     "SeqWatch",
     "begin_cursor",
     "bytes_behind",
+    "changed_fields",
     "cursor_names",
     "journal_directories",
     "journal_name",

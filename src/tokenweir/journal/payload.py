@@ -1,21 +1,26 @@
-"""A record as bytes and back: msgpack by msgspec, made and read by one encoder and one decoder."""
+"""A record as bytes and back: msgpack by msgspec, made and read by one encoder and one decoder.
+
+A record is an array, a field for each place; segments of format 1 have an object with the names of its columns instead.
+New fields are appended, so an array that is shorter was written by an older version, and has defaults for the rest,
+and of one that is longer what is known is read.
+"""
 
 import logging
 from typing import Any
 
 import msgspec
 
-from ..records import CONTENTS, CallRecord
+from ..records import CONTENTS, CallRecord, FlatRecord, flat_fields, from_fields, from_flat
 
-__all__ = ["bare_payload", "decode", "encode"]
+__all__ = ["bare_payload", "changed_fields", "decode", "encode"]
 
 logger = logging.getLogger(__name__)
 
 _encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(CallRecord).decode
-"""msgspec.DecodeError (ValidationError is one) if the bytes are not a record. Unknown fields are skipped."""
+_decode_array = msgspec.msgpack.Decoder(CallRecord).decode
+_decode_object = msgspec.msgpack.Decoder(FlatRecord).decode
 
-# A record without contents takes one or two kilobytes. In a larger one, what an upstream said of itself is looked at
+# A record without contents takes less than a kilobyte. In a larger one, what an upstream said of itself is looked at
 # more closely: it may be of any size.
 _LARGE = 32 * 1024
 _LARGEST_FIELD = 16 * 1024
@@ -36,6 +41,8 @@ _SAID_BY_UPSTREAM = (
 _UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
 """What msgspec raises for half a surrogate pair, more than 64 bits, a foreign type, endless nesting."""
 
+_PLACES_OF_CONTENTS = [CallRecord.__struct_fields__.index(name) for name in CONTENTS]
+
 
 def encode(record: CallRecord) -> bytes:
     """The record, whatever is in it: what msgpack cannot carry is replaced or left out, and logged; so is what an
@@ -48,37 +55,71 @@ def encode(record: CallRecord) -> bytes:
     return payload if len(payload) < _LARGE else _encode(_in_proportion(record))
 
 
+def decode(payload: bytes) -> CallRecord:
+    """The record, whichever version has written it.
+
+    Raises:
+        msgspec.DecodeError: the bytes are no record (``ValidationError`` is one).
+    """
+    # Arrays begin with 0x90 to 0x9f, 0xdc or 0xdd; objects with 0x80 to 0x8f, 0xde or 0xdf.
+    if payload[:1] < b"\x90" or payload[:1] > b"\xdd":
+        return from_flat(_decode_object(payload))
+    return _decode_array(payload)
+
+
 def bare_payload(payload: bytes) -> bytes | None:
-    """The record without its contents, None if it has none."""
-    fields: dict[str, Any] = msgspec.msgpack.decode(payload)
-    bare = {name: value for name, value in fields.items() if name not in CONTENTS}
-    return _encode(bare) if len(bare) < len(fields) else None
+    """What ``encode`` made, without the record's contents; None if it has none."""
+    fields: list[Any] = msgspec.msgpack.decode(payload)
+    if all(fields[place] is None for place in _PLACES_OF_CONTENTS):
+        return None
+    for place in _PLACES_OF_CONTENTS:
+        fields[place] = None
+    return _encode(fields)
+
+
+class _Changed:
+    """How many fields were not written as they were."""
+
+    count = 0
+
+
+def changed_fields() -> int:
+    """How many fields of records were cut, replaced or left out in this process."""
+    return _Changed.count
+
+
+def _note(record: CallRecord, field: str, what: str) -> None:
+    """Logs the first change, the second, the fourth, the eighth and so on: an upstream may say odd things always."""
+    _Changed.count += 1
+    if _Changed.count.bit_count() == 1:
+        logger.error("record %s: %s %s (field %d that was changed)", record.call_id, field, what, _Changed.count)
 
 
 def _in_proportion(record: CallRecord) -> CallRecord:
     """Long texts cut, and other fields that are too large back at their default."""
-    kept = msgspec.structs.asdict(record)
-    for name, value in msgspec.structs.asdict(record).items():
-        if name not in _SAID_BY_UPSTREAM or len(_encode(value)) <= _LARGEST_FIELD:
+    kept = flat_fields(record)
+    for name in _SAID_BY_UPSTREAM:
+        value = kept[name]
+        if len(_encode(value)) <= _LARGEST_FIELD:
             continue
-        logger.error("record %s: %s is too large and was cut", record.call_id, name)
+        _note(record, name, "is too large and was cut")
         if isinstance(value, str):
             kept[name] = value[:_LONGEST_TEXT]
         else:
             del kept[name]
-    return CallRecord(**kept)
+    return from_fields(**kept)
 
 
 def _encodable(record: CallRecord) -> CallRecord:
     """Text with its odd characters replaced; other fields that cannot be encoded go back to their default."""
-    kept = msgspec.structs.asdict(record)
-    for name, value in msgspec.structs.asdict(record).items():
+    kept = flat_fields(record)
+    for name, value in flat_fields(record).items():
         try:
             _encode(value)
         except _UNENCODABLE as error:
-            logger.error("record %s: %s cannot be written as it is: %s", record.call_id, name, error)
+            _note(record, name, f"cannot be written as it is: {error}")
             if isinstance(value, str):
                 kept[name] = value.encode("utf-8", "replace").decode()
             else:
                 del kept[name]
-    return CallRecord(**kept)
+    return from_fields(**kept)

@@ -28,7 +28,8 @@ __all__ = [
     "scan",
 ]
 
-VERSION = 1
+VERSION = 2
+"""Of the format. In 1, a payload was an object; in 2, it is an array. The layout of segments is the same."""
 
 _MAGIC = b"tokenwj\n"
 _HEADER = Struct("<8sI4sI")

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 from ..records import CONTENTS
 from .grouping import usage_row, usage_statement
 from .moments import as_utc
-from .rows import COLUMNS, as_record_fields
+from .rows import CALL_COLUMNS, as_record_fields
 
 __all__ = ["Reading"]
 
-_CALL_COLUMNS = ", ".join(f"calls.{name}" for name in COLUMNS)
+_SELECTED = ", ".join(f"calls.{name}" for name in CALL_COLUMNS)
 
 
 class Reading(ABC):
@@ -47,18 +47,18 @@ class Reading(ABC):
     ) -> list[dict[str, Any]]:
         where, values = self._where(since, until, caller)
         rows = self._read(
-            f"SELECT {_CALL_COLUMNS} FROM calls{where} ORDER BY started_at DESC, call_id DESC LIMIT {self._mark}",
+            f"SELECT {_SELECTED} FROM calls{where} ORDER BY started_at DESC, call_id DESC LIMIT {self._mark}",
             [*values, limit],
         )
-        return [as_record_fields(COLUMNS, row) for row in rows]
+        return [as_record_fields(CALL_COLUMNS, row) for row in rows]
 
     def call(self, call_id: str) -> dict[str, Any] | None:
         rows = self._read(
-            f"SELECT {_CALL_COLUMNS}, {', '.join(CONTENTS)} "
+            f"SELECT {_SELECTED}, {', '.join(CONTENTS)} "
             f"FROM calls LEFT JOIN contents ON contents.call_id = calls.call_id WHERE calls.call_id = {self._mark}",
             [call_id],
         )
-        return as_record_fields([*COLUMNS, *CONTENTS], rows[0]) if rows else None
+        return as_record_fields([*CALL_COLUMNS, *CONTENTS], rows[0]) if rows else None
 
     def usage(
         self, by: Sequence[str], since: datetime | None = None, until: datetime | None = None

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from ..records import CONTENTS, CallRecord, without_contents
+from ..records import COLUMNS, CONTENTS, CallRecord, flat, without_contents
 
 __all__ = [
-    "COLUMNS",
+    "CALL_COLUMNS",
     "CONTENT_COLUMNS",
     "DEFAULTS",
     "as_json",
@@ -24,29 +24,28 @@ __all__ = [
     "plain_money",
 ]
 
-_FIELDS = {field.name: field for field in msgspec.structs.fields(CallRecord) if field.name not in CONTENTS}
-COLUMNS = list(_FIELDS)
-"""The columns of ``calls``: every field of a record but its contents."""
+_KEPT = [column for column in COLUMNS if column.name not in CONTENTS]
+CALL_COLUMNS = [column.name for column in _KEPT]
+"""The columns of ``calls``: all of a record but its contents."""
 CONTENT_COLUMNS = ["call_id", *CONTENTS]
 """The columns of ``contents``."""
 
 json_encoder = msgspec.json.Encoder()
 
 
-def _default(field: msgspec.structs.FieldInfo) -> str | None:
-    default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-    if default is msgspec.NODEFAULT or default is None:
-        return None
+def _as_text(default: Any) -> str:
     return default if isinstance(default, str) else json_encoder.encode(default).decode()
 
 
-DEFAULTS = {name: text for name, field in _FIELDS.items() if (text := _default(field)) is not None}
+DEFAULTS = {
+    column.name: _as_text(column.default) for column in _KEPT if not column.is_required and column.default is not None
+}
 """What stands in a column where the record says nothing, as text: a record leaves out what has its default."""
 
 
 def as_json(record: CallRecord) -> str:
     """The record as an engine takes it apart, which is without its contents."""
-    return json_encoder.encode(without_contents(record)).decode()
+    return json_encoder.encode(flat(without_contents(record))).decode()
 
 
 def contents_of(record: CallRecord) -> tuple[str | None, ...]:
@@ -56,7 +55,7 @@ def contents_of(record: CallRecord) -> tuple[str | None, ...]:
 
 
 def as_record_fields(names: Iterable[str], row: Iterable[Any]) -> dict[str, Any]:
-    """A row as a dictionary with the field names and types of `CallRecord`."""
+    """A row as a dictionary with the names and types of a record's columns."""
     return {
         name: _READERS[name](cell) if cell is not None and name in _READERS else cell
         for name, cell in zip(names, row, strict=True)

@@ -8,9 +8,7 @@ import logging
 from decimal import Decimal
 from typing import Any
 
-import msgspec
-
-from ..records import CallRecord
+from ..records import CallRecord, flat_fields, from_fields
 
 __all__ = ["INT64", "MONEY_END", "storable"]
 
@@ -25,13 +23,13 @@ def storable(record: CallRecord, engine: str, *, holds_zeros: bool) -> CallRecor
 
     The same one if all of it fits. What is changed is logged under the engine's name.
     """
-    fields = msgspec.structs.asdict(record)
+    fields = flat_fields(record)
     kept = {name: value if holds_zeros else _without_zeros(value) for name, value in fields.items() if _fits(value)}
     changed = [name for name, value in fields.items() if kept.get(name, _ABSENT) != value]
     if not changed:
         return record
     _log.error("record %s: %s cannot hold its %s as it is", record.call_id, engine, ", ".join(changed))
-    return CallRecord(**kept)
+    return from_fields(**kept)
 
 
 _ABSENT = object()

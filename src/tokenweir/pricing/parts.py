@@ -9,7 +9,7 @@ tokens are audio or images, text is taken to be cached first. Parts that are tol
 
 from collections.abc import Iterator
 
-from ..records import CallRecord
+from ..records import Usage
 from .settings import Price, PriceSettings
 
 __all__ = ["NoRate", "charges"]
@@ -23,12 +23,12 @@ class NoRate(Exception):
         self.reason = reason
 
 
-def charges(record: CallRecord, row: PriceSettings) -> Iterator[tuple[int, Price]]:
+def charges(usage: Usage, row: PriceSettings) -> Iterator[tuple[int, Price]]:
     """Tokens and the price of a million of them, for every part that there is. Raises `NoRate`."""
-    if record.usage_source == "reported" and not (record.input_tokens or record.output_tokens or record.total_tokens):
-        if (record.usage or {}).get("seconds") is not None:
+    if usage.source == "reported" and not (usage.input_tokens or usage.output_tokens or usage.total_tokens):
+        if (usage.raw or {}).get("seconds") is not None:
             raise NoRate("not_in_tokens")
-    for tokens, price, setting in (*_of_input(record, row), *_of_output(record, row)):
+    for tokens, price, setting in (*_of_input(usage, row), *_of_output(usage, row)):
         if tokens:
             if price is None:
                 raise NoRate(f"no_{setting}")
@@ -38,23 +38,23 @@ def charges(record: CallRecord, row: PriceSettings) -> Iterator[tuple[int, Price
 _Part = tuple[int, Price | None, str]
 
 
-def _of_input(record: CallRecord, row: PriceSettings) -> Iterator[_Part]:
-    whole = max(0, record.input_tokens)
-    audio = _within(record.input_audio_tokens, whole)
+def _of_input(usage: Usage, row: PriceSettings) -> Iterator[_Part]:
+    whole = max(0, usage.input_tokens)
+    audio = _within(usage.input_audio_tokens, whole)
     # Models that see charge what they see as text; those that draw have prices of their own.
-    image = 0 if row.input_image is None else _within(record.input_image_tokens, whole - audio)
+    image = 0 if row.input_image is None else _within(usage.input_image_tokens, whole - audio)
     text = whole - audio - image
 
-    cached = _within(record.cached_input_tokens, whole)
-    cached_audio = _within(record.cached_audio_tokens, min(audio, cached))
-    cached_image = _within(record.cached_image_tokens, min(image, cached - cached_audio))
+    cached = _within(usage.cached_input_tokens, whole)
+    cached_audio = _within(usage.cached_audio_tokens, min(audio, cached))
+    cached_image = _within(usage.cached_image_tokens, min(image, cached - cached_audio))
     cached_text = min(text, cached - cached_audio - cached_image)
     untold = cached - cached_audio - cached_image - cached_text
     more_image = min(untold, image - cached_image)
     cached_image += more_image
     cached_audio += untold - more_image
 
-    written = _within(record.cache_write_tokens, whole - cached)
+    written = _within(usage.cache_write_tokens, whole - cached)
     written_text = min(written, text - cached_text)
 
     yield text - cached_text - written_text, row.input, "input"
@@ -68,10 +68,10 @@ def _of_input(record: CallRecord, row: PriceSettings) -> Iterator[_Part]:
     yield written - written_text, None, "cache_write"
 
 
-def _of_output(record: CallRecord, row: PriceSettings) -> Iterator[_Part]:
-    whole = max(0, record.output_tokens)
-    audio = _within(record.output_audio_tokens, whole)
-    image = _within(record.output_image_tokens, whole - audio)
+def _of_output(usage: Usage, row: PriceSettings) -> Iterator[_Part]:
+    whole = max(0, usage.output_tokens)
+    audio = _within(usage.output_audio_tokens, whole)
+    image = _within(usage.output_image_tokens, whole - audio)
     yield whole - audio - image, row.output, "output"
     yield audio, row.output_audio, "output_audio"
     yield image, row.output if row.output_image is None else row.output_image, "output_image"

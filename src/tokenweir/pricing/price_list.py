@@ -43,7 +43,7 @@ class PriceList:
     def priced(self, record: CallRecord) -> CallRecord:
         """The record with what it cost, or with why that is not known (``cost_reason``); the very same where it has a
         cost or used nothing, or where there are no prices at all."""
-        if record.cost is not None or record.usage_source == "none" or not self._rows:
+        if record.cost is not None or record.usage.source == "none" or not self._rows:
             return record
         tier = tier_of(record)
         if tier is None:
@@ -70,7 +70,7 @@ class PriceList:
 
 def cost(record: CallRecord, row: PriceSettings) -> Decimal:
     """Exact. `NoRate` where the row lacks the price of a part."""
-    units = sum(tokens * _units(price) for tokens, price in charges(record, row))
+    units = sum(tokens * _units(price) for tokens, price in charges(record.usage, row))
     exponent = _EXPONENT
     while exponent and units % 10 == 0:
         units, exponent = units // 10, exponent + 1

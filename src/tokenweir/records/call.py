@@ -1,7 +1,8 @@
 """The record of a call: the one noun that leaves the gateway, and what everything behind it is about.
 
-Names follow OpenTelemetry's GenAI conventions and Azure where they have one. Fields are only ever
-added, with a default: a journal written by an older version stays readable.
+Names follow OpenTelemetry's GenAI conventions and Azure where they have one. A new field is appended, with a default:
+journals keep records as arrays, so the place of a field is its name there. Outside, a record is one flat object:
+``flat.py``.
 """
 
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from .trace import Trace
-from .usage import UsageReason, UsageSource
+from .usage import NO_USAGE, Usage
 
 __all__ = ["CONTENTS", "CallRecord", "Outcome", "has_contents", "without_contents"]
 
@@ -36,14 +37,17 @@ aborted          we ended it: shutdown, or the record could not be made durable
 """
 
 
-class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One call. Tokens are ``int``, money is ``Decimal``, times are aware UTC, durations milliseconds."""
+class CallRecord(msgspec.Struct, frozen=True, array_like=True):
+    """One call. Money is ``Decimal``, times are aware UTC, durations milliseconds.
+
+    Encoded as it is, it is an array. What others read is its flat form.
+    """
 
     # identity: unique for ever, and gap-free within one run of one relay
     call_id: str
+    started_at: datetime
     replica: str = ""
     seq: int = 0
-    started_at: datetime
 
     # what was asked for
     api: str = "other"
@@ -86,23 +90,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     content_filter: str | None = None
 
     # what it used
-    usage_source: UsageSource = "none"
-    usage_reason: UsageReason | None = None
-    input_tokens: int = 0
-    cached_input_tokens: int = 0
-    cache_write_tokens: int = 0
-    cached_audio_tokens: int = 0
-    cached_image_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
-    input_audio_tokens: int = 0
-    output_audio_tokens: int = 0
-    input_image_tokens: int = 0
-    output_image_tokens: int = 0
-    accepted_prediction_tokens: int = 0
-    rejected_prediction_tokens: int = 0
-    total_tokens: int = 0
-    usage: dict[str, Any] | None = None
+    usage: Usage = NO_USAGE
     tool_usage: dict[str, Any] | None = None
     tool_calls: dict[str, int] = {}
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["Usage", "UsageReason", "UsageSource", "usage_fields"]
+__all__ = ["NO_USAGE", "Usage", "UsageReason", "UsageSource"]
 
 UsageSource = Literal["reported", "estimated", "none"]
 """``reported``: the upstream said so. ``estimated``: we counted. ``none``: nothing is known or due."""
@@ -25,11 +25,15 @@ withheld         the answer was whole, and said no usage, or not that of all it 
 """
 
 
-class Usage(msgspec.Struct, frozen=True, gc=False):
+class Usage(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Token counts. Cached, cache-written, audio and image tokens are parts of input; reasoning, audio, image and
-    predicted tokens are parts of output; cached audio is part of cached and of audio, and so are images."""
+    predicted tokens are parts of output; cached audio is part of cached and of audio, and so are images.
+
+    A new count is appended, as in `CallRecord`."""
 
     source: UsageSource = "none"
+    reason: UsageReason | None = None
+    """Why it is not ``reported``."""
     input_tokens: int = 0
     cached_input_tokens: int = 0
     cache_write_tokens: int = 0
@@ -46,14 +50,6 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     total_tokens: int = 0
     raw: dict[str, Any] | None = None
     """The upstream's own object, kept whole, so that a later reader can find what we did not know."""
-    reason: UsageReason | None = None
-    """Why it is not ``reported``."""
 
 
-def usage_fields(usage: Usage) -> dict[str, Any]:
-    """The usage as the fields of a `CallRecord`, which has every count under the same name."""
-    fields = msgspec.structs.asdict(usage)
-    fields["usage_source"] = fields.pop("source")
-    fields["usage"] = fields.pop("raw")
-    fields["usage_reason"] = fields.pop("reason")
-    return fields
+NO_USAGE = Usage()

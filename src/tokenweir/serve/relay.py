@@ -22,7 +22,7 @@ from ..config import Config, is_loopback, load, parse_address
 from ..deployments import Catalogue
 from ..errors import ConfigError, JournalInUse, TokenweirError
 from ..gateway import SWEEP_SECONDS, Log, Relay, ServerSettings, Tracing
-from ..journal import Journal
+from ..journal import Journal, changed_fields
 from ..policy import Keyring, read_keys
 from ..records import Clock, SystemClock
 from ..upstream import Upstream, open_upstreams
@@ -179,6 +179,7 @@ class RelayProcess:
             upstream_refusals=self.relay.refusals.count,
             buffered_bytes=self.relay.bodies.used,
             buffers_full=self.relay.bodies.refused,
+            record_fields_changed=changed_fields(),
         )
         self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 

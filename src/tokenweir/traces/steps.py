@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from ..records import CallRecord, Trace
+from ..records import CallRecord, FlatRecord, Trace, Usage, from_flat
 from .arrivals import longest_gaps
 from .attempts import attempt_steps, name_of, unasked
 from .step import Step
@@ -33,7 +33,7 @@ _GAPS = 3
 def record_of_row(row: Mapping[str, Any]) -> CallRecord:
     """The record behind a ledger's row, in Python's values or in JSON's."""
     known = {name: value for name, value in row.items() if value is not None}
-    return msgspec.convert(known, CallRecord)
+    return from_flat(msgspec.convert(known, FlatRecord))
 
 
 def steps_of(record: CallRecord) -> list[Step]:
@@ -164,10 +164,11 @@ def _outbound(record: CallRecord, trace: Trace | None) -> Iterator[Step]:
 
 
 def _settled(record: CallRecord) -> Step:
+    usage = record.usage
     said = record.outcome.replace("_", " ")
     if record.error_code:
         said += f" ({record.error_code})"
-    said += f"; {_usage(record)}"
+    said += f"; {_usage(record.usage)}"
     if record.finish_reasons:
         said += f"; ended by {', '.join(record.finish_reasons)}"
     if record.cost is not None:
@@ -175,12 +176,12 @@ def _settled(record: CallRecord) -> Step:
     told = {
         "outcome": record.outcome,
         "errorCode": record.error_code,
-        "usageSource": record.usage_source,
-        "inputTokens": record.input_tokens,
-        "cachedInputTokens": record.cached_input_tokens,
-        "outputTokens": record.output_tokens,
-        "reasoningTokens": record.reasoning_tokens,
-        "totalTokens": record.total_tokens,
+        "usageSource": usage.source,
+        "inputTokens": usage.input_tokens,
+        "cachedInputTokens": usage.cached_input_tokens,
+        "outputTokens": usage.output_tokens,
+        "reasoningTokens": usage.reasoning_tokens,
+        "totalTokens": usage.total_tokens,
         "gatewayMs": record.gateway_ms,
         "traced": list(record.trace.reasons) if record.trace is not None else None,
     }
@@ -193,17 +194,17 @@ def _settled(record: CallRecord) -> Step:
     )
 
 
-def _usage(record: CallRecord) -> str:
-    if record.usage_source == "none":
+def _usage(usage: Usage) -> str:
+    if usage.source == "none":
         return "no tokens that anybody knows of"
-    by = "as the upstream reported" if record.usage_source == "reported" else "estimated by this gateway"
+    by = "as the upstream reported" if usage.source == "reported" else "estimated by this gateway"
     details = [
         f"{count:,} {what}"
-        for count, what in ((record.cached_input_tokens, "cached"), (record.reasoning_tokens, "reasoning"))
+        for count, what in ((usage.cached_input_tokens, "cached"), (usage.reasoning_tokens, "reasoning"))
         if count
     ]
     of_these = f" ({', '.join(details)})" if details else ""
-    return f"{record.input_tokens:,} tokens in, {record.output_tokens:,} out{of_these}, {by}"
+    return f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out{of_these}, {by}"
 
 
 def _status_data(status: int | None) -> dict[str, Any]:

@@ -260,8 +260,8 @@ def test_every_query_says_the_same_of_what_arrived_as_of_the_ledger(ingestion: I
     assert arrived == {seen["CallId"]: (name, stripped(seen)) for _, name, seen in viewed}
     rows = {name: _asked(ingestion, kql) for name, kql in queries.items()}
     assert {name: sorted(map(repr, found)) for name, found in rows.items()} == expected
-    counted = [one for one in records if one.usage_source != "none"]
-    assert sum(row[3] for row in rows["all-apps-tokens-count"]) == sum(one.total_tokens for one in counted)
+    counted = [one for one in records if one.usage.source != "none"]
+    assert sum(row[3] for row in rows["all-apps-tokens-count"]) == sum(one.usage.total_tokens for one in counted)
     assert len(rows["tokens-count-per-app"]) == sum(one.key_id == "8f14e45fceea167a" for one in counted)
     assert len([name for name, found in rows.items() if found]) >= 10
 

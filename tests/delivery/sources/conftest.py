@@ -9,7 +9,7 @@ import pytest
 
 from support.kafka_broker import Broker, running_broker
 from tokenweir.delivery.sources import Message
-from tokenweir.records import CallRecord, new_call_id
+from tokenweir.records import CallRecord, flat, from_fields, new_call_id
 
 MakeRecord = Callable[..., CallRecord]
 
@@ -26,7 +26,7 @@ def make_record() -> MakeRecord:
             "cost": Decimal("0.0012"),
             "finish_reasons": ["stop"],
         }
-        return CallRecord(**(given | fields))  # type: ignore[arg-type]
+        return from_fields(**(given | fields))
 
     return make
 
@@ -36,7 +36,7 @@ def as_messages() -> Callable[..., list[Message]]:
     """A record as one message, or in so many parts."""
 
     def messages(record: CallRecord, parts: int = 1) -> list[Message]:
-        data = msgspec.json.encode(record)
+        data = msgspec.json.encode(flat(record))
         properties = {
             "call_id": record.call_id,
             "replica": record.replica,

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from tokenweir.delivery.sources import Message
 from tokenweir.delivery.sources.formats import Piece, Unreadable, decode, unwrap
-from tokenweir.records import CallRecord
+from tokenweir.records import CallRecord, flat
 
 MakeRecord = Callable[..., CallRecord]
 
@@ -46,7 +46,7 @@ def test_what_a_newer_sender_adds_is_left_out() -> None:
 
 def test_an_envelope_is_recognised_wherever_its_attributes_stand(make_record: MakeRecord) -> None:
     record = make_record()
-    data = msgspec.Raw(msgspec.json.encode(record))
+    data = msgspec.Raw(msgspec.json.encode(flat(record)))
     assert decode(unwrap(enveloped(data=data)).data) == record
     late = msgspec.json.encode({"data": data, "datacontenttype": "application/json", "specversion": "1.0"})
     assert decode(unwrap(message(late)).data) == record

@@ -12,7 +12,7 @@ from tokenweir.ledger.base import Table
 from tokenweir.ledger.duckdb import sandbox
 from tokenweir.ledger.duckdb.file import DuckDBFile
 from tokenweir.ledger.duckdb.ledger import DuckDBLedger
-from tokenweir.records import CallRecord
+from tokenweir.records import CallRecord, from_fields
 
 QUERIES = Path(__file__).parents[3] / "queries"
 
@@ -123,7 +123,7 @@ def call(number: int) -> CallRecord:
     chance = Random(number)
     kind = chance.choice(["reported", "reported", "estimated", "none"])
     used = 0 if kind == "none" else chance.randrange(1, 5000)
-    return CallRecord(
+    return from_fields(
         call_id=f"call-{number:04}",
         started_at=datetime(2026, 3, 1, tzinfo=UTC) + timedelta(minutes=37 * number),
         api=chance.choice(["chat_completions", "embeddings", "responses", "other"]),
@@ -135,7 +135,7 @@ def call(number: int) -> CallRecord:
         status=chance.choice([200, 429, None]),
         outcome=chance.choice(["completed", "upstream_error", "client_gone"]),
         error_code=chance.choice(["rate_limit", "", None]),
-        usage_source=kind,  # type: ignore[arg-type]
+        usage_source=kind,
         input_tokens=used,
         cached_input_tokens=used // 3,
         output_tokens=used // 2,

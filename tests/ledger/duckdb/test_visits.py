@@ -11,7 +11,7 @@ from tokenweir.errors import QueryError
 from tokenweir.ledger.duckdb import visits as visits_module
 from tokenweir.ledger.duckdb.visits import KqlVisits, Wanted
 from tokenweir.ledger.limits import Limits
-from tokenweir.ledger.rows import COLUMNS
+from tokenweir.ledger.rows import CALL_COLUMNS
 
 LATER = timedelta(minutes=10)
 
@@ -57,7 +57,7 @@ def ask(origin: Origin) -> Callable[[str], list[list[object]]]:
         ("calls | summarize count() by caller, bin(started_at, 1d)", {"caller", "started_at"}),
         ("calls | project tags.cost_centre", {"tags"}),
         (JOINED, {"deployment", "caller", "status"}),
-        ("calls | top 1 by latency_ms", set(COLUMNS)),
+        ("calls | top 1 by latency_ms", set(CALL_COLUMNS)),
         ("let mine = calls | where region == 'x'; mine | summarize dcount(caller)", {"region", "caller"}),
         ("calls | summarize sum(total_tokens) by caller | where sum_total_tokens > 1", {"total_tokens", "caller"}),
     ],

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from ...errors import TokenweirError, quoted
-from ...records import CallRecord
+from ...records import CallRecord, FlatRecord, from_flat
 from .base import Message
 
 __all__ = ["Format", "Piece", "Unreadable", "WholeRecords", "decode", "unwrap"]
@@ -78,7 +78,7 @@ class _Envelope(msgspec.Struct, frozen=True):
     parts: str | int = "1"
 
 
-_decode_record = msgspec.json.Decoder(CallRecord).decode
+_decode_record = msgspec.json.Decoder(FlatRecord).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
@@ -105,7 +105,7 @@ def unwrap(message: Message) -> Piece:
 def decode(data: bytes) -> CallRecord:
     """The record. `Unreadable` if it is none."""
     try:
-        record = _decode_record(data)
+        record = from_flat(_decode_record(data))
     except (msgspec.DecodeError, RecursionError) as error:
         raise Unreadable(f"it is no record: {_without_content(error)}") from None
     if not 0 < len(record.call_id) <= _LONGEST_ID:

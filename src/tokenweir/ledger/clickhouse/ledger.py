@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, get_args, get_origin
 
 import msgspec
 
-from ...records import CallRecord, has_contents
+from ...records import COLUMNS, CallRecord, has_contents
 from ..base import Table
 from ..duckdb.visits import KqlVisits
 from ..limits import Limits
@@ -37,9 +37,9 @@ _EXACT = Context(prec=40)
 
 _whole_numbers = operator.attrgetter(
     *(
-        field.name
-        for field in msgspec.structs.fields(CallRecord)
-        if int in (field.type, *get_args(field.type)) and get_origin(field.type) is not dict
+        column.path
+        for column in COLUMNS
+        if int in (column.field.type, *get_args(column.field.type)) and get_origin(column.field.type) is not dict
     )
 )
 

@@ -14,7 +14,7 @@ from ..base import LedgerError, Table
 from ..limits import Limits
 from ..queries import Answering, OpenLedger, Queries
 from ..reading import Reading
-from ..rows import COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of, json_encoder
+from ..rows import CALL_COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of, json_encoder
 from .file import DuckDBFile
 from .sandbox import Sandbox
 from .snapshot import Snapshot
@@ -118,11 +118,11 @@ def _known(cursor: DuckDBPyConnection, call_ids: Collection[str]) -> set[str]:
 def _insert_statement(types: dict[str, str]) -> str:
     """The INSERT of a list of JSON documents, given the type of each column of ``calls``."""
     # The text of a time carries its offset, which a cast to plain TIMESTAMP would drop.
-    shape = {name: "TIMESTAMPTZ" if types[name] == "TIMESTAMP" else types[name] for name in COLUMNS}
+    shape = {name: "TIMESTAMPTZ" if types[name] == "TIMESTAMP" else types[name] for name in CALL_COLUMNS}
     cells = ", ".join(
-        f"coalesce(r.{name}, '{DEFAULTS[name]}')" if name in DEFAULTS else f"r.{name}" for name in COLUMNS
+        f"coalesce(r.{name}, '{DEFAULTS[name]}')" if name in DEFAULTS else f"r.{name}" for name in CALL_COLUMNS
     )
     return (
-        f"INSERT INTO calls ({', '.join(COLUMNS)}) SELECT {cells} FROM "
+        f"INSERT INTO calls ({', '.join(CALL_COLUMNS)}) SELECT {cells} FROM "
         f"(SELECT from_json(line, '{json_encoder.encode(shape).decode()}') AS r FROM (SELECT unnest($1) AS line))"
     )

@@ -22,7 +22,7 @@ from duckdb import DuckDBPyConnection
 from ...errors import QueryError
 from ..base import Table
 from ..limits import Limits, Turnstile
-from ..rows import COLUMNS
+from ..rows import CALL_COLUMNS
 from .file import lock_down
 from .migrations import migrate
 from .sandbox import Sandbox, translate
@@ -126,7 +126,7 @@ def _wanted(visitor: DuckDBPyConnection, text: str) -> Wanted | None:
         return None
     columns = {column for scan in scans for column in scan.columns}
     return Wanted(
-        [name for name in COLUMNS if name in columns] or ["call_id"],
+        [name for name in CALL_COLUMNS if name in columns] or ["call_id"],
         min((scan.since for scan in scans if scan.since), default=None) if all(scan.since for scan in scans) else None,
         max((scan.until for scan in scans if scan.until), default=None) if all(scan.until for scan in scans) else None,
     )
@@ -146,12 +146,12 @@ def _scan(node: dict[str, Any]) -> Wanted:
     """What one scan of ``calls`` reads. Of its conditions, only bounds of the time are understood."""
     details = node["extra_info"]
     if "Projections" not in details:
-        return Wanted(COLUMNS, None, None)
+        return Wanted(CALL_COLUMNS, None, None)
     read = [*_texts(details["Projections"]), *_texts(details.get("Filters", []))]
     names = {name for text in read for name in re.findall(r"\w+", text)}
     bounds = [bound for text in _texts(details.get("Filters", [])) for bound in _bounds(text)]
     return Wanted(
-        [name for name in COLUMNS if name in names],
+        [name for name in CALL_COLUMNS if name in names],
         max((moment for side, moment in bounds if side == ">"), default=None),
         min((moment + _LATER for side, moment in bounds if side == "<"), default=None),
     )

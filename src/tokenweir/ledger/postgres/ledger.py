@@ -13,7 +13,7 @@ from ..duckdb.visits import KqlVisits
 from ..limits import Limits
 from ..queries import Answering, Queries, unchanging
 from ..reading import Reading
-from ..rows import COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of
+from ..rows import CALL_COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of
 from ..storable import storable
 from .copying import copy_calls
 from .sandbox import Sandbox
@@ -142,10 +142,11 @@ def _insert_statement(types: dict[str, str]) -> str:
     """
     # The text of a time carries its offset, which a cast to plain timestamp would drop.
     is_time = {name for name, kind in types.items() if kind.startswith("timestamp")}
-    shape = ", ".join(f"{name} {'timestamptz' if name in is_time else types[name]}" for name in COLUMNS)
-    cells = ", ".join(_cell(name, is_time=name in is_time) for name in COLUMNS)
+    shape = ", ".join(f"{name} {'timestamptz' if name in is_time else types[name]}" for name in CALL_COLUMNS)
+    cells = ", ".join(_cell(name, is_time=name in is_time) for name in CALL_COLUMNS)
+    names = ", ".join(CALL_COLUMNS)
     return (
-        f"INSERT INTO calls ({', '.join(COLUMNS)}) SELECT {cells} FROM incoming, json_to_record(line) AS r({shape}) "
+        f"INSERT INTO calls ({names}) SELECT {cells} FROM incoming, json_to_record(line) AS r({shape}) "
         "ORDER BY r.call_id ON CONFLICT (call_id) DO NOTHING RETURNING call_id"
     )
 

@@ -21,7 +21,7 @@ from opentelemetry.semconv._incubating.attributes import (
 from support.call_records import a_call, any_record
 from tokenweir.delivery.sinks.otlp import KeyValue, Span, read_traceparent, spans_of
 from tokenweir.delivery.sinks.otlp.span import CLIENT, SERVER, AnyValue
-from tokenweir.records import CallRecord, Trace, TracedAttempt, TracedTarget
+from tokenweir.records import COLUMNS, CallRecord, Trace, TracedAttempt, TracedTarget
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 STARTED = 1_795_348_800_000_250_000
@@ -181,9 +181,7 @@ def test_every_name_is_ours_or_one_of_the_conventions(record: CallRecord) -> Non
 
 
 def test_names_are_those_of_the_conventions_also_where_everything_is_said() -> None:
-    everything = {
-        field.name: 7 for field in msgspec.structs.fields(CallRecord) if field.type is int and field.name != "attempts"
-    }
+    everything = {column.name: 7 for column in COLUMNS if column.field.type is int and column.name != "attempts"}
     record = a_call(**everything, attempts=2, trace=TWO_TARGETS, stream=True, outcome="upstream_error", subject="s")
     names = {name for span in spans_of(record, with_content=True, is_shed=True) for name in said(span)}
 

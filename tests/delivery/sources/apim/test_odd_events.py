@@ -29,18 +29,18 @@ def record(before: str = "", **members: Any) -> CallRecord:
 @pytest.mark.parametrize(("before", "within"), [(MARK, ""), ("", MARK), (MARK, MARK)])
 def test_a_byte_order_mark_is_passed_over(before: str, within: str) -> None:
     found = record(before, response=within + json.dumps(ANSWER))
-    assert (found.usage_source, found.total_tokens, found.outcome) == ("reported", 140, "completed")
+    assert (found.usage.source, found.usage.total_tokens, found.outcome) == ("reported", 140, "completed")
 
 
 def test_a_bare_nan_costs_nothing() -> None:
     found = record(response=json.dumps({**ANSWER, "logprobs": float("nan")}))
-    assert (found.usage_source, found.total_tokens, found.outcome) == ("reported", 140, "completed")
+    assert (found.usage.source, found.usage.total_tokens, found.outcome) == ("reported", 140, "completed")
 
 
 def test_the_record_says_why_usage_is_not_reported() -> None:
-    assert record(response=json.dumps({**ANSWER, "usage": None})).usage_reason == "withheld"
-    assert record(response=json.dumps({**ANSWER, "usage": {"prompt_tokens": "7"}})).usage_reason == "unreadable"
-    assert record(response=json.dumps(ANSWER)[:80]).usage_reason == "cut"
+    assert record(response=json.dumps({**ANSWER, "usage": None})).usage.reason == "withheld"
+    assert record(response=json.dumps({**ANSWER, "usage": {"prompt_tokens": "7"}})).usage.reason == "unreadable"
+    assert record(response=json.dumps(ANSWER)[:80]).usage.reason == "cut"
 
 
 odd = st.recursive(

@@ -52,7 +52,7 @@ def request(**members: Any) -> str:
 
 
 def counts(record: CallRecord) -> tuple[str, int, int]:
-    return record.usage_source, record.input_tokens, record.output_tokens
+    return record.usage.source, record.usage.input_tokens, record.usage.output_tokens
 
 
 def test_a_usage_is_trusted_wherever_it_stands() -> None:
@@ -79,13 +79,13 @@ def test_what_broke_the_chargeback_solution_is_counted(members: dict[str, Any]) 
     plain = read(event(request=request(), response=STREAM + DONE))
     odd = read(event(request=request(**members), response=STREAM + DONE))
     assert counts(odd) == counts(plain)
-    assert (odd.usage_source, odd.outcome, odd.response_model) == ("estimated", "completed", "gpt-4o-2024-11-20")
+    assert (odd.usage.source, odd.outcome, odd.response_model) == ("estimated", "completed", "gpt-4o-2024-11-20")
 
 
 def test_a_prompt_may_be_a_list() -> None:
     answer = json.dumps({"object": "text_completion", "choices": [{"index": 0, "text": "Down."}]})
     told = read(event(apiOperation="TextCompletion", request='{"prompt":["a","b"]}', response=answer))
-    assert (told.api, told.usage_source, told.input_tokens) == ("completions", "estimated", 2)
+    assert (told.api, told.usage.source, told.usage.input_tokens) == ("completions", "estimated", 2)
 
 
 def test_throttling_is_seen_and_costs_nothing() -> None:
@@ -105,8 +105,8 @@ def test_a_usage_that_was_cut_is_no_usage() -> None:
     cut = whole[: whole.index('"completion_tokens"')]
     for logged in (event(response=cut), json.dumps(event(response=cut))[:-1].removesuffix('"')):
         told = read(logged)
-        assert told.usage_source == "estimated"
-        assert told.output_tokens > 0
+        assert told.usage.source == "estimated"
+        assert told.usage.output_tokens > 0
         assert told.error_code == "event_truncated"
 
 
@@ -147,7 +147,7 @@ def test_a_bad_event_is_a_dead_letter_and_the_batch_goes_on(data: bytes) -> None
 
 
 def test_a_request_of_nothing_but_brackets_does_not_hold_up_the_batch() -> None:
-    assert read(event(request='{"messages":' * 16_000, response=STREAM + DONE)).output_tokens > 0
+    assert read(event(request='{"messages":' * 16_000, response=STREAM + DONE)).usage.output_tokens > 0
 
 
 USES_KEY = [
@@ -173,7 +173,7 @@ def test_any_cut_of_any_event_is_a_record_or_a_dead_letter_and_never_shows_the_k
     shown = said.encode() + b"".join(letter.message.body for letter in taken.dead)
     assert KEY.encode() not in shown
     for record in taken.records:
-        assert record.input_tokens >= 0 and record.output_tokens >= 0
+        assert record.usage.input_tokens >= 0 and record.usage.output_tokens >= 0
 
 
 VALUES = st.recursive(

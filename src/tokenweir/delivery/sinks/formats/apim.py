@@ -33,8 +33,8 @@ def apim_event(record: CallRecord) -> dict[str, Any]:
         "stream": record.stream,
         "status": record.status,
         "outcome": record.outcome,
-        "usageSource": record.usage_source,
-        "promptTokens": record.input_tokens,
-        "completionTokens": record.output_tokens,
-        "totalTokens": record.total_tokens,
+        "usageSource": record.usage.source,
+        "promptTokens": record.usage.input_tokens,
+        "completionTokens": record.usage.output_tokens,
+        "totalTokens": record.usage.total_tokens,
     }

@@ -10,7 +10,7 @@ from hashlib import sha256
 import msgspec
 
 from ....errors import place_of
-from ....records import CallRecord, without_contents
+from ....records import CallRecord, flat, without_contents
 from ...errors import Rejected
 from ..application_insights import fit_custom_event
 from ..event import Event
@@ -75,7 +75,7 @@ def _fit(record: CallRecord, settings: SinkSettings, limit: int) -> list[Event]:
 def _as_it_is(record: CallRecord) -> Event:
     """A record of which no event can be made, for a dead letter: as JSON, or as Python shows it."""
     try:
-        body = msgspec.json.encode(record)
+        body = msgspec.json.encode(flat(record))
     except Exception:
         body = repr(record).encode(errors="replace")
     return Event(body=body, call_id=record.call_id, properties={})

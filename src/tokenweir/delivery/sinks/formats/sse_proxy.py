@@ -45,7 +45,7 @@ def proxy_event(record: CallRecord) -> dict[str, Any]:
         "status": record.status,
         "outcome": record.outcome,
         "error_code": record.error_code,
-        "usage_source": record.usage_source,
+        "usage_source": record.usage.source,
         "finish_reasons": record.finish_reasons,
         "content_filter": record.content_filter,
         "tool_calls": first.tool_calls,
@@ -61,12 +61,13 @@ def proxy_event(record: CallRecord) -> dict[str, Any]:
 
 def _usage(record: CallRecord) -> dict[str, Any]:
     """What the upstream reported, whole; else our own counts under the same names."""
-    if record.usage_source == "reported" and record.usage is not None:
-        return record.usage
+    usage = record.usage
+    if usage.source == "reported" and usage.raw is not None:
+        return usage.raw
     return {
-        "completion_tokens": record.output_tokens,
-        "prompt_tokens": record.input_tokens,
-        "total_tokens": record.total_tokens,
+        "completion_tokens": usage.output_tokens,
+        "prompt_tokens": usage.input_tokens,
+        "total_tokens": usage.total_tokens,
         "completion_tokens_details": None,
         "prompt_tokens_details": None,
     }

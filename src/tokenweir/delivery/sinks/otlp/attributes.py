@@ -5,7 +5,7 @@ https://github.com/open-telemetry/semantic-conventions-genai
 """
 
 from ....apis import surface_of
-from ....records import CallRecord, TracedAttempt, TracedTarget
+from ....records import CallRecord, TracedAttempt, TracedTarget, Usage
 from .span import Attribute
 
 __all__ = ["attempt_attributes", "call_attributes", "error_of", "model_of", "operation_of"]
@@ -55,7 +55,7 @@ def call_attributes(record: CallRecord) -> Attributes:
         "tokenweir.spillover_from": record.spillover_from,
         "tokenweir.attempts": record.attempts,
         "tokenweir.content_filter": record.content_filter,
-        "tokenweir.usage_source": record.usage_source,
+        "tokenweir.usage_source": record.usage.source,
         # Exact, which a number of OpenTelemetry's is not.
         "tokenweir.cost": None if record.cost is None else f"{record.cost:f}",
         "tokenweir.currency": record.currency,
@@ -103,19 +103,19 @@ def _generation(record: CallRecord) -> Attributes:
         "gen_ai.response.finish_reasons": record.finish_reasons or None,
         "gen_ai.response.time_to_first_chunk": _first_chunk_seconds(record),
         "openai.api.type": surface_of(record.api).openai_api_type,
-        **(_usage(record) if record.usage_source != "none" else {}),
+        **(_usage(record.usage) if record.usage.source != "none" else {}),
     }
 
 
-def _usage(record: CallRecord) -> Attributes:
+def _usage(usage: Usage) -> Attributes:
     """Parts are said where there are any; a record does not tell none from unknown."""
     return {
-        "gen_ai.usage.input_tokens": record.input_tokens,
-        "gen_ai.usage.output_tokens": record.output_tokens,
-        "gen_ai.usage.cache_read.input_tokens": record.cached_input_tokens or None,
-        "gen_ai.usage.reasoning.output_tokens": record.reasoning_tokens or None,
-        "gen_ai.usage.audio.input_tokens": record.input_audio_tokens or None,
-        "gen_ai.usage.audio.output_tokens": record.output_audio_tokens or None,
+        "gen_ai.usage.input_tokens": usage.input_tokens,
+        "gen_ai.usage.output_tokens": usage.output_tokens,
+        "gen_ai.usage.cache_read.input_tokens": usage.cached_input_tokens or None,
+        "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens or None,
+        "gen_ai.usage.audio.input_tokens": usage.input_audio_tokens or None,
+        "gen_ai.usage.audio.output_tokens": usage.output_audio_tokens or None,
     }
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ....apis import OTHER, SURFACES, Surface, surface_of
 from ....metering import Reading, estimate, meter_for, read_usage
 from ....policy import Identity
-from ....records import CallRecord, Outcome, Usage, usage_fields
+from ....records import CallRecord, Outcome, Usage
 from ....wire import close_json, decode_json
 from .event import ApimEvent
 
@@ -96,7 +96,7 @@ def record_of(event: ApimEvent, body: bytes, owner: Identity, *, keeps_content: 
         error_code=reading.error_code or missing,
         finish_reasons=reading.finish_reasons,
         content_filter=reading.content_filter,
-        **usage_fields(usage),
+        usage=usage,
         service_tier=reading.service_tier,
         tool_usage=reading.tool_usage,
         tool_calls=reading.tool_calls,
