@@ -5,8 +5,7 @@ from .chunked import ChunkedReader, ChunkError, chunk
 from .cut_json import close_json
 from .fields import Fields
 from .http1 import END, RequestReader, read_request_head
-from .json_members import Member, MemberScanner, Path
-from .json_object import ObjectReader, decode_value
+from .json_members import Member, MemberScanner, ObjectReader, Path, decode_value
 from .masking import MASK, is_telling, masked
 from .request_fields import CALLER_KEYS, PRINCIPAL
 from .responses import head_bytes, read_response_head, status_line
