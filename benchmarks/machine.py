@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 
+from tokenweir.build import python_is_optimized, running_build
+
 __all__ = ["describe_machine"]
 
 
@@ -20,6 +22,8 @@ def describe_machine() -> dict[str, str]:
         "processor": f"{_first('/proc/cpuinfo', 'model name')}, {os.cpu_count()} cores",
         "memory": f"{int(_first('/proc/meminfo', 'MemTotal').split()[0]) / 1e6:.0f} GB",
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": f"{platform.python_version()}, {'with' if python_is_optimized() else 'without'} PGO",
+        "core": f"{running_build()}",
         "load before": f"{os.getloadavg()[0]:.2f}",
         "a turn of a Python loop": f"{_loop_turn():.0f} ns",
         "a random read in 256 MB": f"{_random_read():.0f} ns",

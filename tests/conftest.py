@@ -1,5 +1,6 @@
 """Fixtures that every room may use."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,22 @@ import pytest
 
 from support.clickhouse import ClickHouseServer, running_clickhouse
 from support.postgres import PostgresServer, running_postgres
+from tokenweir.build import running_build
+
+
+def pytest_report_header() -> str:
+    return f"core: {running_build()}"
+
+
+def pytest_sessionstart() -> None:
+    """A run says of one build that it works: not of sources that were compiled before they were changed, and not of
+    another build than the one that was asked for."""
+    build = running_build()
+    if build.hint:
+        pytest.exit(f"{build}; {build.hint}", returncode=2)
+    if os.environ.get("TOKENWEIR_TESTS") == "compiled" and not build.compiled:
+        pytest.exit(f"the compiled build was to be tested, and this is {build}", returncode=2)
+
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -1,12 +1,15 @@
 """What Prometheus is told: every posted call once, under a bounded number of names."""
 
+import platform
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tokenweir import __version__
 from tokenweir.admin import Metrics
+from tokenweir.build import running_build
 from tokenweir.delivery.sinks import SinkStatus
 from tokenweir.records import CallRecord, from_fields
 
@@ -48,6 +51,11 @@ def test_calls_are_counted_by_who_and_how_they_ended(metrics: Metrics) -> None:
     assert value(metrics, "tokenweir_calls_total", "ada", "gpt-4o", "completed", "2xx") == 3
     assert value(metrics, "tokenweir_calls_total", "ada", "gpt-4o", "upstream_error", "4xx") == 1
     assert value(metrics, "tokenweir_calls_total", "ada", "gpt-4o", "client_gone", "none") == 1
+
+
+def test_the_build_is_named(metrics: Metrics) -> None:
+    compiled = str(bool(running_build().compiled)).lower()
+    assert value(metrics, "tokenweir_build_info", __version__, platform.python_version(), compiled) == 1
 
 
 def test_tokens_are_counted_by_kind_and_source(metrics: Metrics) -> None:

@@ -1,5 +1,6 @@
 """Every command ends in an exit code and a line a person can use, and starting one is cheap."""
 
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import tokenweir as package
+from tokenweir.build import running_build
 from tokenweir.cli.app import new_app
 from tokenweir.errors import ConfigError
 
@@ -33,7 +35,10 @@ def test_a_gateway_without_a_configuration_says_what_to_do_and_does_not_start(he
 
 
 def test_the_version_is_printed(here: Path) -> None:
-    assert started("version", cwd=here).stdout == f"tokenweir {package.__version__}\n"
+    first, core, python = started("version", cwd=here).stdout.splitlines()
+    assert first == f"tokenweir {package.__version__}"
+    assert core == f"core: {running_build()}"
+    assert python.startswith(f"Python {platform.python_version()}, built with")
 
 
 @pytest.mark.parametrize("args", [["nosuch"], ["usage", "--format", "xml"], ["keys", "create"]])

@@ -1,6 +1,7 @@
 """Connections are opened, kept, reused and closed; whatever fails is told in words with the mend."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -226,10 +227,10 @@ async def test_no_more_connections_are_opened_than_allowed(caplog: pytest.LogCap
 async def test_a_connection_closed_before_it_could_be_used_is_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = pool_of(upstream_at("http://127.0.0.1:9"), JumpingClock())
 
-    async def open_and_lose(connection: UpstreamConnection) -> None:
-        MemoryTransport(connection).hang_up()
+    async def open_and_lose(factory: Callable[[], UpstreamConnection], host: str, port: int) -> None:
+        MemoryTransport(factory()).hang_up()
 
-    monkeypatch.setattr(pool, "_open_one", open_and_lose)
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", open_and_lose)
     with pytest.raises(UpstreamUnreachable, match="closed a new connection at once"):
         await pool.connect()
     assert repr(pool) == "<Pool sweden [0 active, 0 idle, 0 opening]>"

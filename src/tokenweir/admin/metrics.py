@@ -5,13 +5,16 @@ that does not exist, so a name becomes a label only when a call to it was comple
 what is good for a metrics server, are one ``(other)``.
 """
 
+import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from .. import __version__
+from ..build import running_build
 from ..delivery.sinks import SinkStatus
 from ..records import CallRecord
 from .relays import RelayStatus
@@ -37,6 +40,10 @@ class Metrics:
 
     def __init__(self, relays: Callable[[], list[RelayStatus]], sinks: Callable[[], list[SinkStatus]]) -> None:
         self._registry = CollectorRegistry()
+        build = running_build()
+        Info("tokenweir_build", "What runs here.", registry=self._registry).info(
+            {"version": __version__, "python": platform.python_version(), "compiled": str(bool(build.compiled)).lower()}
+        )
         self._deployments: set[str] = set()
         self._pairs: set[tuple[str, str]] = set()
         self._calls = self._counter("tokenweir_calls", "Calls that have ended.", "outcome", "status")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..build import require_whole_build
 from .params import ConfigOption, load_config
 
 __all__ = ["serve"]
@@ -23,6 +24,7 @@ def serve(
     and AZURE_OPENAI_KEY, as for the SSE proxy function; or OPENAI_API_KEY.
     SIGHUP reloads callers, deployments and upstreams; SIGTERM lets open answers finish first.
     """
+    require_whole_build()
     loaded = load_config(file, variables={"TOKENWEIR_LEDGER__URL": "none"} if no_ledger else None)
     for note in loaded.notes:
         print(f"tokenweir: note: {note}", file=sys.stderr)

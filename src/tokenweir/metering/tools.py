@@ -6,7 +6,6 @@ in three come out exact.
 """
 
 from collections.abc import Iterator
-from itertools import takewhile
 from typing import Any
 
 from .counter import Counter
@@ -116,23 +115,33 @@ class _Rendering:
         kind = schema.get("type")
         alternatives = schema.get("anyOf") or schema.get("oneOf")
         if isinstance(alternatives, list):
-            return self._either(self._type(alternative, depth + 1) for alternative in alternatives)
+            return self._either(alternatives, depth + 1)
         if isinstance(kind, list):
             shape = {key: schema[key] for key in ("items", "properties", "required") if key in schema}
-            return self._either(self._type(shape | {"type": one}, depth + 1) for one in kind)
+            return self._either([shape | {"type": one} for one in kind], depth + 1)
         if isinstance(schema.get("enum"), list):
-            return self._either(self._literal(value) for value in schema["enum"])
+            return " | ".join(self._literals(schema["enum"]))
         if kind == "array":
             return f"{self._type(schema.get('items'), depth + 1)}[]"
         if kind == "object":
             return "\n".join(["{", *self._members(schema, depth + 1), "  " * depth + "}"])
         return self._plain("number" if kind == "integer" else kind or "any")
 
-    def _either(self, types: Iterator[str]) -> str:
-        return " | ".join(takewhile(lambda _: self.left > 0, types))
+    def _either(self, schemas: list[Any], depth: int) -> str:
+        types = []
+        for schema in schemas:
+            kind = self._type(schema, depth)
+            if self.left <= 0:
+                break
+            types.append(kind)
+        return " | ".join(types)
 
-    def _literal(self, value: Any) -> str:
-        return f'"{self._plain(value)}"' if isinstance(value, str) else self._plain(value)
+    def _literals(self, values: list[Any]) -> Iterator[str]:
+        for value in values:
+            text = self._plain(value)
+            if self.left <= 0:
+                return
+            yield f'"{text}"' if isinstance(value, str) else text
 
     def _comments(self, indent: str, *texts: Any) -> Iterator[str]:
         return (f"{indent}// {self._plain(text)}" for text in texts if isinstance(text, str) and text)

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ... import __version__
+from ...build import python_is_optimized, running_build
 from ...config import Config
 from ...errors import TokenweirError
 from ...ledger import ledger_file
@@ -29,6 +30,10 @@ _LOW_SPACE = 1 * _GB
 def check_software() -> Iterator[Finding]:
     parts = ", ".join(f"{name} {version(name)}" for name in ("uvloop", "httptools", "msgspec", "duckdb"))
     yield fine(f"tokenweir {__version__} on Python {platform.python_version()}, {parts}")
+    build = running_build()
+    optimized = "with" if python_is_optimized() else "without"
+    core = f"core: {build}; this Python was built {optimized} profile-guided optimization"
+    yield bad(core, build.hint) if build.hint else fine(core)
 
 
 def check_vocabularies() -> Iterator[Finding]:
