@@ -20,7 +20,7 @@ from typing import cast
 import uvloop
 
 from tokenweir.deployments import Catalogue, DeploymentSettings, TargetSettings
-from tokenweir.gateway import Relay, ServerSettings, Tracing
+from tokenweir.gateway import DataPlane, ServerSettings, Tracing
 from tokenweir.policy import CallerSettings, Keyring, TracingSettings, hash_key
 from tokenweir.records import CallRecord, Size, SystemClock
 from tokenweir.upstream import CredentialSettings, UpstreamSettings, open_upstreams
@@ -67,16 +67,24 @@ def _relay(pipe: Connection, upstream: int) -> None:
 
 async def _serve(pipe: Connection, upstream: int) -> None:
     clock, loop = SystemClock(), asyncio.get_running_loop()
-    settings = ServerSettings()
-    if hasattr(settings, "max_buffered"):
-        settings = ServerSettings(max_buffered=Size(4 * 1024**3))
+    settings = ServerSettings(max_buffered=Size(4 * 1024**3))
     tracing = Tracing(TracingSettings(), "no token is issued here", clock)
-    relay = Relay(settings, _Forgetful(), clock, tracing, is_strict=False, keeps_content=False)
     url = f"http://127.0.0.1:{upstream}"
     upstreams = open_upstreams([UpstreamSettings("mock", url, CredentialSettings(key="k"), proxy="")], {}, clock)
     catalogue = Catalogue([DeploymentSettings("bench", [TargetSettings("mock", "there")])], {"mock": "azure"})
-    relay.configure(Keyring([CallerSettings("bench", hash_key(API_KEY))], []), catalogue, upstreams)
-    server = await loop.create_server(relay.new_connection, "127.0.0.1", 0)
+    keyring = Keyring([CallerSettings("bench", hash_key(API_KEY))], [])
+    data_plane = DataPlane(
+        settings,
+        _Forgetful(),
+        clock,
+        tracing,
+        keyring,
+        catalogue,
+        upstreams,
+        is_strict=False,
+        keeps_content=False,
+    )
+    server = await loop.create_server(data_plane.new_connection, "127.0.0.1", 0)
     longest, last = 0.0, process_time()
 
     def beat() -> None:

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 from tokenweir.deployments import Catalogue
-from tokenweir.gateway import Relay, ServerSettings, Tracing
+from tokenweir.gateway import DataPlane, ServerSettings, Tracing
 from tokenweir.journal.payload import encode
 from tokenweir.policy import CallerSettings, Keyring, TracingSettings, hash_key
 from tokenweir.records import CallRecord, SystemClock
@@ -139,13 +139,18 @@ class Draw:
 
 async def _run(calls: int, seed: int) -> tuple[_Log, float]:
     clock, log, draw = SystemClock(), _Log(), Draw(seed)
-    relay = Relay(
-        ServerSettings(), log, clock, Tracing(TracingSettings(), "none", clock), is_strict=False, keeps_content=False
-    )
     settings = UpstreamSettings("mock", "http://127.0.0.1:9", CredentialSettings(key="k"), proxy="")
     upstreams = open_upstreams([settings], {}, clock)
-    relay.configure(
-        Keyring([CallerSettings("hostile", hash_key(_KEY))], []), Catalogue([], {"mock": "azure"}), upstreams
+    data_plane = DataPlane(
+        ServerSettings(),
+        log,
+        clock,
+        Tracing(TracingSettings(), "none", clock),
+        Keyring([CallerSettings("hostile", hash_key(_KEY))], []),
+        Catalogue([], {"mock": "azure"}),
+        upstreams,
+        is_strict=False,
+        keeps_content=False,
     )
     pool = upstreams["mock"].pool
     began = monotonic()
@@ -158,7 +163,7 @@ async def _run(calls: int, seed: int) -> tuple[_Log, float]:
         upstream.connection_made(_Line())
         pool._open.add(upstream)
         pool.idle(upstream)
-        client = relay.new_connection()
+        client = data_plane.new_connection()
         client.connection_made(_Line())
         head = f"POST /v1/{api} HTTP/1.1\r\nHost: g\r\napi-key: {_KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
         client.data_received(head.encode() + body)
@@ -167,14 +172,14 @@ async def _run(calls: int, seed: int) -> tuple[_Log, float]:
         upstream.connection_lost(None)
         client.connection_lost(None)
         if number % 200 == 0:
-            while relay._estimates:  # noqa: ASYNC110 - they end in this loop
+            while data_plane.services.estimator.pending:  # noqa: ASYNC110 - they end in this loop
                 await asyncio.sleep(0)
-    while relay._estimates:  # noqa: ASYNC110 - they end in this loop
+    while data_plane.services.estimator.pending:  # noqa: ASYNC110 - they end in this loop
         await asyncio.sleep(0)
-    if relay.walks:
-        raise SystemExit(f"{len(relay.walks)} calls have no end")
+    if data_plane.calls:
+        raise SystemExit(f"{len(data_plane.calls)} calls have no end")
     took = monotonic() - began
-    await relay.drain(1.0)
+    await data_plane.drain(1.0)
     return log, took
 
 

@@ -14,7 +14,7 @@ from time import process_time
 from typing import Any
 
 from tokenweir.deployments import Catalogue
-from tokenweir.gateway import Relay, ServerSettings, Tracing
+from tokenweir.gateway import DataPlane, ServerSettings, Tracing
 from tokenweir.journal.payload import encode
 from tokenweir.policy import CallerSettings, Keyring, TracingSettings, hash_key
 from tokenweir.records import CallRecord, Duration, SystemClock
@@ -66,19 +66,27 @@ def _call(settings: TracingSettings, script: Script) -> Callable[[], None]:
     """One call through a relay with these settings."""
     clock = SystemClock()
     tracing = Tracing(settings, "no token is issued here", clock)
-    relay = Relay(ServerSettings(), _EncodingLog(), clock, tracing, is_strict=False, keeps_content=False)
     upstreams = open_upstreams(
         [UpstreamSettings("mock", "http://127.0.0.1:9", CredentialSettings(key="k"), proxy="")], {}, clock
     )
-    relay.configure(
-        Keyring([CallerSettings("bench", hash_key(API_KEY))], []), Catalogue([], {"mock": "azure"}), upstreams
+    keyring, catalogue = Keyring([CallerSettings("bench", hash_key(API_KEY))], []), Catalogue([], {"mock": "azure"})
+    data_plane = DataPlane(
+        ServerSettings(),
+        _EncodingLog(),
+        clock,
+        tracing,
+        keyring,
+        catalogue,
+        upstreams,
+        is_strict=False,
+        keeps_content=False,
     )
     pool = upstreams["mock"].pool
     upstream = UpstreamConnection(pool, pool._heads)
     upstream.connection_made(_Wire())
     pool._open.add(upstream)
     pool.idle(upstream)
-    client = relay.new_connection()
+    client = data_plane.new_connection()
     client.connection_made(_Wire())
     path, headers, body = request(script)
     lines = [f"POST {path} HTTP/1.1", "Host: gateway", *(f"{name}: {value}" for name, value in headers.items()), "", ""]

@@ -40,7 +40,7 @@ def test_a_question_beforehand_is_answered_without_a_key_and_is_no_call(world: W
         client.send(chat_request(None, f"Origin: {ORIGIN}"))
         assert client.read_answer().status == 200
     assert [record.outcome for record in relay.records(1)] == ["completed"]
-    assert relay.inside(lambda: len(relay.process.relay.walks)) == 0
+    assert relay.inside(lambda: len(relay.process.data_plane.calls)) == 0
 
 
 @on_both_hosts

@@ -39,7 +39,7 @@ def test_an_answer_that_had_not_begun_comes_whole(world: World, policy: str, ver
         client.send(chat_request(deployment="faulty", version=version))
         assert asked.wait(20)
         client.half_close()
-        relay.until(lambda: all(one._is_half_closed for one in relay.process.relay.clients))
+        relay.until(lambda: all(one._is_half_closed for one in relay.process.data_plane.clients))
         answer.set()
         got = client.read_answer()
         assert (got.status, got.body) == (200, BODY)
@@ -65,7 +65,7 @@ def test_a_stream_that_had_begun_goes_on_to_its_end(world: World) -> None:
         while len(seen) < 3 * len(FRAME):
             seen += client.read_chunk()
         client.half_close()
-        relay.until(lambda: all(one._is_half_closed for one in relay.process.relay.clients))
+        relay.until(lambda: all(one._is_half_closed for one in relay.process.data_plane.clients))
         resume.set()
         while piece := client.read_chunk():
             seen += piece
@@ -117,7 +117,7 @@ def test_one_that_resets_later_has_left(world: World, has_begun: bool) -> None:
         if has_begun:
             client.read_head()
         client.half_close()
-        relay.until(lambda: all(one._is_half_closed for one in relay.process.relay.clients))
+        relay.until(lambda: all(one._is_half_closed for one in relay.process.data_plane.clients))
         client.reset()
     upstream.wait_for_end()
     assert relay.record().outcome == "client_gone"

@@ -65,7 +65,7 @@ def wait_until_nothing_moves(relay: RelayThread, seen: Callable[[], object]) -> 
 
 def buffered(relay: RelayThread) -> int:
     """Bytes that the relay itself holds for its one client, once it has come in."""
-    transports = [client._transport for client in relay.process.relay.clients]
+    transports = [client._transport for client in relay.process.data_plane.clients]
     return sum(transport.get_write_buffer_size() for transport in transports if transport is not None)
 
 
@@ -110,7 +110,7 @@ def test_a_client_that_never_reads_again_is_let_go(world: World) -> None:
 
         relay.jump(76)  # server.keep_alive
         relay.jump(0)
-        relay.until(lambda: not relay.process.relay.clients)
+        relay.until(lambda: not relay.process.data_plane.clients)
 
 
 def test_a_client_that_never_reads_the_end_of_a_whole_answer_is_let_go(world: World) -> None:
@@ -138,12 +138,12 @@ def test_a_client_that_never_reads_the_end_of_a_whole_answer_is_let_go(world: Wo
 
         relay.jump(76)  # server.keep_alive
         relay.jump(0)
-        relay.until(lambda: not relay.process.relay.clients)
+        relay.until(lambda: not relay.process.data_plane.clients)
 
 
 def received(relay: RelayThread) -> int:
-    (walk,) = relay.process.relay.walks
-    return walk._forwarder.received if walk._forwarder is not None else 0
+    (call,) = relay.process.data_plane.calls
+    return call.response.received if call.response is not None else 0
 
 
 @on_both_hosts
@@ -183,7 +183,7 @@ def test_a_client_that_pipelines_and_does_not_read_is_answered_no_further_than_i
         relay.until(lambda: buffered(relay))
         wait_until_nothing_moves(relay, lambda: (asked, buffered(relay)))
         assert relay.inside(lambda: buffered(relay)) < 512 * 1024
-        assert relay.inside(lambda: len(relay.process.relay.walks)) <= 1
+        assert relay.inside(lambda: len(relay.process.data_plane.calls)) <= 1
         assert asked < 60
         for _ in range(100):
             assert client.read_answer().body == body

@@ -207,7 +207,7 @@ def test_a_head_that_never_comes_whole(world: World) -> None:
     with RawClient(relay.address) as client:
         for piece in (b"POST ", b"/openai/", b"deployments"):  # a byte now and then does not buy time
             client.send(piece)
-            relay.until(lambda: any(one._reader.waiting for one in relay.process.relay.clients))
+            relay.until(lambda: any(one._reader.waiting for one in relay.process.data_plane.clients))
             relay.jump(10.1)
         told = client.read_answer()
         assert (told.status, told.error["code"]) == (408, "request_timeout")
@@ -222,12 +222,12 @@ def test_a_body_that_stops_coming(world: World, kind: str) -> None:
     relay = world.relay(server={"min_body_rate": 0})
     with RawClient(relay.address) as client:
         client.send(sent[:-9])
-        relay.until(lambda: relay.process.relay.walks)
+        relay.until(lambda: relay.process.data_plane.calls)
         relay.jump(29)
         client.send(sent[-9:-8])  # a body may come slowly, a head may not
-        relay.until(lambda: any(one._bytes_seen == len(sent) - 8 for one in relay.process.relay.clients))
+        relay.until(lambda: any(one._bytes_seen == len(sent) - 8 for one in relay.process.data_plane.clients))
         relay.jump(29)
-        assert relay.inside(lambda: len(relay.process.relay.walks)) == 1
+        assert relay.inside(lambda: len(relay.process.data_plane.calls)) == 1
         relay.jump(2)
         told = client.read_answer()
         assert (told.status, told.error["code"]) == (408, "request_timeout")
@@ -250,7 +250,11 @@ def test_an_upload_goes_wrong_on_its_way(world: World, trouble: str, answered: b
     relay = world.relay(upstream)
     with RawClient(relay.address) as client:
         client.send(upload_head(None, deployment="faulty") + b"4\r\nbody\r\n")
-        relay.until(lambda: [walk for walk in relay.process.relay.walks if walk._attempts])
+        relay.until(
+            lambda: [
+                call for call in relay.process.data_plane.calls if call.dispatch is not None and call.dispatch.attempts
+            ]
+        )
         if answered:
             assert client.read_head()[0] == 200
             assert b"began" in client.read_chunk()
@@ -281,9 +285,9 @@ def test_an_idle_connection_is_closed(world: World, used: bool) -> None:
         if used:
             client.send(chat_request())
             assert client.read_answer().status == 200
-        relay.until(lambda: relay.process.relay.clients)
+        relay.until(lambda: relay.process.data_plane.clients)
         relay.jump(74)
-        assert relay.inside(lambda: len(relay.process.relay.clients)) == 1
+        assert relay.inside(lambda: len(relay.process.data_plane.clients)) == 1
         relay.jump(2)
         assert client.is_closed()
     assert len(relay.records(int(used))) == used

@@ -77,12 +77,12 @@ def test_client_vanishes_mid_stream_and_the_answer_is_drained(world: World, chos
     if chosen_by == "deployment":
         faulty = DeploymentSettings("faulty", [TargetSettings("faulty-0")], "drain")
         sim = DeploymentSettings("gpt-4o", [TargetSettings("sim")])
-        relay.process.relay.catalogue = Catalogue([faulty, sim], {"sim": "azure"})
+        relay.process.data_plane.configure(catalogue=Catalogue([faulty, sim], {"sim": "azure"}))
     with RawClient(relay.address) as client:
         client.send(chat_request(deployment="faulty", stream=True))
         read_events(client, 50)
-    relay.until(lambda: not relay.process.relay.clients)
-    assert relay.inside(lambda: len(relay.process.relay.walks)) == 1
+    relay.until(lambda: not relay.process.data_plane.clients)
+    assert relay.inside(lambda: len(relay.process.data_plane.calls)) == 1
     resume.set()
     record = relay.record()
 
@@ -96,9 +96,9 @@ def test_client_vanishes_and_draining_takes_too_long(world: World) -> None:
     with RawClient(relay.address) as client:
         client.send(chat_request(HANGING, world.named("long"), stream=True))
         read_events(client, OPENING + 20)
-    relay.until(lambda: not relay.process.relay.clients)
+    relay.until(lambda: not relay.process.data_plane.clients)
     relay.jump(59)
-    assert relay.inside(lambda: len(relay.process.relay.walks)) == 1
+    assert relay.inside(lambda: len(relay.process.data_plane.calls)) == 1
     relay.jump(2)
     record = relay.record()
 
@@ -121,7 +121,7 @@ def test_client_vanishes_and_draining_reads_too_much(world: World) -> None:
     with RawClient(relay.address) as client:
         client.send(chat_request(deployment="faulty", stream=True))
         read_events(client, 1)
-    relay.until(lambda: not relay.process.relay.clients)
+    relay.until(lambda: not relay.process.data_plane.clients)
     resume.set()
     upstream.wait_for_end()
     record = relay.record()
@@ -136,7 +136,7 @@ def test_what_was_delivered_before_the_client_vanished_does_not_count_as_drained
     with RawClient(relay.address) as client:
         client.send(chat_request(deployment="faulty", stream=True))
         read_events(client, 50)
-    relay.until(lambda: not relay.process.relay.clients)
+    relay.until(lambda: not relay.process.data_plane.clients)
     relay.jump(1)
     resume.set()
     record = relay.record()
@@ -165,7 +165,7 @@ def test_client_vanishes_before_the_answer_began(world: World, policy: str) -> N
         client.read_answer()
         client.send(chat_request(deployment="faulty", stream=True))
         assert asked.wait(20)
-    relay.until(lambda: not relay.process.relay.clients)
+    relay.until(lambda: not relay.process.data_plane.clients)
     answer.set()
     usual, record = relay.records(2)
 
@@ -204,7 +204,7 @@ def test_client_vanishes_while_its_body_is_being_sent(world: World) -> None:
     relay = world.relay(server=DRAIN)
     with RawClient(relay.address) as client:
         client.send(chat_request(None, world.named("half"))[:-20])
-        relay.until(lambda: relay.process.relay.walks)
+        relay.until(lambda: relay.process.data_plane.calls)
     record = relay.record()
 
     assert (record.outcome, record.status, record.attempts) == ("client_gone", None, 0)

@@ -200,7 +200,7 @@ def test_strict_a_disk_that_does_not_come_back_breaks_the_answer(world: World) -
         assert other.read_answer().status == 401
         relay.jump(31)
         assert DONE not in client.read_to_end()
-    assert relay.inside(lambda: relay.process.relay.walks) == set()
+    assert relay.inside(lambda: relay.process.data_plane.calls) == set()
     filler.unlink()
     relay.until(lambda: relay.journal.accepts_calls)
     assert sorted(str(record.status) for record in relay.records(3)) == ["200", "401", "503"]
@@ -215,7 +215,7 @@ def test_strict_a_client_that_vanishes_while_its_end_waits_is_recorded_once(worl
         client.send(chat_request(Script(output_tokens=5), body=STREAM))
         assert client.read_head()[0] == 200
         wait_until_failing(relay)
-    relay.until(lambda: not relay.process.relay.clients)
+    relay.until(lambda: not relay.process.data_plane.clients)
     filler.unlink()
     record = relay.record()
 

@@ -102,11 +102,11 @@ def test_everything_at_once(world: World, durability: str, policy: str) -> None:
         client.start()
     for client in clients:
         client.join()
-    relay.until(lambda: not relay.process.relay.clients)
-    relay.until(lambda: not relay.process.relay.walks and "0 estimates" in repr(relay.process.relay))
+    relay.until(lambda: not relay.process.data_plane.clients)
+    relay.until(lambda: not relay.process.data_plane.calls and "0 estimates" in repr(relay.process.data_plane))
     records = relay.records(relay.inside(lambda: relay.journal._seq))
 
     assert sorted(record.seq for record in records) == list(range(1, len(records) + 1))
     assert len({record.call_id for record in records}) == len(records) > CLIENTS * CONNECTIONS / 2
-    for upstream in relay.process.relay.upstreams.values():
+    for upstream in relay.process.data_plane.services.upstreams.values():
         assert "[0 active" in relay.inside(lambda pool=upstream.pool: repr(pool))  # type: ignore[misc]

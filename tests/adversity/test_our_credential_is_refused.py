@@ -45,7 +45,7 @@ def test_a_caller_is_told_of_a_502_that_is_not_about_its_key(
     said = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
     assert [message for message in said if "upstream faulty-0 does not" in message] == said[:1]
     assert "secret" not in "".join(said)
-    assert relay.inside(lambda: relay.process.relay.refusals.count) == 3
+    assert relay.inside(lambda: relay.process.data_plane.services.refusals.count) == 3
 
     for record in relay.records(3):
         assert (record.outcome, record.status, record.error_code) == ("upstream_error", 502, code)

@@ -104,7 +104,7 @@ def test_a_broken_configuration_changes_nothing_and_is_logged(world: World, tmp_
     relay = world.relay(config_path=config)
     certificate = tmp_path / "authority.pem"
     certificate.write_text("this is no certificate")
-    before = relay.process.relay.upstreams
+    before = relay.process.data_plane.services.upstreams
     good = f'[[upstreams]]\nname = "sim"\nendpoint = "{world.sim.url}"\n'
     broken = {
         "not TOML": "[[upstreams",
@@ -121,7 +121,7 @@ def test_a_broken_configuration_changes_nothing_and_is_logged(world: World, tmp_
             reload(relay)
             (logged,) = world.errors.taken()
             assert "was not reloaded, the old one stays" in logged, name
-            assert relay.process.relay.upstreams is before
+            assert relay.process.data_plane.services.upstreams is before
             assert status(client, KEY) == 200
         config.unlink()
         reload(relay)
@@ -135,16 +135,16 @@ def test_keys_come_and_go_while_connections_stay(world: World, tmp_path: Path) -
     keys = tmp_path / "keys.json"
 
     def until_seen(before: object) -> None:
-        relay.until(lambda: relay.process.relay.keyring is not before)
+        relay.until(lambda: relay.process.data_plane.services.keyring is not before)
 
     with RawClient(relay.address) as client:
         assert status(client, KEY) == 200
-        before = relay.process.relay.keyring
+        before = relay.process.data_plane.services.keyring
         key, stored = add_key(keys, "team-c", {"cost_centre": "1"}, SystemClock())
         until_seen(before)
         assert [status(client, key), status(client, KEY)] == [200, 200]
 
-        before = relay.process.relay.keyring
+        before = relay.process.data_plane.services.keyring
         revoke_key(keys, stored.key_id, SystemClock())
         until_seen(before)
         assert [status(client, key), status(client, KEY)] == [401, 200]

@@ -44,7 +44,7 @@ def relay_before(world: World, heard: Heard, **server: int) -> RelayThread:
 
 
 def held(relay: RelayThread) -> int:
-    return relay.inside(lambda: relay.process.relay.bodies.used)
+    return relay.inside(lambda: relay.process.data_plane.services.bodies.used)
 
 
 def bare(data: bytes) -> bytes:
@@ -174,7 +174,7 @@ def test_bodies_beyond_what_may_be_held_are_told_to_come_again(world: World) -> 
         assert third.read_answer().status == 200
     assert [record.status for record in relay.records(3)] == [503, 200, 200]
     assert held(relay) == 0
-    assert relay.inside(lambda: relay.process.relay.bodies.refused) == 1
+    assert relay.inside(lambda: relay.process.data_plane.services.bodies.refused) == 1
 
 
 def test_a_client_that_leaves_inside_its_body_leaves_nothing_held(world: World) -> None:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.parametrize("durability", ["batch", "strict"])
 
 def stop(relay: RelayThread) -> None:
     relay.tell_to_stop()
-    relay.until(lambda: relay.process.relay.is_stopping)
+    relay.until(lambda: relay.process.data_plane.is_stopping)
 
 
 def wait_for_end(relay: RelayThread) -> None:
@@ -43,7 +43,7 @@ def test_a_stream_that_ends_in_time_is_not_disturbed(world: World, durability: s
         slow.send(body[:-10])
         idle.send(chat_request())
         assert idle.read_answer().status == 200
-        relay.until(lambda: len(relay.process.relay.walks) == 2)
+        relay.until(lambda: len(relay.process.data_plane.calls) == 2)
         stop(relay)
 
         assert idle.is_closed()
@@ -86,7 +86,7 @@ def test_what_does_not_end_in_time_is_ended_and_recorded(world: World, durabilit
         uploading.send(upload_head(1000, deployment="faulty") + b"x" * 500)
         assert asked.acquire(timeout=20)
         assert asked.acquire(timeout=20)
-        relay.until(lambda: len(relay.process.relay.walks) == 4)
+        relay.until(lambda: len(relay.process.data_plane.calls) == 4)
         stop(relay)
 
         with pytest.raises((EOFError, ConnectionError)):

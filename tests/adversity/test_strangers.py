@@ -8,12 +8,12 @@ from support.world import World
 
 
 def connected(relay: RelayThread, count: int) -> None:
-    relay.until(lambda: len(relay.process.relay.clients) == count)
+    relay.until(lambda: len(relay.process.data_plane.clients) == count)
 
 
 def until_seen(relay: RelayThread, size: int) -> None:
     """Until one client has sent so many bytes in all."""
-    relay.until(lambda: any(one._bytes_seen == size for one in relay.process.relay.clients))
+    relay.until(lambda: any(one._bytes_seen == size for one in relay.process.data_plane.clients))
 
 
 def test_a_connection_too_many_is_answered_503_and_recorded(world: World) -> None:
@@ -34,7 +34,7 @@ def test_a_connection_too_many_is_answered_503_and_recorded(world: World) -> Non
     records = relay.records(3)
     assert (records[2].outcome, records[2].status, records[2].error_code) == ("refused", 503, "too_many_connections")
     assert [record.outcome for record in records[:2]] == ["completed", "completed"]
-    assert relay.process.relay.doorkeeper.refused == 1
+    assert relay.process.data_plane.doorkeeper.refused == 1
 
 
 def test_whoever_has_been_silent_for_longest_gives_up_their_place(world: World) -> None:
@@ -56,7 +56,7 @@ def test_whoever_has_been_silent_for_longest_gives_up_their_place(world: World) 
             assert speaking.read_answer().status == 200
             second.close()
     assert [record.status for record in relay.records(4)] == [200] * 4
-    assert relay.process.relay.doorkeeper.closed == 1
+    assert relay.process.data_plane.doorkeeper.closed == 1
 
 
 def test_one_address_cannot_take_every_place(world: World) -> None:
@@ -81,7 +81,7 @@ def test_while_places_are_scarce_idle_connections_are_kept_for_a_moment(world: W
     clients = [RawClient(relay.address) for _ in range(3)]
     connected(relay, 3)
     relay.jump(3)
-    assert relay.inside(lambda: len(relay.process.relay.clients)) == 3  # there is room
+    assert relay.inside(lambda: len(relay.process.data_plane.clients)) == 3  # there is room
     clients.append(RawClient(relay.address))
     connected(relay, 4)
     relay.jump(3)
@@ -93,7 +93,7 @@ def test_while_places_are_scarce_idle_connections_are_kept_for_a_moment(world: W
 
 def test_the_descriptors_kept_for_the_journal_and_upstreams_are_not_given_to_clients(world: World) -> None:
     relay = world.relay()
-    doorkeeper = relay.process.relay.doorkeeper
+    doorkeeper = relay.process.data_plane.doorkeeper
     usual = doorkeeper._first_reserved
     with RawClient(relay.address) as silent:
         connected(relay, 1)
@@ -117,7 +117,7 @@ def test_a_refused_body_that_trickles_is_not_read_for_ever(world: World) -> None
     sent = chat_request(key="wrong")
     with RawClient(relay.address) as client:
         client.send(sent[:-9])
-        relay.until(lambda: relay.process.relay.walks)
+        relay.until(lambda: relay.process.data_plane.calls)
         relay.jump(20)
         client.send(sent[-9:-8])
         until_seen(relay, len(sent) - 8)
@@ -137,12 +137,12 @@ def test_a_body_must_come_at_a_pace(world: World, size: int, ends: bool) -> None
     begin = len(sent) - len(body)
     with RawClient(relay.address) as client:
         client.send(sent[: begin + 1])
-        relay.until(lambda: relay.process.relay.walks)
+        relay.until(lambda: relay.process.data_plane.calls)
         relay.jump(1)
         client.send(sent[begin + 1 : begin + 1 + size])
         until_seen(relay, begin + 1 + size)
         relay.jump(20)
-        assert relay.inside(lambda: len(relay.process.relay.walks)) == 1
+        assert relay.inside(lambda: len(relay.process.data_plane.calls)) == 1
         client.send(sent[begin + 1 + size : begin + 2 + size])
         until_seen(relay, begin + 2 + size)
         relay.jump(12)

@@ -66,8 +66,8 @@ def test_a_handshake_that_fails_costs_nobody_else_anything(world: World, secure:
         pass  # it does not trust the certificate
     with RawClient(relay.address):
         pass  # it says nothing
-    relay.until(lambda: not relay.process.relay._tasks)
-    assert relay.inside(lambda: len(relay.process.relay.clients)) == 0
+    relay.until(lambda: not relay.process.data_plane.services.tasks.under_way)
+    assert relay.inside(lambda: len(relay.process.data_plane.clients)) == 0
 
 
 def test_tls_on_a_plain_port_is_told_in_words(world: World) -> None:

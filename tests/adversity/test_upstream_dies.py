@@ -23,9 +23,9 @@ def wait_until_held_back(relay: RelayThread) -> None:
 
     def looked() -> bool:
         nonlocal still, before
-        if not relay.process.relay.clients:
+        if not relay.process.data_plane.clients:
             return False  # it is not accepted yet
-        (client,) = relay.process.relay.clients
+        (client,) = relay.process.data_plane.clients
         still = still + 1 if client._body_paused and client._bytes_seen == before else 0
         before = client._bytes_seen
         return still == 100
@@ -141,7 +141,7 @@ def test_upstream_falls_silent_mid_stream(world: World) -> None:
         while seen.count(b"\n\n") < 12:
             seen += client.read_chunk()
         relay.jump(119)
-        assert relay.inside(lambda: len(relay.process.relay.walks)) == 1
+        assert relay.inside(lambda: len(relay.process.data_plane.calls)) == 1
         relay.jump(2)
         assert client.is_closed()
     record, sent = relay.record(), world.sent("silent")
@@ -471,7 +471,7 @@ def test_upstream_does_not_take_an_upload(world: World) -> None:
         sending.start()
         wait_until_held_back(relay)
         relay.jump(299)
-        assert relay.inside(lambda: len(relay.process.relay.walks)) == 1
+        assert relay.inside(lambda: len(relay.process.data_plane.calls)) == 1
         relay.jump(2)
         told = client.read_answer()
         assert (told.status, told.error["code"], told.fields["connection"]) == (504, "upstream_timeout", "close")

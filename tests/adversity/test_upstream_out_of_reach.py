@@ -63,9 +63,9 @@ def test_upstream_does_not_begin_to_answer_in_time(world: World) -> None:
     with RawClient(relay.address) as client:
         client.send(chat_request(deployment="faulty"))
         assert asked.wait(20)
-        relay.until(lambda: [walk for walk in relay.process.relay.walks if walk._timings.sent])
+        relay.until(lambda: [call for call in relay.process.data_plane.calls if call.timings.sent])
         relay.jump(299)
-        assert relay.inside(lambda: len(relay.process.relay.walks)) == 1
+        assert relay.inside(lambda: len(relay.process.data_plane.calls)) == 1
         relay.jump(2)
         told = client.read_answer()
         assert (told.status, told.error["code"]) == (504, "upstream_timeout")

@@ -184,7 +184,7 @@ def test_the_books_agree_with_the_simulators_own(tmp_path: Path) -> None:
         made = asyncio.run(call_in_every_way(relay))
         records = relay.records(CALLS)
         sent = sim.wait_for_calls(CALLS - made["unknown_key"])
-        assert relay.inside(lambda: relay.process.relay.walks) == set()
+        assert relay.inside(lambda: relay.process.data_plane.calls) == set()
 
     assert len(records) == len({record.call_id for record in records}) == CALLS
     assert sorted(record.seq for record in records) == list(range(1, CALLS + 1))

@@ -14,13 +14,13 @@ from tokenweir.cli import app
 from tokenweir.cli.query import language_of
 from tokenweir.config.reference import settings_reference
 from tokenweir.delivery.sinks.formats import SHAPES, envelope
-from tokenweir.gateway.reference import request_tables, surfaces_reference
+from tokenweir.gateway.reference import phase_table, request_tables, surfaces_reference
 from tokenweir.ledger import open_ledger
 from tokenweir.records import CallRecord, FlatRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 GATEWAY = ROOT / "src/tokenweir/gateway"
-STEPS = ("accept", "admit", "choose", "connect", "forward", "settle", "walk")
+STEPS = ("accept", "admit", "dispatch", "response", "settle", "call")
 
 
 def headings(path: Path) -> list[str]:
@@ -47,6 +47,11 @@ def test_the_life_of_a_request_has_a_heading_for_each_step() -> None:
     for step in STEPS:
         assert (GATEWAY / f"{step}.py").is_file()
         assert step in told
+
+
+def test_the_life_of_a_request_has_the_table_that_calls_follow() -> None:
+    page = (ROOT / "docs/life-of-a-request.md").read_text("utf-8")
+    assert f"\n\n{phase_table()}\n" in page, "run scripts/docs"
 
 
 def test_the_version_is_the_changelogs_newest_entry() -> None:

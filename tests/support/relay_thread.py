@@ -73,9 +73,9 @@ class RelayThread:
         """Lets the sweeper look, then time pass, and the sweeper look again."""
 
         def look_and_jump() -> None:
-            self.process.relay.sweep()
+            self.process.data_plane.sweep()
             self.clock.jump(seconds)
-            self.process.relay.sweep()
+            self.process.data_plane.sweep()
 
         self.inside(look_and_jump)
 
@@ -93,7 +93,7 @@ class RelayThread:
         pause = threading.Event()
         while not self.inside(condition):
             if monotonic() > deadline:
-                raise TimeoutError(f"it never came: {self.process.relay!r}")
+                raise TimeoutError(f"it never came: {self.process.data_plane!r}")
             pause.wait(0.002)
 
     def records(self, count: int) -> list[CallRecord]:

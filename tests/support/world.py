@@ -125,4 +125,4 @@ def _assert_well(relay: RelayThread, tls: ssl.SSLContext | None) -> None:
         client.send(chat_request())
         assert client.read_answer().status == 200
     assert [record.outcome for record in relay.records(before + 1)[before:]] == ["completed"]
-    relay.until(lambda: not relay.process.relay.walks)
+    relay.until(lambda: not relay.process.data_plane.calls)

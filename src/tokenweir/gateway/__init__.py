@@ -1,8 +1,9 @@
-"""The life of one request: accept, admit, choose, connect, forward, settle."""
+"""The life of one call: see docs/life-of-a-request.md."""
 
 from .asgi import HostedCall
-from .relay import SWEEP_SECONDS, Log, Relay
+from .data_plane import SWEEP_SECONDS, DataPlane
+from .services import RecordLog
 from .settings import ClientGonePolicy, ServerSettings
 from .tracing import Tracing
 
-__all__ = ["SWEEP_SECONDS", "ClientGonePolicy", "HostedCall", "Log", "Relay", "ServerSettings", "Tracing"]
+__all__ = ["SWEEP_SECONDS", "ClientGonePolicy", "DataPlane", "HostedCall", "RecordLog", "ServerSettings", "Tracing"]

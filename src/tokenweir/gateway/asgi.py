@@ -2,7 +2,7 @@
 
 The host has read the request and cut it into pieces; what it hands over is put back into the lines it came in and
 judged by the same reader as on the data port. One task reads (the body, then whether the client is still there), the
-caller's own writes, and both talk to the same `Walk` as a `ClientConnection` does.
+caller's own writes, and both talk to the same `Call` as a `ClientConnection` does.
 
 An answer that does not become whole is left without its last message: every host then cuts the connection.
 """
@@ -15,9 +15,8 @@ from urllib.parse import quote
 
 from ..errors import HeadTooLarge, InvalidApiKey, MalformedRequest, Refusal, RequestTimeout
 from ..wire import RequestHead, read_request_head
-from .familiar import Familiar
-from .relay import Relay
-from .walk import Walk
+from .data_plane import DataPlane
+from .head_cache import HeadCache
 
 __all__ = ["HostedCall", "Receive", "Scope", "Send", "request_head"]
 
@@ -39,11 +38,11 @@ _OPEN_TO_ALL = (
 class HostedCall:
     """One call that a host brings. Implements ``request.Client``; ``run`` is its whole life."""
 
-    def __init__(self, relay: Relay, scope: Scope, receive: Receive, send: Send, *, is_guarded: bool) -> None:
+    def __init__(self, data_plane: DataPlane, scope: Scope, receive: Receive, send: Send, *, is_guarded: bool) -> None:
         """``is_guarded``: the host lets in only whom it knows, so that callers need no key of ours."""
         peer = scope.get("client")
         self.address: str | None = peer[0] if peer else None
-        self._relay = relay
+        self._data_plane = data_plane
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -62,13 +61,13 @@ class HostedCall:
         self._end: Literal["whole", "broken"] | None = None
         self._changed = asyncio.Event()
         self._patience = asyncio.timeout(None)
-        self._walk = Walk(relay, self, Familiar())
+        self._call = data_plane.new_call(self, HeadCache())
 
     async def run(self) -> None:
         """Returns when the host has the answer, or when there will be none that is whole."""
         reading = asyncio.get_running_loop().create_task(self._read())
         try:
-            with suppress(TimeoutError, OSError):  # the client takes no more, or is gone: the walk hears of it below
+            with suppress(TimeoutError, OSError):  # the client takes no more, or is gone: the call hears of it below
                 async with self._patience:
                     await self._write()
         finally:
@@ -103,7 +102,7 @@ class HostedCall:
         self._changed.set()
         if self._held > _HIGH_WATER and not self._is_full:
             self._is_full = True
-            self._walk.client_paused(True)
+            self._call.client_paused(True)
 
     def flush(self) -> None:
         self._changed.set()
@@ -137,7 +136,7 @@ class HostedCall:
 
     async def _read_request(self) -> bool:
         """Whether it came whole."""
-        walk, relay = self._walk, self._relay
+        call, services = self._call, self._data_plane.services
         try:
             message = None
             if self._scope.get("http_version", "1.1") >= "2" and not _has_length(self._scope):
@@ -146,15 +145,15 @@ class HostedCall:
                     self._leave()
                     return False
             has_more = message is not None and bool(message.get("body") or message.get("more_body"))
-            head = request_head(self._scope, relay.settings.max_head, is_chunked=has_more)
-            if relay.keyring.is_open and not (self._is_guarded or _is_local(self._scope)):
-                walk.refuse(InvalidApiKey(_OPEN_TO_ALL), head)
+            head = request_head(self._scope, services.settings.max_head, is_chunked=has_more)
+            if services.keyring.is_open and not (self._is_guarded or _is_local(self._scope)):
+                call.refuse(InvalidApiKey(_OPEN_TO_ALL), head)
             else:
-                walk.begin(head)
+                call.begin(head)
             self._has_begun = True
             return await self._read_body(head, message)
         except Refusal as refusal:
-            walk.refuse(refusal)
+            call.refuse(refusal)
             self._has_begun = True
             return False
 
@@ -176,13 +175,13 @@ class HostedCall:
                 if left < 0 or (left and not has_more):
                     raise MalformedRequest("the body is not as long as Content-Length says")
             if body:
-                self._walk.request_data(body)
+                self._call.body_received(body)
         self._is_receiving = False
-        self._walk.request_end()
+        self._call.body_ended()
         return True
 
     async def _next(self) -> Message:
-        limit = self._relay.settings.request_timeout
+        limit = self._data_plane.services.settings.request_timeout
         try:
             async with asyncio.timeout(limit):
                 return await self._receive()
@@ -195,7 +194,7 @@ class HostedCall:
 
     def _client_gone(self) -> None:
         if self._has_begun:
-            self._walk.client_gone()
+            self._call.client_gone()
 
     # --- the answer ---
 
@@ -216,7 +215,7 @@ class HostedCall:
             self._held -= size
             if self._is_full and self._held <= _LOW_WATER:
                 self._is_full = False
-                self._walk.client_paused(False)
+                self._call.client_paused(False)
 
     def _ends(self, end: Literal["whole", "broken"]) -> None:
         """What is left goes out first, as long as the client takes it."""
@@ -226,7 +225,9 @@ class HostedCall:
         self._changed.set()
         if self._patience.when() is None and not self._patience.expired():
             with suppress(RuntimeError):  # nobody writes yet, or any more
-                self._patience.reschedule(asyncio.get_running_loop().time() + self._relay.settings.keep_alive)
+                self._patience.reschedule(
+                    asyncio.get_running_loop().time() + self._data_plane.services.settings.keep_alive
+                )
 
 
 def request_head(scope: Scope, max_head: int, *, is_chunked: bool = False) -> RequestHead:

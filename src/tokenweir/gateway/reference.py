@@ -1,11 +1,12 @@
-"""The references of surfaces and of requests, as far as they are made from the tables that requests are judged by."""
+"""What the documentation prints of the tables by which requests are judged and calls proceed."""
 
 from collections.abc import Mapping
 
 from ..apis import HEADS, METERED, SURFACES, TWO_WORDS, Surface
 from ..wire.request_fields import HEADERS, PREFIXES, QUERY
+from .phases import CELLS, Event, Phase
 
-__all__ = ["request_tables", "surfaces_reference"]
+__all__ = ["phase_table", "request_tables", "surfaces_reference"]
 
 
 def request_tables() -> dict[str, str]:
@@ -16,6 +17,18 @@ def request_tables() -> dict[str, str]:
         "headers": _table("header", headers),
         "query": _table("field", QUERY),
     }
+
+
+def phase_table() -> str:
+    """What follows from each event in each phase of a call, for ``docs/life-of-a-request.md``."""
+    rows = []
+    for event in Event:
+        for phase in Phase:
+            cell = CELLS.get((phase, event))
+            if cell is not None:
+                names = event.name.replace("_", " ").lower(), phase.name.lower(), cell.next.name.lower()
+                rows.append(f"| {names[0]} | {names[1]} | {names[2]} | {cell.record} |")
+    return "\n".join(["| event | in phase | leads to | the record says |", "|---|---|---|---|", *rows])
 
 
 def _table(what: str, entries: Mapping[str, tuple[str, str]]) -> str:

@@ -1,15 +1,15 @@
 """Which calls are traced, and what a trace is made of.
 
-Of most calls nothing is kept for it: their walk knows at its end where they were tried and when, so a trace of one
+Of most calls nothing is kept for it: they know at their end where they were tried and when, so a trace of one
 that failed or was slow is put together then. Only where one is wanted from the beginning (a debug token, or by
 chance) is the time taken at more places, and each piece of the answer noted.
 
     begin ─▶ notes, or none      end ─▶ reasons ─▶ (none: no trace)
-                                           └─────▶ trace_of(what the walk knows, notes)
+                                           └─────▶ trace_of(what the call knows, notes)
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ..policy import DebugToken, DebugTokens, TracingSettings
 from ..records import Clock, Trace, TracedAttempt, TracedTarget, TraceReason
@@ -34,20 +34,14 @@ class TracingNotes:
         self.arrivals: list[tuple[float, int]] = []
         """Moments on the monotonic clock, and bytes."""
         self.left_out = 0
-        self._monotonic = clock.monotonic
+        self._clock = clock
 
-    def watch(self, feed: Callable[[bytes], None]) -> Callable[[bytes], None]:
-        """A meter's ``feed`` that notes when it was fed, and how much."""
-        arrivals, monotonic = self.arrivals, self._monotonic
-
-        def noting(data: bytes) -> None:
-            if len(arrivals) < _MOST_ARRIVALS:
-                arrivals.append((monotonic(), len(data)))
-            else:
-                self.left_out += 1
-            feed(data)
-
-        return noting
+    def note_arrival(self, size: int) -> None:
+        """A piece of the answer has come, of so many bytes."""
+        if len(self.arrivals) < _MOST_ARRIVALS:
+            self.arrivals.append((self._clock.monotonic(), size))
+        else:
+            self.left_out += 1
 
 
 class Tracing:

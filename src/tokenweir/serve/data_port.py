@@ -15,7 +15,7 @@ import socket
 import ssl
 
 from ..errors import MalformedRequest, Refusal
-from ..gateway import Relay
+from ..gateway import DataPlane
 
 __all__ = ["DataPort"]
 
@@ -35,10 +35,12 @@ _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class DataPort:
     """Takes connections from a listening socket until ``close``."""
 
-    def __init__(self, listener: socket.socket, context: ssl.SSLContext | None, relay: Relay, backlog: int) -> None:
+    def __init__(
+        self, listener: socket.socket, context: ssl.SSLContext | None, data_plane: DataPlane, backlog: int
+    ) -> None:
         self._listener = listener
         self._context = context
-        self._relay = relay
+        self._data_plane = data_plane
         self._loop = asyncio.get_running_loop()
         self._silent: dict[socket.socket, asyncio.TimerHandle] = {}
         self._pause: asyncio.TimerHandle | None = None
@@ -73,15 +75,15 @@ class DataPort:
                 self._loop.remove_reader(self._listener.fileno())
                 self._pause = self._loop.call_later(_PAUSE_SECONDS, self._listen)
                 return
-            if self._silent and len(self._silent) >= self._relay.doorkeeper.most:
+            if self._silent and len(self._silent) >= self._data_plane.doorkeeper.most:
                 self._give_up(next(iter(self._silent)))
-            if not self._relay.doorkeeper.has_room_for(client.fileno()):
+            if not self._data_plane.doorkeeper.has_room_for(client.fileno()):
                 client.close()
                 continue
             client.setblocking(False)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._context is None:
-                self._relay.start(self._serve(client, None, None))
+                self._data_plane.services.tasks.start(self._serve(client, None, None))
             else:
                 self._silent[client] = self._loop.call_later(_HANDSHAKE_SECONDS, self._give_up, client)
                 self._loop.add_reader(client.fileno(), self._begin, client)
@@ -103,16 +105,16 @@ class DataPort:
             first = b""
         self._forget(client)
         if first == _HANDSHAKE:
-            self._relay.start(self._serve(client, self._context, None))
+            self._data_plane.services.tasks.start(self._serve(client, self._context, None))
         elif first:
-            self._relay.start(self._serve(client, None, MalformedRequest(_SPEAKS_TLS)))
+            self._data_plane.services.tasks.start(self._serve(client, None, MalformedRequest(_SPEAKS_TLS)))
         else:
             client.close()
 
     async def _serve(self, client: socket.socket, context: ssl.SSLContext | None, refusal: Refusal | None) -> None:
         try:
             await self._loop.connect_accepted_socket(
-                lambda: self._relay.new_connection(refusal),
+                lambda: self._data_plane.new_connection(refusal),
                 client,
                 ssl=context,
                 ssl_handshake_timeout=_HANDSHAKE_SECONDS if context is not None else None,

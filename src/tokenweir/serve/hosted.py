@@ -58,7 +58,7 @@ class HostedGateway:
         match scope["type"]:
             case "http":
                 process = self.process or self._start()
-                await HostedCall(process.relay, scope, receive, send, is_guarded=self._is_guarded).run()
+                await HostedCall(process.data_plane, scope, receive, send, is_guarded=self._is_guarded).run()
             case "lifespan":
                 await self._live(receive, send)
             case "websocket":
@@ -84,10 +84,11 @@ class HostedGateway:
             _log.info("note: %s", note)
         process = self._on_disk(loaded) if self._has_disk else self._in_memory(loaded)
         if self._is_guarded:
-            process.relay.own_names = None
+            process.data_plane.trust_host()
         process.begin()
         self.process = process
-        _log.info("%s; %s", process.relay.keyring, process.relay.catalogue)
+        services = process.data_plane.services
+        _log.info("%s; %s", services.keyring, services.catalogue)
         return process
 
     async def stop(self) -> None:

@@ -21,7 +21,7 @@ import uvloop
 from ..config import Config, is_loopback, load, parse_address
 from ..deployments import Catalogue
 from ..errors import ConfigError, JournalInUse, TokenweirError
-from ..gateway import SWEEP_SECONDS, Log, Relay, ServerSettings, Tracing
+from ..gateway import SWEEP_SECONDS, DataPlane, RecordLog, ServerSettings, Tracing
 from ..journal import Journal, changed_fields
 from ..policy import Keyring, read_keys
 from ..records import Clock, SystemClock
@@ -46,7 +46,7 @@ _ENDING_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
 
 
-class ProcessLog(Log, Protocol):
+class ProcessLog(RecordLog, Protocol):
     """Where a process's records go, and who closes it: a `Journal`, or what stands in for one without a disk."""
 
     gauges: dict[str, float | int]
@@ -76,19 +76,21 @@ class RelayProcess:
         self._stop = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         # What may be wrong comes first: once the journal is open, its status says that all is well.
-        parts = self._parts(config)
+        keyring, catalogue, upstreams = self._parts(config)
         self._tls = tls_context(config.server)
         self.journal: ProcessLog = open_log() if open_log else _open_journal(config, name, clock)
-        self.relay = Relay(
+        self.data_plane = DataPlane(
             config.server,
             self.journal,
             clock,
             # A secret that nobody else knows: no debug token can be issued.
             Tracing(config.tracing, config.tracing.secret or secrets.token_hex(), clock),
+            keyring,
+            catalogue,
+            upstreams,
             is_strict=config.journal.durability == "strict",
             keeps_content=config.journal.content == "full",
         )
-        self.relay.configure(*parts)
 
     def _parts(self, config: Config) -> tuple[Keyring, Catalogue, dict[str, Upstream]]:
         """What a reload exchanges. Raises ``ConfigError``."""
@@ -105,7 +107,8 @@ class RelayProcess:
         """Takes callers, deployments and upstreams anew; no stream notices. What is wrong changes nothing."""
         try:
             config = with_debug_secret(load(self._config_path, os.environ).config, self._config.tracing.secret)
-            self.relay.configure(*self._parts(config))
+            keyring, catalogue, upstreams = self._parts(config)
+            self.data_plane.configure(keyring=keyring, catalogue=catalogue, upstreams=upstreams)
         except TokenweirError as error:
             _log.error("the configuration was not reloaded, the old one stays: %s", error)
             return
@@ -115,7 +118,8 @@ class RelayProcess:
         self._config = msgspec.structs.replace(
             config, **{table: getattr(self._config, table) for table in ONLY_AT_START}
         )
-        _log.info("configuration reloaded: %s; %s", self.relay.keyring, self.relay.catalogue)
+        services = self.data_plane.services
+        _log.info("configuration reloaded: %s; %s", services.keyring, services.catalogue)
 
     def _reload_keys(self) -> None:
         """``tokenweir keys`` takes effect within a second, without a signal."""
@@ -127,21 +131,21 @@ class RelayProcess:
             _log.error("the keys file %s is gone; the keys it held stay in force until it is back", self._keys_path)
             return
         try:
-            self.relay.keyring = self._parts(self._config)[0]
+            self.data_plane.configure(keyring=self._parts(self._config)[0])
         except TokenweirError as error:
             _log.error("the keys file was not reloaded, the old keys stay: %s", error)
             return
-        _log.info("keys reloaded: %s", self.relay.keyring)
+        _log.info("keys reloaded: %s", self.data_plane.services.keyring)
 
     def stop(self) -> None:
         """Told twice, it does not wait for what is under way."""
         if self._stop.is_set():
-            self.relay.abort()
+            self.data_plane.abort()
         self._stop.set()
 
     async def run(self, listener: socket.socket) -> None:
         """Serves until ``stop``; returns when the journal is flushed."""
-        port = DataPort(listener, self._tls, self.relay, _BACKLOG)
+        port = DataPort(listener, self._tls, self.data_plane, _BACKLOG)
         self.begin()
         try:
             await self._stop.wait()
@@ -158,7 +162,7 @@ class RelayProcess:
         """Lets open answers finish. Nothing new is let in any more."""
         if isinstance(self.journal, Journal):
             self.journal.announce_end()
-        await self.relay.drain(self._config.server.shutdown_grace)
+        await self.data_plane.drain(self._config.server.shutdown_grace)
 
     def end(self) -> None:
         """Flushes the journal; nothing may be under way any more."""
@@ -169,16 +173,17 @@ class RelayProcess:
             _log.error("%d records could not be written before the end", unwritten)
 
     def _sweep(self) -> None:
-        self.relay.sweep()
+        data_plane, services = self.data_plane, self.data_plane.services
+        data_plane.sweep()
         self._reload_keys()
         self.journal.gauges.update(
-            active_calls=len(self.relay.walks),
-            open_connections=len(self.relay.clients),
-            connections_refused=self.relay.doorkeeper.refused,
-            connections_closed=self.relay.doorkeeper.closed,
-            upstream_refusals=self.relay.refusals.count,
-            buffered_bytes=self.relay.bodies.used,
-            buffers_full=self.relay.bodies.refused,
+            active_calls=len(data_plane.calls),
+            open_connections=len(data_plane.clients),
+            connections_refused=data_plane.doorkeeper.refused,
+            connections_closed=data_plane.doorkeeper.closed,
+            upstream_refusals=services.refusals.count,
+            buffered_bytes=services.bodies.used,
+            buffers_full=services.bodies.refused,
             record_fields_changed=changed_fields(),
         )
         self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
@@ -234,7 +239,7 @@ async def _serve(config: Config, config_path: Path | None, name: str, listener: 
     gc.set_threshold(10_000, 20, 50)
     stop_with_parent(process.stop)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, process.reload)
-    _log.info("%s; %s", process.relay.keyring, process.relay.catalogue)
+    _log.info("%s; %s", process.data_plane.services.keyring, process.data_plane.services.catalogue)
     await process.run(listener)
 
 

@@ -1,10 +1,9 @@
-"""Step 5, forward: bytes passed on unchanged as they arrive, the meter shown each of them.
+"""An answer on its way to the client: bytes passed on unchanged as they arrive, the meter shown each of them.
 
 This is the path every streamed chunk takes. Nothing here waits, allocates a task or asks the time more
 than once per answer.
 """
 
-from collections.abc import Callable
 from typing import Protocol
 
 from ..errors import UpstreamBroken
@@ -13,56 +12,70 @@ from ..records import Clock, Outcome
 from ..upstream import UpstreamConnection
 from ..wire import ResponseHead, UsageStripper
 from .request import Client
+from .request_body import Upload
+from .tracing import TracingNotes
 
-__all__ = ["Collector", "Forwarder"]
+__all__ = ["Response"]
 
 _DONE = b"data:[DONE]"
 
 
-class Flow(Protocol):
-    """Who is told how the forwarding ended."""
+class ResponseOwner(Protocol):
+    """Who is told, once, how an answer ended."""
 
-    def forwarded(self, outcome: Outcome, error_code: str | None) -> None: ...
-
-    def upload_paused(self, paused: bool) -> None: ...
+    def answer_ended(self, outcome: Outcome, error_code: str | None) -> None: ...
 
 
-class Forwarder:
+class Response:
     """Passes one answer from an upstream's connection to a client.
 
     With ``holds_end`` (strict durability) the last bytes of an answer are kept back until ``release``: the
     piece that completes a body of known length, a stream's ``[DONE]``, the head where there is no body.
     """
 
+    first_byte_at = 0.0
+    """On the monotonic clock, in seconds."""
+    received = 0
+    """Bytes of the body that have come from the upstream."""
+    ended = False
+    ended_in_order = False
+    """Whether the upstream's connection brought the answer's end, whatever the answer was worth."""
+    client_is_paused = False
+    _upload: Upload | None = None
+    _notes: TracingNotes | None = None
+    _stripper: UsageStripper | None = None
+    _held = b""
+    _held_head: tuple[bytes, bytes] | None = None
+    _length: int | None = None
+    _is_stream = False
+    _mark = (0, 0.0)
+    """What had been received when somebody last looked, and since when that is so."""
+
     def __init__(
         self,
-        flow: Flow,
+        owner: ResponseOwner,
         client: Client,
         connection: UpstreamConnection,
         meter: Meter,
-        stripper: UsageStripper | None,
         clock: Clock,
         *,
         holds_end: bool,
+        stripper: UsageStripper | None = None,
+        upload: Upload | None = None,
+        notes: TracingNotes | None = None,
     ) -> None:
-        self._flow = flow
+        self._owner: ResponseOwner | None = owner
         self._client = client
         self._connection = connection
-        self._monotonic: Callable[[], float] = clock.monotonic
+        self._clock = clock
         self.meter = meter
-        self.feed: Callable[[bytes], None] = meter.feed
-        self._stripper = stripper
         self._holds_end = holds_end
-        self._held = b""
-        self._held_head: tuple[bytes, bytes] | None = None
-        self._length: int | None = None
-        self._is_stream = False
-        self.first_byte_at = 0.0
-        self.received = 0
-        self.ended = False
-        self.ended_in_order = False
-        """Whether the upstream's connection brought the answer's end, whatever the answer was worth."""
-        self.client_is_paused = False
+        if stripper is not None:
+            self._stripper = stripper
+        if upload is not None:
+            self._upload = upload
+        if notes is not None:
+            self._notes = notes
 
     def start(self, head: ResponseHead, lines: bytes, *, is_head_request: bool) -> None:
         """Writes the client's copy of the head. A stripped body has another length, so it goes chunked."""
@@ -78,10 +91,12 @@ class Forwarder:
 
     def body_received(self, data: bytes) -> None:
         if not self.received:
-            self.first_byte_at = self._monotonic()
+            self.first_byte_at = self._clock.monotonic()
         self.received += len(data)
         try:
-            self.feed(data)
+            if self._notes is not None:
+                self._notes.note_arrival(len(data))
+            self.meter.feed(data)
         except Exception as error:
             self._replace_meter(error)
         if self._stripper is not None:
@@ -102,7 +117,6 @@ class Forwarder:
 
     def _replace_meter(self, error: Exception) -> None:
         self.meter = replacement(self.meter, error)
-        self.feed = self.meter.feed
 
     def _without_stripper(self, stripper: UsageStripper, data: bytes, error: Exception) -> bytes:
         log_failure("a stream's usage could not be taken out, so it is passed on", error)
@@ -141,7 +155,8 @@ class Forwarder:
 
     def upload_paused(self, paused: bool) -> None:
         """The upstream has begun to answer, and may all the same read on."""
-        self._flow.upload_paused(paused)
+        if self._upload is not None:
+            self._upload.pause(paused)
 
     def client_paused(self, paused: bool) -> None:
         """A slow client slows its upstream: what is on the way stays bounded."""
@@ -168,57 +183,34 @@ class Forwarder:
         if held:
             self._client.write(held)
 
-    def stop(self, outcome: Outcome, error_code: str | None) -> None:
-        """Ends it from our side: the upstream's connection closes at once."""
+    def is_idle(self, now: float, limit: float) -> bool:
+        """Whether nothing has come for more than ``limit`` seconds. To be asked again and again."""
+        received, since = self._mark
+        if self.received != received or not since:
+            self._mark = (self.received, now)
+            return False
+        return now - since > limit
+
+    def stop(self) -> None:
+        """The owner ends it: the upstream's connection closes at once."""
         if not self.ended:
             self._connection.abandon()
-            self._end(outcome, error_code)
+            self._finish(is_whole=False)
 
     def _end(self, outcome: Outcome, error_code: str | None) -> None:
         if self.ended:
             return
+        owner = self._owner
+        self._finish(is_whole=outcome == "completed")
+        if owner is not None:
+            owner.answer_ended(outcome, error_code)
+
+    def _finish(self, *, is_whole: bool) -> None:
         self.ended = True
+        self._owner = None
         if self._stripper is not None:
             rest = self._stripper.finish()
-            if rest and self._holds_end and outcome == "completed":
+            if rest and self._holds_end and is_whole:
                 self._held += rest
             elif rest:
                 self._client.write(rest)
-        self._flow.forwarded(outcome, error_code)
-
-
-class Collector:
-    """Reads a short answer whole before anything of it is passed on. More than ``limit`` bytes break it off."""
-
-    def __init__(
-        self,
-        connection: UpstreamConnection,
-        limit: int,
-        whole: Callable[[bytes], None],
-        broken: Callable[[str], None],
-        upload_paused: Callable[[bool], None],
-    ) -> None:
-        self.upload_paused = upload_paused
-        """Told where the request's body is still on its way."""
-        self._connection = connection
-        self._limit = limit
-        self._whole = whole
-        self._broken = broken
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def head_received(self, head: ResponseHead) -> None:
-        """The head came before this receiver did."""
-
-    def body_received(self, data: bytes) -> None:
-        self._pieces.append(data)
-        self._size += len(data)
-        if self._size > self._limit:
-            self._connection.abandon()
-            self._broken("its error answer is too long")
-
-    def end_received(self) -> None:
-        self._whole(b"".join(self._pieces))
-
-    def connection_broken(self, reason: str) -> None:
-        self._broken(reason)

@@ -8,19 +8,17 @@ import os
 import socket
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import Literal, Protocol, cast
 
 from ..errors import Refusal, RequestTimeout
 from ..records import Clock
 from ..wire import END, RequestHead, RequestReader, head_bytes
 from .doorkeeper import Doorkeeper
 from .half_closed import HalfClosed
+from .head_cache import HeadCache
 from .settings import ServerSettings
 
-if TYPE_CHECKING:
-    from .familiar import Familiar
-
-__all__ = ["ClientConnection", "RequestWalk"]
+__all__ = ["ClientConnection", "RequestReceiver"]
 
 # What may wait behind the request under way: a pipelined request or two. More stays in the kernel.
 _MAX_WAITING = 64 * 1024
@@ -37,8 +35,8 @@ _PROBE_SECONDS = 0.2
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class RequestWalk(Protocol):
-    """What the connection tells the walk of the request it is reading."""
+class RequestReceiver(Protocol):
+    """What the connection tells the call of the request it is reading."""
 
     def begin(self, head: RequestHead) -> None: ...
 
@@ -48,9 +46,9 @@ class RequestWalk(Protocol):
 
     def refuse(self, refusal: Refusal, head: RequestHead | None = None) -> None: ...
 
-    def request_data(self, data: bytes) -> None: ...
+    def body_received(self, data: bytes) -> None: ...
 
-    def request_end(self) -> None: ...
+    def body_ended(self) -> None: ...
 
     def client_gone(self) -> None: ...
 
@@ -58,13 +56,13 @@ class RequestWalk(Protocol):
 
 
 class ClientConnection(asyncio.Protocol):
-    """One client. Implements ``request.Client`` for the walk that is under way."""
+    """One client. Implements ``request.Client`` for the call that is under way."""
 
     def __init__(
         self,
         settings: ServerSettings,
         clock: Clock,
-        new_walk: Callable[["ClientConnection"], RequestWalk],
+        new_call: Callable[["ClientConnection", HeadCache], RequestReceiver],
         clients: set["ClientConnection"],
         doorkeeper: Doorkeeper,
         half_closed: HalfClosed,
@@ -75,7 +73,7 @@ class ClientConnection(asyncio.Protocol):
         # for the process
         self._settings = settings
         self._clock = clock
-        self._new_walk = new_walk
+        self._new_call = new_call
         self._clients = clients
         self._doorkeeper = doorkeeper
         self._half_closed = half_closed
@@ -95,10 +93,10 @@ class ClientConnection(asyncio.Protocol):
         self._quiet_since = self._body_since = 0.0
         self._body_from = 0
         self.address: str | None = None
-        self.familiar: Familiar | None = None
+        self._head_cache = HeadCache()
         self.is_stopping = False
         # for the request
-        self._walk: RequestWalk | None = None
+        self._call: RequestReceiver | None = None
         self._is_receiving = False
         self._http_1_0 = False
         self._closes = False
@@ -109,7 +107,7 @@ class ClientConnection(asyncio.Protocol):
         self._body_paused = False
 
     def __repr__(self) -> str:
-        state = "closed" if self._transport is None else "busy" if self._walk else "idle"
+        state = "closed" if self._transport is None else "busy" if self._call else "idle"
         return f"<ClientConnection {self.address} {state}>"
 
     # --- request.Client ---
@@ -155,17 +153,18 @@ class ClientConnection(asyncio.Protocol):
             self._head = b""
         elif self._head:
             self.flush()
-        self._walk = None
+        self._call = None
         if self._closes or self.is_stopping:
             self._close_gently()
         elif self._is_half_closed:
             self._answer_the_rest()
         elif not self._advancing and (self._reader.waiting or self._is_reading_paused):
-            self._advance()
+            # the next request begins when this one's end is done
+            asyncio.get_running_loop().call_soon(self._advance)
 
     def break_off(self) -> None:
         """What was passed on still reaches the client; the missing end is what it sees."""
-        self._walk = None
+        self._call = None
         self.flush()
         if self._transport is not None:
             if self._http_1_0:
@@ -195,12 +194,12 @@ class ClientConnection(asyncio.Protocol):
         self._bytes_seen += len(data)
         if self._lingers_until:
             return
-        if self._walk is None and not self._is_full:
+        if self._call is None and not self._is_full:
             whole = self._reader.whole(data)
             if whole is not None:
-                walk = self._begin(whole[0])
+                call = self._begin(whole[0])
                 self._is_receiving = False
-                walk.serve(*whole)
+                call.serve(*whole)
                 return
         self._reader.feed(data)
         if not self._advancing:
@@ -210,7 +209,7 @@ class ClientConnection(asyncio.Protocol):
         """A client that has sent whole requests gets their answers, unless it has left altogether: bytes with which
         the answer begins, or goes on, in any case are met with a reset then. Returns whether to keep the transport."""
         transport = self._transport
-        if transport is None or self._walk is None or self._is_receiving or self._lingers_until:
+        if transport is None or self._call is None or self._is_receiving or self._lingers_until:
             return False
         if transport.get_extra_info("sslcontext") is not None:
             return False  # TLS ends in both directions at once
@@ -223,21 +222,21 @@ class ClientConnection(asyncio.Protocol):
         if self._is_half_closed and self._transport is not None:
             self._half_closed.forget(self._transport)
         self._transport, self._send = None, _to_nobody
-        walk, self._walk = self._walk, None
+        call, self._call = self._call, None
         self._clients.discard(self)
         self._doorkeeper.leave(self)
-        if walk is not None:
-            walk.client_gone()
+        if call is not None:
+            call.client_gone()
 
     def pause_writing(self) -> None:
         self._is_full = True
-        if self._walk is not None:
-            self._walk.client_paused(True)
+        if self._call is not None:
+            self._call.client_paused(True)
 
     def resume_writing(self) -> None:
         self._is_full = False
-        if self._walk is not None:
-            self._walk.client_paused(False)
+        if self._call is not None:
+            self._call.client_paused(False)
         elif not self._advancing:
             self._advance()
 
@@ -273,7 +272,7 @@ class ClientConnection(asyncio.Protocol):
     def stop(self) -> None:
         """Takes no further request: closes at once when idle, else after the answer under way."""
         self.is_stopping = True
-        if self._walk is None:
+        if self._call is None:
             self.close()
 
     def close(self) -> None:
@@ -289,7 +288,7 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def _phase(self) -> Literal["idle", "head", "body", "answer"]:
-        if self._walk is None:
+        if self._call is None:
             return "head" if self._reader.waiting and not self._is_full else "idle"
         return "body" if self._is_receiving else "answer"
 
@@ -309,32 +308,32 @@ class ClientConnection(asyncio.Protocol):
         self._advancing = True
         try:
             while self._transport is not None and not self._lingers_until and not self._transport.is_closing():
-                if self._is_full if self._walk is None else not self._is_receiving:
+                if self._is_full if self._call is None else not self._is_receiving:
                     break  # its answer comes first, and goes out first
                 event = self._reader.next()
                 if event is None:
                     break
                 if isinstance(event, bytes):
-                    if self._walk is not None:
-                        self._walk.request_data(event)
+                    if self._call is not None:
+                        self._call.body_received(event)
                 elif event is END:
                     self._is_receiving = False
-                    if self._walk is not None:
-                        self._walk.request_end()
+                    if self._call is not None:
+                        self._call.body_ended()
                 else:
                     head = cast(RequestHead, event)
-                    walk = self._begin(head)
+                    call = self._begin(head)
                     if self._refusal is None:
-                        walk.begin(head)
+                        call.begin(head)
                     else:
-                        walk.refuse(self._refusal, head)
+                        call.refuse(self._refusal, head)
         except Refusal as refusal:
             self._malformed(refusal)
         finally:
             self._advancing = False
         self._regulate()
 
-    def _begin(self, head: RequestHead) -> RequestWalk:
+    def _begin(self, head: RequestHead) -> RequestReceiver:
         self._http_1_0 = head.http_1_0
         self._closes = not head.keep_alive
         self._is_receiving = True
@@ -343,16 +342,16 @@ class ClientConnection(asyncio.Protocol):
         if not self._requests:
             self._doorkeeper.heard(self)
         self._requests += 1
-        walk = self._walk = self._new_walk(self)
-        return walk
+        call = self._call = self._new_call(self, self._head_cache)
+        return call
 
     def _malformed(self, refusal: Refusal) -> None:
         """The bytes make no sense: answered, recorded, and the connection closes."""
         self._closes = True
-        if self._walk is None:
+        if self._call is None:
             self._http_1_0 = self._has_answered = False
-            self._walk = self._new_walk(self)
-        self._walk.refuse(refusal)
+            self._call = self._new_call(self, self._head_cache)
+        self._call.refuse(refusal)
 
     def _regulate(self) -> None:
         """Reads on, or lets the kernel hold the client back."""
@@ -369,7 +368,7 @@ class ClientConnection(asyncio.Protocol):
     def _probe(self) -> None:
         """Writes what is sure to come, to see whether it meets anybody."""
         transport = self._transport
-        if transport is None or transport.is_closing() or self._walk is None or self._is_receiving:
+        if transport is None or transport.is_closing() or self._call is None or self._is_receiving:
             return
         if not self._has_answered:
             transport.write(_BEGINNING)
@@ -389,7 +388,7 @@ class ClientConnection(asyncio.Protocol):
         """Of a client that sends no more: the whole requests that wait, then the end."""
         if not self._advancing:
             self._advance()
-        if self._transport is not None and (self._walk is None or self._is_receiving):
+        if self._transport is not None and (self._call is None or self._is_receiving):
             self.close()
 
     def _close_gently(self) -> None:

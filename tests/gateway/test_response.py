@@ -7,7 +7,7 @@ from support.clocks import JumpingClock
 from support.http_bytes import cut, cuts
 from support.receivers import MemoryTransport, Owner, Recorder
 from support.streams import DONE, USAGE, answer, frame
-from tokenweir.gateway.forward import Forwarder
+from tokenweir.gateway.response import Response
 from tokenweir.metering import meter_for
 from tokenweir.records import Outcome
 from tokenweir.upstream import UpstreamConnection
@@ -46,8 +46,8 @@ class Reader:
     def pause_body(self, paused: bool) -> None: ...
 
 
-class Call:
-    """One answer on its way: an upstream's connection in memory, the forwarder, and its client."""
+class OneAnswer:
+    """One answer on its way: an upstream's connection in memory, the response, and its client."""
 
     def __init__(self, *, holds_end: bool) -> None:
         self.outcomes: list[tuple[Outcome, str | None]] = []
@@ -56,7 +56,7 @@ class Call:
         self.transport = MemoryTransport(self.connection)
         self._clock = JumpingClock()
         self._holds_end = holds_end
-        self.forwarder: Forwarder
+        self.response: Response
         self.connection.begin(Recorder(self._head_received), b"", is_head_request=False)
 
     def _head_received(self) -> None:
@@ -69,16 +69,12 @@ class Call:
             keep_content=False,
             monotonic=self._clock.monotonic,
         )
-        self.forwarder = Forwarder(
-            self, self.client, self.connection, meter, None, self._clock, holds_end=self._holds_end
-        )
-        self.connection.receiver = self.forwarder
-        self.forwarder.start(recorder.head, b"", is_head_request=False)
+        self.response = Response(self, self.client, self.connection, meter, self._clock, holds_end=self._holds_end)
+        self.connection.receiver = self.response
+        self.response.start(recorder.head, b"", is_head_request=False)
 
-    def forwarded(self, outcome: Outcome, error_code: str | None) -> None:
+    def answer_ended(self, outcome: Outcome, error_code: str | None) -> None:
         self.outcomes.append((outcome, error_code))
-
-    def upload_paused(self, paused: bool) -> None: ...
 
 
 @given(st.data())
@@ -88,7 +84,7 @@ class Call:
 def test_nothing_of_the_end_is_seen_before_it_is_released(done: bytes, data: st.DataObject) -> None:
     before = frame("one") + frame("data") + USAGE
     body = before + done
-    call = Call(holds_end=True)
+    call = OneAnswer(holds_end=True)
     call.transport.deliver(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
     arrived = 0
     for piece in filter(None, cut(body, data.draw(cuts(body)))):
@@ -101,7 +97,7 @@ def test_nothing_of_the_end_is_seen_before_it_is_released(done: bytes, data: st.
 
     assert call.outcomes == [("completed", None)]
     assert call.client.written == before
-    call.forwarder.release()
+    call.response.release()
     assert call.client.written == body
 
 
@@ -109,16 +105,16 @@ def test_nothing_of_the_end_is_seen_before_it_is_released(done: bytes, data: st.
 def test_a_body_of_known_length_is_complete_only_when_it_is_released(data: st.DataObject) -> None:
     body = b'{"id":"a"}'
     whole = answer(body)
-    call = Call(holds_end=True)
+    call = OneAnswer(holds_end=True)
     for piece in filter(None, cut(whole, data.draw(cuts(whole)))):
         call.transport.deliver(piece)
         assert len(call.client.written) < len(body)
-    call.forwarder.release()
+    call.response.release()
     assert call.client.written == body
 
 
 def test_without_strictness_everything_passes_at_once() -> None:
-    call = Call(holds_end=False)
+    call = OneAnswer(holds_end=False)
     call.transport.deliver(STREAM % len(frame("one") + DONE) + frame("one"))
     assert call.client.written == frame("one")
     call.transport.deliver(DONE)
@@ -126,12 +122,12 @@ def test_without_strictness_everything_passes_at_once() -> None:
 
 
 def test_a_slow_client_of_an_answer_that_has_ended_does_not_hold_back_the_connections_next_call() -> None:
-    call = Call(holds_end=True)
+    call = OneAnswer(holds_end=True)
     call.transport.deliver(answer(b"{}"))
     next_one = Recorder()
     call.connection.begin(next_one, b"", is_head_request=False)
 
-    call.forwarder.client_paused(True)
+    call.response.client_paused(True)
     assert not call.transport.is_paused
     call.transport.deliver(answer(b"[]"))
     assert next_one.body == b"[]"

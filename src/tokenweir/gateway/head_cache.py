@@ -16,11 +16,11 @@ from .own_names import OwnNames
 from .request import Address, Admission, Request
 from .settle import record_in_common
 
-__all__ = ["Familiar"]
+__all__ = ["HeadCache"]
 
 
-class Familiar:
-    """One connection's memory of its latest head. Holds nothing that the connection does not hold anyway."""
+class HeadCache:
+    """Per-connection cache of what was derived from the latest request head."""
 
     def __init__(self) -> None:
         self._fields: Fields | None = None

@@ -1,0 +1,388 @@
+"""From the choice of targets to the head of the answer that is the call's.
+
+    start ─▶ connect ─▶ sent ─▶ head ─▶ answered
+                ▲         │       ├─▶ the next target
+                └─────────┴───────┴─▶ once more: on a fresh connection, or without stream_options
+
+Only a new connection and a token are ever waited for. Each request to an upstream that was not the last one is
+noted, for the trace.
+"""
+
+import asyncio
+from typing import Protocol
+
+from ..deployments import Target
+from ..errors import Refusal, UpstreamBroken, UpstreamTimeout
+from ..providers import AccessRefusal, access_refusal
+from ..upstream import Receiver, Upstream, UpstreamConnection
+from ..wire import ResponseHead
+from .choose import choose
+from .connect import (
+    framing,
+    injects_usage,
+    refusal_of,
+    refuses_stream_options,
+    remember_refusal,
+    upstream_body,
+    verdict_on,
+    was_busy,
+)
+from .head_cache import HeadCache
+from .request import Attempt, Candidates, Request
+from .request_body import Upload
+from .services import Services
+from .settle import Timings
+from .tracing import TracingNotes
+
+__all__ = ["Dispatcher"]
+
+# A body that says why stream_options was refused has a few hundred bytes.
+_MAX_ERROR_BODY = 1024 * 1024
+# A connection that its upstream had closed tells within a round trip that it was.
+_STALE_SECONDS = 0.5
+
+
+class DispatchOwner(Protocol):
+    """Who is told, once, what came of it."""
+
+    def answered(self, connection: UpstreamConnection, head: ResponseHead) -> Receiver:
+        """An upstream has answered. Returns who takes the body."""
+        ...
+
+    def unanswered(self, refusal: Refusal) -> None:
+        """No upstream has, and none is left to ask."""
+        ...
+
+
+class Dispatcher:
+    """Finds a target that answers a call, and is the receiver of its connections until one has.
+
+    "May the call go elsewhere?" is answered by ``verdict_on`` and ``_can_repeat``: only before a byte of an answer was
+    passed on, and only where the request can be sent again.
+    """
+
+    # for the call
+    candidates: Candidates | None = None
+    attempts = 0
+    """Requests that were sent to upstreams."""
+    _upload: Upload | None = None
+    # for the attempt
+    target: Target | None = None
+    upstream: Upstream | None = None
+    injected = False
+    """Whether ``stream_options`` were added to the request under way."""
+    connection: UpstreamConnection | None = None
+    _connecting: asyncio.Task[None] | None = None
+    _asks_as_it_came = False
+    """Whether the target has just refused ``stream_options`` that the client had not sent."""
+    _is_repeated = False
+    _opened: tuple[float, float] | None = None
+    """When a new connection was asked for, and when it stood."""
+    # for the record and the trace
+    answer: ResponseHead | None = None
+    """The head of the answer that is the call's."""
+    _notes: TracingNotes | None = None
+    _failure: str | None = None
+    """Why the latest request to an upstream had no answer."""
+    _earlier: list[Attempt] | None = None
+
+    def __init__(
+        self,
+        owner: DispatchOwner,
+        services: Services,
+        request: Request,
+        head_cache: HeadCache,
+        timings: Timings,
+        upload: Upload | None,
+        notes: TracingNotes | None,
+    ) -> None:
+        self._owner: DispatchOwner | None = owner
+        self._services = services
+        self._request = request
+        self._head_cache = head_cache
+        self._timings = timings
+        if upload is not None:
+            self._upload = upload
+        if notes is not None:
+            self._notes = notes
+
+    # --- choose and connect ---
+
+    def start(self) -> None:
+        """Raises what ``choose`` does; afterwards the owner is told."""
+        self.candidates = choose(self._request, self._services.catalogue)
+        self._try_next(self.candidates)
+
+    def cancel(self) -> None:
+        """The owner needs no answer any more."""
+        self._owner = None
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+        if self.connection is not None:
+            self.connection.abandon()
+            self.connection = None
+
+    def is_too_slow(self, now: float) -> UpstreamTimeout | None:
+        """What to answer where the request was sent and nothing has come for too long."""
+        upstream = self.upstream
+        if upstream is None or self.connection is None:
+            return None
+        limit = upstream.settings.first_byte_timeout
+        if now - self._timings.sent <= limit:
+            return None
+        return UpstreamTimeout(
+            f"Upstream `{upstream.name}` did not begin to answer within {limit:g} s (first_byte_timeout). "
+            "A streamed call, a smaller request or another deployment may answer sooner."
+        )
+
+    def _try_next(self, candidates: Candidates) -> None:
+        target = candidates.next()
+        if target is None:
+            raise AssertionError("a call without a target")
+        upstream = self._services.upstreams[target.upstream]
+        self.target, self.upstream = target, upstream
+        self._connect(upstream)
+
+    def _try_another(self, candidates: Candidates) -> None:
+        self._timings.since = self._services.clock.monotonic()
+        self._is_repeated = self._asks_as_it_came = False
+        self._try_next(candidates)
+
+    def _repeat(self, upstream: Upstream) -> None:
+        """Once more to the same target, on a connection that nobody has used."""
+        self._note_attempt(UpstreamBroken.code, None)
+        self._timings.since = self._services.clock.monotonic()
+        self._is_repeated = True
+        self._connect(upstream)
+
+    def _connect(self, upstream: Upstream) -> None:
+        """Sends at once where a connection is idle; only else is something awaited."""
+        connection = None
+        if upstream.credential.is_ready and not self._is_repeated:
+            connection = upstream.pool.take()
+        if connection is not None:
+            self._send(connection, upstream)
+        else:
+            self._connecting = self._services.tasks.start(self._open(upstream))
+
+    async def _open(self, upstream: Upstream) -> None:
+        monotonic = self._services.clock.monotonic
+        began = monotonic()
+        self._opened = began, 0.0
+        connection = None
+        try:
+            if not upstream.credential.is_ready:
+                await upstream.credential.obtain()
+            if not self._is_repeated:
+                connection = upstream.pool.take()
+            if connection is None:
+                connection = await upstream.pool.connect()
+        except Refusal as refusal:
+            self._connecting = None
+            self._attempt_failed(refusal)
+            return
+        self._connecting = None
+        stood = monotonic()
+        self._opened = began, stood
+        self._timings.since += stood - began
+        self._send(connection, upstream)
+
+    def _send(self, connection: UpstreamConnection, upstream: Upstream) -> None:
+        request, target, owner = self._request, self.target, self._owner
+        if target is None or owner is None:
+            upstream.pool.idle(connection)
+            return
+        inject = self.injected = not self._asks_as_it_came and injects_usage(request, target, upstream)
+        try:
+            body = upstream_body(request, target, upstream, inject=inject)
+        except Refusal as refusal:
+            upstream.pool.idle(connection)
+            self._fail(refusal)
+            return
+        head = self._head_cache.upstream_head(request, target, upstream)
+        self.attempts += 1
+        self.connection = connection
+        is_head_request = request.head.method == b"HEAD"
+        if isinstance(body, bytes):
+            connection.begin(self, head + framing(request, body) + body, is_head_request=is_head_request)
+        else:
+            connection.begin(self, head + framing(request, body), is_head_request=is_head_request)
+            for piece in body:
+                connection.write(piece)
+        self._timings.note_sent(self._services.clock.monotonic())
+        if self._upload is not None:
+            self._upload.connect(connection)
+
+    def _attempt_failed(self, refusal: Refusal) -> None:
+        candidates = self.candidates
+        if self._owner is None or candidates is None:
+            return
+        if candidates.has_more and self._can_repeat:
+            self._note_attempt(refusal.code, None)
+            self._try_another(candidates)
+        else:
+            self._failure = refusal.code
+            self._fail(was_busy(self._earlier or ()) or refusal)
+
+    @property
+    def _can_repeat(self) -> bool:
+        return self._upload is None or not self._upload.has_begun
+
+    # --- what the owner is told, once ---
+
+    def _pass_on(self, connection: UpstreamConnection, head: ResponseHead) -> Receiver | None:
+        """Who takes the answer's body; ``None`` where nobody waits for it any more."""
+        owner, self._owner = self._owner, None
+        if owner is None:
+            return None
+        self.answer = head
+        self.connection = None  # it is the receiver's now
+        return owner.answered(connection, head)
+
+    def _fail(self, refusal: Refusal) -> None:
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.unanswered(refusal)
+
+    # --- what the upstream's connection tells ---
+
+    def head_received(self, head: ResponseHead) -> None:
+        connection, upstream, candidates = self.connection, self.upstream, self.candidates
+        if connection is None or upstream is None or candidates is None:
+            return
+        if self._notes is not None:
+            self._notes.answered = self._services.clock.monotonic()
+        verdict = verdict_on(
+            head,
+            injected=self.injected,
+            has_more=candidates.has_more,
+            can_repeat=self._can_repeat,
+            signs=upstream.signs,
+        )
+        if verdict == "pass on":
+            if self._asks_as_it_came and head.status < 400:
+                remember_refusal(self._request, self.target, upstream)
+            connection.receiver = self._pass_on(connection, head)
+        elif verdict == "try the next":
+            self.connection = None
+            upstream.pool.drain(connection)
+            self._note_attempt(None, head)
+            self._try_another(candidates)
+        else:
+            connection.receiver = _ErrorBody(self, connection, head)
+
+    def body_received(self, data: bytes) -> None:
+        """Cannot come before the head, which changes the receiver."""
+
+    def end_received(self) -> None:
+        """Cannot come before the head, which changes the receiver."""
+
+    def upload_paused(self, paused: bool) -> None:
+        if self._upload is not None:
+            self._upload.pause(paused)
+
+    def connection_broken(self, reason: str) -> None:
+        """Before the answer began: once more on a fresh connection if this one had merely grown old. One that an
+        upstream has closed says so at once; one that breaks later may have carried the call to the model."""
+        connection, upstream = self.connection, self.upstream
+        self.connection = None
+        if connection is None or upstream is None or self._owner is None:
+            return
+        was_stale = connection.carried > 1 and not connection.answered
+        at_once = self._services.clock.monotonic() - self._timings.sent < _STALE_SECONDS
+        if was_stale and at_once and self._can_repeat and not self._is_repeated:
+            self._repeat(upstream)
+            return
+        self._attempt_failed(
+            UpstreamBroken(f"Upstream `{upstream.name}` gave no answer: {reason}. The request can be sent again.")
+        )
+
+    def error_body_received(self, head: ResponseHead, body: bytes) -> None:
+        """A 400 to a request we had added to: if that is why, ask once more as the client had asked. A 401 or 403 to
+        one that we had signed: if that is why, it is not the client's to hear."""
+        connection, upstream, target = self.connection, self.upstream, self.target
+        if connection is None or upstream is None or target is None or self._owner is None:
+            return
+        if head.status != 400:
+            refused = access_refusal(head.status, body)
+            if refused is not None:
+                self._credential_refused(upstream, head, refused)
+                return
+        elif refuses_stream_options(body):
+            self.connection = None
+            self._note_attempt(None, head)
+            self._asks_as_it_came = True
+            self._timings.since = self._services.clock.monotonic()
+            self._connect(upstream)
+            return
+        receiver = self._pass_on(connection, head)
+        if receiver is not None:
+            if body:
+                receiver.body_received(body)
+            receiver.end_received()
+
+    def _credential_refused(self, upstream: Upstream, head: ResponseHead, refused: AccessRefusal) -> None:
+        """The answer has been read to its end, so its connection is no longer this call's."""
+        self.connection = None
+        self._services.refusals.note(upstream.name, head.status, refused)
+        candidates = self.candidates
+        if candidates is not None and candidates.has_more and self._can_repeat:
+            self._note_attempt(None, head)
+            self._try_another(candidates)
+        else:
+            self.answer = head  # for the record and the trace; the client gets none of it
+            self._fail(was_busy(self._earlier or ()) or refusal_of(upstream.name, refused))
+
+    # --- what is noted of it ---
+
+    def all_attempts(self, error_code: str | None) -> list[Attempt]:
+        """Every request that was sent, or was to be. ``error_code``: how the call ended, if it had no answer."""
+        error = (self._failure or error_code) if self.answer is None else None
+        answered = self._notes.answered if self._notes is not None else 0.0
+        return [*(self._earlier or ()), *self._latest_attempt(error, self.answer, answered)]
+
+    def _note_attempt(self, error: str | None, answer: ResponseHead | None) -> None:
+        """Another request follows this one. Few calls come here."""
+        answered = self._services.clock.monotonic() if answer is not None else 0.0
+        self._earlier = [*(self._earlier or ()), *self._latest_attempt(error, answer, answered)]
+        self._opened = None
+
+    def _latest_attempt(self, error: str | None, answer: ResponseHead | None, answered: float) -> list[Attempt]:
+        target, sent = self.target, self._timings.sent
+        if target is None:
+            return []
+        began, connected = self._opened or (self._timings.since, 0.0)
+        sent = sent if sent >= began else 0.0
+        status, lines = (answer.status, answer.lines) if answer is not None else (None, b"")
+        return [Attempt(target, began, connected, sent, answered, status, error, lines)]
+
+
+class _ErrorBody:
+    """Reads a short answer whole before anything of it is passed on; what is too long is broken off."""
+
+    def __init__(self, dispatcher: Dispatcher, connection: UpstreamConnection, head: ResponseHead) -> None:
+        self._dispatcher = dispatcher
+        self._connection = connection
+        self._head = head
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def head_received(self, head: ResponseHead) -> None:
+        """The head came before this receiver did."""
+
+    def body_received(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > _MAX_ERROR_BODY:
+            self._connection.abandon()
+            self._dispatcher.connection_broken("its error answer is too long")
+
+    def end_received(self) -> None:
+        self._dispatcher.error_body_received(self._head, b"".join(self._pieces))
+
+    def connection_broken(self, reason: str) -> None:
+        self._dispatcher.connection_broken(reason)
+
+    def upload_paused(self, paused: bool) -> None:
+        self._dispatcher.upload_paused(paused)
