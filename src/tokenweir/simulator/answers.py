@@ -98,7 +98,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def answer(call: Call, script: Script) -> Answer:
-    """The answer to a chat, completions or embeddings call (which has no choices)."""
+    """The answer to a chat, a message, a completions or embeddings call (which has no choices)."""
     model = script.model or full_model_name(call.deployment, call.api)
     encoding = vocabulary.encoding_name(model)
     prompt = _prompt_tokens(call, model, encoding)

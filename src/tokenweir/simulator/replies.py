@@ -12,7 +12,8 @@ from .embeddings import embeddings
 from .failures import Refused, error_for
 from .frames import Frames, whole_answer
 from .headers import Moment, identity, response_headers
-from .routes import Call
+from .messages import message_answer, message_error, message_events, whole_message
+from .routes import Call, is_anthropic
 from .script import Script
 from .streams import Piece, stream
 
@@ -50,6 +51,8 @@ def reply(call: Call, script: Script, moment: Moment) -> Reply:
     if call.api in ("models", "other"):
         told = _models() if call.api == "models" else _echo(call, moment)
         return _with_fault(Reply(status=200, headers=response_headers(call, script, moment), body=told), script)
+    if is_anthropic(call.request.path):
+        return _with_fault(_message(call, script, moment), script)
     _check(call, script)
     if script.prompt_filter:
         return _failure(call, script, moment)
@@ -81,10 +84,33 @@ def reply(call: Call, script: Script, moment: Moment) -> Reply:
     return _with_fault(made, script)
 
 
-def refusal(error: Refused, moment: Moment, *, azure: bool = True) -> Reply:
+def refusal(error: Refused, moment: Moment, path: str, *, azure: bool = True) -> Reply:
     """An error answer that no script asked for."""
     headers = [("content-type", "application/json"), *identity(moment, azure=azure)]
-    return Reply(status=error.status, headers=headers, body=_encode({"error": error.error}))
+    return Reply(status=error.status, headers=headers, body=_error_body(error, path, moment))
+
+
+def _error_body(error: Refused, path: str, moment: Moment) -> bytes:
+    return _encode(message_error(error, f"req_{moment.id}") if is_anthropic(path) else {"error": error.error})
+
+
+def _message(call: Call, script: Script, moment: Moment) -> Reply:
+    """The answer of the Messages API. Foundry leaves Anthropic's rate limit headers out."""
+    said = message_answer(call, script)
+    kind = "text/event-stream; charset=utf-8" if call.stream else "application/json"
+    headers = [("content-type", kind), *identity(moment, azure=True), ("request-id", f"req_{moment.id}")]
+    if script.gzip:
+        headers.append(("content-encoding", "gzip"))
+    made = Reply(status=200, headers=headers)
+    if call.api == "count_tokens":  # used nothing
+        made.body = _encode({"input_tokens": said.prompt_tokens})
+        return made
+    made.answer, made.usage = said, script.usage == "auto"
+    if call.stream:
+        made.pieces = message_events(said, script, moment.id)
+    else:
+        made.body = _encode(whole_message(said, script, moment.id))
+    return made
 
 
 def _failure(call: Call, script: Script, moment: Moment) -> Reply:
@@ -101,7 +127,8 @@ def _failure(call: Call, script: Script, moment: Moment) -> Reply:
     else:
         operation = _OPERATIONS.get(call.api, call.operation)
         error = error_for(status, operation, call.api_version, ceil(wait))
-    made = Reply(status=status, headers=headers, body=_encode({"error": error}), answer=said)
+    body = _error_body(Refused(status, error), call.request.path, moment)
+    made = Reply(status=status, headers=headers, body=body, answer=said)
     return _with_fault(made, script)
 
 

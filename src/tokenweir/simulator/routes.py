@@ -1,4 +1,5 @@
-"""Which API a request means: Azure's dated routes, Azure's ``/openai/v1`` and OpenAI's own ``/v1``."""
+"""Which API a request means: Azure's dated routes, Azure's ``/openai/v1``, OpenAI's own ``/v1``,
+and Anthropic's in Foundry."""
 
 import re
 from functools import lru_cache
@@ -9,9 +10,9 @@ import msgspec
 from .failures import Refused
 from .request import Request
 
-__all__ = ["Api", "Call", "full_model_name", "route"]
+__all__ = ["Api", "Call", "full_model_name", "is_anthropic", "route"]
 
-Api = Literal["chat_completions", "completions", "embeddings", "models", "other"]
+Api = Literal["chat_completions", "completions", "embeddings", "messages", "count_tokens", "models", "other"]
 
 _APIS: dict[str, Api] = {
     "chat/completions": "chat_completions",
@@ -19,11 +20,13 @@ _APIS: dict[str, Api] = {
     "embeddings": "embeddings",
     "models": "models",
 }
-_ANSWERS_POST: frozenset[Api] = frozenset({"chat_completions", "completions", "embeddings"})
+_ANTHROPIC_APIS: dict[str, Api] = {"messages": "messages", "messages/count_tokens": "count_tokens"}
+_ANSWERS_POST: frozenset[Api] = frozenset({"chat_completions", "completions", "embeddings", "messages", "count_tokens"})
 
 _DEPLOYMENT = re.compile(r"/openai/deployments/(?P<deployment>[^/]+)/(?P<operation>.+)")
 _AZURE_V1 = re.compile(r"/openai/v1/(?P<operation>.+)")
 _AZURE = re.compile(r"/openai/(?P<operation>.+)")
+_ANTHROPIC = re.compile(r"/anthropic/v1/(?P<operation>.+)")
 _OPENAI = re.compile(r"/v1/(?P<operation>.+)")
 
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
@@ -67,7 +70,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def stream(self) -> bool:
-        return self.api in ("chat_completions", "completions") and self.body.get("stream") is True
+        return self.api in ("chat_completions", "completions", "messages") and self.body.get("stream") is True
 
     @property
     def include_usage(self) -> bool:
@@ -81,6 +84,10 @@ def route(request: Request) -> Call:
     version = request.query.get("api-version")
     if match := _AZURE_V1.fullmatch(path):
         return _call(request, match["operation"], azure=True, version=version)
+    if match := _ANTHROPIC.fullmatch(path):
+        if match["operation"] not in _ANTHROPIC_APIS:
+            raise Refused.not_found()
+        return _call(request, match["operation"], azure=True, version=None, apis=_ANTHROPIC_APIS)
     if match := _OPENAI.fullmatch(path):
         return _call(request, match["operation"], azure=False, version=None)
     match = _DEPLOYMENT.fullmatch(path) or _AZURE.fullmatch(path)
@@ -90,8 +97,21 @@ def route(request: Request) -> Call:
     return _call(request, match["operation"], azure=True, version=version, deployment=deployment)
 
 
-def _call(request: Request, operation: str, *, azure: bool, version: str | None, deployment: str | None = None) -> Call:
-    api = _APIS.get(operation, "other")
+def is_anthropic(path: str) -> bool:
+    """Whether answers at ``path`` are in Anthropic's words."""
+    return _ANTHROPIC.fullmatch(path) is not None
+
+
+def _call(
+    request: Request,
+    operation: str,
+    *,
+    azure: bool,
+    version: str | None,
+    deployment: str | None = None,
+    apis: dict[str, Api] = _APIS,
+) -> Call:
+    api = apis.get(operation, "other")
     body: dict[str, Any] = {}
     if api in _ANSWERS_POST:
         if request.method != "POST":
@@ -99,7 +119,7 @@ def _call(request: Request, operation: str, *, azure: bool, version: str | None,
         body = _json_object(request.body)
         model = body.get("model")
         deployment = deployment or (model if isinstance(model, str) else None)
-        if deployment is None:
+        if deployment is None and apis is _APIS:
             raise Refused.bad_request("you must provide a model parameter", "model")
     return Call(
         request=request,

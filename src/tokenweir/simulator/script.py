@@ -37,6 +37,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     output_tokens: Count | None = None
     reasoning_tokens: Count = 0
     cached_tokens: Count = 0
+    cache_write_tokens: Count = 0
+    """Of the prompt, besides the cached ones; only the Messages API tells them."""
     tool_calls: Count | None = None
     """Without it: one where ``tool_choice`` forces one, else none."""
     finish_reason: str | None = None

@@ -59,7 +59,7 @@ class SimulatorDesk:
             made = reply(call, script, moment)
         except Refused as error:
             azure = call.azure if call else not request.path.startswith("/v1/")
-            made = refusal(error, moment, azure=azure)
+            made = refusal(error, moment, request.path, azure=azure)
             script = Script()
         return _Told(request=request, reply=made, script=script, id=moment.id, started=started, call=call)
 
@@ -70,7 +70,8 @@ class SimulatorDesk:
     def _check_key(self, request: Request) -> None:
         key = self._settings.key
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if key is not None and key not in (request.headers.get("api-key"), bearer):
+        named = [request.headers.get(name) for name in ("api-key", "x-api-key")]
+        if key is not None and key not in (*named, bearer):
             raise Refused.wrong_key()
 
     def _script(self, call: Call) -> Script:

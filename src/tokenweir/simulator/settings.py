@@ -11,7 +11,7 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     listen: str = "127.0.0.1:0"
     """Address and port; port 0 takes a free one."""
     key: str | None = None
-    """Asked for as ``api-key`` or ``Authorization: Bearer``; with none, any caller is welcome."""
+    """Asked for as ``api-key``, ``x-api-key`` or ``Authorization: Bearer``; with none, any caller is welcome."""
     region: str = "Sweden Central"
     ledger: str | None = None
     """A file to which every call is appended as a line of JSON."""

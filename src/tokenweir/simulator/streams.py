@@ -9,14 +9,17 @@ A fault cuts the output short, and then nothing closes.
 
 from collections.abc import Iterator
 from itertools import zip_longest
+from typing import TypeVar
 
 import msgspec
 
 from .answers import Answer, Choice
 from .frames import Frames
-from .script import Script
+from .script import Fault, Script
 
-__all__ = ["Piece", "stream"]
+__all__ = ["Piece", "stream", "until_fault"]
+
+T = TypeVar("T")
 
 _FILTER_EVERY = 8  # chunks that an asynchronous filter looks at together
 _CLEAN = 3  # tokens in a chunk that has passed Azure's default filter
@@ -56,17 +59,23 @@ def stream(answer: Answer, frames: Frames, script: Script, *, usage: bool) -> It
 def _as_told(answer: Answer, frames: Frames, script: Script, *, usage: bool) -> Iterator[Piece]:
     yield from _opening(answer, frames)
     fault = script.fault()
-    left = fault[1] if fault else None
-    for piece in _output(answer, frames, script):
-        if left is not None and piece.visible:
-            if left == 0:
-                break
-            left -= 1
+    for _, piece in until_fault(((None, piece) for piece in _output(answer, frames, script)), fault):
         yield piece
     if fault is None:
         yield from _closing(answer, frames, script, usage=usage)
     elif fault[0] == "error_frame":
         yield Piece(_ERROR_FRAME)
+
+
+def until_fault(output: Iterator[tuple[T, Piece]], fault: tuple[Fault, int] | None) -> Iterator[tuple[T, Piece]]:
+    """As many pieces as come before the fault, which counts those with output of the model."""
+    left = fault[1] if fault else None
+    for told, piece in output:
+        if left is not None and piece.visible:
+            if left == 0:
+                return
+            left -= 1
+        yield told, piece
 
 
 def _opening(answer: Answer, frames: Frames) -> Iterator[Piece]:
