@@ -20,6 +20,7 @@ from support.servers import closed_port
 from tokenweir.cli.checkup.upstream import check_upstream
 from tokenweir.journal import Journal, JournalSettings, read_status
 from tokenweir.records import SystemClock
+from tokenweir.simulator import SimulatorSettings, running_simulator
 from tokenweir.upstream import CredentialSettings, UpstreamSettings
 
 Tokenweir = Callable[..., Any]
@@ -144,6 +145,16 @@ def test_an_openai_upstream_is_asked_in_its_own_way(base: str, path: str) -> Non
         said(settings(f"http://localhost:{port}{base}", kind="openai"))
     assert asked[0][0] == path
     assert asked[0][1]["authorization"] == "Bearer sk-upstream"
+
+
+@pytest.mark.parametrize(("key", "verdict"), [("sk-upstream", "signed in"), ("sk-wrong", "the credential is not")])
+def test_claude_is_asked_for_what_costs_nothing(key: str, verdict: str) -> None:
+    with running_simulator(SimulatorSettings(key="sk-upstream")) as sim:
+        credential = CredentialSettings(key=key)
+        last = said(settings(f"{sim.url}/anthropic", kind="anthropic", credential=credential))[-1]
+        [call] = sim.calls
+    assert last[1].startswith(verdict)
+    assert (call.method, call.path, call.prompt_tokens) == ("POST", "/anthropic/v1/messages/count_tokens", 0)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from support.clocks import JumpingClock
 from support.identity import IdentityEndpoint as Endpoint, serving_identity
 from support.servers import until
 from tokenweir.errors import ConfigError, CredentialUnavailable
+from tokenweir.providers import ProviderKind
 from tokenweir.upstream import Credential, CredentialSettings, UpstreamSettings, credential_for
 from tokenweir.upstream.credentials import ManagedIdentity
 
@@ -20,18 +21,21 @@ def credential(
     settings: CredentialSettings,
     environ: dict[str, str] | None = None,
     *,
-    kind: str = "azure",
+    kind: ProviderKind = "azure",
     clock: JumpingClock | None = None,
 ) -> Credential:
-    upstream = UpstreamSettings("sweden", "https://x.example", settings, kind="openai" if kind == "openai" else "azure")
+    upstream = UpstreamSettings("sweden", "https://x.example", settings, kind=kind)
     return credential_for(upstream, environ or {}, clock or JumpingClock())
 
 
 # --- a key, or the caller's ---
 
 
-@pytest.mark.parametrize(("kind", "line"), [("azure", b"api-key: sk-1"), ("openai", b"authorization: Bearer sk-1")])
-def test_a_key_signs_as_its_upstream_expects(kind: str, line: bytes) -> None:
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [("azure", b"api-key: sk-1"), ("openai", b"authorization: Bearer sk-1"), ("anthropic", b"x-api-key: sk-1")],
+)
+def test_a_key_signs_as_its_upstream_expects(kind: ProviderKind, line: bytes) -> None:
     for settings, environ in (
         (CredentialSettings(key="sk-1"), {}),
         (CredentialSettings(key_env="MY_KEY"), {"MY_KEY": " sk-1\n"}),
@@ -75,8 +79,14 @@ MANAGED = CredentialSettings(managed_identity=True)
 
 
 @pytest.mark.anyio
-async def test_app_service_is_asked_for_a_token_of_azure_openai(endpoint: Endpoint, clock: JumpingClock) -> None:
-    chosen = credential(MANAGED, clock=clock)
+@pytest.mark.parametrize(
+    ("kind", "resource"),
+    [("azure", "https://cognitiveservices.azure.com"), ("anthropic", "https://ai.azure.com")],
+)
+async def test_app_service_is_asked_for_a_token_of_the_provider(
+    endpoint: Endpoint, clock: JumpingClock, kind: ProviderKind, resource: str
+) -> None:
+    chosen = credential(MANAGED, clock=clock, kind=kind)
     assert not chosen.is_ready and chosen.line is None
     assert repr(chosen) == "<ManagedIdentity without a token>"
     await chosen.obtain()
@@ -85,7 +95,7 @@ async def test_app_service_is_asked_for_a_token_of_azure_openai(endpoint: Endpoi
     path, headers, query = endpoint.requests[0]
     assert path == "/msi/token"
     assert headers["X-IDENTITY-HEADER"] == "the-header"
-    assert query["resource"] == ["https://cognitiveservices.azure.com"]
+    assert query["resource"] == [resource]
     assert "client_id" not in query
 
 
