@@ -7,6 +7,7 @@ from support.clocks import JumpingClock
 from tokenweir.deployments import Target
 from tokenweir.errors import InvalidBody
 from tokenweir.gateway.connect import injects_usage, refuses_stream_options, remember_refusal, upstream_body
+from tokenweir.gateway.request import Request
 from tokenweir.upstream import CredentialSettings, Upstream, UpstreamSettings, open_upstreams
 
 TARGET = Target("sweden", "gpt-there")
@@ -132,3 +133,56 @@ def test_a_plain_bodys_refusal_is_remembered_for_an_hour() -> None:
 )
 def test_an_answer_is_read_for_what_it_says(body: bytes, refuses: bool) -> None:
     assert refuses_stream_options(body) is refuses
+
+
+FORM_TYPE = "Content-Type: multipart/form-data; boundary=b"
+
+
+def field(name: str, value: str) -> bytes:
+    return f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+
+
+def transcription(*fields: bytes, target: str = "/openai/v1/audio/transcriptions") -> Request:
+    return asked(f"POST {target}", FORM_TYPE, body=b"".join(fields) + b"--b--\r\n")
+
+
+def test_a_forms_fields_say_what_is_asked_for() -> None:
+    request = transcription(field("model", "whisper"), field("file", "RIFF"), field("stream", "true"))
+    assert (request.model, request.stream, request.address.is_buffered) == ("whisper", True, True)
+
+
+def test_a_form_goes_on_with_the_targets_own_name_and_no_other_byte_changed() -> None:
+    request = transcription(field("file", "RIFF\xff"), field("model", "gpt"))
+    sent = upstream_body(request, TARGET, upstream(JumpingClock()), inject=False)
+    assert isinstance(sent, list)
+    assert b"".join(sent) == request.body.replace(b"\r\n\r\ngpt\r\n", b"\r\n\r\ngpt-there\r\n")
+
+
+def test_a_form_without_a_model_gets_one_where_it_has_to_have_one() -> None:
+    settings = UpstreamSettings("openai", "http://o.example/v1", CredentialSettings(key="k"), kind="openai", proxy="")
+    target = "/openai/deployments/gpt/audio/translations?api-version=1"
+    request = transcription(field("file", "RIFF"), target=target)
+    sent = upstream_body(request, TARGET, open_upstreams([settings], {}, JumpingClock())["openai"], inject=False)
+    assert isinstance(sent, list)
+    assert b"".join(sent) == field("file", "RIFF") + field("model", "gpt-there") + b"--b--\r\n"
+
+
+def test_where_the_path_names_the_deployment_a_form_goes_on_as_it_came() -> None:
+    target = "/openai/deployments/gpt/audio/transcriptions?api-version=1"
+    request = transcription(field("model", "anything"), field("file", "RIFF"), target=target)
+    assert upstream_body(request, TARGET, upstream(JumpingClock()), inject=False) == [request.body]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [(field("model", "a"), field("model", "b")), (field("Model", "a"),), (field("model", "m" * 300),), (b"x--b",)],
+)
+def test_a_form_that_can_be_read_in_two_ways_is_refused(fields: tuple[bytes, ...]) -> None:
+    with pytest.raises(InvalidBody):
+        transcription(*fields)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data", "multipart/form-data; boundary="])
+def test_a_form_has_to_say_that_it_is_one(content_type: str) -> None:
+    with pytest.raises(InvalidBody, match="multipart/form-data"):
+        asked("POST /openai/v1/audio/transcriptions", f"Content-Type: {content_type}", body=b"{}")

@@ -6,7 +6,7 @@ relayed.py     what is passed on without being metered
 others         one surface each, listed in `SURFACES`
 """
 
-from . import chat_completions, completions, embeddings, messages, responses
+from . import audio, chat_completions, completions, embeddings, messages, responses
 from .digest import FACTS, digest
 from .relayed import HEADS, JOB_OBJECTS, JOBS, OTHER, SESSION_OBJECTS, SESSIONS, TWO_WORDS
 from .structs import Answer, Choice, Custom, Function, Message, Tools
@@ -40,6 +40,8 @@ SURFACES: tuple[Surface, ...] = (
     embeddings.SURFACE,
     messages.SURFACE,
     responses.SURFACE,
+    audio.TRANSCRIPTIONS,
+    audio.TRANSLATIONS,
 )
 """Whatever is metered."""
 

@@ -13,10 +13,7 @@ __all__ = ["HEADS", "JOBS", "JOB_OBJECTS", "OTHER", "SESSIONS", "SESSION_OBJECTS
 OTHER = Surface(name="other", operation="", title="Everything else", paths=(), needs_model=False)
 """The surface of every path that no other one has."""
 
-TWO_WORDS = frozenset(
-    ["audio/speech", "audio/transcriptions", "audio/translations", "fine_tuning/jobs"]
-    + ["images/edits", "images/generations", "images/variations"]
-)
+TWO_WORDS = frozenset(["audio/speech", "fine_tuning/jobs", "images/edits", "images/generations", "images/variations"])
 """Operations that are named in two words; all others by the first word of their path."""
 
 HEADS = frozenset(

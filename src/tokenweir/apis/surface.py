@@ -42,8 +42,8 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     """What is let through at these paths."""
 
     # the request (gateway/accept, choose, connect)
-    body: Literal["json", "multipart"] = "json"
-    """``json`` is held until whole and read; ``multipart`` is passed through as it comes."""
+    body: Literal["json", "form"] = "json"
+    """Whether members of a JSON object say what is asked for, or fields of a form with a file (multipart/form-data)."""
     has_deployment_path: bool = True
     """Whether the dated API has it under ``/openai/deployments/{deployment}/``, where the path names the deployment.
     Where it does not, the member ``model`` names it, as it does on v1 paths."""
@@ -65,6 +65,8 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     """What the first event with output of the model holds, in at most 72 bytes."""
     ends_with_done: bool = True
     """Whether ``[DONE]`` ends its streams."""
+    may_be_text: bool = False
+    """Whether an answer that is no JSON may be what was asked for."""
     facts_are_last: bool = False
     """Whether model and usage stand behind everything else in a body, so that only its end need be decoded."""
 

@@ -7,12 +7,11 @@ import msgspec
 
 from ..apis import surface_of
 from ..errors import InvalidBody
-from ..records import Route
-from ..wire import PRINCIPAL, Members, ObjectReader, RequestHead, decode_value
+from ..wire import PRINCIPAL, FormReader, Members, ObjectReader, RequestHead, boundary_of, decode_value
 from .request import Address, Request
 from .routes import check_method, route_of, split_query
 
-__all__ = ["BOM", "DECIDED_ON", "address_of", "cannot_be_read", "read_body", "take_members", "unreadable_head"]
+__all__ = ["BOM", "address_of", "body_reader", "cannot_be_read", "read_body", "take_members", "unreadable_head"]
 
 
 # Names of deployments have 64 characters, those of fine-tuned models some hundred. They are remembered and counted by.
@@ -33,6 +32,9 @@ class _Members(msgspec.Struct, gc=False):
 
 DECIDED_ON = _Members.__struct_fields__
 """What the gateway decides by: read as the upstream reads it, or the call is refused."""
+
+_FIELDS = ("model", "stream")
+"""Likewise, of a form."""
 
 _decode_members = msgspec.json.Decoder(_Members).decode
 
@@ -57,7 +59,7 @@ def address_of(head: RequestHead) -> Address:
         query,
         key,
         version,
-        _is_held(route, content_type) or not head.has_body,
+        route.is_metered or not head.has_body or content_type.startswith(b"application/json"),
         fields[b"user-agent"].decode("ascii") if b"user-agent" in fields else None,
         fields[b"traceparent"].decode("ascii") if b"traceparent" in fields else None,
         fields.get(b"apim-debug-authorization"),
@@ -65,15 +67,30 @@ def address_of(head: RequestHead) -> Address:
     )
 
 
-def _is_held(route: Route, content_type: bytes) -> bool:
-    if route.is_metered:
-        return surface_of(route.api).body == "json"
-    return content_type.startswith(b"application/json")
+def body_reader(request: Request) -> ObjectReader | FormReader:
+    """What finds the members, or the fields, that are decided on. Raises ``InvalidBody`` where neither can be there."""
+    if not _is_form(request):
+        return ObjectReader(DECIDED_ON)
+    boundary = boundary_of(request.head.fields.get(b"content-type", b""))
+    if boundary is None:
+        raise InvalidBody(
+            "The body of this call is a form with a file; its Content-Type must be multipart/form-data, and name one "
+            "boundary. Official SDKs do so by themselves."
+        )
+    return FormReader(boundary, _FIELDS)
+
+
+def _is_form(request: Request) -> bool:
+    return surface_of(request.address.route.api).body == "form"
 
 
 def read_body(request: Request, body: bytes) -> None:
-    """Fills in what a whole JSON body tells. Raises ``InvalidBody`` where a metered call's is not a JSON object, or
-    has a member twice that is decided on."""
+    """Fills in what a whole body tells. Raises ``InvalidBody`` where a metered call's is not a JSON object, or not a
+    form where it has to be one, or has something twice that is decided on."""
+    if _is_form(request):
+        request.body = body
+        _read_leniently(request, body)
+        return
     if body.startswith(BOM):
         body = body[len(BOM) :]
     request.body = body
@@ -107,9 +124,9 @@ def _may_say_twice(members: _Members, body: bytes) -> bool:
 
 
 def _read_leniently(request: Request, body: bytes) -> None:
-    """What the strict decoder refuses and upstreams accept, such as half of a surrogate pair: JavaScript sends it
-    when it cuts an emoji in two."""
-    reader = ObjectReader(DECIDED_ON)
+    """A form, or what the strict decoder refuses and upstreams accept, such as half of a surrogate pair: JavaScript
+    sends it when it cuts an emoji in two."""
+    reader = body_reader(request)
     try:
         reader.feed(body)
         members = reader.finish()
@@ -121,6 +138,9 @@ def _read_leniently(request: Request, body: bytes) -> None:
 
 def take_members(request: Request, members: Members) -> None:
     """Fills in what the members of a body tell. Raises as ``read_body`` does."""
+    if _is_form(request):
+        _take_fields(request, members)
+        return
     taken = _Members()
     try:
         for name, member in members.found.items():
@@ -142,17 +162,28 @@ def take_members(request: Request, members: Members) -> None:
     _take(request, taken)
 
 
+def _take_fields(request: Request, members: Members) -> None:
+    request.members = members
+    fields = {name: place.value for name, place in members.found.items()}
+    model = fields.get("model", b"")
+    if model is None or len(model) > _LONGEST_MODEL:
+        raise _model_too_long()
+    request.model = model.decode("utf-8", "replace").strip() or None
+    request.stream = (fields.get("stream") or b"").strip().lower() in (b"true", b"1")
+
+
 def cannot_be_read(request: Request, error: ValueError) -> None:
     """Raises ``InvalidBody`` where the call is metered; any other body is between the client and the upstream."""
     if request.address.route.is_metered:
-        raise InvalidBody(f"The body must be one JSON object that can be read in one way only: {error}.") from error
+        kind = "form" if _is_form(request) else "JSON object"
+        raise InvalidBody(f"The body must be one {kind} that can be read in one way only: {error}.") from error
 
 
 def _take(request: Request, members: _Members) -> None:
     model, tier, options = members.model, members.service_tier, members.stream_options
     if isinstance(model, str):
         if len(model) > _LONGEST_MODEL:
-            raise InvalidBody(f"`model` is longer than {_LONGEST_MODEL} characters; name a deployment or a model.")
+            raise _model_too_long()
         request.model = model
     if isinstance(tier, str) and len(tier) <= _LONGEST_MODEL:
         request.service_tier = tier
@@ -160,6 +191,10 @@ def _take(request: Request, members: _Members) -> None:
     request.stream_options = options
     request.asks_for_usage = isinstance(options, dict) and options.get("include_usage") is True
     request.has_data_sources = members.data_sources is not msgspec.UNSET
+
+
+def _model_too_long() -> InvalidBody:
+    return InvalidBody(f"`model` is longer than {_LONGEST_MODEL} characters; name a deployment or a model.")
 
 
 def unreadable_head() -> RequestHead:

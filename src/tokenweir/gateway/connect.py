@@ -12,6 +12,7 @@ from ..upstream import (
     Body,
     Upstream,
     including_usage,
+    with_field,
     with_included_usage,
     with_members,
     with_model,
@@ -138,6 +139,11 @@ def upstream_body(request: Request, target: Target, upstream: Upstream, *, injec
     if names_model and request.model != target.deployment and target.deployment is not None:
         if request.model is not None or route.is_metered:
             model = target.deployment
+    if surface.body == "form":
+        pieces, members = request.pieces if request.pieces is not None else [body], request.members
+        if model is None or members is None:
+            return pieces
+        return with_field(pieces, members, "model", model, request.head.fields[b"content-type"])
     options = request.stream_options
     if request.pieces is not None:
         if request.members is None:

@@ -1,4 +1,4 @@
-"""A JSON body that is held until whole: unpacked if it came packed, read without holding up the loop, and counted.
+"""A body that is held until whole: unpacked if it came packed, read without holding up the loop, and counted.
 
 A small one is joined and decoded at once. A larger one stays in the pieces it came in, so that there is one copy of
 it; its members are looked for as they arrive, for a few milliseconds at a time, and the rest of that happens between
@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable
 
 from ..errors import BodyTooLarge, BuffersFull, InvalidBody, UnsupportedEncoding
-from ..wire import Members, ObjectReader
-from .accept import BOM, DECIDED_ON
+from ..wire import FormReader, Members, ObjectReader
+from .accept import BOM
 
 __all__ = ["SMALL", "BodyBudget", "HeldBody", "encoding_of"]
 
@@ -73,7 +73,12 @@ class HeldBody:
     """One body. ``add`` as it comes, ``end``, ``read`` until it says so; then ``pieces`` and ``members``."""
 
     def __init__(
-        self, budget: BodyBudget, most: int, too_large: Callable[[], BodyTooLarge], encoding: bytes | None
+        self,
+        budget: BodyBudget,
+        most: int,
+        too_large: Callable[[], BodyTooLarge],
+        encoding: bytes | None,
+        reader: ObjectReader | FormReader,
     ) -> None:
         """``most`` is what it may have once it is unpacked, in bytes."""
         self.pieces: list[bytes] = []
@@ -86,7 +91,7 @@ class HeldBody:
         self._taken = 0
         self._too_large = too_large
         self._most = most
-        self._reader: ObjectReader | None = ObjectReader(DECIDED_ON)
+        self._reader: ObjectReader | FormReader | None = reader
         self._tail = bytearray()
         self._read_pieces = 0
         self._read_bytes = 0
@@ -225,7 +230,7 @@ class HeldBody:
             self._reader, self.error = None, error
         return True
 
-    def _finish_reading(self, reader: ObjectReader) -> None:
+    def _finish_reading(self, reader: ObjectReader | FormReader) -> None:
         self._reader = None
         try:
             self.members = reader.finish()

@@ -52,7 +52,7 @@ def _row(surface: Surface) -> list[str]:
         f"`{surface.name}`",
         paths,
         _model(surface),
-        "as it comes, unread" if surface.body == "multipart" else "held and read",
+        "JSON" if surface.body == "json" else "form with a file",
         "if `stream_options` asks for it" if surface.asks_for_usage else "yes",
         ", ".join(surface.units),
         "yes" if surface.estimate is not None else "no",
@@ -62,7 +62,7 @@ def _row(surface: Surface) -> list[str]:
 
 
 def _model(surface: Surface) -> str:
-    named = "field of the form" if surface.body == "multipart" else "member `model`"
+    named = f"{'member' if surface.body == 'json' else 'field'} `model`"
     path = "path, or on v1 " if surface.has_deployment_path else ""
     return f"{path}{named}{'' if surface.needs_model else ', if any'}"
 
@@ -82,6 +82,9 @@ A call is metered if it is a POST to one of these paths, under any of the [begin
 {table}
 
 - **model named in**: what says which deployment is meant. Where a path names it, the body's `model` is not looked at.
+- **body**: either is held until whole, up to `server.max_body`: it has to be read, the name of the deployment may be
+  another one behind the gateway, and the call may have to be sent twice. A form (multipart/form-data) that two readers
+  could read in two ways is refused. No sound is kept as a record's `request_body`.
 - **streams tell usage**: where a stream has to be asked, and the client did not, the gateway asks and takes the
   answer out of the client's copy again.
 - **estimated**: whether the usage of a call that was cut, or whose answer told none, is counted from its texts. If

@@ -5,7 +5,7 @@ import asyncio
 from ..errors import BodyTooLarge
 from ..upstream import UpstreamConnection
 from ..wire import RequestHead, chunk
-from .accept import cannot_be_read, read_body, take_members
+from .accept import body_reader, cannot_be_read, read_body, take_members
 from .held_body import SMALL, HeldBody, encoding_of
 from .request import Client, Request
 from .services import Services
@@ -80,7 +80,11 @@ class RequestBody:
                 return
             settings = self._services.settings
             held = self._held = HeldBody(
-                self._services.bodies, settings.max_body, lambda: self.too_large(request), self._encoding
+                self._services.bodies,
+                settings.max_body,
+                lambda: self.too_large(request),
+                self._encoding,
+                body_reader(request),
             )
         held.add(data)
         monotonic = self._services.clock.monotonic

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from ..apis import surface_of
 from ..deployments import Catalogue, Target
 from ..metering import estimate, estimate_apart
 from ..policy import Keyring
@@ -113,7 +114,7 @@ class Estimator:
             "azure": upstream is not None and upstream.provider.bills_end_tokens,
         }
         api = request.address.route.api
-        if request.pieces is not None:
+        if request.pieces is not None and surface_of(api).estimate is not None:
             future = self._pool.submit(estimate_apart, api, request.pieces, reading, model, **how)
         else:
             future = self._pool.submit(estimate, api, request.body, reading, model, **how)

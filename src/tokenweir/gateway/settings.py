@@ -43,13 +43,13 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The largest request line and headers."""
     # Images travel as base64 inside JSON; Azure OpenAI refuses requests beyond 50 MB or so.
     max_body: Size = Size(64 * 1024 * 1024)
-    """The largest request body that is held and read (JSON)."""
+    """The largest request body that is held and read: JSON, and forms of metered calls (audio)."""
     # Eight of the largest at once, or thousands of the usual ones.
     max_buffered: Size = Size(512 * 1024 * 1024)
     """What all request bodies that one relay holds may take together; beyond, calls are answered 503."""
     # OpenAI takes files of 512 MB, Azure OpenAI's batches have 200 MB.
     max_upload: Size = Size(512 * 1024 * 1024)
-    """The largest request body that is passed through as it comes (files, audio, images)."""
+    """The largest request body that is passed through as it comes (files, images)."""
 
     # A client that has begun a request must finish its head, and then keep its body coming.
     request_timeout: Duration = Duration(30)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec.structs import replace
 
+from ..apis import surface_of
 from ..deployments import Target
 from ..metering import NO_READING, Reading
 from ..policy import Identity
@@ -223,7 +224,7 @@ def record_of(
         bytes_out,
         common.traceparent,
         # contents
-        _content(request.whole_body()) if keeps_content else None,
+        _content(request.whole_body()) if keeps_content and surface_of(common.api).body == "json" else None,
         reading.content if keeps_content else None,
         trace,
     )

@@ -57,18 +57,22 @@ class BodyMeter:
         tally.chunks = 1 if raw else 0
         answer = None
         reason: UsageReason | None = None
+        surface = surface_of(self._api)
         if self._scanner is not None:
             tally.chunks = 1
             tally.note_facts(self._scanner)
-            tally.done = self._scanner.is_whole and not self._scanner.is_invalid
-            reason = "unreadable" if self._scanner.is_invalid else None
-        elif surface_of(self._api).facts_are_last and self._size > _VECTORS and _read_end(raw[-_END:], tally):
+            is_text = surface.may_be_text and self._scanner.is_invalid
+            tally.done = is_text or (self._scanner.is_whole and not self._scanner.is_invalid)
+            reason = "unreadable" if self._scanner.is_invalid and not is_text else None
+        elif surface.facts_are_last and self._size > _VECTORS and _read_end(raw[-_END:], tally):
             tally.done = True
         else:
             answer = tally.read_answer(raw)
             if answer is not None:
                 tally.note(answer)
                 tally.done = True
+            elif surface.may_be_text:
+                tally.done = not raw.lstrip(_BLANK).startswith(b"{")
             elif raw and not raw.lstrip(_BLANK).startswith(b"{"):
                 reason = "unreadable"
             tally.read_filters(raw)

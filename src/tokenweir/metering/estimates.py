@@ -8,7 +8,7 @@ estimate is then a floor. Takes milliseconds to a second: not for the event loop
 from typing import Any
 
 from ..apis import surface_of
-from ..records import Usage
+from ..records import NO_USAGE, Usage
 from ..wire import decode_json
 from .completion import chat_output_tokens, responses_output_tokens, text_output_tokens
 from .counter import Counter
@@ -36,13 +36,15 @@ def estimate(
     if that is known. An answer that did not end normally, or was cut by its token limit, counts as the text
     seen and nothing more. APIs that are not metered have no estimate: their source is ``none``.
     """
+    surface = surface_of(api)
+    kind = surface.estimate
+    if kind is None:
+        return NO_USAGE
     decoded = decode_json(request_body)
     request: dict[str, Any] = decoded if isinstance(decoded, dict) else {}
     counter = Counter(model)
     choices = reading.output.choices() if reading is not None else []
     output = 0
-    surface = surface_of(api)
-    kind = surface.estimate
     chat = request if surface.as_chat is None else surface.as_chat(request)
     if kind == "chat":
         prompt = chat_tokens(chat, model, counter)
@@ -55,8 +57,6 @@ def estimate(
         prompt = responses_tokens(chat, model, counter)
         whole = ended_normally and reading is not None and not _CUT.intersection(reading.finish_reasons)
         output = responses_output_tokens(choices, request, model, counter, whole=whole)
-    elif kind == "input":
-        prompt = input_tokens(request.get("input"), counter)
     else:
-        return Usage()
+        prompt = input_tokens(request.get("input"), counter)
     return Usage(source="estimated", input_tokens=prompt, output_tokens=output, total_tokens=prompt + output)

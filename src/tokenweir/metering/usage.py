@@ -78,7 +78,7 @@ def tells_counts(usage: dict[str, Any]) -> bool:
             if not _is_count(value):
                 return False
             tells = True
-    return tells or _is_count(usage.get("total_tokens"))
+    return tells or _is_count(usage.get("total_tokens")) or _is_amount(usage.get("seconds"))
 
 
 def merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
@@ -150,5 +150,9 @@ def _only_counts(usage: dict[str, Any], depth: int = 2) -> dict[str, Any]:
     return found
 
 
+def _is_amount(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < _LARGEST
+
+
 def _is_count(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < _LARGEST and value == int(value)
+    return _is_amount(value) and value == int(value)

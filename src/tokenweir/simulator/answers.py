@@ -76,6 +76,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     completion_tokens: int
     reasoning_tokens: int
     choices: tuple[Choice, ...]
+    audio_tokens: int = 0
+    """Of the prompt."""
+    audio_seconds: float = 0.0
+    """Of the prompt, where it is charged by them and not by tokens."""
 
     @property
     def visible_tokens(self) -> int:

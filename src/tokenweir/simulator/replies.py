@@ -7,13 +7,15 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..apis import surface_of
 from .answers import Answer, answer
+from .audio import TEXTS, audio_answer, audio_body, audio_pieces
 from .embeddings import embeddings
 from .failures import Refused, error_for
 from .frames import Frames, whole_answer
 from .headers import Moment, identity, response_headers
 from .messages import message_answer, message_error, message_events, whole_message
-from .routes import Call, is_anthropic
+from .routes import AUDIO, Call, is_anthropic
 from .script import Script
 from .streams import Piece, stream
 
@@ -58,11 +60,14 @@ def reply(call: Call, script: Script, moment: Moment) -> Reply:
         return _failure(call, script, moment)
     if not call.stream and script.error_frame_after is not None:
         return _failure(call, msgspec.structs.replace(script, status=500), moment)
-    said = answer(call, script)
+    said = audio_answer(call, script) if call.api in AUDIO else answer(call, script)
     headers = response_headers(call, script, moment, said)
     filters = script.filters if script.filters is not None else call.azure or script.async_filter
     usage = script.usage == "auto"
-    if call.stream:
+    if call.api in AUDIO:
+        usage = usage and call.body.get("response_format") not in TEXTS
+        made = _audio(call, script, said, headers, usage=usage)
+    elif call.stream:
         frames = _frames(call, script, moment, said, filters=filters)
         usage = usage and call.include_usage
         made = Reply(status=200, headers=headers, pieces=stream(said, frames, script, usage=usage))
@@ -82,6 +87,13 @@ def reply(call: Call, script: Script, moment: Moment) -> Reply:
     made.answer = said
     made.usage = usage
     return _with_fault(made, script)
+
+
+def _audio(call: Call, script: Script, said: Answer, headers: list[tuple[str, str]], *, usage: bool) -> Reply:
+    if call.stream:
+        return Reply(status=200, headers=headers, pieces=audio_pieces(said, script, usage=usage))
+    content_type, body = audio_body(call, said, usage=usage)
+    return Reply(status=200, headers=[("content-type", content_type), *headers[1:]], body=body)
 
 
 def refusal(error: Refused, moment: Moment, path: str, *, azure: bool = True) -> Reply:
@@ -143,7 +155,8 @@ def _check(call: Call, script: Script) -> None:
         value = call.body.get(limit)
         if value is not None and (not isinstance(value, int) or value < 1):
             raise Refused.bad_request(f"Invalid '{limit}': expected an integer of at least 1.", limit)
-    needed = {"chat_completions": "messages", "completions": "prompt"}.get(call.api)
+    surface = surface_of(call.api)
+    needed = surface.prompt if surface.has_choices else ""
     if needed and not call.body.get(needed):
         message = f"Missing required parameter: '{needed}'."
         raise Refused.bad_request(message, needed, "missing_required_parameter")

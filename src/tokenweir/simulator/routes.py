@@ -3,25 +3,24 @@ and Anthropic's in Foundry."""
 
 import re
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from ..apis import METERED
 from .failures import Refused
+from .forms import form_of
 from .request import Request
 
-__all__ = ["Api", "Call", "full_model_name", "is_anthropic", "route"]
+__all__ = ["AUDIO", "Call", "full_model_name", "is_anthropic", "route"]
 
-Api = Literal["chat_completions", "completions", "embeddings", "messages", "count_tokens", "models", "other"]
+AUDIO = frozenset(["audio_transcriptions", "audio_translations"])
+_STREAMED = frozenset(["chat_completions", "completions", "messages", "audio_transcriptions"])
+_ANSWERS_POST = _STREAMED | AUDIO | {"embeddings", "count_tokens"}
 
-_APIS: dict[str, Api] = {
-    "chat/completions": "chat_completions",
-    "completions": "completions",
-    "embeddings": "embeddings",
-    "models": "models",
-}
-_ANTHROPIC_APIS: dict[str, Api] = {"messages": "messages", "messages/count_tokens": "count_tokens"}
-_ANSWERS_POST: frozenset[Api] = frozenset({"chat_completions", "completions", "embeddings", "messages", "count_tokens"})
+_APIS = {path: surface.name for path, surface in METERED["openai"].items() if surface.name in _ANSWERS_POST}
+_APIS["models"] = "models"
+_ANTHROPIC_APIS = {"messages": "messages", "messages/count_tokens": "count_tokens"}
 
 _DEPLOYMENT = re.compile(r"/openai/deployments/(?P<deployment>[^/]+)/(?P<operation>.+)")
 _AZURE_V1 = re.compile(r"/openai/v1/(?P<operation>.+)")
@@ -60,7 +59,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """A request that has found its API. ``body`` is the decoded JSON of an API that needs it."""
 
     request: Request
-    api: Api
+    api: str
+    """The name of a surface that is answered here; ``count_tokens``, ``models`` or ``other``."""
     operation: str
     azure: bool
     deployment: str | None = None
@@ -70,7 +70,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def stream(self) -> bool:
-        return self.api in ("chat_completions", "completions", "messages") and self.body.get("stream") is True
+        return self.api in _STREAMED and self.body.get("stream") is True
 
     @property
     def include_usage(self) -> bool:
@@ -109,14 +109,14 @@ def _call(
     azure: bool,
     version: str | None,
     deployment: str | None = None,
-    apis: dict[str, Api] = _APIS,
+    apis: dict[str, str] = _APIS,
 ) -> Call:
     api = apis.get(operation, "other")
     body: dict[str, Any] = {}
     if api in _ANSWERS_POST:
         if request.method != "POST":
             raise Refused(405, {"code": "405", "message": f"{request.method} is not allowed here; use POST"})
-        body = _json_object(request.body)
+        body = _form(request) if api in AUDIO else _json_object(request.body)
         model = body.get("model")
         deployment = deployment or (model if isinstance(model, str) else None)
         if deployment is None and apis is _APIS:
@@ -132,6 +132,18 @@ def _call(
     )
 
 
+def _form(request: Request) -> dict[str, Any]:
+    try:
+        body = form_of(request.headers.get("content-type", ""), request.body)
+    except ValueError as error:
+        raise Refused.bad_request(f"We could not parse the form of your request: {error}") from error
+    if not isinstance(body.get("file"), bytes):
+        raise Refused.bad_request("Missing required parameter: 'file'.", "file", "missing_required_parameter")
+    if "stream" in body:
+        body["stream"] = body["stream"] == "true" and not str(body.get("model")).startswith("whisper")
+    return body
+
+
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
         return _OBJECT.decode(body)
@@ -140,7 +152,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1024)
-def full_model_name(deployment: str | None, api: Api) -> str:
+def full_model_name(deployment: str | None, api: str) -> str:
     """The dated model behind a deployment's name, guessed as people name deployments (``gpt-4o-ptu``)."""
     name = deployment or ""
     for known in _BY_LENGTH:

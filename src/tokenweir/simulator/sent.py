@@ -39,6 +39,8 @@ class SentCall(msgspec.Struct, frozen=True, kw_only=True):
     completion_tokens: int = 0
     reasoning_tokens: int = 0
     visible_tokens: int = 0
+    audio_seconds: float = 0.0
+    """Of the prompt, where it is charged by them and not by tokens."""
     usage_sent: bool = False
     finished: bool = False
     started: datetime

@@ -4,7 +4,7 @@ from .connection import Receiver, UpstreamConnection
 from .credentials import Credential, credential_for
 from .endpoint import Endpoint
 from .pool import Pool
-from .request_body import Body, including_usage, with_included_usage, with_members, with_model
+from .request_body import Body, including_usage, with_field, with_included_usage, with_members, with_model
 from .settings import CredentialSettings, UpstreamSettings
 from .upstreams import Upstream, open_upstreams
 
@@ -19,6 +19,7 @@ __all__ = [
     "UpstreamSettings",
     "credential_for",
     "open_upstreams",
+    "with_field",
     "with_included_usage",
     "with_members",
     "including_usage",

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from ..errors import InvalidBody
-from ..wire import Members
+from ..wire import Members, boundary_of
 
-__all__ = ["Body", "including_usage", "with_included_usage", "with_members", "with_model"]
+__all__ = ["Body", "including_usage", "with_field", "with_included_usage", "with_members", "with_model"]
 
 Body = bytes | list[bytes]
 """A large one is in pieces."""
@@ -61,6 +61,24 @@ def with_members(pieces: list[bytes], members: Members, model: str | None, strea
             added += b'%b"%b":%b' % (comma, name.encode("ascii"), value)
     if added:
         edits.append((members.end, members.end, added))
+    return _edited(pieces, edits)
+
+
+def with_field(pieces: list[bytes], members: Members, name: str, value: str, content_type: bytes) -> list[bytes]:
+    """A form with another value of one field; every other byte stays."""
+    field = members.found.get(name)
+    if field is not None:
+        return _edited(pieces, [(field.start, field.end, value.encode())])
+    part = b'\r\n--%b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b' % (
+        boundary_of(content_type) or b"",
+        name.encode("ascii"),
+        value.encode(),
+    )
+    return _edited(pieces, [(members.end, members.end, part)])
+
+
+def _edited(pieces: list[bytes], edits: list[tuple[int, int, bytes]]) -> list[bytes]:
+    """``edits``: from where to where, and what stands there instead."""
     changed: list[bytes] = []
     at = 0
     edits.sort()

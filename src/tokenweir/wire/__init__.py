@@ -4,6 +4,7 @@ from .bodies import Body, SizedBody, UnsizedBody
 from .chunked import ChunkedReader, ChunkError, chunk
 from .cut_json import close_json
 from .fields import Fields
+from .form import FormReader, boundary_of
 from .http1 import END, RequestReader, read_request_head
 from .json_members import Member, MemberScanner, ObjectReader, Path, decode_value
 from .masking import MASK, is_telling, masked
@@ -23,6 +24,7 @@ __all__ = [
     "ChunkError",
     "ChunkedReader",
     "Fields",
+    "FormReader",
     "Member",
     "MemberPlace",
     "MemberScanner",
@@ -36,6 +38,7 @@ __all__ = [
     "SizedBody",
     "UnsizedBody",
     "UsageStripper",
+    "boundary_of",
     "chunk",
     "close_json",
     "data_of",

@@ -1,0 +1,91 @@
+"""Audio in, text out: transcriptions and translations, whose requests are forms with a file.
+
+Newer models tell tokens, older ones the seconds of audio (``usage.type``). A stream tells it in its last event. An
+answer that is plain text, or subtitles, tells nothing.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from ..wire import Path
+from .digest import FACTS, read_object
+from .structs import Answer, Choice, EventAnswer, Message
+from .surface import Surface
+
+__all__ = ["TRANSCRIPTIONS", "TRANSLATIONS"]
+
+_FACTS: dict[Path, int] = {**FACTS, ("duration",): FACTS[("status",)]}
+
+
+class _Event(msgspec.Struct, gc=False):
+    """An event, or a body, which has no type."""
+
+    type: Any = None
+    text: Any = None
+    delta: Any = None
+    usage: Any = None
+    duration: Any = None
+    error: Any = None
+    code: Any = None
+    status_code: Any = msgspec.field(default=None, name="statusCode")
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+
+
+def _read(data: bytes) -> Answer | None:
+    """A body or an event as an answer, or None if it is no JSON object."""
+    event = read_object(data, _decode, _event_of, _FACTS)
+    return None if event is None else _answer(event)
+
+
+def _answer_of(facts: dict[str, Any]) -> Answer | None:
+    return _answer(_event_of(facts))
+
+
+def _event_of(facts: dict[str, Any]) -> _Event:
+    return msgspec.convert(facts, _Event)
+
+
+def _answer(event: _Event) -> Answer:
+    text = event.delta if event.type == "transcript.text.delta" else event.text if event.type is None else None
+    usage = event.usage
+    if usage is None and type(event.duration) in (int, float):
+        usage = {"seconds": event.duration}  # `verbose_json` told it so before there was a usage
+    return EventAnswer(
+        is_last=event.type == "transcript.text.done",
+        choices=[Choice(message=Message(content=text))] if isinstance(text, str) and text else None,
+        usage=usage if isinstance(usage, dict) else None,
+        error={"code": event.code or "error"} if event.type == "error" and not event.error else event.error,
+        status_code=event.status_code,
+    )
+
+
+TRANSCRIPTIONS = Surface(
+    name="audio_transcriptions",
+    title="Audio transcriptions",
+    operation="audio/transcriptions",
+    paths=("audio/transcriptions",),
+    body="form",
+    read_answer=_read,
+    answer_of=_answer_of,
+    facts=_FACTS,
+    output=re.compile(rb'"type"\s*:\s*"transcript\.text\.(?:delta|segment)"'),
+    ends_with_done=False,
+    may_be_text=True,
+    usage="input_tokens",
+    units=("tokens", "seconds of audio"),
+    otel_operation="transcription",
+)
+
+TRANSLATIONS = msgspec.structs.replace(
+    TRANSCRIPTIONS,
+    name="audio_translations",
+    title="Audio translations",
+    operation="audio/translations",
+    paths=("audio/translations",),
+    units=("seconds of audio",),
+    otel_operation="translation",
+)

@@ -1,0 +1,110 @@
+"""Transcriptions and translations: a form with a file becomes a text, which says what it used in tokens or in seconds.
+
+Models whose name begins with ``whisper`` tell seconds and do not stream; the others tell tokens, ten for a second of
+audio, and stream if they are asked to. As text or subtitles an answer tells neither.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from math import ceil
+from typing import Any
+
+import msgspec
+
+from .. import vocabulary
+from . import prose
+from .answers import DEFAULT_LENGTH, Answer, Choice
+from .routes import Call, full_model_name
+from .script import Script
+from .streams import Piece
+
+__all__ = ["TEXTS", "audio_answer", "audio_body", "audio_pieces"]
+
+_encode = msgspec.json.Encoder().encode
+TEXTS = ("text", "srt", "vtt")
+"""The ``response_format`` of answers that are no JSON."""
+
+_TOKENS_A_SECOND = 10
+# 16 kHz, 16 bits, one channel: what a file is taken for that does not say.
+_BYTES_A_SECOND = 32_000
+
+
+def audio_answer(call: Call, script: Script) -> Answer:
+    model = script.model or full_model_name(call.deployment, call.api)
+    sound = call.body["file"]
+    seconds = _seconds_of(sound)
+    encoding = vocabulary.encoding_name(model)
+    seed = zlib.crc32(sound)
+    length = script.output_tokens or prose.about(DEFAULT_LENGTH, seed)
+    by_tokens = _tells_tokens(call)
+    audio = ceil(seconds * _TOKENS_A_SECOND) if by_tokens else 0
+    text = vocabulary.count(str(call.body.get("prompt", "")), encoding) if by_tokens else 0
+    return Answer(
+        model=model,
+        prompt_tokens=audio + text,
+        cached_tokens=0,
+        completion_tokens=length if by_tokens else 0,
+        reasoning_tokens=0,
+        choices=(Choice(0, prose.words(length, seed, encoding), (), "stop"),),
+        audio_tokens=audio,
+        audio_seconds=0.0 if by_tokens else float(ceil(seconds)),
+    )
+
+
+def audio_body(call: Call, said: Answer, *, usage: bool) -> tuple[str, bytes]:
+    """Content type and body, by ``response_format``."""
+    text, seconds = said.choices[0].text, _seconds_of(call.body["file"])
+    told = {"usage": _usage(said)} if usage else {}
+    match call.body.get("response_format", "json"):
+        case "text":
+            return "text/plain; charset=utf-8", f"{text}\n".encode()
+        case "srt":
+            return "text/plain; charset=utf-8", f"1\n00:00:00,000 --> 00:00:01,000\n{text}\n".encode()
+        case "vtt":
+            return "text/plain; charset=utf-8", f"WEBVTT\n\n00:00:00.000 --> 00:00:01.000\n{text}\n".encode()
+        case "verbose_json":
+            more = {"task": "transcribe", "language": "english", "duration": seconds, "segments": []}
+            return "application/json", _encode({**more, "text": text, **told})
+        case _:
+            return "application/json", _encode({"text": text, **told})
+
+
+def audio_pieces(said: Answer, script: Script, *, usage: bool) -> Iterator[Piece]:
+    delay = float(script.chunk_delay) or None
+    words = said.choices[0].words
+    fault = script.fault()
+    for word in words if fault is None else words[: fault[1]]:
+        yield Piece(_event({"type": "transcript.text.delta", "delta": word}), visible=1, delay=delay)
+    if fault is None:
+        done = {"type": "transcript.text.done", "text": said.choices[0].text}
+        yield Piece(_event({**done, "usage": _usage(said)} if usage else done), usage=usage)
+
+
+def _event(members: dict[str, Any]) -> bytes:
+    return b"data: %b\n\n" % _encode(members)
+
+
+def _usage(said: Answer) -> dict[str, Any]:
+    if said.audio_seconds:
+        return {"type": "duration", "seconds": int(said.audio_seconds)}
+    text = said.prompt_tokens - said.audio_tokens
+    return {
+        "type": "tokens",
+        "input_tokens": said.prompt_tokens,
+        "input_token_details": {"text_tokens": text, "audio_tokens": said.audio_tokens},
+        "output_tokens": said.completion_tokens,
+        "total_tokens": said.prompt_tokens + said.completion_tokens,
+    }
+
+
+def _tells_tokens(call: Call) -> bool:
+    return not (call.deployment or "").startswith("whisper")
+
+
+def _seconds_of(sound: bytes) -> float:
+    """By the bytes a second that a WAV says of itself."""
+    a_second = _BYTES_A_SECOND
+    if sound[:4] == b"RIFF" and len(sound) > 44:
+        a_second = struct.unpack_from("<I", sound, 28)[0] or a_second
+    return max(0, len(sound) - 44) / a_second
