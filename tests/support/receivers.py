@@ -86,6 +86,7 @@ class MemoryTransport(asyncio.Transport):
         self.is_paused = False
         self.written = b""
         self.unsent = 0
+        self.on_write: Callable[[], None] = lambda: None
         protocol.connection_made(self)
 
     def deliver(self, data: bytes) -> None:
@@ -107,6 +108,7 @@ class MemoryTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self._is_closing:
             self.written += data
+            self.on_write()
 
     def get_write_buffer_size(self) -> int:
         return self.unsent

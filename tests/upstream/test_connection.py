@@ -1,5 +1,6 @@
 """An answer is handed on however it is cut, and ends exactly once: in an end or in a break."""
 
+import asyncio
 from dataclasses import dataclass
 
 import pytest
@@ -321,6 +322,44 @@ def test_the_receiver_is_told_when_the_upstream_takes_no_more() -> None:
     connection.pause_writing()
     connection.resume_writing()
     assert recorder.uploads == [True, False]
+
+
+@pytest.mark.anyio
+async def test_after_a_large_piece_of_an_answer_others_have_their_turn() -> None:
+    connection, transport, owner = connected()
+    recorder = ask(connection)
+    transport.deliver(b"HTTP/1.1 200 OK\r\ncontent-length: 400000\r\n\r\n" + b"x" * 200_000)
+    assert transport.is_paused
+    await asyncio.sleep(0)
+    assert not transport.is_paused
+    transport.deliver(b"x" * 150_000)
+    connection.pause_reading()
+    await asyncio.sleep(0)
+    assert transport.is_paused
+    connection.resume_reading()
+    transport.deliver(b"x" * 50_000)
+    assert (recorder.ends, owner.idled, transport.is_paused) == (1, 1, False)
+
+
+def test_a_large_request_goes_into_the_transport_as_it_takes_it() -> None:
+    connection, transport, owner = connected()
+    recorder = ask(connection)
+    before = len(transport.written)
+    connection.pause_writing()
+    for piece in (b"1", b"2", b"3"):
+        connection.write(piece)
+    assert transport.written[before:] == b""
+    transport.on_write = connection.pause_writing
+    connection.resume_writing()
+    assert transport.written[before:] == b"1"
+    transport.on_write = lambda: None
+    connection.resume_writing()
+    assert transport.written[before:] == b"123"
+    assert recorder.uploads == [True, False]
+    connection.pause_writing()
+    connection.write(b"4")
+    transport.deliver(b"HTTP/1.1 413 Too large\r\ncontent-length: 0\r\n\r\n")
+    assert (recorder.ends, owner.idled, transport.is_closing()) == (1, 0, True)
 
 
 def test_an_answer_before_the_request_was_sent_whole_ends_the_connection() -> None:

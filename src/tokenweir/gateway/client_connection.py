@@ -22,6 +22,8 @@ __all__ = ["ClientConnection", "RequestReceiver"]
 
 # What may wait behind the request under way: a pipelined request or two. More stays in the kernel.
 _MAX_WAITING = 64 * 1024
+# What is read at once if more waits. libuv would take up to 32 of these before it is anybody else's turn.
+_FULL_READ = 128 * 1024
 # After an answer that closes, the client may still be sending. Closing at once could reset the
 # connection before it has read the answer (RFC 9112, 9.6).
 _LINGER_SECONDS = 2.0
@@ -83,6 +85,7 @@ class ClientConnection(asyncio.Protocol):
         self._reader = RequestReader(settings.max_head)
         self._advancing = False
         self._is_reading_paused = False
+        self._waits_a_turn = False
         self._is_full = False
         self._is_half_closed = False
         self._lingers_until = 0.0
@@ -201,6 +204,9 @@ class ClientConnection(asyncio.Protocol):
                 self._is_receiving = False
                 call.serve(*whole)
                 return
+        if len(data) >= _FULL_READ and not self._waits_a_turn:
+            self._waits_a_turn = True
+            asyncio.get_running_loop().call_soon(self._go_on)
         self._reader.feed(data)
         if not self._advancing:
             self._advance()
@@ -358,12 +364,17 @@ class ClientConnection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing() or self._is_half_closed:
             return
-        too_much = self._body_paused or (not self._is_receiving and self._reader.waiting > _MAX_WAITING)
+        piles_up = not self._is_receiving and self._reader.waiting > _MAX_WAITING
+        too_much = self._body_paused or self._waits_a_turn or piles_up
         if too_much and not self._is_reading_paused:
             transport.pause_reading()
         elif not too_much and self._is_reading_paused:
             transport.resume_reading()
         self._is_reading_paused = too_much
+
+    def _go_on(self) -> None:
+        self._waits_a_turn = False
+        self._regulate()
 
     def _probe(self) -> None:
         """Writes what is sure to come, to see whether it meets anybody."""

@@ -18,7 +18,7 @@ __all__ = ["SMALL", "BodyBudget", "HeldBody", "encoding_of"]
 # The strict decoder reads this much within half a millisecond.
 SMALL = 256 * 1024
 # What is read or unpacked between two looks at the clock: well under a millisecond of the worst.
-_STEP = 8 * 1024
+_STEP = 4 * 1024
 _UNPACKED_STEP = 64 * 1024
 # Pieces smaller than the first are gathered up to the second: each has an overhead of 33 bytes and a write of its own.
 _SMALL_PIECE = 16 * 1024
@@ -47,6 +47,8 @@ class BodyBudget:
         self.limit = limit
         self.used = 0
         self.refused = 0
+        self.reading = 0
+        """Bodies that are being read piece by piece, and share the time of a turn."""
 
     def __repr__(self) -> str:
         return f"<BodyBudget {self.used} of {self.limit} bytes>"
@@ -92,6 +94,7 @@ class HeldBody:
         self._too_large = too_large
         self._most = most
         self._reader: ObjectReader | FormReader | None = reader
+        self._shares = False
         self._tail = bytearray()
         self._read_pieces = 0
         self._read_bytes = 0
@@ -119,9 +122,13 @@ class HeldBody:
         if self._encoding is None:
             self._flush()
 
-    def read(self, until: float, monotonic: Callable[[], float]) -> bool:
-        """Unpacks and reads, until ``until`` or as far as it goes. True once all is done. Raises ``InvalidBody``,
-        ``BodyTooLarge`` or ``BuffersFull``."""
+    def read(self, seconds: float, monotonic: Callable[[], float]) -> bool:
+        """Unpacks and reads, as far as it goes or for ``seconds``, which it shares with all other bodies that are
+        read at present. True once all is done. Raises ``InvalidBody``, ``BodyTooLarge`` or ``BuffersFull``."""
+        if not self._shares and not self.is_small:
+            self._shares = True
+            self._budget.reading += 1
+        until = monotonic() + seconds / max(1, self._budget.reading)
         while self._packed:
             self._unpack_step()
             if monotonic() >= until:
@@ -132,12 +139,15 @@ class HeldBody:
             while self._read_step():
                 if monotonic() >= until:
                     return False
-        if self._is_whole and self._reader is not None and not self.is_small:
-            self._finish_reading(self._reader)
+        if self._is_whole:
+            self._leave()
+            if self._reader is not None and not self.is_small:
+                self._finish_reading(self._reader)
         return self._is_whole
 
     def release(self) -> None:
         """The body is not needed any more."""
+        self._leave()
         self._budget.give_back(self._taken)
         self._taken = 0
         self.pieces = []
@@ -145,6 +155,11 @@ class HeldBody:
         self._reader = None
 
     # --- inside ---
+
+    def _leave(self) -> None:
+        if self._shares:
+            self._shares = False
+            self._budget.reading -= 1
 
     def _take(self, size: int) -> None:
         self._budget.take(size)

@@ -15,7 +15,7 @@ __all__ = ["RequestBody", "Upload"]
 
 # How long a large body may be read in one turn of the loop.
 _READ_SECONDS = 0.002
-# And as a piece of it arrives: libuv takes up to 32 of them in one turn.
+# And as a piece of it arrives.
 _READ_ARRIVING_SECONDS = 0.0005
 
 # What may wait for its connection before the client is asked to pause.
@@ -87,8 +87,7 @@ class RequestBody:
                 body_reader(request),
             )
         held.add(data)
-        monotonic = self._services.clock.monotonic
-        held.read(monotonic() + _READ_ARRIVING_SECONDS, monotonic)
+        held.read(_READ_ARRIVING_SECONDS, self._services.clock.monotonic)
 
     def read(self, request: Request) -> bool:
         """Once it is whole: fills in what it asks for. False where it is large, and `read_on` has to do the rest.
@@ -108,8 +107,7 @@ class RequestBody:
             await asyncio.sleep(0)
 
     def _read_held(self, request: Request, held: HeldBody) -> bool:
-        monotonic = self._services.clock.monotonic
-        if not held.read(monotonic() + _READ_SECONDS, monotonic):
+        if not held.read(_READ_SECONDS, self._services.clock.monotonic):
             return False
         if held.is_small:
             read_body(request, b"".join(held.pieces))

@@ -7,6 +7,7 @@ then the forwarder), so it is an attribute, not an argument.
 
 import asyncio
 import select
+from collections import deque
 from typing import Protocol, cast
 
 from ..wire import Body, ChunkedReader, ChunkError, ResponseHead, ResponseHeadReader, SizedBody, UnsizedBody
@@ -15,6 +16,8 @@ __all__ = ["Receiver", "UpstreamConnection"]
 
 # Azure's largest heads have some 4 KB; nginx allows one buffer of 4 or 8 KB, Envoy 60 KB.
 _MAX_HEAD = 64 * 1024
+# What is read at once if more waits. libuv would take up to 32 of these before it is anybody else's turn.
+_FULL_READ = 128 * 1024
 # What an idle connection must not have: bytes, the other side's end, or an error.
 _ANYTHING = select.POLLIN | getattr(select, "POLLRDHUP", 0)
 
@@ -45,6 +48,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._owner = owner
         self._heads = heads
         self._transport: asyncio.Transport | None = None
+        self._unsent: deque[bytes] = deque()
+        """What the transport has no room for yet: it would hand all it has to the kernel in one system call, which
+        copies for as long as the other side reads, tens of milliseconds of a body of 50 MB."""
+        self._is_full = False
         self.below: asyncio.Transport | None = None
         """The TCP transport under TLS, set by whoever began TLS on it. Only it knows what was not sent yet."""
         self._poll: select.poll | None = None
@@ -57,6 +64,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._keeps_alive = False
         self._is_head_request = False
         self._is_paused = False
+        self._waits_a_turn = False
         self.is_uploading = False
         """Whether more of the request's body is to be written. Set by whoever writes it; an answer that ends
         sooner leaves a connection that can carry no further call."""
@@ -88,17 +96,20 @@ class UpstreamConnection(asyncio.Protocol):
         self.write(data)
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None:
+        if self._is_full:
+            self._unsent.append(data)
+        elif self._transport is not None:
             self._transport.write(data)
 
     def pause_reading(self) -> None:
         if self.receiver is not None and not self.is_closed:
             self._is_paused = True
+            self._waits_a_turn = False
             cast(asyncio.Transport, self._transport).pause_reading()
 
     def resume_reading(self) -> None:
         if not self.is_closed:
-            self._is_paused = False
+            self._is_paused = self._waits_a_turn = False
             cast(asyncio.Transport, self._transport).resume_reading()
 
     def abandon(self) -> None:
@@ -122,6 +133,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._poll.register(sock.fileno(), _ANYTHING)
 
     def data_received(self, data: bytes) -> None:
+        if len(data) >= _FULL_READ:
+            self._wait_a_turn()
         receiver, body = self.receiver, self._body
         if receiver is None:  # an answer nobody asked for: the two sides disagree about where calls end
             self.abandon()
@@ -150,17 +163,34 @@ class UpstreamConnection(asyncio.Protocol):
         if self.receiver is not None:
             self._break("it closed the connection" if error is None else f"the connection broke ({error})")
         self._transport = None
+        self._unsent.clear()
         self._owner.closed(self)
 
     def pause_writing(self) -> None:
-        if self.receiver is not None:
+        was_full, self._is_full = self._is_full, True
+        if self.receiver is not None and not was_full and not self._unsent:
             self.receiver.upload_paused(True)
 
     def resume_writing(self) -> None:
+        self._is_full = False
+        while self._unsent and self._transport is not None:
+            self._transport.write(self._unsent.popleft())
+            if self._is_full:
+                return
         if self.receiver is not None:
             self.receiver.upload_paused(False)
 
     # --- inside ---
+
+    def _wait_a_turn(self) -> None:
+        if not self._waits_a_turn and not self._is_paused and not self.is_closed:
+            self._waits_a_turn = True
+            cast(asyncio.Transport, self._transport).pause_reading()
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._waits_a_turn and not self._is_paused:
+            self.resume_reading()
 
     def _read_head(self, data: bytes) -> None:
         self.answered = True
@@ -224,7 +254,7 @@ class UpstreamConnection(asyncio.Protocol):
         if receiver is None:
             return  # it has let go
         self.receiver = None
-        was_paused = self._is_paused
+        was_paused = self._is_paused or self._waits_a_turn
         if was_paused:
             self.resume_reading()
         # TLS may have read more while it was paused, and nobody can see that.
@@ -241,7 +271,7 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def _is_sending(self) -> bool:
         """Whether some of the request is not in the kernel's hands yet."""
-        if self.is_uploading:
+        if self.is_uploading or self._unsent:
             return True
         transport = self.below or self._transport
         return transport is not None and transport.get_write_buffer_size() > 0
