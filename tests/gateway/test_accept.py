@@ -6,8 +6,9 @@ from support.asked import asked, chat
 from support.clocks import JumpingClock
 from tokenweir.deployments import Target
 from tokenweir.errors import InvalidBody
-from tokenweir.gateway.connect import injects_usage, refuses_stream_options, remember_refusal, upstream_body
 from tokenweir.gateway.request import Request
+from tokenweir.gateway.retry_policy import refuses_stream_options
+from tokenweir.gateway.upstream_request import injects_usage, remember_refusal, upstream_body
 from tokenweir.upstream import CredentialSettings, Upstream, UpstreamSettings, open_upstreams
 
 TARGET = Target("sweden", "gpt-there")

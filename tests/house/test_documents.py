@@ -20,7 +20,7 @@ from tokenweir.records import CallRecord, FlatRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 GATEWAY = ROOT / "src/tokenweir/gateway"
-STEPS = ("accept", "admit", "dispatch", "response", "settle", "call")
+STEPS = ("accept", "admit", "dispatch", "response", "record_builder", "call")
 
 
 def headings(path: Path) -> list[str]:
@@ -47,6 +47,16 @@ def test_the_life_of_a_request_has_a_heading_for_each_step() -> None:
     for step in STEPS:
         assert (GATEWAY / f"{step}.py").is_file()
         assert step in told
+
+
+def test_the_life_of_a_request_draws_or_names_each_part_of_the_gateway() -> None:
+    page = (ROOT / "docs/life-of-a-request.md").read_text("utf-8")
+    drawing = page.split("```")[1]
+    parts = re.findall(r"tokenweir\.gateway\.(\w+)", (ROOT / ".importlinter").read_text("utf-8"))
+    assert len(parts) > 10
+    assert [part for part in parts if f"{part}.py" not in page and not re.search(rf"\b{part}\b", drawing)] == []
+    named = set(re.findall(r"\b[a-z]+_[a-z]+\b", drawing))
+    assert [name for name in named if not (GATEWAY / f"{name}.py").is_file()] == []
 
 
 def test_the_life_of_a_request_has_the_table_that_calls_follow() -> None:

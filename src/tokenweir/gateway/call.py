@@ -52,11 +52,12 @@ from .phases import (
     Event,
     Phase,
 )
+from .record_builder import completed_by, ends_whole, needs_estimate, record_of, why_not_reported
 from .request import Address, Admission, Client, Ending, Nobody, Request
 from .request_body import RequestBody
 from .response import Response
 from .services import Services
-from .settle import Timings, completed_by, ends_whole, needs_estimate, record_of, why_not_reported
+from .timings import Timings
 from .tracing import TracingNotes, answer_line, trace_of
 
 __all__ = ["Call"]

@@ -17,22 +17,14 @@ from ..providers import AccessRefusal, access_refusal
 from ..upstream import Receiver, Upstream, UpstreamConnection
 from ..wire import ResponseHead
 from .choose import choose
-from .connect import (
-    framing,
-    injects_usage,
-    refusal_of,
-    refuses_stream_options,
-    remember_refusal,
-    upstream_body,
-    verdict_on,
-    was_busy,
-)
 from .head_cache import HeadCache
 from .request import Attempt, Candidates, Request
 from .request_body import Upload
+from .retry_policy import refusal_of, refuses_stream_options, verdict_on, was_busy
 from .services import Services
-from .settle import Timings
+from .timings import Timings
 from .tracing import TracingNotes
+from .upstream_request import framing, injects_usage, remember_refusal, upstream_body
 
 __all__ = ["Dispatcher"]
 

@@ -11,10 +11,10 @@ from ..upstream import Upstream
 from ..wire import Fields, RequestHead
 from .accept import address_of
 from .admit import identify
-from .connect import upstream_head
 from .own_names import OwnNames
+from .record_builder import record_in_common
 from .request import Address, Admission, Request
-from .settle import record_in_common
+from .upstream_request import upstream_head
 
 __all__ = ["HeadCache"]
 

@@ -9,7 +9,7 @@ from .accept import body_reader, cannot_be_read, read_body, take_members
 from .held_body import SMALL, HeldBody, encoding_of
 from .request import Client, Request
 from .services import Services
-from .settle import Timings
+from .timings import Timings
 
 __all__ = ["RequestBody", "Upload"]
 

@@ -15,7 +15,7 @@ from ..policy import DebugToken, DebugTokens, TracingSettings
 from ..records import Clock, Trace, TracedAttempt, TracedTarget, TraceReason
 from ..wire import masked
 from .request import Attempt, Candidates, Ending, Request
-from .settle import Timings
+from .timings import Timings
 
 __all__ = ["Tracing", "TracingNotes", "answer_line", "trace_of"]
 

@@ -1,8 +1,7 @@
-"""Step 6, settle: what happened becomes one record, and the record becomes durable."""
+"""What happened in a call becomes one record."""
 
 from datetime import UTC, datetime
 
-import msgspec
 from msgspec.structs import replace
 
 from ..apis import surface_of
@@ -13,9 +12,9 @@ from ..records import CallRecord, Trace, Usage, UsageReason
 from ..upstream import Upstream
 from ..wire import Fields, ResponseHead
 from .request import Address, Admission, Ending, Request
+from .timings import Timings
 
 __all__ = [
-    "Timings",
     "completed_by",
     "ends_whole",
     "needs_estimate",
@@ -23,25 +22,6 @@ __all__ = [
     "record_of",
     "why_not_reported",
 ]
-
-
-class Timings(msgspec.Struct, gc=False):
-    """Moments of one call on the monotonic clock, seconds; 0.0 where a moment never came."""
-
-    received: float
-    since: float = 0.0
-    """When the call last came into the gateway's own hands, not waiting for client, upstream or network."""
-    own: float = 0.0
-    """Seconds, not a moment: how long it was there before it was sent, all attempts together."""
-    sent: float = 0.0
-    first_byte: float = 0.0
-    first_token: float = 0.0
-    ended: float = 0.0
-
-    def note_sent(self, now: float) -> None:
-        """The call has left for an upstream."""
-        self.own += now - self.since
-        self.sent = now
 
 
 def needs_estimate(request: Request, ending: Ending, *, reached_upstream: bool) -> bool:

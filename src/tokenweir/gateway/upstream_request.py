@@ -1,13 +1,9 @@
-"""Step 4, connect: the request as one target is to see it, and what to make of how the target answers."""
+"""The request as one target is to see it."""
 
 import re
-from collections.abc import Sequence
-from typing import Literal
 
 from ..apis import surface_of
 from ..deployments import Target
-from ..errors import Refusal, UpstreamBusy, UpstreamRefusedCredential, UpstreamRefusedNetwork
-from ..providers import AccessRefusal
 from ..upstream import (
     Body,
     Upstream,
@@ -17,24 +13,10 @@ from ..upstream import (
     with_members,
     with_model,
 )
-from ..wire import CALLER_KEYS, ObjectReader, ResponseHead, decode_json
-from .request import Attempt, Request
+from ..wire import CALLER_KEYS, ObjectReader
+from .request import Request
 
-__all__ = [
-    "Verdict",
-    "framing",
-    "injects_usage",
-    "refuses_stream_options",
-    "refusal_of",
-    "remember_refusal",
-    "upstream_body",
-    "upstream_head",
-    "verdict_on",
-    "was_busy",
-]
-
-Verdict = Literal["pass on", "try the next", "read first"]
-"""What to do with an answer's head. ``read first``: only its body tells."""
+__all__ = ["framing", "injects_usage", "remember_refusal", "upstream_body", "upstream_head"]
 
 
 def injects_usage(request: Request, target: Target, upstream: Upstream) -> bool:
@@ -127,7 +109,6 @@ def _has(lines: list[bytes], name: bytes) -> bool:
 
 _DEBUG_TOKEN = re.compile(rb"apim-debug-authorization:", re.IGNORECASE)
 _CONTENT_ENCODING = re.compile(rb"content-encoding:", re.IGNORECASE)
-_RETRY_AFTER = re.compile(rb"\r\nretry-after:[ \t]*([ -~]+)", re.IGNORECASE)
 _VISIBLE = re.compile(rb"[!-~]+")
 
 
@@ -165,59 +146,3 @@ def framing(request: Request, body: Body) -> bytes:
     if head.content_length is None:
         return b"\r\ntransfer-encoding: chunked\r\n\r\n"
     return b"\r\ncontent-length: %d\r\n\r\n" % head.content_length
-
-
-def verdict_on(head: ResponseHead, *, injected: bool, has_more: bool, can_repeat: bool, signs: bool = False) -> Verdict:
-    """May the call go elsewhere? Only here is that decided: before a byte was passed on, or never.
-
-    1. 429 and 5xx: another target may have room, if there is one and the request can be sent again.
-    2. 400 after ``stream_options`` was added: it may be our addition that is refused; its body tells.
-    3. 401 and 403 to a request that the gateway had signed (``signs``): if its body says that it is the gateway
-       that is refused, the next target is tried, if there is one and the request can be sent again; else the
-       caller, whose key is good, is told of a 502 (`refusal_of`).
-    4. Anything else is the answer.
-    """
-    if (head.status == 429 or head.status >= 500) and has_more and can_repeat:
-        return "try the next"
-    if (head.status == 400 and injected) or (signs and (head.status == 401 or head.status == 403)):
-        return "read first"
-    return "pass on"
-
-
-def refusal_of(upstream: str, refused: AccessRefusal) -> Refusal:
-    """What a caller hears where an upstream refuses the gateway itself."""
-    if refused.what == "network":
-        return UpstreamRefusedNetwork(
-            f"Upstream `{upstream}` does not let this gateway's network in. It is not your key or your request; "
-            "whoever runs this gateway can see more with `tokenweir doctor`."
-        )
-    return UpstreamRefusedCredential(
-        f"Upstream `{upstream}` does not accept this gateway's own credential. It is not your key, which is good; "
-        "whoever runs this gateway can see more with `tokenweir doctor`."
-    )
-
-
-def was_busy(attempts: Sequence[Attempt]) -> UpstreamBusy | None:
-    """What to answer where the last target could not be reached and one before it had no room: that it is worth
-    coming back says more than what is out of reach."""
-    busy = next((attempt for attempt in reversed(attempts) if attempt.status == 429), None)
-    if busy is None:
-        return None
-    refusal = UpstreamBusy(
-        f"Upstream `{busy.target.upstream}` has no room at present, and no other one can be reached. Try again later."
-    )
-    told = _RETRY_AFTER.search(busy.lines)
-    if told is not None:
-        refusal.retry_after = told[1].decode("ascii")
-    return refusal
-
-
-def refuses_stream_options(body: bytes) -> bool:
-    """Whether a 400's body blames ``stream_options`` (old api-versions, and "on your data")."""
-    answer = decode_json(body)
-    error = answer.get("error", answer) if isinstance(answer, dict) else None
-    if isinstance(error, dict):
-        said = " ".join(str(error.get(part)) for part in ("message", "param", "code", "detail"))
-    else:
-        said = body.decode("utf-8", "replace")
-    return "stream_options" in said or "include_usage" in said

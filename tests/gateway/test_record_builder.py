@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from support.asked import asked
+from tokenweir.gateway.record_builder import record_of
 from tokenweir.gateway.request import Ending
-from tokenweir.gateway.settle import Timings, record_of
+from tokenweir.gateway.timings import Timings
 from tokenweir.metering import NO_READING
 from tokenweir.records import CallRecord, Trace, Usage
 from tokenweir.wire import ResponseHead
@@ -89,6 +90,8 @@ def test_every_field_has_its_own_value() -> None:
         content="response_body",
     )
     usage, trace = Usage("reported"), Trace(["asked"])
+    timings = Timings(1.0)
+    timings.own, timings.first_byte, timings.first_token, timings.ended = 0.5, 3.0, 5.0, 9.0
     made = record_of(
         told,
         request,
@@ -96,7 +99,7 @@ def test_every_field_has_its_own_value() -> None:
         ResponseHead(200, b"200 OK", fields, b"", None, is_chunked=False, keeps_alive=True, is_event_stream=False),
         Ending("timed_out", 504, "error_code", reading),
         usage,
-        Timings(received=1.0, own=0.5, first_byte=3.0, first_token=5.0, ended=9.0),
+        timings,
         seq=2,
         attempts=3,
         bytes_in=5,

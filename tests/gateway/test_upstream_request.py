@@ -10,19 +10,15 @@ from hypothesis import given, strategies as st
 from support.asked import asked, chat
 from support.clocks import JumpingClock
 from tokenweir.deployments import Target
-from tokenweir.gateway.connect import (
-    Verdict,
+from tokenweir.gateway.request import Request
+from tokenweir.gateway.upstream_request import (
     framing,
     injects_usage,
-    refuses_stream_options,
     remember_refusal,
     upstream_body,
     upstream_head,
-    verdict_on,
 )
-from tokenweir.gateway.request import Request
 from tokenweir.upstream import CredentialSettings, Upstream, UpstreamSettings, open_upstreams
-from tokenweir.wire import ResponseHead, read_response_head
 
 TARGET = Target("sweden", "gpt-there")
 STREAMED = b'{"model":"gpt","stream":true}'
@@ -273,49 +269,3 @@ def test_your_data_refuses_to_be_asked_and_says_nothing_of_other_calls() -> None
     to = upstream()
     remember_refusal(chat(b'{"model":"gpt","stream":true,"data_sources":[]}'), TARGET, to)
     assert injects_usage(chat(STREAMED), TARGET, to)
-
-
-@pytest.mark.parametrize(
-    ("body", "refuses"),
-    [
-        (b'{"error":{"message":"Unrecognized request argument supplied: stream_options"}}', True),
-        (b'{"error":{"message":"Validation error at #/include_usage: Extra inputs are not permitted"}}', True),
-        (b'{"error":{"message":"The prompt is too long","code":"context_length_exceeded"}}', False),
-        (b"", False),
-    ],
-)
-def test_a_400_is_ours_only_where_it_blames_what_was_added(body: bytes, refuses: bool) -> None:
-    assert refuses_stream_options(body) is refuses
-
-
-# --- what to make of an answer ---
-
-
-def head(status: int) -> ResponseHead:
-    return read_response_head(b"HTTP/1.1 %d X" % status)
-
-
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 529, 599])
-def test_a_target_without_room_makes_way_for_the_next(status: int) -> None:
-    for injected in (True, False):
-        assert verdict_on(head(status), injected=injected, has_more=True, can_repeat=True) == "try the next"
-        for more, repeat in ((False, True), (True, False), (False, False)):
-            assert verdict_on(head(status), injected=injected, has_more=more, can_repeat=repeat) == "pass on"
-
-
-@pytest.mark.parametrize(("injected", "verdict"), [(True, "read first"), (False, "pass on")])
-def test_a_400_to_a_changed_request_is_read_before_it_is_believed(injected: bool, verdict: Verdict) -> None:
-    for more in (True, False):
-        assert verdict_on(head(400), injected=injected, has_more=more, can_repeat=True) == verdict
-
-
-@pytest.mark.parametrize("status", [401, 403])
-def test_what_may_refuse_our_own_credential_is_read_before_it_is_believed(status: int) -> None:
-    for more in (True, False):
-        assert verdict_on(head(status), injected=False, has_more=more, can_repeat=True, signs=True) == "read first"
-
-
-@pytest.mark.parametrize("status", [200, 201, 204, 301, 304, 401, 403, 404, 408, 409, 413, 415, 422, 499])
-def test_any_other_answer_is_the_answer(status: int) -> None:
-    for injected in (True, False):
-        assert verdict_on(head(status), injected=injected, has_more=True, can_repeat=True) == "pass on"
