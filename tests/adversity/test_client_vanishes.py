@@ -77,7 +77,7 @@ def test_client_vanishes_mid_stream_and_the_answer_is_drained(world: World, chos
     if chosen_by == "deployment":
         faulty = DeploymentSettings("faulty", [TargetSettings("faulty-0")], "drain")
         sim = DeploymentSettings("gpt-4o", [TargetSettings("sim")])
-        relay.process.data_plane.configure(catalogue=Catalogue([faulty, sim], {"sim": "azure"}))
+        relay.process.data_plane.configure(catalogue=Catalogue([faulty, sim], {"faulty-0": "azure", "sim": "azure"}))
     with RawClient(relay.address) as client:
         client.send(chat_request(deployment="faulty", stream=True))
         read_events(client, 50)
@@ -231,4 +231,4 @@ def test_client_vanishes_in_the_middle_of_an_upload(world: World) -> None:
     record = relay.record()
 
     assert (record.outcome, record.status, record.attempts) == ("client_gone", None, 1)
-    assert (record.usage.source, record.bytes_in, record.operation) == ("none", 100, "audio/transcriptions")
+    assert (record.usage.source, record.bytes_in, record.operation) == ("none", 100, "images/edits")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import threading
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -23,11 +24,25 @@ class Recording:
         self.entry = entry
         self.name: str = entry["file"]
         whole = json.loads((folder / self.name).read_text())
-        self.request_body: str | None = (whole["request"] or {}).get("body")
+        request = whole["request"] or {}
+        self.request_body: str | None = request.get("body")
+        said = {name.lower(): value for name, value in (request.get("headers") or {}).items()}
+        self.request_type: str = said.get("content-type", "application/json")
         response = whole["response"]
         self.status: int = response["status"]
         self.headers: dict[str, str] = response["headers"] or {}
         self.body = response["body"].encode() if isinstance(response["body"], str) else b""
+
+    @property
+    def request(self) -> bytes:
+        """Its body as it was sent. Forms are recorded in Base64."""
+        if self.request_body is None:
+            return json.dumps({"model": "recorded", "messages": [], "stream": self.entry["streaming"]}).encode()
+        return b64decode(self.request_body) if self.is_form else self.request_body.encode()
+
+    @property
+    def is_form(self) -> bool:
+        return self.request_type.startswith("multipart/")
 
     @property
     def path(self) -> str:
