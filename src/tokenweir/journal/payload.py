@@ -77,22 +77,20 @@ def bare_payload(payload: bytes) -> bytes | None:
     return _encode(fields)
 
 
-class _Changed:
-    """How many fields were not written as they were."""
-
-    count = 0
+_changed = 0
 
 
 def changed_fields() -> int:
     """How many fields of records were cut, replaced or left out in this process."""
-    return _Changed.count
+    return _changed
 
 
 def _note(record: CallRecord, field: str, what: str) -> None:
     """Logs the first change, the second, the fourth, the eighth and so on: an upstream may say odd things always."""
-    _Changed.count += 1
-    if _Changed.count.bit_count() == 1:
-        logger.error("record %s: %s %s (field %d that was changed)", record.call_id, field, what, _Changed.count)
+    global _changed
+    _changed += 1
+    if _changed.bit_count() == 1:
+        logger.error("record %s: %s %s (field %d that was changed)", record.call_id, field, what, _changed)
 
 
 def _in_proportion(record: CallRecord) -> CallRecord:
