@@ -22,12 +22,24 @@ __all__ = [
     "running_build",
 ]
 
-ROOMS: Final = ("apis", "deployments", "journal", "metering", "policy", "providers", "records", "upstream", "wire")
+ROOMS: Final = (
+    "apis",
+    "deployments",
+    "gateway",
+    "journal",
+    "metering",
+    "policy",
+    "providers",
+    "records",
+    "upstream",
+    "wire",
+)
 """Their modules are compiled, but for those that ``INTERPRETED`` names and those that ``_defines_structs``."""
 
 INTERPRETED: Final = {
     "__init__": "only imports",
     "settings": "read once, when the process starts",
+    "gateway.reference": "writes the documentation",
     "journal.committer": "runs in a thread of its own, and waits for the disk",
     "journal.cursors": "the consumers' side",
     "journal.directory": "runs when the process starts",
