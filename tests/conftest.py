@@ -21,7 +21,7 @@ def pytest_sessionstart() -> None:
     build = running_build()
     if build.hint:
         pytest.exit(f"{build}; {build.hint}", returncode=2)
-    if os.environ.get("TOKENWEIR_TESTS") == "compiled" and not build.compiled:
+    if os.environ.get("TESTED_BUILD") == "compiled" and not build.compiled:
         pytest.exit(f"the compiled build was to be tested, and this is {build}", returncode=2)
 
 

@@ -49,7 +49,7 @@ INTERPRETED: Final = {
     "journal.segment_file": "waits for the disk",
     "journal.seq_limit": "runs a few times an hour",
     "journal.status": "runs once a second",
-    "metering.apart": "the main module of a process of its own, whose messages are pickled by its names",
+    "metering.apart": "the main module of a process of its own",
     "policy.keys_file": "runs when keys change",
     "records.clock": "other clocks are subclasses of it",
     "records.custom_event": "only constants",

@@ -24,10 +24,10 @@ DEFAULT_FILE = FilePath("tokenweir.toml")
 PREFIX = "TOKENWEIR_"
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 
-# These have our prefix and are no settings: where the file is, where its paths start, how much is logged, an option
-# of `simulate`.
+# These have our prefix and are no settings: where the file is, where its paths start, how much is logged, whether to
+# build in pure Python, an option of `simulate`.
 _NO_SETTINGS = frozenset(
-    {CONFIG_VARIABLE, PREFIX + "HOME", PREFIX + "LOG", PREFIX + "LOG_FORMAT", PREFIX + "SIMULATE_KEY"}
+    {CONFIG_VARIABLE, PREFIX + "HOME", PREFIX + "LOG", PREFIX + "LOG_FORMAT", PREFIX + "PURE", PREFIX + "SIMULATE_KEY"}
 )
 
 # Where a Service is called tokenweir, Kubernetes gives its neighbours TOKENWEIR_PORT, TOKENWEIR_SERVICE_HOST

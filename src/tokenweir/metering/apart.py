@@ -24,16 +24,6 @@ __all__ = ["estimate_apart"]
 _MOST_SECONDS = 120.0
 
 
-class _Said(Output):
-    """An output that is read, and can travel."""
-
-    def __init__(self, choices: list[Written]) -> None:
-        self._choices = choices
-
-    def choices(self) -> list[Written]:
-        return self._choices
-
-
 def estimate_apart(
     api: str,
     pieces: list[bytes],
@@ -44,8 +34,11 @@ def estimate_apart(
     azure: bool,
 ) -> Usage:
     """What ``estimate`` says of a body in pieces. Blocks: for a thread. Raises ``OSError`` or ``RuntimeError``."""
+    written: list[tuple[str, list[tuple[str, str]]]] = []
     if reading is not None:
-        reading = msgspec.structs.replace(reading, output=_Said(reading.output.choices()), content=None)
+        written = [(one.text, one.calls) for one in reading.output.choices()]
+        nothing: Any = None  # compiled classes cannot be pickled
+        reading = msgspec.structs.replace(reading, output=nothing, content=None)
     how = {"model": model, "ended_normally": ended_normally, "azure": azure}
     process = subprocess.Popen(
         [sys.executable, "-m", "tokenweir.metering.apart"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -54,7 +47,7 @@ def estimate_apart(
         if process.stdin is None or process.stdout is None:
             raise AssertionError("pipes were asked for")
         try:
-            pickle.dump((api, reading, how), process.stdin)
+            pickle.dump((api, reading, written, how), process.stdin)
             for piece in pieces:
                 process.stdin.write(piece)
             process.stdin.close()
@@ -69,18 +62,12 @@ def estimate_apart(
 
 
 def _main() -> None:
-    api, reading, how = _read_header()
+    api, reading, written, how = pickle.load(sys.stdin.buffer)  # the parent's own
+    if reading is not None:
+        reading.output = Output({index: Written(*one) for index, one in enumerate(written)})
     usage = estimate(api, sys.stdin.buffer.read(), reading, how.pop("model"), **how)
     sys.stdout.buffer.write(msgspec.msgpack.encode(usage))
 
 
-def _read_header() -> tuple[str, Reading | None, dict[str, Any]]:
-    header: tuple[str, Reading | None, dict[str, Any]] = pickle.load(sys.stdin.buffer)  # the parent's own
-    return header
-
-
 if __name__ == "__main__":
-    # what is pickled names this module by its own name
-    from tokenweir.metering import apart
-
-    apart._main()
+    _main()

@@ -13,8 +13,9 @@ __all__ = ["NO_READING", "Output", "reading_of"]
 class Output:
     """What the model wrote. Asking reads what the meter only glanced at: not for the event loop."""
 
-    def __init__(self, tally: Tally, read_rest: Callable[[], None] | None) -> None:
-        self._tally = tally
+    def __init__(self, written: dict[int, Written], read_rest: Callable[[], None] | None = None) -> None:
+        """``read_rest`` adds to ``written`` what is still to be read."""
+        self._written = written
         self._read_rest = read_rest
 
     def choices(self) -> list[Written]:
@@ -22,7 +23,7 @@ class Output:
         read_rest, self._read_rest = self._read_rest, None
         if read_rest is not None:
             read_rest()
-        return [written for _, written in sorted(self._tally.written.items())]
+        return [written for _, written in sorted(self._written.items())]
 
 
 def reading_of(
@@ -58,7 +59,7 @@ def reading_of(
         unreadable=unreadable,
         reason="too_large" if tally.usage_is_too_large else reason,
         wrote_since_usage=tally.wrote_since_usage,
-        output=Output(tally, read_rest),
+        output=Output(tally.written, read_rest),
     )
 
 

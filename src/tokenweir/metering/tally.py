@@ -1,6 +1,6 @@
 """What has been read of one answer so far; the meters add to it, a reading is made of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -20,9 +20,9 @@ class Tool:
 
     __slots__ = ("arguments", "name")
 
-    def __init__(self) -> None:
-        self.name: list[str] = []
-        self.arguments: list[str] = []
+    def __init__(self, name: str = "", arguments: str = "") -> None:
+        self.name: list[str] = [name] if name else []
+        self.arguments: list[str] = [arguments] if arguments else []
 
     def add(self, called: Function | Custom) -> None:
         if called.name:
@@ -39,9 +39,9 @@ class Written:
 
     __slots__ = ("_calls", "_text")
 
-    def __init__(self) -> None:
-        self._text: list[str] = []
-        self._calls: dict[int, Tool] = {}
+    def __init__(self, text: str = "", calls: Sequence[tuple[str, str]] = ()) -> None:
+        self._text: list[str] = [text] if text else []
+        self._calls: dict[int, Tool] = {index: Tool(*call) for index, call in enumerate(calls)}
 
     @property
     def text(self) -> str:
