@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter, process_time
 
-from tokenweir.delivery.sources import Batch, Inbox, Message
+from tokenweir.delivery import Message, MessageBatch
+from tokenweir.delivery.sources import Reassembler
 from tokenweir.delivery.sources.apim import ApimEvents
 from tokenweir.policy import Keyring
 
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _row(case: Case, seconds: float) -> str:
     batches = _batches(event_maker(case.script))
-    inbox = Inbox(ApimEvents(Keyring([], [])))
+    inbox = Reassembler(ApimEvents(Keyring([], [])))
     inbox.take(next(batches))  # loads the vocabulary
     cpu = clock = 0.0
     events = size = 0
@@ -83,12 +84,12 @@ def _row(case: Case, seconds: float) -> str:
     )
 
 
-def _batches(make: Callable[[int], bytes]) -> Iterator[Batch]:
+def _batches(make: Callable[[int], bytes]) -> Iterator[MessageBatch]:
     number = 0
     while True:
         messages = [Message(body=make(at), place=str(at)) for at in range(number, number + _BATCH)]
         number += _BATCH
-        yield Batch(source="hub/0", position=str(number), messages=messages)
+        yield MessageBatch(partition="hub/0", position=str(number), messages=messages)
 
 
 def event_maker(script: Script) -> Callable[[int], bytes]:

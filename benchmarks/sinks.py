@@ -17,8 +17,7 @@ from time import perf_counter, process_time
 
 import uvloop
 
-from tokenweir.delivery.sinks import ConnectionSettings, Event, SinkSettings, open_sink
-from tokenweir.delivery.sinks.formats.fitting import fit
+from tokenweir.delivery.sinks import KINDS, Event, JsonEvent, SinkSettings
 from tokenweir.records import CallRecord, from_fields
 
 from .machine import describe_machine
@@ -84,13 +83,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 async def _send(
     connection_string: str, hub: int, options: argparse.Namespace, profile: cProfile.Profile | None
 ) -> Measured:
-    settings = SinkSettings("sink", options.kind, ConnectionSettings(connection_string_env="C"))
-    sink = open_sink(settings, {"C": connection_string})
+    settings = SinkSettings("sink", options.kind, KINDS[options.kind](connection_string_env="C"))
+    sink = settings.new_sink({"C": connection_string})
     await sink.open()
     if options.kind == "event_hubs":
-        events = [_event(number, options.size) for number in range(options.group)]
+        events: list[Event] = [_event(number, options.size) for number in range(options.group)]
     else:
-        events = [one for number in range(options.group) for one in fit(_call(number), settings, sink.max_event_size)]
+        events = [
+            one
+            for number in range(options.group)
+            for one in settings.connection.events.fit(_call(number), settings, sink.max_event_size)
+        ]
     for _ in range(_WARM_UP_GROUPS):
         await sink.send(events)
     sent = 0
@@ -132,10 +135,10 @@ def _call(number: int) -> CallRecord:
     )
 
 
-def _event(number: int, size: int) -> Event:
+def _event(number: int, size: int) -> JsonEvent:
     call_id = f"0193a1b2-c3d4-7e5f-8a9b-{number:012x}"
     body = b'{"call_id":"%s","text":"' % call_id.encode()
-    return Event(
+    return JsonEvent(
         body=body + b"x" * (size - len(body) - 2) + b'"}',
         key=f"team-{number % _CALLERS}",
         call_id=call_id,

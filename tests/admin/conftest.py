@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from support.clocks import JumpingClock
 from tokenweir.admin import Metrics, RelayStatus, create_app
-from tokenweir.delivery.sinks import SinkStatus
+from tokenweir.delivery import SinkStatus
 from tokenweir.journal import JournalStatus
 from tokenweir.ledger import Ledger, open_ledger
 from tokenweir.policy import DebugTokens

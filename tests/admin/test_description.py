@@ -7,7 +7,7 @@ import pytest
 from starlette.routing import Route
 
 from tokenweir.admin import PATHS, document
-from tokenweir.delivery.sinks import SinkStatus
+from tokenweir.delivery import SinkStatus
 from tokenweir.records import FlatRecord
 
 

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tokenweir import __version__
 from tokenweir.admin import Metrics
 from tokenweir.build import running_build
-from tokenweir.delivery.sinks import SinkStatus
+from tokenweir.delivery import SinkStatus
 from tokenweir.records import CallRecord, from_fields
 
 DONE: dict[str, Any] = {"caller": "ada", "deployment": "gpt-4o", "status": 200}

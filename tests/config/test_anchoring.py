@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tokenweir.config import Config, Loaded, examine, load
-from tokenweir.config.kinds import fields, item_of, path_mark, without_none
-from tokenweir.delivery.sinks import dead_letters_path
+from tokenweir.config.kinds import chosen_by, fields, item_of, path_mark, without_none
+from tokenweir.delivery.sinks import FileConnection, OtlpConnection, dead_letters_path
 from tokenweir.records import PathMark
 
 SINK = '[[sinks]]\nname = "calls"\nkind = "file"\nconnection = { path = "calls.jsonl" }\n'
@@ -33,7 +33,7 @@ def test_every_path_of_a_file_elsewhere_starts_at_the_file(here: Path, minimal: 
     assert (config.server.keys, config.server.certificate) == ("there/k.json", "there/c.pem")
     assert config.server.private_key == "there/p.pem"
     assert config.upstreams[0].ca_bundle == "there/ca.pem"
-    assert config.sinks[0].connection.path == "there/calls.jsonl"
+    assert config.sinks[0].connection == FileConnection(path="there/calls.jsonl")
     assert config.intake.dead_letters == "there/tokenweir-data/dead-letters/intake.jsonl"
 
 
@@ -62,7 +62,9 @@ def test_a_variables_path_starts_at_the_working_directory(here: Path, minimal: s
     config = read_there(here, minimal + '[journal]\ndirectory = "other"\n' + SINK, environ).config
     assert config.journal.directory == "j"
     assert config.server.keys == "there/tokenweir-data/keys.json"
-    assert Path(config.sinks[1].connection.ca_bundle or "").resolve() == here / "ca.pem"
+    spans = config.sinks[1].connection
+    assert isinstance(spans, OtlpConnection)
+    assert Path(spans.ca_bundle or "").resolve() == here / "ca.pem"
 
 
 def test_a_file_in_the_working_directory_changes_no_path(here: Path, minimal: str) -> None:
@@ -91,6 +93,8 @@ def test_data_where_relative_paths_started_before_is_noticed(here: Path, minimal
 
 def settings_of(kind: type[msgspec.Struct], place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     for name, field in fields(kind).items():
+        for table in choice.tables.values() if (choice := chosen_by(field.type)) is not None else ():
+            yield from settings_of(table, (*place, name))
         inner = item_of(field.type) or without_none(field.type)
         if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
             yield from settings_of(inner, (*place, name))

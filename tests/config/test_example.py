@@ -8,6 +8,7 @@ import pytest
 import trustme
 
 from tokenweir.config import InvalidConfig, load
+from tokenweir.delivery.sinks import FileConnection
 
 EXAMPLE = files("tokenweir.config").joinpath("example.toml").read_text("utf-8")
 EDITED = EXAMPLE.replace("<your-resource>", "sweden")
@@ -40,7 +41,8 @@ def test_what_is_commented_out_is_right_too() -> None:
     Path("tokenweir.toml").write_text(text)
     config = load(None, {"AZURE_OPENAI_KEY": "k"}).config
     assert len(config.deployments[0].targets) == 2
-    assert config.sinks[0].connection.path == "tokenweir-data/calls.jsonl"
+    connection = config.sinks[0].connection
+    assert isinstance(connection, FileConnection) and connection.path == "tokenweir-data/calls.jsonl"
     assert [row.model for row in config.prices] == ["gpt-4o*", "text-embedding-3-large"]
     assert config.callers[0].tags == {"cost_centre": "4711"}
     assert config.server.certificate == "tls/cert.pem"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tokenweir.config import Config, InvalidConfig, examine, load
+from tokenweir.delivery.sinks import EventHubsConnection
 from tokenweir.errors import ConfigError
 from tokenweir.records import Duration, Size
 
@@ -276,6 +277,7 @@ def test_the_proxy_functions_hub_is_a_sink_with_its_events_and_their_content() -
     [note] = [note for note in loaded.notes if "EVENTHUB" in note]
 
     assert (sink.kind, sink.shape) == ("event_hubs", "sse-proxy")
+    assert isinstance(sink.connection, EventHubsConnection)
     assert (sink.connection.connection_string_env, sink.connection.hub) == ("AZURE_EVENTHUB_CONN_STR", "calls")
     assert loaded.config.journal.content == "full"
     assert loaded.origins.of(("journal", "content")) == "AZURE_EVENTHUB_CONN_STR"
@@ -288,7 +290,7 @@ def test_the_hubs_name_may_stand_in_its_connection_string() -> None:
     del environ["AZURE_EVENTHUB_NAME"]
     [sink] = load(None, environ).config.sinks
 
-    assert sink.connection.hub is None
+    assert isinstance(sink.connection, EventHubsConnection) and sink.connection.hub is None
 
 
 def test_content_that_is_switched_off_stays_off_also_for_the_proxy_functions_hub() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tokenweir.config import Loaded, load
 from tokenweir.config.written import write
-from tokenweir.delivery.sinks import SinkSettings
+from tokenweir.delivery.sinks import OtlpConnection, SinkSettings
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
 OWN_SINK = '[[sinks]]\nname = "mine"\nkind = "otlp"\nconnection = { url = "https://c/v1/traces" }\n'
@@ -34,6 +34,7 @@ def test_an_endpoint_is_a_sink_at_its_usual_path_and_a_note_says_so(minimal: str
     [note] = notes(minimal, environ)
 
     assert (sink.name, sink.kind, sink.content, sink.sampler) == ("otlp", "otlp", False, "parentbased_always_on")
+    assert isinstance(sink.connection, OtlpConnection)
     assert sink.connection.url == "http://collector:4318/v1/traces"
     assert loaded(minimal, environ).origins.of(("sinks",)) == "OTEL_EXPORTER_OTLP_ENDPOINT"
     assert note == (
@@ -46,6 +47,7 @@ def test_an_endpoint_for_spans_goes_before_and_is_taken_as_it_is(minimal: str) -
     [sink] = sinks(minimal, environ)
     shown = [line.text for line in write(loaded(minimal, environ), defaults=True)]
 
+    assert isinstance(sink.connection, OtlpConnection)
     assert (sink.connection.url, sink.connection.url_env) == (None, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     assert [note.partition(":")[0] for note in notes(minimal, environ)] == ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
     assert "otel-secret" not in "\n".join([*shown, *notes(minimal, environ)])
@@ -61,6 +63,7 @@ def test_headers_certificate_and_sampler_are_the_variables_too(minimal: str) -> 
     [sink] = sinks(minimal, environ)
     [own] = sinks(minimal, environ | {"OTEL_EXPORTER_OTLP_TRACES_HEADERS": "a=b"})
 
+    assert isinstance(sink.connection, OtlpConnection) and isinstance(own.connection, OtlpConnection)
     assert sink.connection.headers_env == "OTEL_EXPORTER_OTLP_HEADERS"
     assert sink.connection.ca_bundle == str(Path("ca.pem").absolute())
     assert sink.sampler == "always_on"

@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 from hypothesis import given, strategies as st
 
-from tokenweir.config.kinds import fields, item_of, without_none
+from tokenweir.config.kinds import chosen_by, fields, item_of, without_none
 from tokenweir.config.model import Config
 from tokenweir.config.places import Origins
 from tokenweir.config.reading import read_tree
+from tokenweir.delivery.sinks import KINDS
 
 LETTERS = string.ascii_lowercase + "_"
 
@@ -18,6 +19,9 @@ def tables(kind: type[msgspec.Struct], path: tuple[str, ...] = ()) -> list[tuple
     """Every table there is, by the names that lead to it, with the names of its settings."""
     found = [(path, list(fields(kind)))]
     for name, field in fields(kind).items():
+        if (choice := chosen_by(field.type)) is not None:
+            found += [one for chosen, table in choice.tables.items() for one in tables(table, (*path, name, chosen))]
+            continue
         inner = item_of(field.type) or without_none(field.type)
         if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
             found += tables(inner, (*path, name))
@@ -54,7 +58,12 @@ def test_a_typo_in_any_known_name_is_refused_with_the_name_that_was_meant(
     path, meant, typo = case
     tree: Any = {typo: "x"}
     for name in reversed(path):
-        tree = {name: [tree] if name in LISTS else tree}
+        if name in KINDS:
+            tree = (name, tree)
+        elif isinstance(tree, tuple):
+            tree = {"kind": tree[0], name: tree[1]}
+        else:
+            tree = {name: [tree] if name in LISTS else tree}
     found = read_tree(tree, Origins("my.toml", {})).problems
     assert any(problem.endswith(f"{typo}: did you mean `{meant}`?") or problem == top(typo, meant) for problem in found)
 

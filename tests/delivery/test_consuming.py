@@ -10,12 +10,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tokenweir.delivery.pricer import Pricer
-from tokenweir.delivery.sources import Batch, DeadLetter, DeadLetterFile, Message, SourceDenied, SourceUnavailable
+from tokenweir.delivery import FREE, Delivery, Denied, Message, MessageBatch, Pricer, Unavailable
+from tokenweir.delivery.dead_letters import DeadMessageFile
+from tokenweir.delivery.messages import DeadMessage
+from tokenweir.delivery.sources import MessageRecords
 from tokenweir.ledger import Ledger, LedgerError, open_ledger
 from tokenweir.pricing import Price, PriceSettings
 from tokenweir.records import CallRecord, SystemClock, flat, from_fields, new_call_id
-from tokenweir.serve.consuming import Consumer
+from tokenweir.serve.consuming import LedgerDestination
 
 pytestmark = pytest.mark.anyio
 
@@ -35,34 +37,34 @@ def message(record: CallRecord, part: int = 1, parts: int = 1) -> Message:
     return Message(body=data[size * (part - 1) : size * part], properties=properties, place=f"offset {part}")
 
 
-def batch(position: int, *messages: Message, source: str = "hub/0") -> Batch:
-    return Batch(source=source, position=str(position), messages=list(messages))
+def batch(position: int, *messages: Message, source: str = "hub/0") -> MessageBatch:
+    return MessageBatch(partition=source, position=str(position), messages=list(messages))
 
 
 class ScriptedSource:
     """Gives batches, or fails, as its script says; stops the consumer when there is no more."""
 
-    def __init__(self, *script: Batch | Exception) -> None:
+    def __init__(self, *script: MessageBatch | Exception) -> None:
         self.script = list(script)
         self.done_at: list[str] = []
-        self.consumer: Consumer | None = None
+        self.delivery: Delivery | None = None
         self.is_closed = False
         self.loses_connection_when_done = False
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncIterator[MessageBatch]:
         while self.script:
             step = self.script.pop(0)
             if isinstance(step, Exception):
                 raise step
             yield step
-        assert self.consumer is not None
-        self.consumer.stop()
+        assert self.delivery is not None
+        self.delivery.stop()
         await asyncio.Event().wait()
 
-    async def done(self, batch: Batch) -> None:
+    async def done(self, partition: str, position: str) -> None:
         if self.loses_connection_when_done:
-            raise SourceUnavailable("gone")
-        self.done_at.append(f"{batch.source} {batch.position}")
+            raise Unavailable("gone")
+        self.done_at.append(f"{partition} {position}")
 
     async def close(self) -> None:
         self.is_closed = True
@@ -92,17 +94,17 @@ class Stopping(Faulty):
     """It is time to stop while a batch is posted."""
 
     def post(self, records: list[CallRecord], source: str, position: str | None) -> int:
-        assert self._source.consumer is not None
-        self._source.consumer.stop()
+        assert self._source.delivery is not None
+        self._source.delivery.stop()
         return super().post(records, source, position)
 
 
-class FullDisk(DeadLetterFile):
+class FullDisk(DeadMessageFile):
     """Takes nothing at the first two tries."""
 
     tries = 0
 
-    def bury(self, letters: Sequence[DeadLetter]) -> None:
+    def bury(self, letters: Sequence[DeadMessage]) -> None:
         self.tries += 1
         if self.tries < 3:
             raise OSError(28, "No space left on device")
@@ -117,20 +119,23 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def letters(tmp_path: Path) -> DeadLetterFile:
-    return DeadLetterFile(tmp_path / "dead.jsonl", CLOCK)
+def letters(tmp_path: Path) -> DeadMessageFile:
+    return DeadMessageFile(tmp_path / "dead.jsonl", CLOCK)
 
 
-async def consume(source: ScriptedSource, ledger: object, letters: DeadLetterFile) -> Consumer:
-    """A consumer that has come to the end of the script. It hardly waits between its tries."""
-    consumer = Consumer(source, ledger, letters, CLOCK, chance=lambda: 0.0, first_pause=0.0001)  # type: ignore[arg-type]
-    source.consumer = consumer
-    await consumer.run()
+async def consume(
+    source: ScriptedSource, ledger: object, letters: DeadMessageFile, price: Pricer = FREE
+) -> LedgerDestination:
+    """What has come to the end of the script. It does not wait between its tries."""
+    destination = LedgerDestination(ledger, letters, CLOCK)  # type: ignore[arg-type]
+    records = MessageRecords(source, price=price)
+    source.delivery = Delivery("consume", records, [destination], CLOCK, pause=lambda seconds: asyncio.sleep(0))
+    await source.delivery.run()
     assert source.is_closed
-    return consumer
+    return destination
 
 
-async def test_records_are_in_the_ledger_before_their_batch_is_done(ledger: Ledger, letters: DeadLetterFile) -> None:
+async def test_records_are_in_the_ledger_before_their_batch_is_done(ledger: Ledger, letters: DeadMessageFile) -> None:
     first, second = record(total_tokens=1), record(total_tokens=2)
     source = ScriptedSource(batch(1, message(first)), batch(3, message(second), message(first)))
     watched = Faulty(ledger, source, failures=0)
@@ -143,17 +148,17 @@ async def test_records_are_in_the_ledger_before_their_batch_is_done(ledger: Ledg
 
 
 async def test_a_ledger_that_is_away_is_waited_for(
-    ledger: Ledger, letters: DeadLetterFile, caplog: pytest.LogCaptureFixture
+    ledger: Ledger, letters: DeadMessageFile, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = ScriptedSource(batch(1, message(record())), batch(2, message(record())))
     watched = Faulty(ledger, source, failures=5)
     await consume(source, watched, letters)
     assert watched.done_before == [[]] * 6 + [["hub/0 1"]]
     assert len(ledger.calls()) == 2
-    assert caplog.text.count("1 records are not taken, and will be tried again: it is away") == 5
+    assert caplog.text.count("consume: it is away; will retry") == 1
 
 
-async def test_a_stop_while_the_ledger_is_away_gives_the_batch_back(ledger: Ledger, letters: DeadLetterFile) -> None:
+async def test_a_stop_while_the_ledger_is_away_gives_the_batch_back(ledger: Ledger, letters: DeadMessageFile) -> None:
     source = ScriptedSource(batch(1, message(record())))
 
     await consume(source, Stopping(ledger, source, failures=1), letters)
@@ -161,7 +166,7 @@ async def test_a_stop_while_the_ledger_is_away_gives_the_batch_back(ledger: Ledg
     assert ledger.calls() == []
 
 
-async def test_a_batch_under_way_is_finished_when_it_is_time_to_stop(ledger: Ledger, letters: DeadLetterFile) -> None:
+async def test_a_batch_under_way_is_finished_when_it_is_time_to_stop(ledger: Ledger, letters: DeadMessageFile) -> None:
     source = ScriptedSource(batch(1, message(record())), batch(2, message(record())))
 
     await consume(source, Stopping(ledger, source, failures=0), letters)
@@ -169,26 +174,26 @@ async def test_a_batch_under_way_is_finished_when_it_is_time_to_stop(ledger: Led
     assert len(ledger.calls()) == 1
 
 
-@pytest.mark.parametrize("error", [SourceUnavailable("gone"), SourceDenied("wrong key")])
+@pytest.mark.parametrize("error", [Unavailable("gone"), Denied("wrong key")])
 async def test_a_source_that_fails_is_begun_anew(
-    ledger: Ledger, letters: DeadLetterFile, error: Exception, caplog: pytest.LogCaptureFixture
+    ledger: Ledger, letters: DeadMessageFile, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    source = ScriptedSource(batch(1, message(record())), SourceUnavailable("gone"), batch(2, message(record())))
+    source = ScriptedSource(batch(1, message(record())), Unavailable("gone"), batch(2, message(record())))
     await consume(source, ledger, letters)
     assert len(ledger.calls()) == 2
-    assert "nothing is received, and will be tried again: gone" in caplog.text
+    assert "consume: gone; will retry" in caplog.text
 
 
-async def test_half_a_record_from_before_an_outage_is_not_waited_for(ledger: Ledger, letters: DeadLetterFile) -> None:
+async def test_half_a_record_from_before_an_outage_is_not_waited_for(ledger: Ledger, letters: DeadMessageFile) -> None:
     split = record()
     halves = [message(split, part, 2) for part in (1, 2)]
-    source = ScriptedSource(batch(1, halves[0]), SourceUnavailable("gone"), batch(2, *halves))
+    source = ScriptedSource(batch(1, halves[0]), Unavailable("gone"), batch(2, *halves))
     await consume(source, ledger, letters)
     assert source.done_at == ["hub/0 2"]
     assert len(ledger.calls()) == 1
 
 
-async def test_that_done_could_not_be_saved_stops_nothing(ledger: Ledger, letters: DeadLetterFile) -> None:
+async def test_that_done_could_not_be_saved_stops_nothing(ledger: Ledger, letters: DeadMessageFile) -> None:
     source = ScriptedSource(batch(1, message(record())), batch(2, message(record())))
     source.loses_connection_when_done = True
     await consume(source, ledger, letters)
@@ -196,7 +201,7 @@ async def test_that_done_could_not_be_saved_stops_nothing(ledger: Ledger, letter
 
 
 async def test_what_cannot_be_read_is_kept_with_its_reason_before_it_is_done(
-    ledger: Ledger, letters: DeadLetterFile, caplog: pytest.LogCaptureFixture
+    ledger: Ledger, letters: DeadMessageFile, caplog: pytest.LogCaptureFixture
 ) -> None:
     odd = Message(body=b"a secret that is no JSON", place="offset 7")
     source = ScriptedSource(batch(2, odd, message(record())))
@@ -210,19 +215,19 @@ async def test_what_cannot_be_read_is_kept_with_its_reason_before_it_is_done(
 
 
 async def test_a_disk_that_takes_no_dead_letter_holds_up_its_batch(
-    ledger: Ledger, letters: DeadLetterFile, caplog: pytest.LogCaptureFixture
+    ledger: Ledger, letters: DeadMessageFile, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = ScriptedSource(batch(1, Message(body=b"odd", place="here"), message(record())))
     disk = FullDisk(letters.path, CLOCK)
     await consume(source, ledger, disk)
     assert disk.tries == 3
-    assert caplog.text.count("No space left on device") == 2
+    assert caplog.text.count("No space left on device; will retry") == 1
     assert source.done_at == ["hub/0 1"]
     assert len(letters.path.read_text().splitlines()) == len(ledger.calls()) == 1
 
 
 async def test_positions_of_all_partitions_that_a_record_settles_are_kept(
-    ledger: Ledger, letters: DeadLetterFile
+    ledger: Ledger, letters: DeadMessageFile
 ) -> None:
     split = record()
     halves = [message(split, part, 2) for part in (1, 2)]
@@ -233,9 +238,9 @@ async def test_positions_of_all_partitions_that_a_record_settles_are_kept(
 
 
 async def test_a_lost_part_of_a_call_that_is_in_the_ledger_is_no_dead_letter(
-    ledger: Ledger, letters: DeadLetterFile, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, letters: DeadMessageFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tokenweir.delivery.sources.reassembly.Inbox.__init__.__defaults__", (1,))
+    monkeypatch.setattr("tokenweir.delivery.sources.reassembly.Reassembler.__init__.__defaults__", (1,))
     known, lost = record(), record()
     ledger.post([known], "elsewhere", "1")
     source = ScriptedSource(batch(1, message(known, 1, 2)), batch(2, message(lost, 1, 2)))
@@ -245,13 +250,11 @@ async def test_a_lost_part_of_a_call_that_is_in_the_ledger_is_no_dead_letter(
     assert consumer.dead == 1
 
 
-async def test_records_that_come_without_a_cost_get_one(ledger: Ledger, letters: DeadLetterFile) -> None:
+async def test_records_that_come_without_a_cost_get_one(ledger: Ledger, letters: DeadMessageFile) -> None:
     used = {"usage_source": "reported", "response_model": "gpt-4o", "input_tokens": 1_000, "total_tokens": 1_000}
     free, charged = record(**used), record(**used, cost=Decimal(7), currency="USD")
     source = ScriptedSource(batch(1, message(free), message(charged)))
-    price = Pricer([PriceSettings("gpt-4o*", "EUR", Price("2.5"), Price(10))])
-    source.consumer = Consumer(source, ledger, letters, CLOCK, price=price)
-    await source.consumer.run()
+    await consume(source, ledger, letters, Pricer([PriceSettings("gpt-4o*", "EUR", Price("2.5"), Price(10))]))
     costs = {call["call_id"]: (call["cost"], call["currency"], call["price_id"]) for call in ledger.calls()}
     assert costs == {
         free.call_id: (Decimal("0.0025"), "EUR", "gpt-4o*"),

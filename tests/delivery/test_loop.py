@@ -15,10 +15,10 @@ from hypothesis import given, settings, strategies as st
 from support.call_records import a_call
 from support.fake_sink import Act, FakeSink, Killed, deny, down, killed, stumble, throttle
 from support.journals import NOW, write_journal
-from tokenweir.delivery import Source
-from tokenweir.delivery.shipping import JournalsSource
-from tokenweir.delivery.sinks import ConnectionSettings, Denied, Event, SinkSettings, Unavailable
-from tokenweir.delivery.sinks.formats.fitting import fit
+from tokenweir.delivery import Denied, RecordBatch, RecordSource, Unavailable
+from tokenweir.delivery.sinks import EventHubsConnection, JsonEvent, SinkSettings
+from tokenweir.delivery.sinks.formats import fit_json
+from tokenweir.delivery.sources.journals import JournalsSource
 from tokenweir.errors import JournalError
 from tokenweir.journal import JournalReader, load_cursor
 from tokenweir.records import CallRecord, FlatRecord, from_flat, new_call_id
@@ -33,7 +33,7 @@ def calls(count: int, **fields: Any) -> list[CallRecord]:
     return [a_call(call_id=f"call-{number}", seq=number, **fields) for number in range(1, count + 1)]
 
 
-def ids(events: Sequence[Event]) -> list[str]:
+def ids(events: Sequence[JsonEvent]) -> list[str]:
     return [event.call_id for event in events]
 
 
@@ -52,7 +52,7 @@ def test_every_record_is_sent_in_order_and_the_next_run_goes_on_behind_it(journa
     first, second = FakeSink(), FakeSink()
     ship(first).to_its_end()
     write_journal(journal, calls(2))
-    status = ship(second).to_its_end().shipper.status()
+    status = ship(second).to_its_end().status()
 
     assert ids(first.taken) == ids(first.sends[0]) == [f"call-{number}" for number in range(1, 11)]
     assert ids(second.taken) == ["call-1", "call-2"]
@@ -78,9 +78,9 @@ def test_whoever_is_behind_is_caught_up_without_a_pause(tmp_path: Path, ship: Sh
 
     async def pause(seconds: float) -> None:
         seen.append(len(sink.taken))
-        run.shipper.stop()
+        run.delivery.stop()
 
-    run.shipper._pause = pause
+    run.delivery._pause = pause
     run.to_its_end()
 
     assert seen == [5_000]
@@ -89,7 +89,7 @@ def test_whoever_is_behind_is_caught_up_without_a_pause(tmp_path: Path, ship: Sh
 def test_what_is_written_before_the_stop_is_sent_before_the_end(journal: Path, ship: Ship) -> None:
     sink = FakeSink()
     run = ship(sink)
-    run.shipper.stop()
+    run.delivery.stop()
     run.to_its_end()
 
     assert len(sink.taken) == 10
@@ -125,9 +125,9 @@ def test_an_outage_in_the_middle_sends_the_rest_later_and_loses_nothing(journal:
     assert ids(sink.taken) == [*[f"call-{n}" for n in range(1, 5)], *[f"call-{n}" for n in range(1, 11)]]
     assert run.pauses == [0.5, 1.0]
     assert sink.openings == 3
-    assert run.shipper.status().retries == 2
-    assert run.shipper.status().failing_since is None
-    assert run.shipper.status().last_error == "the other side has gone away"
+    assert run.delivery.retries == 2
+    assert run.delivery.failing_since is None
+    assert run.delivery.last_error == "the other side has gone away"
 
 
 def test_who_is_throttled_waits_as_long_as_asked_and_keeps_its_connection(journal: Path, ship: Ship) -> None:
@@ -150,18 +150,18 @@ def test_a_sink_that_refuses_us_is_asked_again_slowly(journal: Path, ship: Ship)
 def test_while_it_fails_the_status_says_since_when_and_why_and_the_cursor_stays(journal: Path, ship: Ship) -> None:
     run = ship(FakeSink(opening=[Denied("there is no such hub")] * 9))
     run.most_pauses = 5
-    status = run.to_its_end().shipper.status()
+    status = run.to_its_end().status()
 
     assert (status.failing_since, status.last_error, status.retries) == (NOW, "there is no such hub", 5)
     assert (status.sent, status.last_sent_at) == (0, None)
     assert not load_cursor(journal, "sink-hub")
-    assert "failing since 12:00:00" in repr(run.shipper)
+    assert "failing since 12:00:00" in repr(run.delivery)
 
 
 def test_who_is_stopped_while_the_sink_is_down_ends_at_once(journal: Path, ship: Ship) -> None:
     sink = FakeSink([down()] * 9)
     run = ship(sink)
-    run.shipper.stop()
+    run.delivery.stop()
     run.to_its_end()
 
     assert len(sink.sends) == 1
@@ -174,7 +174,7 @@ def test_events_that_can_never_be_sent_are_buried_with_the_reason_and_the_others
     journal: Path, ship: Ship, letters: Letters
 ) -> None:
     sink = FakeSink(rejects=lambda event: event.call_id in ("call-3", "call-7"))
-    status = ship(sink).to_its_end().shipper.status()
+    status = ship(sink).to_its_end().status()
 
     assert ids(sink.taken) == [f"call-{n}" for n in range(1, 11) if n not in (3, 7)]
     assert (status.sent, status.dead) == (8, 2)
@@ -189,7 +189,7 @@ def test_an_event_that_cannot_be_made_to_fit_is_buried_whole(tmp_path: Path, shi
     small, large = a_call(call_id="small"), a_call(call_id="large", requested_model="m" * 9_000)
     write_journal(tmp_path / "journal" / "relay-0", [small, large, small])
     sink = FakeSink(limit=4_096)
-    status = ship(sink, on_too_large="shed").to_its_end().shipper.status()
+    status = ship(sink, on_too_large="shed").to_its_end().status()
 
     assert ids(sink.taken) == ["small", "small"]
     assert (status.sent, status.dead) == (2, 1)
@@ -213,7 +213,7 @@ def test_a_defect_of_the_sink_is_survived_and_its_text_is_not_repeated(
     journal: Path, ship: Ship, caplog: pytest.LogCaptureFixture
 ) -> None:
     sink = FakeSink([stumble])
-    status = ship(sink).to_its_end().shipper.status()
+    status = ship(sink).to_its_end().status()
 
     assert len(sink.taken) == 10
     assert status.last_error is not None and status.last_error.startswith("unexpected ValueError at fake_sink.py:")
@@ -228,20 +228,22 @@ def test_a_record_that_breaks_its_shape_is_buried_and_holds_up_no_other(
 
     class Given:
         def __init__(self) -> None:
-            self.batches = [([a_call(call_id="one"), broken, a_call(call_id="two")], "1"), ([], "1")]
+            self.batches = [RecordBatch(records=[a_call(call_id="one"), broken, a_call(call_id="two")], positions={})]
 
-        records: list[CallRecord]
-        position: str
+        async def read(self) -> RecordBatch | None:
+            return self.batches.pop(0) if self.batches else None
 
-        def read(self, limit: int) -> "Given":
-            self.records, self.position = self.batches.pop(0)
-            return self
+        async def done(self, batch: RecordBatch) -> None:
+            pass
 
-        def done(self, position: str) -> None:
+        def stop(self) -> None:
+            pass
+
+        async def close(self) -> None:
             pass
 
     sink = FakeSink()
-    source: Source = Given()
+    source: RecordSource = Given()
     ship(sink, source, shape="sse-proxy" if "latency_ms" in defect else "tokenweir").to_its_end()
 
     assert ids(sink.taken) == ["one", "two"]
@@ -258,36 +260,36 @@ def test_dead_letters_that_find_no_disk_hold_up_the_cursor(journal: Path, tmp_pa
     run.most_pauses = 3
     run.to_its_end()
 
-    assert "takes no dead letters" in (run.shipper.status().last_error or "")
+    assert "takes no dead letters" in (run.delivery.last_error or "")
     (tmp_path / "dead.jsonl").rmdir()
     again = ship(FakeSink(rejects=lambda event: event.call_id == "call-3")).to_its_end()
-    assert again.shipper.status().dead == 1
+    assert again.outlet.dead == 1
 
 
 def test_a_journal_that_cannot_be_read_for_a_while_is_read_later(journal: Path, tmp_path: Path, ship: Ship) -> None:
     class Shaky(JournalsSource):
         failures = [JournalError("the disk is asleep")]
 
-        def read(self, limit: int) -> Any:
+        async def read(self) -> RecordBatch | None:
             if self.failures:
                 raise self.failures.pop()
-            return super().read(limit)
+            return await super().read()
 
     sink = FakeSink()
     run = ship(sink, Shaky(tmp_path / "journal", "sink-hub")).to_its_end()
 
     assert len(sink.taken) == 10
-    assert run.shipper.status().last_error == "the disk is asleep"
+    assert run.delivery.last_error == "the disk is asleep"
 
 
 def test_a_failure_is_logged_once_and_not_each_time(
     journal: Path, ship: Ship, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, "tokenweir.delivery.sinks"):
+    with caplog.at_level(logging.INFO, "tokenweir.delivery"):
         ship(FakeSink([down()] * 8)).to_its_end()
 
     said = [message for message in caplog.messages if "gone away" in message]
-    assert said == ["sink hub: the other side has gone away; it is tried again, the journal keeps everything"]
+    assert said == ["sink hub: the other side has gone away; will retry, nothing is lost meanwhile"]
     assert "sink hub: works again" in caplog.messages
 
 
@@ -302,14 +304,14 @@ class Watched(JournalsSource):
         self._arrived = arrived
         self._dies_at = dies_at
 
-    def done(self, position: str) -> None:
-        name, place = position.split(" ")
+    async def done(self, batch: RecordBatch) -> None:
+        [(name, place)] = batch.positions.items()
         reader = JournalReader(self._root / name)
         before: set[str] = set()
         while reader._position.text() < place and (records := reader.read(1).records):
             before |= {record.call_id for record in records}
         assert before <= self._arrived()
-        super().done(position)
+        await super().done(batch)
         if self._dies_at is not None:
             self._dies_at -= 1
             if self._dies_at < 0:
@@ -337,15 +339,15 @@ def test_whatever_happens_nothing_is_lost_order_is_kept_and_the_cursor_is_never_
     told = SinkSettings(
         name="hub",
         kind="event_hubs",
-        connection=ConnectionSettings(),
+        connection=EventHubsConnection(),
         on_too_large=on_too_large,  # type: ignore[arg-type]
     )
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         written: list[CallRecord] = []
-        arrived: list[Event] = []
+        arrived: list[JsonEvent] = []
 
-        def rejects(event: Event) -> bool:
+        def rejects(event: JsonEvent) -> bool:
             return int(event.properties["seq"]) in unwanted
 
         def buried() -> list[dict[str, Any]]:
@@ -379,13 +381,13 @@ def test_whatever_happens_nothing_is_lost_order_is_kept_and_the_cursor_is_never_
                 (event.call_id, event.properties.get("part"))
                 for record in written
                 if record.caller == caller and record.seq not in unwanted
-                for event in fit(record, told, LIMIT)
+                for event in fit_json(record, told, LIMIT)
             ]
             came = [(event.call_id, event.properties.get("part")) for event in arrived if event.key == caller]
             assert list(dict.fromkeys(came)) == expected
 
 
-def test_a_shipper_that_is_cancelled_closes_its_sink(journal: Path, ship: Ship) -> None:
+def test_a_loop_that_is_cancelled_closes_its_sink(journal: Path, ship: Ship) -> None:
     sink = FakeSink()
     run = ship(sink)
 
@@ -396,8 +398,8 @@ def test_a_shipper_that_is_cancelled_closes_its_sink(journal: Path, ship: Ship) 
             reached.set()
             await asyncio.Event().wait()
 
-        run.shipper._pause = pause
-        task = asyncio.get_running_loop().create_task(run.shipper.run())
+        run.delivery._pause = pause
+        task = asyncio.get_running_loop().create_task(run.delivery.run())
         await reached.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

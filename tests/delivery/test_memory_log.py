@@ -3,8 +3,11 @@
 import pytest
 
 from support.call_records import a_call
-from tokenweir.delivery.sources.memory import MemoryLog
+from tokenweir.delivery.sources import memory
+from tokenweir.delivery.sources.memory import MemoryLog, MemorySource
 from tokenweir.errors import JournalError
+
+pytestmark = pytest.mark.anyio
 
 
 def add(log: MemoryLog, count: int = 1, body: str | None = None) -> None:
@@ -12,39 +15,50 @@ def add(log: MemoryLog, count: int = 1, body: str | None = None) -> None:
         log.append(a_call(seq=log.next_seq(), request_body=body, response_body=None))
 
 
-def test_each_sink_reads_all_in_order_and_what_every_sink_has_is_forgotten() -> None:
+async def seqs(source: MemorySource) -> list[int]:
+    batch = await source.read()
+    return [record.seq for record in batch.records] if batch else []
+
+
+async def test_each_sink_reads_all_in_order_and_what_every_sink_has_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "_READ_RECORDS", 2)
     log = MemoryLog(2)
     quick, slow = log.sources
     add(log, 3)
-    first = quick.read(2)
-    assert [record.seq for record in first.records] == [1, 2]
-    quick.done(first.position)
-    assert [record.seq for record in quick.read(9).records] == [3]
+    first = await quick.read()
+    assert first is not None and [record.seq for record in first.records] == [1, 2]
+    await quick.done(first)
+    assert await seqs(quick) == [3]
     assert log.close() == 3  # the slow one has none yet
 
-    every = slow.read(9)
-    assert [record.seq for record in every.records] == [1, 2, 3]
-    slow.done(every.position)
+    monkeypatch.setattr(memory, "_READ_RECORDS", 9)
+    every = await slow.read()
+    assert every is not None and [record.seq for record in every.records] == [1, 2, 3]
+    await slow.done(every)
     assert log.close() == 1  # the quick one has not said that it is done with the third
 
 
-def test_a_read_is_of_a_megabyte_or_of_one_record_that_is_larger() -> None:
+async def test_a_read_is_of_a_megabyte_or_of_one_record_that_is_larger() -> None:
     log = MemoryLog(1)
     add(log, 3, "x" * 3_000_000)
     (source,) = log.sources
-    assert [len(source.read(100).records) for _ in range(4)] == [1, 1, 1, 0]
+    assert [await seqs(source) for _ in range(4)] == [[1], [2], [3], []]
 
 
-def test_beyond_half_of_its_memory_no_calls_are_accepted_and_bodies_are_left_out() -> None:
+async def test_beyond_half_of_its_memory_no_calls_are_accepted_and_bodies_are_left_out() -> None:
     log = MemoryLog(1, limit=200_000)
     add(log, body="x" * 120_000)
     assert not log.accepts_calls
     add(log, body="x" * 120_000)
     (source,) = log.sources
-    first, second = source.read(9).records
+    batch = await source.read()
+    assert batch is not None
+    first, second = batch.records
     assert first.request_body is not None
     assert second.request_body is None
-    source.done("2")
+    await source.done(batch)
     assert log.accepts_calls
 
 

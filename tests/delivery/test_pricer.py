@@ -11,9 +11,9 @@ from support.call_records import a_call
 from support.clocks import JumpingClock
 from support.journals import NOW, write_journal
 from support.servers import until
-from tokenweir.delivery.pricer import FREE, Pricer
+from tokenweir.delivery import FREE, Pricer
 from tokenweir.delivery.shipping import Shippers, Shipping
-from tokenweir.delivery.sinks import ConnectionSettings, SinkSettings
+from tokenweir.delivery.sinks import FileConnection, SinkSettings
 from tokenweir.delivery.sources.memory import MemoryLog
 from tokenweir.ledger import open_ledger
 from tokenweir.pricing import Price, PriceSettings
@@ -32,7 +32,7 @@ COSTS = {"priced": "0.0035", "priced before": "7", "unknown": None, "refused": N
 
 
 def file_sink(tmp_path: Path) -> SinkSettings:
-    return SinkSettings(name="file", kind="file", connection=ConnectionSettings(path=str(tmp_path / "events.jsonl")))
+    return SinkSettings(name="file", kind="file", connection=FileConnection(path=str(tmp_path / "events.jsonl")))
 
 
 def sent(tmp_path: Path) -> dict[str, str | None]:
@@ -64,12 +64,12 @@ def test_ledger_and_sinks_have_the_same_cost(tmp_path: Path, caplog: pytest.LogC
 
 
 def test_what_only_waits_in_memory_is_priced_too(tmp_path: Path) -> None:
-    log = MemoryLog(1)
+    log = MemoryLog(1, price=Pricer(ROWS))
     for call in CALLS:
         log.append(call)
 
     async def ship_all() -> None:
-        shippers = Shippers([file_sink(tmp_path)], log.sources, {}, CLOCK, Pricer(ROWS))
+        shippers = Shippers([file_sink(tmp_path)], log.sources, {}, CLOCK)
         shippers.start()
         await until(lambda: log.sources[0].done_until == len(CALLS))
         await shippers.stop()

@@ -8,9 +8,13 @@ import pytest
 from support.call_records import a_call
 from support.clocks import JumpingClock
 from support.journals import NOW, write_journal
-from tokenweir.delivery.shipping import JournalsSource, Shipping, cursor_of
-from tokenweir.delivery.sinks import ConnectionSettings, SinkSettings
+from tokenweir.delivery.shipping import Shipping, cursor_of
+from tokenweir.delivery.sinks import FileConnection, SinkSettings
+from tokenweir.delivery.sources import journals
+from tokenweir.delivery.sources.journals import JournalReads, JournalsSource
 from tokenweir.journal import bytes_behind, load_cursor
+
+pytestmark = pytest.mark.anyio
 
 
 def write(root: Path, relay: str, *call_ids: str) -> None:
@@ -18,32 +22,58 @@ def write(root: Path, relay: str, *call_ids: str) -> None:
 
 
 def file_sink(name: str, folder: Path) -> SinkSettings:
-    connection = ConnectionSettings(path=str(folder / f"{name}.jsonl"))
+    connection = FileConnection(path=str(folder / f"{name}.jsonl"))
     return SinkSettings(name=name, kind="file", connection=connection, dead_letters=str(folder / f"{name}.dead"))
 
 
-def test_journals_are_read_in_turns_and_each_has_its_own_cursor(tmp_path: Path) -> None:
+async def test_journals_are_read_in_turns_and_each_has_its_own_cursor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "_READ_RECORDS", 1)
     write(tmp_path, "relay-0", "a", "b", "c")
     write(tmp_path, "relay-1", "x")
     source = JournalsSource(tmp_path, "sink-s")
     read = []
-    while (batch := source.read(1)).records:
+    while batch := await source.read():
         read.append(batch.records[0].call_id)
         if batch.records[0].call_id in ("b", "x"):
-            source.done(batch.position)
+            await source.done(batch)
 
     assert read == ["a", "x", "b", "c"]
-    assert [one.call_id for one in JournalsSource(tmp_path, "sink-s").read(9).records] == ["c"]
+    assert await ids(JournalsSource(tmp_path, "sink-s")) == ["c"]
     assert bytes_behind(tmp_path / "relay-1", "sink-s") == 0
     assert source.behind_bytes() == bytes_behind(tmp_path / "relay-0", "sink-s") > 0
 
 
-def test_a_relay_that_comes_later_is_read_too(tmp_path: Path) -> None:
+async def test_a_relay_that_comes_later_is_read_too(tmp_path: Path) -> None:
     source = JournalsSource(tmp_path / "journal", "sink-s")
-    assert source.read(9).records == []
+    assert await source.read() is None
 
     write(tmp_path / "journal", "relay-0", "a")
-    assert [one.call_id for one in source.read(9).records] == ["a"]
+    assert await ids(source) == ["a"]
+
+
+async def test_sinks_in_step_share_what_was_decoded_and_one_that_is_behind_reads_for_itself(tmp_path: Path) -> None:
+    write(tmp_path, "relay-0", "a", "b")
+    reads = JournalReads(sharers=3)
+    first, second, late = (JournalsSource(tmp_path, f"sink-{number}", reads) for number in range(3))
+    one, other = await first.read(), await second.read()
+    assert one is not None and other is not None
+    assert one.records[0] is other.records[0]
+
+    for number in range(6):
+        write(tmp_path, "relay-0", f"c-{number}")
+        assert await ids(first) == await ids(second) == [f"c-{number}"]
+    assert len(reads._kept) <= 4
+    read = []
+    while some := await ids(late):
+        read += some
+    assert read == ["a", "b", *(f"c-{number}" for number in range(6))]
+
+
+async def ids(source: JournalsSource) -> list[str]:
+    batch = await source.read()
+    return [record.call_id for record in batch.records] if batch else []
 
 
 def test_every_sink_keeps_the_journal_from_the_moment_it_is_known(tmp_path: Path) -> None:
@@ -69,7 +99,7 @@ def test_one_that_fails_by_a_defect_is_said_and_the_others_go_on(
     def fail(records: object) -> None:
         raise ZeroDivisionError("of a prompt")
 
-    monkeypatch.setattr(shipping._shippers._shippers[0], "_groups", fail)
+    monkeypatch.setattr(shipping._shippers._outlets[0], "_groups", fail)
 
     async def run() -> None:
         shipping.start()
@@ -78,7 +108,10 @@ def test_one_that_fails_by_a_defect_is_said_and_the_others_go_on(
     asyncio.run(run())
 
     assert (tmp_path / "good.jsonl").read_bytes().count(b"\n") == 1
-    assert "broken [0 sent, 0 dead, 0 retries]> has failed (ZeroDivisionError) and ships no more" in caplog.text
+    assert (
+        "sink broken [0 retries] to <Outlet broken [0 sent, 0 dead]>> has failed (ZeroDivisionError) and ships no more"
+        in caplog.text
+    )
     assert "of a prompt" not in caplog.text
     assert bytes_behind(tmp_path / "journal" / "relay-0", "sink-broken") > 0
 

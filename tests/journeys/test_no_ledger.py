@@ -5,8 +5,8 @@ from pathlib import Path
 
 import httpx
 
-from tokenweir.delivery.sources import Inbox, Message
-from tokenweir.delivery.sources.base import Batch
+from tokenweir.delivery import Message, MessageBatch
+from tokenweir.delivery.sources import Reassembler
 from tokenweir.serve.hosting import free_port, running_gateway
 from tokenweir.simulator import HostedSimulator
 
@@ -41,8 +41,8 @@ connection = {{ path = "{events}" }}
         counted = httpx.get(f"{gateway.admin_url}/metrics").text
 
     # The event is what a consumer makes a record of.
-    batch = Batch(source="file", position="1", messages=[Message(body=events.read_bytes(), place="line 1")])
-    [record] = Inbox().take(batch).records
+    batch = MessageBatch(partition="file", position="1", messages=[Message(body=events.read_bytes(), place="line 1")])
+    [record] = Reassembler().take(batch).records
     assert record.call_id == answer.headers["x-tokenweir-call-id"]
     assert record.usage.total_tokens == answer.json()["usage"]["total_tokens"] > 0
     assert ready["checks"][-1]["message"] == "none is kept here; records go to the sinks"

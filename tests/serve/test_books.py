@@ -10,7 +10,7 @@ from support.clocks import JumpingClock
 from support.journals import NOW, write_journal
 from support.servers import until
 from tokenweir.delivery.shipping import Shipping
-from tokenweir.delivery.sinks import ConnectionSettings, SinkSettings
+from tokenweir.delivery.sinks import FileConnection, SinkSettings
 from tokenweir.journal import Journal, JournalSettings, journal_directories
 from tokenweir.journal.directory import segment_numbers
 from tokenweir.records import CallRecord, new_call_id
@@ -30,7 +30,7 @@ def test_without_a_ledger_records_are_counted_and_wait_for_the_sinks(tmp_path: P
     [directory] = journal_directories(root)
     before = segment_numbers(directory)
     assert len(before) == 4
-    sink = SinkSettings(name="file", kind="file", connection=ConnectionSettings(path=str(events)))
+    sink = SinkSettings(name="file", kind="file", connection=FileConnection(path=str(events)))
 
     def new_books() -> tuple[Books, Shipping]:
         shipping = Shipping(root, [sink], {}, CLOCK)

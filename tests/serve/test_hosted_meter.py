@@ -10,8 +10,7 @@ import pytest
 from support.apim_events import LoggedCall, our_event
 from support.ingestion import accepted, serving_ingestion, some_of
 from tokenweir.config import load
-from tokenweir.delivery.sinks import SinkError
-from tokenweir.delivery.sources import Message
+from tokenweir.delivery import DeliveryError, Message
 from tokenweir.errors import ConfigError
 from tokenweir.serve.hosted_meter import HostedMeter
 
@@ -66,7 +65,7 @@ async def test_a_sink_that_fails_gives_the_batch_back_and_the_next_try_succeeds(
     meter: HostedMeter, tmp_path: Path
 ) -> None:
     (tmp_path / "sent").write_text("a file where the folder should be")
-    with pytest.raises(SinkError):
+    with pytest.raises(DeliveryError):
         await meter.take("hub", [event(1)])
     (tmp_path / "sent").unlink()
     await meter.take("hub", [event(1)])
@@ -97,7 +96,7 @@ async def test_the_variable_of_application_insights_is_a_sink_and_prices_hold_th
         monkeypatch.setenv("APPLICATIONINSIGHTS_CONNECTION_STRING", ingestion.connection_string)
         meter = HostedMeter()
         ingestion.answer = lambda request: some_of(request, (0, 503, "Busy"))
-        with pytest.raises(SinkError):
+        with pytest.raises(DeliveryError):
             await meter.take("hub", [event(1), event(2)])
         ingestion.answer = accepted
         await meter.take("hub", [event(3)])

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from tokenweir.delivery.sinks import Denied, Event, Rejected, Throttled, Unavailable
+from tokenweir.delivery import Denied, Rejected, Throttled, Unavailable
+from tokenweir.delivery.sinks import JsonEvent
 
 __all__ = ["Act", "FakeSink", "Killed", "deny", "down", "killed", "reject_none", "stumble", "throttle"]
 
@@ -11,14 +12,14 @@ class Killed(BaseException):
     """The process ends here, as by ``kill -9``."""
 
 
-Act = Callable[["FakeSink", Sequence[Event]], None]
+Act = Callable[["FakeSink", Sequence[JsonEvent]], None]
 """What happens in one ``send``, before the events that are left are taken."""
 
 
 def down(after: int = 0) -> Act:
     """The connection is lost when so many events have arrived."""
 
-    def act(sink: "FakeSink", events: Sequence[Event]) -> None:
+    def act(sink: "FakeSink", events: Sequence[JsonEvent]) -> None:
         sink.take(events[:after])
         raise Unavailable("the other side has gone away")
 
@@ -26,31 +27,31 @@ def down(after: int = 0) -> Act:
 
 
 def throttle(retry_after: float | None = None, after: int = 0) -> Act:
-    def act(sink: "FakeSink", events: Sequence[Event]) -> None:
+    def act(sink: "FakeSink", events: Sequence[JsonEvent]) -> None:
         sink.take(events[:after])
         raise Throttled("too fast", retry_after)
 
     return act
 
 
-def deny(sink: "FakeSink", events: Sequence[Event]) -> None:
+def deny(sink: "FakeSink", events: Sequence[JsonEvent]) -> None:
     raise Denied("the key is not accepted")
 
 
-def stumble(sink: "FakeSink", events: Sequence[Event]) -> None:
+def stumble(sink: "FakeSink", events: Sequence[JsonEvent]) -> None:
     """A defect, whose text quotes what it must not."""
     raise ValueError(f"cannot handle {events[0].body!r}")
 
 
 def killed(after: int = 0) -> Act:
-    def act(sink: "FakeSink", events: Sequence[Event]) -> None:
+    def act(sink: "FakeSink", events: Sequence[JsonEvent]) -> None:
         sink.take(events[:after])
         raise Killed
 
     return act
 
 
-def reject_none(event: Event) -> bool:
+def reject_none(event: JsonEvent) -> bool:
     return False
 
 
@@ -66,15 +67,15 @@ class FakeSink:
         acts: Iterable[Act] = (),
         *,
         opening: Iterable[Exception] = (),
-        rejects: Callable[[Event], bool] = reject_none,
+        rejects: Callable[[JsonEvent], bool] = reject_none,
         limit: int = 1 << 20,
     ) -> None:
         self._acts: Iterator[Act] = iter(acts)
         self._opening = iter(opening)
         self._rejects = rejects
         self._limit = limit
-        self.taken: list[Event] = []
-        self.sends: list[list[Event]] = []
+        self.taken: list[JsonEvent] = []
+        self.sends: list[list[JsonEvent]] = []
         self.openings = 0
         self.is_open = False
         self.is_closed = False
@@ -92,7 +93,7 @@ class FakeSink:
             raise error
         self.is_open = True
 
-    async def send(self, events: Sequence[Event]) -> None:
+    async def send(self, events: Sequence[JsonEvent]) -> None:
         assert self.is_open and events
         assert all(event.size <= self._limit for event in events)
         self.sends.append(list(events))
@@ -108,7 +109,7 @@ class FakeSink:
         if rejected := [event for event in events if self._rejects(event)]:
             raise Rejected("nobody wants them", rejected)
 
-    def take(self, events: Sequence[Event]) -> None:
+    def take(self, events: Sequence[JsonEvent]) -> None:
         self.taken += [event for event in events if not self._rejects(event)]
 
     async def close(self) -> None:

@@ -26,15 +26,13 @@ import msgspec
 import trustme
 
 from tokenweir import __version__
-from tokenweir.config.kinds import fields, item_of
+from tokenweir.config.kinds import chosen_by, fields, item_of
 from tokenweir.config.model import Config
-from tokenweir.delivery import DeadLetters
-from tokenweir.delivery.errors import Rejected
-from tokenweir.delivery.sinks import ConnectionSettings, SinkSettings
-from tokenweir.delivery.sinks.formats.fitting import fit
-from tokenweir.delivery.sources import Message
-from tokenweir.delivery.sources.dead_letters import DeadLetterFile
-from tokenweir.delivery.sources.reassembly import DeadLetter
+from tokenweir.delivery import Message, Rejected
+from tokenweir.delivery.dead_letters import DeadEvents, DeadMessageFile
+from tokenweir.delivery.messages import DeadMessage
+from tokenweir.delivery.sinks import FileConnection, SinkSettings
+from tokenweir.delivery.sinks.formats import fit_json
 from tokenweir.journal import Journal, JournalReader, JournalSettings, save_cursor
 from tokenweir.journal.segment import frame
 from tokenweir.ledger import open_ledger
@@ -238,6 +236,8 @@ def _names(tree: Any) -> set[str]:
 def _every_setting(kind: Any = Config) -> list[str]:
     names = []
     for name, field in fields(kind).items():
+        choice = chosen_by(field.type)
+        names += [name for table in (choice.tables.values() if choice else ()) for name in _every_setting(table)]
         inner = item_of(field.type) or field.type
         names += [name, *(_every_setting(inner) if hasattr(inner, "__struct_fields__") else [])]
     return names
@@ -250,7 +250,12 @@ def _values(kind: Any, tree: Any) -> Any:
     if not (isinstance(tree, dict) and hasattr(kind, "__struct_fields__")):
         parse = getattr(kind, "parse", None) or next((p.parse for p in get_args(kind) if hasattr(p, "parse")), None)
         return _plain(parse(tree) if parse else tree)
-    return {name: _values(fields(kind)[name].type, value) for name, value in tree.items()}
+    return {name: _values(_type_of(fields(kind)[name].type, tree), value) for name, value in tree.items()}
+
+
+def _type_of(kind: Any, around: dict[str, Any]) -> Any:
+    choice = chosen_by(kind)
+    return kind if choice is None else choice.tables[around[choice.by]]
 
 
 def _plain(value: Any) -> Any:
@@ -330,21 +335,21 @@ def _keys(data: Path) -> dict[str, Any]:
 
 def _events(home: Path) -> dict[str, Any]:
     """Events of the shape that a consumer reads, and what both sides have put aside."""
-    calls = SinkSettings("calls", "file", ConnectionSettings(path="calls.jsonl"))
+    calls = SinkSettings("calls", "file", FileConnection(path="calls.jsonl"))
     enveloped = msgspec.structs.replace(calls, cloud_events=True)
     large = msgspec.structs.replace(CALLS[0], call_id="large", response_body="ä" * 3000)
-    events = [event for call in (CALLS[0], large) for event in fit(call, calls, 4096)]
-    events += fit(CALLS[2], enveloped, 1 << 20)
+    events = [event for call in (CALLS[0], large) for event in fit_json(call, calls, 4096)]
+    events += fit_json(CALLS[2], enveloped, 1 << 20)
     assert len(events) > 3
     messages = [{"properties": event.properties, "body": event.body.decode()} for event in events]
     (home / "events.json").write_text(json.dumps(messages, ensure_ascii=False))
     letters = home / "tokenweir-data" / "dead-letters"
-    DeadLetters(letters / "calls.jsonl", "calls", Clock()).bury(Rejected("413 Payload Too Large", events[:1]))
+    DeadEvents(letters / "calls.jsonl", "calls", Clock()).bury(Rejected("413 Payload Too Large", events[:1]))
     unread = [
-        DeadLetter("hub/0", Message(place=f"offset {at}", body=body, properties={"a": "b"}), "no JSON")
+        DeadMessage("hub/0", Message(place=f"offset {at}", body=body, properties={"a": "b"}), "no JSON")
         for at, body in _UNREAD
     ]
-    DeadLetterFile(letters / "intake.jsonl", Clock()).bury(unread)
+    DeadMessageFile(letters / "intake.jsonl", Clock()).bury(unread)
     return {"consumed": [_row(CALLS[0]), _row(large), _row(CALLS[2])]}
 
 

@@ -19,14 +19,12 @@ import pytest
 from support.clocks import JumpingClock
 from support.journals import NOW
 from tokenweir.config import Config, load
-from tokenweir.delivery import DeadLetters
-from tokenweir.delivery.errors import Rejected
+from tokenweir.delivery import Message, MessageBatch, Rejected
+from tokenweir.delivery.dead_letters import DeadEvents, DeadMessageFile
+from tokenweir.delivery.messages import DeadMessage
 from tokenweir.delivery.shipping import Shipping
-from tokenweir.delivery.sinks.event import Event
-from tokenweir.delivery.sources import Message
-from tokenweir.delivery.sources.base import Batch
-from tokenweir.delivery.sources.dead_letters import DeadLetterFile
-from tokenweir.delivery.sources.reassembly import DeadLetter, Inbox
+from tokenweir.delivery.sinks import JsonEvent
+from tokenweir.delivery.sources import Reassembler
 from tokenweir.journal import (
     Journal,
     JournalReader,
@@ -200,7 +198,7 @@ def said_by(config: Config, expected: Any, home: Path) -> Any:
 def test_events_under_way_are_understood_by_a_consumer(old: Old) -> None:
     events = json.loads((old.home / "events.json").read_text())
     messages = [Message(body=one["body"].encode(), properties=one["properties"], place="") for one in events]
-    taken = Inbox().take(Batch(source="hub/0", position="9", messages=messages))
+    taken = Reassembler().take(MessageBatch(partition="hub/0", position="9", messages=messages))
     assert (taken.dead, len(taken.settled)) == ([], 1)
     rows = old.expected["consumed"]
     for record, row in zip(taken.records, rows, strict=True):
@@ -210,10 +208,10 @@ def test_events_under_way_are_understood_by_a_consumer(old: Old) -> None:
 def test_dead_letters_are_kept_and_more_come_behind_them(old: Old) -> None:
     letters = old.home / "tokenweir-data" / "dead-letters"
     before = {path.name: path.read_bytes().splitlines() for path in letters.iterdir()}
-    event = Event(body=b"{}", call_id="new", properties={})
-    DeadLetters(letters / "calls.jsonl", "calls", CLOCK).bury(Rejected("new", [event]))
+    event = JsonEvent(body=b"{}", call_id="new", properties={})
+    DeadEvents(letters / "calls.jsonl", "calls", CLOCK).bury(Rejected("new", [event]))
     message = Message(body=b"new", place="offset 3")
-    DeadLetterFile(letters / "intake.jsonl", CLOCK).bury([DeadLetter("hub/0", message, "new")])
+    DeadMessageFile(letters / "intake.jsonl", CLOCK).bury([DeadMessage("hub/0", message, "new")])
     for name, lines in before.items():
         *kept, new = (letters / name).read_bytes().splitlines()
         assert kept == lines

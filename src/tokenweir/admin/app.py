@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..delivery.sinks import SinkStatus
+from ..delivery import SinkStatus
 from ..errors import QueryError, TokenweirError, quoted
 from ..ledger import MOST_QUERIES, Ledger, Table, TooManyQueries
 from ..policy import DebugTokens

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from .. import __version__
 from ..build import running_build
-from ..delivery.sinks import SinkStatus
+from ..delivery import SinkStatus
 from ..records import CallRecord
 from .relays import RelayStatus
 from .sink_metrics import SinkCollector

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from .. import __version__
-from ..delivery.sinks import SinkStatus
+from ..delivery import SinkStatus
 from ..ledger import GROUPINGS, SUMS, Table
 from ..records import FlatRecord
 from .health import Check

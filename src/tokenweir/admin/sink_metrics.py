@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ..delivery.sinks import SinkStatus
+from ..delivery import SinkStatus
 
 __all__ = ["SinkCollector"]
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
-from ..delivery.sinks.settings import SinkKind
 from .found import Found
 from .model import Config
 from .places import Path
@@ -15,14 +14,6 @@ _IDENTITY = ("azure", "azure.identity")
 _BLOBS = ("azure", "azure.storage.blob")
 _KAFKA = ("kafka", "aiokafka")
 
-_SINKS: dict[SinkKind, tuple[tuple[str, str], ...]] = {
-    "event_hubs": (_EVENT_HUBS,),
-    "kafka": (_KAFKA,),
-    "webhook": (("webhook", "httpx"),),
-    "otlp": (("otel", "httpx"), ("otel", "opentelemetry.proto")),
-    "application_insights": (("insights", "azure.monitor.opentelemetry.exporter"),),
-    "file": (),
-}
 _LEDGERS = {
     "postgresql": ("postgres", "psycopg"),
     "postgres": ("postgres", "psycopg"),
@@ -51,11 +42,8 @@ def _of_upstreams(config: Config) -> Iterator[Need]:
 
 def _of_sinks(config: Config) -> Iterator[Need]:
     for sink in config.sinks:
-        path = ("sinks", f'"{sink.name}"')
-        for need in _SINKS[sink.kind]:
-            yield (*path, "kind"), *need
-        if sink.connection.managed_identity:
-            yield (*path, "connection", "managed_identity"), *_IDENTITY
+        for setting, extra, module in sink.connection.packages():
+            yield ("sinks", f'"{sink.name}"', *setting.split(".")), extra, module
 
 
 def _of_books(config: Config) -> Iterator[Need]:

@@ -5,8 +5,8 @@ A gateway does not follow them: wherever Azure runs it, they may be set for othe
 
 from collections.abc import Mapping
 
-from ..delivery.sinks import ConnectionSettings, SinkSettings
-from ..delivery.sinks.application_insights.sink import CONNECTION_STRING_VARIABLE
+from ..delivery.sinks import ApplicationInsightsConnection, SinkSettings
+from ..delivery.sinks.application_insights import CONNECTION_STRING_VARIABLE
 
 __all__ = ["sink_from_insights_variables"]
 
@@ -24,7 +24,7 @@ def sink_from_insights_variables(environ: Mapping[str, str]) -> SinkSettings | N
     pairs = (part.partition("=") for part in environ.get(_SIGN_IN_VARIABLE, "").split(";"))
     sign_in = {name.strip().lower(): value.strip() for name, _, value in pairs}
     signs_in = sign_in.get("authorization", "").upper() == "AAD"
-    connection = ConnectionSettings(
+    connection = ApplicationInsightsConnection(
         connection_string_env=CONNECTION_STRING_VARIABLE,
         managed_identity=signs_in,
         client_id=sign_in.get("clientid") or None if signs_in else None,

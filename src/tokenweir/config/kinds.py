@@ -3,15 +3,28 @@
 from collections.abc import Mapping
 from datetime import date, time
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
 from ..errors import quoted
 from ..pricing import Moment, Price
-from ..records import Duration, PathMark, Size
+from ..records import ChosenBy, Duration, OneOf, PathMark, Size
 
-__all__ = ["NotJson", "convert", "expected", "fields", "is_text", "item_of", "kind_name", "path_mark", "without_none"]
+__all__ = [
+    "NotJson",
+    "chosen_by",
+    "convert",
+    "expected",
+    "fields",
+    "is_text",
+    "item_of",
+    "kind_name",
+    "path_mark",
+    "without_none",
+]
+
+M = TypeVar("M")
 
 _EXPECTED: dict[Any, str] = {
     str: "a text",
@@ -52,15 +65,24 @@ def fields(kind: type[msgspec.Struct]) -> Mapping[str, msgspec.structs.FieldInfo
 def without_none(kind: Any) -> Any:
     """``str`` for ``str | None``: TOML has no null, leaving a setting out says it. Likewise for one that is marked."""
     kind = _only(kind)
+    if (choice := _mark(kind, OneOf)) is not None:
+        return Literal[tuple(choice.names)]
     return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+def chosen_by(kind: Any) -> ChosenBy | None:
+    """What says that another setting decides which table this is; ``None`` for others."""
+    return _mark(kind, ChosenBy)
 
 
 def path_mark(kind: Any) -> PathMark | None:
     """What says that a setting is a path; ``None`` for others."""
-    kind = _only(kind)
-    if get_origin(kind) is not Annotated:
-        return None
-    return next((mark for mark in get_args(kind)[1:] if isinstance(mark, PathMark)), None)
+    return _mark(_only(kind), PathMark)
+
+
+def _mark(kind: Any, mark: type[M]) -> M | None:
+    marks = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
+    return next((one for one in marks if isinstance(one, mark)), None)
 
 
 def _only(kind: Any) -> Any:

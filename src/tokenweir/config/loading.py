@@ -86,10 +86,10 @@ def _put_together(
 def _put_spans(raw: dict[str, Any], found: dict[Path, str], environ: Mapping[str, str]) -> None:
     """Also beside a file, as spans hold no prompts: a sink for them, where there is none and the variables name one."""
     sinks = raw.get("sinks", [])
-    variable = endpoint_variable(environ)
-    if not isinstance(sinks, list) or any(isinstance(one, dict) and one.get("kind") == "otlp" for one in sinks):
+    variable, sink = endpoint_variable(environ), sink_from_otel_variables(environ)
+    if variable is None or sink is None or not isinstance(sinks, list):
         return
-    if variable is not None and (sink := sink_from_otel_variables(environ)):
+    if not any(isinstance(one, dict) and one.get("kind") == sink["kind"] for one in sinks):
         raw["sinks"] = [*sinks, sink]
         found.setdefault(("sinks",), variable)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..delivery.sinks.settings import SinkSettings
+from ..delivery.sinks import SinkSettings
 from ..delivery.sources.settings import IntakeSettings
 from ..deployments.settings import DeploymentSettings
 from ..gateway.settings import ServerSettings

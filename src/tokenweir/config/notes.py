@@ -61,7 +61,7 @@ def _about_sinks(config: Config) -> Iterator[str]:
         if sink.content and config.journal.content == "none":
             text = f'sink "{sink.name}" sends spans without prompts and answers'
             yield f'{text}: with journal.content = "none" there are none'
-        if _is_in_the_clear(sink.connection.url or ""):
+        if _is_in_the_clear(getattr(sink.connection, "url", None) or ""):
             yield f'sink "{sink.name}" is reached without TLS: its events go in the clear'
 
 

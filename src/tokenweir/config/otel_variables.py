@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..delivery.sinks import OtlpConnection
 from .model import Config
 
 __all__ = ["endpoint_variable", "otel_note", "sink_from_otel_variables"]
@@ -47,7 +48,7 @@ def otel_note(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
     variable = endpoint_variable(environ)
     if variable is None:
         return
-    sinks = [sink.connection for sink in config.sinks if sink.kind == "otlp"]
+    sinks = [sink.connection for sink in config.sinks if isinstance(sink.connection, OtlpConnection)]
     ours = sink_from_otel_variables(environ)
     if ours is None and not sinks:
         yield (

@@ -32,7 +32,7 @@ def event_hub_note(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
     """What becomes of the Event Hubs variables, where they are set."""
     if not environ.get(HUB_VARIABLE):
         return
-    if not any(sink.connection.connection_string_env == HUB_VARIABLE for sink in config.sinks):
+    if not any(getattr(sink.connection, "connection_string_env", None) == HUB_VARIABLE for sink in config.sinks):
         yield f"{HUB_VARIABLE} is set and no [[sinks]] uses it, so nothing is sent to that hub"
     elif config.journal.content == "full":
         yield (

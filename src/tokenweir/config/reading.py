@@ -9,7 +9,8 @@ from typing import Any, get_origin
 
 import msgspec
 
-from .kinds import convert, expected, fields, item_of, without_none
+from ..records import ChosenBy
+from .kinds import chosen_by, convert, expected, fields, item_of, without_none
 from .model import Config
 from .names import nearest
 from .places import Origins, Path, item_label
@@ -63,13 +64,38 @@ class _Reader:
         before = len(self.problems)
         known = fields(kind)
         misspelt = self.refuse_unknown(path, raw, known)
-        values = {}
+        values: dict[str, Any] = {}
         for name, field in known.items():
-            if name in raw:
+            if (choice := chosen_by(field.type)) is not None:
+                values[name] = self._chosen((*path, name), choice, raw)
+            elif name in raw:
                 values[name] = self._value((*path, name), field.type, raw[name])
             elif field.required and name not in misspelt:
                 self._refuse((*path, name), "is missing")
         return kind(**values) if len(self.problems) == before else None
+
+    def _chosen(self, path: Path, choice: ChosenBy, around: dict[str, Any]) -> msgspec.Struct | None:
+        """One of several tables, as a setting beside it says. Those of another one's settings that have their default
+        there say nothing."""
+        name, *_ = reversed(path)
+        kind = around.get(choice.by)
+        ours, raw = choice.tables.get(kind) if isinstance(kind, str) else None, around.get(name, {})
+        if ours is None or not isinstance(raw, dict):
+            if ours is not None:
+                self._refuse(path, expected(ours, raw))
+            return None
+        known = fields(ours)
+        kept = dict(raw)
+        for setting in [setting for setting in raw if setting not in known]:
+            others = {
+                other: fields(table)[setting] for other, table in choice.tables.items() if setting in fields(table)
+            }
+            if others:
+                field = next(iter(others.values()))
+                if self._value((*path, setting), field.type, kept.pop(setting)) != field.default:
+                    meant = " and ".join(f'"{other}"' for other in others)
+                    self._refuse((*path, setting), f'belongs to {choice.by} {meant}, and this one is "{kind}"')
+        return self.table(path, ours, kept)
 
     def items(self, path: Path, kind: type[msgspec.Struct], raw: Any) -> list[msgspec.Struct] | None:
         if not isinstance(raw, list):

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from .kinds import fields, item_of, kind_name, without_none
+from .kinds import chosen_by, fields, item_of, kind_name, without_none
 from .model import Config
 from .places import LISTS, Path, place
 from .sources import variable_name
@@ -67,7 +67,16 @@ def settings_reference() -> str:
 
 
 def meanings(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """The docstring under each of a struct's fields, on one line. Absent where a field has none."""
+    """The docstring under each of a struct's fields, on one line, also of those that it inherits. Absent where a field
+    has none."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if issubclass(base, msgspec.Struct) and base is not msgspec.Struct:
+            found |= _meanings_in(base)
+    return found
+
+
+def _meanings_in(kind: type[msgspec.Struct]) -> dict[str, str]:
     body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
     assert isinstance(body, ast.ClassDef)
     found: dict[str, str] = {}
@@ -78,10 +87,10 @@ def meanings(kind: type[msgspec.Struct]) -> dict[str, str]:
     return found
 
 
-def _section(path: Path, kind: type[msgspec.Struct]) -> Iterator[str]:
+def _section(path: Path, kind: type[msgspec.Struct], of: str = "") -> Iterator[str]:
     """A heading and a table for one struct, then the same for each struct inside it."""
     is_list = path[0] in LISTS
-    yield f"\n## `{place(path)}`\n"
+    yield f"\n## `{place(path)}`{of}\n"
     if is_list and len(path) == 1:
         yield f"As a variable: `{variable_name(path)}`, a JSON list.\n"
     heads = ["Setting", "Type", "Default"] + ([] if is_list else ["Variable"]) + ["Meaning"]
@@ -92,6 +101,10 @@ def _section(path: Path, kind: type[msgspec.Struct]) -> Iterator[str]:
         variable = [] if is_list else [f"`{variable_name((*path, name))}`"]
         yield _row(f"`{name}`", kind_name(field.type), _default(field), *variable, told.get(name, ""))
     for name, field in fields(kind).items():
+        if (choice := chosen_by(field.type)) is not None:
+            for chosen, table in choice.tables.items():
+                yield from _section((*path, name), table, f" of {choice.by} `{chosen}`")
+            continue
         inner = item_of(field.type) or without_none(field.type)
         if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
             yield from _section((*path, name), inner)

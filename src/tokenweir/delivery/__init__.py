@@ -1,7 +1,28 @@
-"""Records on their way: from a source (journals, memory, messages of Event Hubs or Kafka) to sinks or a ledger."""
+"""Records on their way from a source (journals, memory, messages of Event Hubs or Kafka) to sinks or to a ledger."""
 
-from .dead_letters import DeadLetters
-from .errors import Denied, Rejected, SinkError, Throttled, Unavailable
-from .loop import Shipper, Source
+from .base import Destination, RecordBatch, RecordSource, once
+from .errors import DeliveryError, Denied, Rejected, Throttled, Unavailable
+from .loop import Delivery
+from .messages import Message, MessageBatch, MessageSource
+from .outlet import Outlet, SinkStatus
+from .pricer import FREE, Pricer
 
-__all__ = ["DeadLetters", "Denied", "Rejected", "Shipper", "SinkError", "Source", "Throttled", "Unavailable"]
+__all__ = [
+    "FREE",
+    "Delivery",
+    "DeliveryError",
+    "Denied",
+    "Destination",
+    "Message",
+    "MessageBatch",
+    "MessageSource",
+    "Outlet",
+    "Pricer",
+    "RecordBatch",
+    "RecordSource",
+    "Rejected",
+    "SinkStatus",
+    "Throttled",
+    "Unavailable",
+    "once",
+]

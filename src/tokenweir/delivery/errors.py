@@ -1,22 +1,19 @@
 """How delivery fails. The messages are for a person, and hold no key and no prompt."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ..errors import TokenweirError
+from .base import Event
 
-if TYPE_CHECKING:
-    from .sinks.event import Event
-
-__all__ = ["Denied", "Rejected", "SinkError", "Throttled", "Unavailable"]
+__all__ = ["DeliveryError", "Denied", "Rejected", "Throttled", "Unavailable"]
 
 
-class SinkError(TokenweirError):
-    """Events were not taken, or only some. The message is for a person, and holds no key and no prompt."""
+class DeliveryError(TokenweirError):
+    """A source gave nothing; or a sink took nothing, or only some."""
 
 
-class Unavailable(SinkError):
-    """An outage or a timeout: the same events may be sent again later."""
+class Unavailable(DeliveryError):
+    """An outage or a timeout: the same may be tried again later."""
 
 
 class Throttled(Unavailable):
@@ -28,14 +25,14 @@ class Throttled(Unavailable):
         """Seconds to wait, if the other side said so."""
 
 
-class Denied(SinkError):
-    """A wrong key, a hub that does not exist, a certificate nobody trusts: nothing is sent until a person acts."""
+class Denied(DeliveryError):
+    """A wrong key, a hub or topic that does not exist, a certificate nobody trusts: a person must act."""
 
 
-class Rejected(SinkError):
-    """These events can never be sent; all others of the call were."""
+class Rejected(DeliveryError):
+    """These events can never be sent; all others of the same sending were."""
 
-    def __init__(self, reason: str, events: "Sequence[Event]") -> None:
+    def __init__(self, reason: str, events: Sequence[Event]) -> None:
         super().__init__(reason)
         self.reason = reason
         self.events = tuple(events)

@@ -1,229 +1,122 @@
-"""The pump behind each sink: reads records, makes events, sends them, and only then moves its cursor.
+"""The delivery loop: reads a batch, delivers it, and only then moves the source's position.
 
-At least once, in order per key. What the sink does not take now is tried again until it does or the gateway stops;
-what it can never take goes to the dead letters. The cursor is saved when everything before it is in one of the two
-places, so a run that ends anywhere is resumed by the next with nothing lost and some events sent twice.
+At least once, in order. What cannot be delivered now is tried again, with pauses that grow, until it can or the loop is
+stopped; what never can be goes to dead letters. A position is saved when everything before it is in one of the two
+places, so a run that ends anywhere is resumed by the next with nothing lost and some of it delivered twice.
 
-Held in memory: one batch of the source, one group of events, and the parts of the record that overflowed it.
+Held in memory: one batch of the source, and what a destination makes of it.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TypeVar
 
 from ..errors import TokenweirError, place_of
-from ..records import CallRecord, Clock
-from .dead_letters import DeadLetters
-from .errors import Rejected, Throttled
-from .sinks.backoff import delay
-from .sinks.base import Sink
-from .sinks.event import Event
-from .sinks.formats.fitting import fit
-from .sinks.settings import SinkSettings
-from .sinks.status import SinkStatus
+from ..records import Clock
+from .base import Destination, RecordSource
+from .errors import Denied, Rejected, Throttled
 
-__all__ = ["Batch", "Shipper", "Source"]
+__all__ = ["Delivery", "backoff"]
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Records read at once, and events sent at once: enough that a round trip costs little, little enough to be held.
-_BATCH_RECORDS = 1_000
-_GROUP_EVENTS = 1_000
-_GROUP_BYTES = 2 * 1024 * 1024
-
 # How long records may gather while there are few of them. Whoever is behind does not wait at all.
 _GATHER_SECONDS = 0.5
 
+# A reason that stays the same is logged again after this long.
+_REPEAT_SECONDS = 600.0
 
-class Batch(Protocol):
-    """Records, and the position behind them. No records: there are none now."""
-
-    @property
-    def records(self) -> Sequence[CallRecord]: ...
-    @property
-    def position(self) -> str: ...
-
-
-class Source(Protocol):
-    """Where records come from, in order. Methods block, are called from a thread, and raise TokenweirError."""
-
-    def read(self, limit: int) -> Batch:
-        """Up to ``limit`` of the next records, of a bounded size together."""
-        ...
-
-    def done(self, position: str) -> None:
-        """Everything before the position is taken care of: the next run may begin there."""
-        ...
-
-
-class _Group(NamedTuple):
-    events: list[Event]
-    unfit: list[Rejected]
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 60.0
+# Azure has been seen to ask for a day. Whoever asks for more than this is asked again after it.
+_LONGEST_OBEYED_SECONDS = 900.0
 
 
 class _Stopped(Exception):
     """Told to stop while something had failed: the next run goes on."""
 
 
-class Shipper:
-    """Ships one source to one sink, which it opens and closes. ``run`` is its whole life."""
+class Delivery:
+    """Moves records from one source to its destinations, which it opens and closes. ``run`` is its whole life."""
 
     def __init__(
         self,
-        settings: SinkSettings,
-        sink: Sink,
-        source: Source,
-        dead_letters: DeadLetters,
+        name: str,
+        source: RecordSource,
+        destinations: Sequence[Destination],
         clock: Clock,
         *,
         chance: Callable[[], float] = random.random,
         pause: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
-        """``pause`` waits so many seconds; the default also ends when the shipper is told to stop."""
+        """``name`` is for logs. ``pause`` waits so many seconds; the default also ends when the loop is stopped."""
         # for ever
-        self._settings = settings
-        self._sink = sink
+        self._name = name
         self._source = source
-        self._dead_letters = dead_letters
+        self._destinations = destinations
         self._clock = clock
         self._chance = chance
         self._pause = pause or self._until_stop
         self._stop = asyncio.Event()
-        # while it is open
-        self._is_open = False
+        self._logged_at = 0.0
         # since the start
-        self._sent = 0
-        self._dead = 0
-        self._retries = 0
-        self._last_sent_at: datetime | None = None
-        self._failing_since: datetime | None = None
-        self._last_error: str | None = None
+        self.retries = 0
+        """Times that something had to be tried again."""
+        self.failing_since: datetime | None = None
+        """Since when nothing could be delivered; None while all is well."""
+        self.last_error: str | None = None
+        """The latest reason why something could not be delivered; kept after it has recovered."""
 
     def __repr__(self) -> str:
-        state = f"failing since {self._failing_since:%H:%M:%S}, " if self._failing_since else ""
-        return f"<Shipper {self._settings.name} [{state}{self._sent} sent, {self._dead} dead, {self._retries} retries]>"
-
-    def status(self) -> SinkStatus:
-        """Of this run; how far it is behind is for others to say."""
-        return SinkStatus(
-            name=self._settings.name,
-            kind=self._settings.kind,
-            sent=self._sent,
-            dead=self._dead,
-            retries=self._retries,
-            last_sent_at=self._last_sent_at,
-            failing_since=self._failing_since,
-            last_error=self._last_error,
-        )
+        state = f"failing since {self.failing_since:%H:%M:%S}, " if self.failing_since else ""
+        parts = ", ".join(map(repr, self._destinations))
+        return f"<Delivery {self._name} [{state}{self.retries} retries] to {parts}>"
 
     def stop(self) -> None:
-        """Sends what there is, as long as the sink takes it at once, and lets ``run`` return."""
+        """Delivers what there is, as long as that works at once, and lets ``run`` return."""
         self._stop.set()
+        self._source.stop()
 
     async def run(self) -> None:
-        """Ships until told to stop. Errors of the sink, of the source and of our own end nothing."""
+        """Delivers until told to stop. Errors of a destination, of the source and of our own end nothing."""
         try:
-            await self._until_it_works(self._open)
+            for destination in self._destinations:
+                await self._until_it_works(destination.open)
             while True:
-                is_behind = await self._ship_batch()
+                is_behind = await self._deliver_batch()
                 if is_behind:
                     continue
                 if self._stop.is_set():
                     return
                 await self._pause(_GATHER_SECONDS)
         except _Stopped:
-            _log.warning("sink %s: stopped while it was failing; the next start goes on from here", self._settings.name)
+            _log.warning("%s: stopped while it was failing; the next start goes on from here", self._name)
         finally:
-            await self._sink.close()
+            await self._source.close()
+            for destination in self._destinations:
+                await destination.close()
 
-    async def _ship_batch(self) -> bool:
+    async def _deliver_batch(self) -> bool:
         """Whether there is most likely more."""
-        batch = await self._until_it_works(lambda: asyncio.to_thread(self._source.read, _BATCH_RECORDS))
-        if not batch.records:
+        batch = await self._until_it_works(self._source.read)
+        if batch is None:
             return False
-        size = 0
-        groups = self._groups(batch.records)
-        while (group := await asyncio.to_thread(next, groups, None)) is not None:
-            size += sum(len(event.body) for event in group.events)
-            await self._deliver(group)
-        await self._until_it_works(lambda: asyncio.to_thread(self._source.done, batch.position))
-        return self._stop.is_set() or len(batch.records) == _BATCH_RECORDS or size > _GROUP_BYTES // 4
+        for destination in self._destinations:
+            await destination.deliver(batch, self._until_it_works)
+        await self._until_it_works(lambda: self._source.done(batch))
+        return batch.has_more or self._stop.is_set()
 
-    # --- records into events ---
-
-    def _groups(self, records: Sequence[CallRecord]) -> Iterator[_Group]:
-        """The events of all records, a bounded number of bytes at a time."""
-        group, size = _Group([], []), 0
-        for record in records:
-            try:
-                events = fit(record, self._settings, self._sink.max_event_size)
-            except Rejected as rejected:
-                group.unfit.append(rejected)
-                continue
-            group.events.extend(events)
-            size += sum(event.size for event in events)
-            if size >= _GROUP_BYTES or len(group.events) >= _GROUP_EVENTS:
-                yield group
-                group, size = _Group([], []), 0
-        if group.events or group.unfit:
-            yield group
-
-    # --- events out ---
-
-    async def _deliver(self, group: _Group) -> None:
-        rejections = list(group.unfit)
-        sent = len(group.events)
-        if group.events:
-            try:
-                await self._until_it_works(lambda: self._send(group.events))
-            except Rejected as rejected:
-                rejections.append(rejected)
-                sent -= len(rejected.events)
-        for rejection in rejections:
-            await self._bury(rejection)
-        if sent:
-            self._sent += sent
-            self._last_sent_at = self._clock.now()
-
-    async def _send(self, events: Sequence[Event]) -> None:
-        await self._open()
-        try:
-            await self._sink.send(events)
-        except (Rejected, Throttled):
-            raise
-        except BaseException:
-            self._is_open = False
-            raise
-
-    async def _open(self) -> None:
-        if not self._is_open:
-            await self._sink.open()
-            self._is_open = True
-
-    async def _bury(self, rejected: Rejected) -> None:
-        await self._until_it_works(lambda: asyncio.to_thread(self._dead_letters.bury, rejected))
-        self._dead += len(rejected.events)
-        _log.error(
-            "sink %s: %d events can never be sent and are in %s: %s",
-            self._settings.name,
-            len(rejected.events),
-            self._dead_letters.path,
-            rejected.reason,
-        )
-
-    # --- patience ---
-
-    async def _until_it_works(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Tries again and again, with pauses that grow. Only `Rejected` passes."""
+    async def _until_it_works(self, action: Callable[[], Awaitable[T]], /) -> T:
+        """See `Attempt`: tries again and again, with pauses that grow."""
         failures = 0
         while True:
             try:
-                result = await attempt()
+                result = await action()
             except Rejected:
                 self._note_success()
                 raise
@@ -232,26 +125,31 @@ class Shipper:
                 self._note_failure(error)
                 if self._stop.is_set():
                     raise _Stopped from error
-                await self._pause(delay(failures, error, self._chance()))
+                await self._pause(backoff(failures, error, self._chance()))
                 if self._stop.is_set():
                     raise _Stopped from error
-                self._retries += 1
+                self.retries += 1
             else:
                 self._note_success()
                 return result
 
     def _note_failure(self, error: Exception) -> None:
-        # Texts of our own errors are made for people. Those of others may quote keys and prompts.
+        # Texts of our own errors are made for people, and so are the system's. Those of others may quote keys and
+        # prompts.
         said = str(error) if isinstance(error, TokenweirError) else f"unexpected {place_of(error)}"
-        if self._failing_since is None or said != self._last_error:
-            _log.warning("sink %s: %s; it is tried again, the journal keeps everything", self._settings.name, said)
-        self._failing_since = self._failing_since or self._clock.now()
-        self._last_error = said
+        if isinstance(error, OSError) and error.strerror:
+            said = f"{error.strerror} ({error.filename})" if error.filename else error.strerror
+        now = self._clock.monotonic()
+        if self.failing_since is None or said != self.last_error or now - self._logged_at >= _REPEAT_SECONDS:
+            _log.warning("%s: %s; will retry, nothing is lost meanwhile", self._name, said)
+            self._logged_at = now
+        self.failing_since = self.failing_since or self._clock.now()
+        self.last_error = said
 
     def _note_success(self) -> None:
-        if self._failing_since is not None:
-            _log.info("sink %s: works again", self._settings.name)
-            self._failing_since = None
+        if self.failing_since is not None:
+            _log.info("%s: works again", self._name)
+            self.failing_since = None
 
     async def _until_stop(self, seconds: float) -> None:
         try:
@@ -259,3 +157,17 @@ class Shipper:
                 await self._stop.wait()
         except TimeoutError:
             pass
+
+
+def backoff(failures: int, error: Exception, chance: float) -> float:
+    """Seconds to wait after so many failures in a row. ``chance``, from 0 to 1, spreads out those who failed together.
+
+    Twice as long each time, up to a minute; a minute at once where a person has to act first.
+    """
+    # The exponent is bounded so that a night of failures does not become a number that no float holds.
+    doubled = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 20))
+    longest = _LONGEST_PAUSE_SECONDS if isinstance(error, Denied) else doubled
+    seconds = longest * (0.5 + chance / 2)
+    if isinstance(error, Throttled) and error.retry_after is not None:
+        return max(seconds, min(error.retry_after, _LONGEST_OBEYED_SECONDS))
+    return seconds

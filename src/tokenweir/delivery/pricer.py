@@ -1,4 +1,4 @@
-"""Gives records what they cost on their way out of the journal, and says once of each model why it has no price."""
+"""Gives records what they cost, and says once of each model why it has no price."""
 
 import logging
 from collections.abc import Sequence
@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from ..errors import quoted
 from ..pricing import PriceList, PriceSettings
 from ..records import CallRecord
-from .loop import Batch, Source
 
-__all__ = ["FREE", "PricedSource", "Pricer"]
+__all__ = ["FREE", "Pricer"]
 
 _log = logging.getLogger(__name__)
 
@@ -60,24 +59,3 @@ def _explained(name: str, reason: str, record: CallRecord) -> str:
 
 FREE = Pricer()
 """Knows no prices."""
-
-
-class _Priced:
-    def __init__(self, records: list[CallRecord], position: str) -> None:
-        self.records = records
-        self.position = position
-
-
-class PricedSource:
-    """A `Source` whose records have their cost."""
-
-    def __init__(self, source: Source, price: Pricer) -> None:
-        self._source = source
-        self._price = price
-
-    def read(self, limit: int) -> Batch:
-        batch = self._source.read(limit)
-        return _Priced([self._price(record) for record in batch.records], batch.position)
-
-    def done(self, position: str) -> None:
-        self._source.done(position)

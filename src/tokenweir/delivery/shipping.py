@@ -1,39 +1,29 @@
-"""Ships what the relays wrote to every configured sink: one task a sink, over all journals, in the books process.
-
-A sink that is down, slow or misconfigured holds up its own task and nothing else. What it keeps from being removed is
-its part of the journals: each sink has a cursor of its own in every one of them.
+"""All configured sinks side by side: one delivery loop each, over the journals of all relays, or over what waits in
+memory. A sink that is down, slow or misconfigured holds up its own loop and nothing else.
 """
 
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
-from ..journal import (
-    JournalReader,
-    begin_cursor,
-    bytes_behind,
-    journal_directories,
-    load_cursor,
-    remove_passed_segments,
-    save_cursor,
-)
-from ..records import CallRecord, Clock
-from .dead_letters import DeadLetters
-from .loop import Shipper, Source
-from .pricer import FREE, PricedSource, Pricer
-from .sinks import SinkSettings, SinkStatus, dead_letters_path, open_sink
+from ..records import Clock
+from .base import RecordSource
+from .dead_letters import DeadEvents
+from .loop import Delivery
+from .outlet import Outlet, SinkStatus
+from .pricer import FREE, Pricer
+from .sinks import SinkSettings, dead_letters_path
+from .sources.journals import JournalReads, JournalsSource
 
-__all__ = ["CURSOR_PREFIX", "JournalsSource", "Shippers", "Shipping", "cursor_of"]
+__all__ = ["CURSOR_PREFIX", "Shippers", "Shipping", "cursor_of", "outlet", "status_of"]
 
 _log = logging.getLogger(__name__)
 
 # What is not sent by then is sent after the next start. The supervisor waits ten seconds for the books.
 _LAST_SECONDS = 5.0
-
 
 CURSOR_PREFIX = "sink-"
 
@@ -43,84 +33,44 @@ def cursor_of(sink: SinkSettings) -> str:
     return f"{CURSOR_PREFIX}{sink.name}"
 
 
-class _Records(NamedTuple):
-    records: list[CallRecord]
-    position: str
+def outlet(sink: SinkSettings, environ: Mapping[str, str], clock: Clock) -> Outlet:
+    """A sink as a destination, not connected yet."""
+    dead_events = DeadEvents(dead_letters_path(sink), sink.name, clock)
+    return Outlet(sink, sink.new_sink(environ), dead_events, clock)
 
 
-class JournalsSource:
-    """The journals of all relays as one `Source`, in turns; a position names the journal that it is in."""
-
-    def __init__(self, root: Path, cursor: str) -> None:
-        self._root = root
-        self._cursor = cursor
-        self._readers: dict[str, JournalReader] = {}
-        self._last = ""
-
-    def read(self, limit: int) -> _Records:
-        for directory in self._in_turn():
-            reader = self._reader(directory)
-            try:
-                batch = reader.read(limit)
-            except BaseException:
-                del self._readers[directory.name]
-                raise
-            if batch.records:
-                self._last = directory.name
-                return _Records(batch.records, f"{directory.name} {batch.position}")
-        return _Records([], "")
-
-    def done(self, position: str) -> None:
-        name, _, place = position.rpartition(" ")
-        save_cursor(self._root / name, self._cursor, place)
-        remove_passed_segments(self._root / name)
-
-    def begin(self, directory: Path) -> None:
-        begin_cursor(directory, self._cursor)
-
-    def behind_bytes(self) -> int:
-        """How much of all journals is not done yet."""
-        return sum(bytes_behind(directory, self._cursor) for directory in journal_directories(self._root))
-
-    def _in_turn(self) -> list[Path]:
-        """All journals, the one that was read last at the end: a busy relay does not keep the others waiting."""
-        return sorted(journal_directories(self._root), key=lambda directory: (directory.name <= self._last, directory))
-
-    def _reader(self, directory: Path) -> JournalReader:
-        reader = self._readers.get(directory.name)
-        if reader is None:
-            self.begin(directory)
-            reader = self._readers[directory.name] = JournalReader(directory, load_cursor(directory, self._cursor))
-        return reader
+def status_of(sink: SinkSettings, destination: Outlet, delivery: Delivery) -> SinkStatus:
+    """How a sink is, but for how far it is behind."""
+    return SinkStatus(
+        name=sink.name,
+        kind=sink.kind,
+        sent=destination.sent,
+        dead=destination.dead,
+        retries=delivery.retries,
+        last_sent_at=destination.last_sent_at,
+        failing_since=delivery.failing_since,
+        last_error=delivery.last_error,
+    )
 
 
 class Shippers:
-    """The pumps of all sinks. ``start`` in a running loop, ``stop`` at the end; without, nothing is sent."""
+    """The loops of all sinks. ``start`` in a running loop, ``stop`` at the end; without, nothing is sent."""
 
     def __init__(
-        self,
-        sinks: Sequence[SinkSettings],
-        sources: Sequence[Source],
-        environ: Mapping[str, str],
-        clock: Clock,
-        price: Pricer = FREE,
+        self, sinks: Sequence[SinkSettings], sources: Sequence[RecordSource], environ: Mapping[str, str], clock: Clock
     ) -> None:
         """``sources`` has one for each of the ``sinks``."""
-        self._shippers = [
-            Shipper(
-                sink,
-                open_sink(sink, environ),
-                PricedSource(source, price),
-                DeadLetters(dead_letters_path(sink), sink.name, clock),
-                clock,
-            )
-            for sink, source in zip(sinks, sources, strict=True)
+        self._sinks = sinks
+        self._outlets = [outlet(sink, environ, clock) for sink in sinks]
+        self._deliveries = [
+            Delivery(f"sink {sink.name}", source, [destination], clock)
+            for sink, source, destination in zip(sinks, sources, self._outlets, strict=True)
         ]
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(shipper.run(), name=repr(shipper)) for shipper in self._shippers]
+        self._tasks = [loop.create_task(delivery.run(), name=repr(delivery)) for delivery in self._deliveries]
         for task in self._tasks:
             task.add_done_callback(_report)
 
@@ -128,8 +78,8 @@ class Shippers:
         """Sends what there is where that goes quickly; what is left stays where it comes from."""
         if not self._tasks:
             return
-        for shipper in self._shippers:
-            shipper.stop()
+        for delivery in self._deliveries:
+            delivery.stop()
         _, late = await asyncio.wait(self._tasks, timeout=_LAST_SECONDS)
         for task in late:
             task.cancel()
@@ -137,7 +87,7 @@ class Shippers:
 
     def statuses(self) -> list[SinkStatus]:
         """How each sink is, but for how far it is behind; from any thread."""
-        return [shipper.status() for shipper in self._shippers]
+        return [status_of(*one) for one in zip(self._sinks, self._outlets, self._deliveries, strict=True)]
 
 
 class Shipping:
@@ -151,8 +101,9 @@ class Shipping:
         clock: Clock,
         price: Pricer = FREE,
     ) -> None:
-        self._sources = [JournalsSource(root, cursor_of(sink)) for sink in sinks]
-        self._shippers = Shippers(sinks, self._sources, environ, clock, price)
+        reads = JournalReads(price, len(sinks))
+        self._sources = [JournalsSource(root, cursor_of(sink), reads) for sink in sinks]
+        self._shippers = Shippers(sinks, self._sources, environ, clock)
 
     def begin(self, directory: Path) -> None:
         """Sees to it that no segment of a journal goes before every sink has passed it; from any thread."""
@@ -176,6 +127,6 @@ class Shipping:
 
 
 def _report(task: asyncio.Task[None]) -> None:
-    """A shipper ends when it is told to. One that fails by a defect of ours loses nothing: its cursor stays."""
+    """A loop ends when it is told to. One that fails by a defect of ours loses nothing: its cursor stays."""
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("%s has failed (%s) and ships no more until the next start", task.get_name(), type(error).__name__)

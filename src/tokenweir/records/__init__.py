@@ -5,7 +5,7 @@ from .clock import Clock, SystemClock
 from .custom_event import CALLS_EVENT, CUSTOM_EVENT_PROPERTIES, TOKENS_EVENT
 from .flat import COLUMNS, Column, FlatRecord, flat, flat_fields, from_fields, from_flat
 from .ids import new_call_id
-from .paths import PathMark, PathText
+from .paths import ChosenBy, OneOf, PathMark, PathText
 from .route import PathFamily, Route
 from .trace import Trace, TracedAttempt, TracedTarget, TraceReason
 from .units import Duration, Size
@@ -19,10 +19,12 @@ __all__ = [
     "NO_USAGE",
     "TOKENS_EVENT",
     "CallRecord",
+    "ChosenBy",
     "Clock",
     "Column",
     "Duration",
     "FlatRecord",
+    "OneOf",
     "Outcome",
     "PathFamily",
     "PathMark",

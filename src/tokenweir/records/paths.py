@@ -1,11 +1,13 @@
-"""Settings that are paths of files and directories: their type says so, and relative ones start at their file."""
+"""Marks in the types of settings: paths of files, which start at their file where they are relative; and names of
+kinds, which decide what else is in their table."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-__all__ = ["PathMark", "PathText"]
+__all__ = ["ChosenBy", "OneOf", "PathMark", "PathText"]
 
 
 class PathMark(msgspec.Struct, frozen=True):
@@ -29,3 +31,16 @@ class PathMark(msgspec.Struct, frozen=True):
 
 PathText = Annotated[str, PathMark()]
 """A text to everybody but who reads a configuration."""
+
+
+class OneOf(msgspec.Struct, frozen=True):
+    """Stands in the type of a setting that is one of these names, looked up when it is read."""
+
+    names: Mapping[str, object]
+
+
+class ChosenBy(msgspec.Struct, frozen=True):
+    """Stands in the type of a table inside another, whose setting ``by`` says which of ``tables`` it is."""
+
+    by: str
+    tables: Mapping[str, type[msgspec.Struct]]

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from ..config import Loaded, load
-from ..delivery.pricer import Pricer
+from ..delivery import Pricer
 from ..delivery.shipping import Shippers
 from ..delivery.sinks import DEAD_LETTERS, SinkSettings
 from ..delivery.sources.memory import MemoryLog
@@ -118,7 +118,7 @@ class HostedGateway:
         config = loaded.config
         if config.journal.durability == "strict":
             raise ConfigError('[journal] durability = "strict" promises a disk, and this host has none: use "batch"')
-        log = MemoryLog(len(config.sinks))
+        log = MemoryLog(len(config.sinks), price=Pricer(config.prices))
         process = RelayProcess(config, loaded.source, "hosted", self._clock, lambda: log)
         if not config.sinks:
             _log.warning("there are no sinks and no disk: calls are passed on, and their records are kept nowhere")
@@ -127,7 +127,6 @@ class HostedGateway:
             log.sources,
             os.environ,
             self._clock,
-            Pricer(config.prices),
         )
         self._shippers.start()
         return process

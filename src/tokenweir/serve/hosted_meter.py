@@ -14,19 +14,12 @@ import msgspec
 
 from ..config import Config, load
 from ..config.insights_variables import sink_from_insights_variables
-from ..delivery import DeadLetters as UnsendableEvents
-from ..delivery.pricer import Pricer
-from ..delivery.sinks import (
-    Rejected,
-    Sink,
-    SinkSettings,
-    dead_letters_path,
-    fit,
-    open_sink,
-)
-from ..delivery.sources import Batch, DeadLetters, Inbox, Message, open_dead_letters
+from ..delivery import Message, MessageBatch, Pricer, once
+from ..delivery.dead_letters import bury
+from ..delivery.shipping import outlet
+from ..delivery.sources import Reassembler, open_dead_messages, records_of
 from ..errors import ConfigError
-from ..records import CallRecord, Clock, SystemClock
+from ..records import Clock, SystemClock
 from .consuming import format_of
 from .hosted import with_dead_letters
 
@@ -41,26 +34,26 @@ class HostedMeter:
     def __init__(self, configuration: Callable[[], Config] | None = None, *, clock: Clock | None = None) -> None:
         self._configuration = configuration or _from_environment
         self._clock = clock or SystemClock()
-        self._parts: _Parts | None = None
+        self._meter: _Meter | None = None
         self._turn = asyncio.Lock()
 
     async def take(self, source: str, messages: Sequence[Message]) -> None:
         """Each message is with every sink, or among the dead letters, when this returns. ``source`` is for people who
-        look for a message. `ConfigError`, `SinkError`, `SourceError` or OSError if the batch has to come again."""
+        look for a message. `ConfigError`, `DeliveryError` or OSError if the batch has to come again."""
         async with self._turn:  # one task uses a sink
-            parts = self._parts = self._parts or _Parts(self._configuration(), self._clock)
-            await parts.take(Batch(source=source, position="", messages=list(messages)))
+            meter = self._meter = self._meter or _Meter(self._configuration(), self._clock)
+            await meter.take(MessageBatch(partition=source, position="", messages=list(messages)))
 
     async def close(self) -> None:
         """Lets go of everything that is open."""
         async with self._turn:
-            parts, self._parts = self._parts, None
-            if parts is not None:
-                await parts.close()
+            meter, self._meter = self._meter, None
+            if meter is not None:
+                await meter.close()
 
 
-class _Parts:
-    """What a configuration comes to."""
+class _Meter:
+    """What a configuration comes to: one pass of the delivery loop for each batch, which the host repeats."""
 
     def __init__(self, config: Config, clock: Clock) -> None:
         if not config.sinks:
@@ -69,70 +62,21 @@ class _Parts:
             )
         self._format = format_of(config)
         self._price = Pricer(config.prices)
-        self._dead_letters: DeadLetters = open_dead_letters(config.intake, clock)
-        self._outlets = [_Outlet(with_dead_letters(settings), clock) for settings in config.sinks]
+        self._dead_messages = open_dead_messages(config.intake, clock)
+        self._outlets = [outlet(with_dead_letters(settings), os.environ, clock) for settings in config.sinks]
 
-    async def take(self, batch: Batch) -> None:
+    async def take(self, messages: MessageBatch) -> None:
         # A host gives no way to hold back a message until its other parts come; API Management's have none.
-        taken = await asyncio.to_thread(Inbox(self._format).take, batch)
-        records = [self._price(record) for record in taken.records]
-        for outlet in self._outlets:
-            await outlet.send(records)
-        await asyncio.to_thread(self._dead_letters.bury, taken.dead)
-        for letter in taken.dead:
-            _log.error(
-                "%s, %s is kept in %s: %s", letter.source, letter.message.place, self._dead_letters.where, letter.reason
-            )
-        _log.info("%d records sent, %d dead letters", len(records), len(taken.dead))
+        batch = await asyncio.to_thread(records_of, messages, Reassembler(self._format), self._price)
+        for destination in self._outlets:
+            await destination.deliver(batch, once)
+        await asyncio.to_thread(bury, batch.dead, self._dead_messages)
+        _log.info("%d records sent, %d dead letters", len(batch.records), len(batch.dead))
 
     async def close(self) -> None:
-        for outlet in self._outlets:
-            await outlet.close()
-        self._dead_letters.close()
-
-
-class _Outlet:
-    """One sink, opened when it is needed and again after it has failed."""
-
-    def __init__(self, settings: SinkSettings, clock: Clock) -> None:
-        self._settings = settings
-        self._sink: Sink = open_sink(settings, os.environ)
-        self._unsendable = UnsendableEvents(dead_letters_path(settings), settings.name, clock)
-        self._is_open = False
-
-    async def send(self, records: Sequence[CallRecord]) -> None:
-        if not records:
-            return
-        if not self._is_open:
-            await self._sink.open()
-            self._is_open = True
-        events = []
-        for record in records:
-            try:
-                events += fit(record, self._settings, self._sink.max_event_size)
-            except Rejected as rejected:
-                await self._bury(rejected)
-        try:
-            if events:
-                await self._sink.send(events)
-        except Rejected as rejected:
-            await self._bury(rejected)
-        except BaseException:
-            self._is_open = False
-            raise
-
-    async def close(self) -> None:
-        await self._sink.close()
-
-    async def _bury(self, rejected: Rejected) -> None:
-        await asyncio.to_thread(self._unsendable.bury, rejected)
-        _log.error(
-            "sink %s: %d events can never be sent and are in %s: %s",
-            self._settings.name,
-            len(rejected.events),
-            self._unsendable.path,
-            rejected.reason,
-        )
+        for destination in self._outlets:
+            await destination.close()
+        self._dead_messages.close()
 
 
 def _from_environment() -> Config:

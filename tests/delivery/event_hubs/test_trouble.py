@@ -8,7 +8,7 @@ import pytest
 from azure.core.exceptions import ClientAuthenticationError
 from azure.eventhub.exceptions import AuthenticationError, ConnectError, EventDataSendError, EventHubError
 
-from tokenweir.delivery.event_hubs import HubAddress, Right, Trouble, explain
+from tokenweir.delivery.event_hubs import HubAddress, HubFailure, Right, explain
 
 KEY = HubAddress(connection_string="Endpoint=sb://ns/;SharedAccessKeyName=n;SharedAccessKey=c2VjcmV0", hub="llm")
 IDENTITY = HubAddress(namespace="ns", hub="llm")
@@ -62,19 +62,19 @@ def test_a_condition_decides_and_no_text_of_the_sdk_is_passed_on(condition: str,
             AuthenticationError("CBS Token authentication failed.\nStatus code: 404\nDescription: not found"),
             KEY,
             "Send",
-            Trouble("denied", "there is no hub 'llm' in ns; check its name (hub)"),
+            HubFailure("denied", "there is no hub 'llm' in ns; check its name (hub)"),
         ),
         (
             AuthenticationError("CBS Token authentication failed.\nStatus code: 401"),
             IDENTITY,
             "Send",
-            Trouble("denied", "ns refused the managed identity's token; is it of the namespace's tenant?"),
+            HubFailure("denied", "ns refused the managed identity's token; is it of the namespace's tenant?"),
         ),
         (
             sdk(ConnectError, "amqp:unauthorized-access"),
             IDENTITY,
             "Listen",
-            Trouble(
+            HubFailure(
                 "denied",
                 "the managed identity may not use the hub 'llm' of ns; "
                 "it needs the role Azure Event Hubs Data Receiver",
@@ -84,14 +84,14 @@ def test_a_condition_decides_and_no_text_of_the_sdk_is_passed_on(condition: str,
             AuthenticationError("Authorization timeout."),  # the service was silent, nobody was refused
             KEY,
             "Send",
-            Trouble("unavailable", "the hub 'llm' of ns is not available (AuthenticationError)"),
+            HubFailure("unavailable", "the hub 'llm' of ns is not available (AuthenticationError)"),
         ),
-        (TimeoutError(), KEY, "Send", Trouble("unavailable", "the hub 'llm' of ns did not answer in time")),
+        (TimeoutError(), KEY, "Send", HubFailure("unavailable", "the hub 'llm' of ns did not answer in time")),
         (
             raised_from(EventHubError("x"), ClientAuthenticationError("c2VjcmV0")),
             IDENTITY,
             "Send",
-            Trouble(
+            HubFailure(
                 "denied",
                 "no token could be had from a managed identity; does this machine have one, and is client_id its own? "
                 "See `tokenweir doctor`",
@@ -101,13 +101,13 @@ def test_a_condition_decides_and_no_text_of_the_sdk_is_passed_on(condition: str,
             raised_from(sdk(ConnectError, "amqp:socket-error"), OSError(), socket.gaierror(-2, "unknown")),
             KEY,
             "Send",
-            Trouble("unavailable", "the name ns cannot be resolved; check it, and this machine's DNS"),
+            HubFailure("unavailable", "the name ns cannot be resolved; check it, and this machine's DNS"),
         ),
         (
             raised_from(sdk(ConnectError, "amqp:socket-error"), ssl.SSLError("wrong version")),
             KEY,
             "Send",
-            Trouble(
+            HubFailure(
                 "unavailable",
                 "no connection to the hub 'llm' of ns (socket-error); is the namespace up, and may this machine reach "
                 "its port 5671?",
@@ -117,12 +117,12 @@ def test_a_condition_decides_and_no_text_of_the_sdk_is_passed_on(condition: str,
             RuntimeError("c2VjcmV0"),
             KEY,
             "Send",
-            Trouble("unavailable", "the hub 'llm' of ns is not available (RuntimeError)"),
+            HubFailure("unavailable", "the hub 'llm' of ns is not available (RuntimeError)"),
         ),
     ],
 )
 def test_each_trouble_is_told_with_its_mend(
-    error: Exception, address: HubAddress, right: Right, trouble: Trouble
+    error: Exception, address: HubAddress, right: Right, trouble: HubFailure
 ) -> None:
     assert explain(error, address, right) == trouble
 

@@ -29,10 +29,11 @@ from support.ingestion import (
 )
 from support.journals import write_journal
 from support.servers import closed_port, tls_pair
-from tokenweir.delivery.sinks import ConnectionSettings, Denied, Event, Rejected, SinkSettings, Throttled, Unavailable
+from tokenweir.delivery import Denied, Rejected, Throttled, Unavailable
+from tokenweir.delivery.sinks import ApplicationInsightsConnection, SinkSettings
 from tokenweir.delivery.sinks.application_insights import custom_event_of
+from tokenweir.delivery.sinks.application_insights.custom_event import InsightsEvent, fit_custom_event
 from tokenweir.delivery.sinks.application_insights.sink import CONNECTION_STRING_VARIABLE, ApplicationInsightsSink
-from tokenweir.delivery.sinks.formats.fitting import fit
 from tokenweir.ledger import open_ledger
 from tokenweir.ledger.duckdb.sandbox import Sandbox
 from tokenweir.records import CUSTOM_EVENT_PROPERTIES, CallRecord, Duration, SystemClock
@@ -64,7 +65,9 @@ def _variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def open_sink(connection_string: str, **settings: Any) -> AsyncIterator[ApplicationInsightsSink]:
-    sink = ApplicationInsightsSink(ConnectionSettings(**settings), {CONNECTION_STRING_VARIABLE: connection_string})
+    sink = ApplicationInsightsSink(
+        ApplicationInsightsConnection(**settings), {CONNECTION_STRING_VARIABLE: connection_string}
+    )
     try:
         await sink.open()
         yield sink
@@ -76,9 +79,9 @@ def calls(count: int, **fields: Any) -> list[CallRecord]:
     return [a_call(**({"call_id": f"call-{number}"} | fields)) for number in range(1, count + 1)]
 
 
-def events(records: list[CallRecord]) -> list[Event]:
-    settings = SinkSettings("insights", "application_insights")
-    return [event for record in records for event in fit(record, settings, 64_000)]
+def events(records: list[CallRecord]) -> list[InsightsEvent]:
+    settings = SinkSettings("insights", "application_insights", ApplicationInsightsConnection())
+    return [event for record in records for event in fit_custom_event(record, settings, 64_000)]
 
 
 # --- what arrives ---
@@ -142,7 +145,7 @@ async def test_no_prompt_and_no_answer_leaves(ingestion: Ingestion) -> None:
 async def test_an_event_stands_beneath_its_callers_span_and_says_what_sent_it(ingestion: Ingestion) -> None:
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
     environ = {CONNECTION_STRING_VARIABLE: ingestion.connection_string, "OTEL_SERVICE_NAME": "gate"}
-    sink = ApplicationInsightsSink(ConnectionSettings(), environ)
+    sink = ApplicationInsightsSink(ApplicationInsightsConnection(), environ)
     await sink.open()
     await sink.send(events(calls(1, traceparent=trace) + calls(1, call_id="b", traceparent="none")))
     await sink.close()
@@ -213,7 +216,7 @@ def test_an_event_says_what_the_ledgers_view_says(records: list[CallRecord]) -> 
     viewed = ledger.query_sql("""SELECT * FROM "customEvents" ORDER BY "customDimensions" ->> 'CallId'""").rows
     ledger.close()
     for event, (moment, name, seen) in zip(events(records), viewed, strict=True):
-        sent = msgspec.json.decode(event.body)
+        sent = msgspec.json.decode(event.text())
         for properties in (sent["properties"], seen):  # two ways to write a control character
             properties["Tags"] = properties.get("Tags") and msgspec.json.decode(properties["Tags"])
         assert stripped(sent["properties"]) == stripped(seen)
@@ -360,11 +363,11 @@ async def test_where_all_are_named_no_halves_are_tried(ingestion: Ingestion) -> 
         (402, Throttled, "quota"),
         (403, Denied, "Monitoring Metrics Publisher"),
         (404, Denied, "copy the connection string"),
-        (408, Unavailable, "bad day"),
+        (408, Unavailable, "server error"),
         (429, Throttled, "busy"),
         (439, Throttled, "daily cap"),
-        (500, Unavailable, "bad day"),
-        (503, Unavailable, "bad day"),
+        (500, Unavailable, "server error"),
+        (503, Unavailable, "server error"),
         (307, Denied, "another host"),
         (418, Denied, "answers 418"),
     ],
@@ -492,7 +495,7 @@ async def test_a_look_sends_no_event(ingestion: Ingestion) -> None:
     ],
 )
 async def test_what_is_missing_is_said_by_opening(environ: dict[str, str], said: str) -> None:
-    sink = ApplicationInsightsSink(ConnectionSettings(), environ)
+    sink = ApplicationInsightsSink(ApplicationInsightsConnection(), environ)
     with pytest.raises(Denied, match=said) as raised:
         await sink.open()
     await sink.close()
@@ -502,7 +505,7 @@ async def test_what_is_missing_is_said_by_opening(environ: dict[str, str], said:
 async def test_without_the_packages_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "tokenweir.delivery.sinks.application_insights.exporting", raising=False)
     monkeypatch.setitem(sys.modules, "azure.monitor.opentelemetry.exporter", None)
-    sink = ApplicationInsightsSink(ConnectionSettings(), {})
+    sink = ApplicationInsightsSink(ApplicationInsightsConnection(), {})
     with pytest.raises(Denied, match=r"pip install 'tokenweir\[insights\]'"):
         await sink.open()
     await sink.close()
@@ -536,8 +539,8 @@ def test_a_bad_day_costs_no_event_and_counts_none_twice(
     ]
     given_answers = iter(days)
     ingestion.answer = lambda request: next(given_answers)(request)
-    settings = SinkSettings("insights", "application_insights")
-    sink = ApplicationInsightsSink(settings.connection, {CONNECTION_STRING_VARIABLE: ingestion.connection_string})
+    settings = SinkSettings("insights", "application_insights", ApplicationInsightsConnection())
+    sink = settings.new_sink({CONNECTION_STRING_VARIABLE: ingestion.connection_string})
     run = Run(tmp_path, sink, settings).to_its_end()
 
     assert ingestion.call_ids == ["call-1", "call-3", "call-4", "call-5"]
@@ -545,4 +548,4 @@ def test_a_bad_day_costs_no_event_and_counts_none_twice(
     assert letter["call_id"] == "call-2"
     assert msgspec.json.decode(letter["event"])["properties"]["CallId"] == "call-2"
     assert run.pauses == [0.5, 30.0]
-    assert (run.shipper.status().sent, run.shipper.status().dead) == (4, 1)
+    assert (run.outlet.sent, run.outlet.dead) == (4, 1)

@@ -18,7 +18,8 @@ from support.amqp.emulator import KEY, EventHubsEmulator, Received, running_even
 from support.amqp.websockets import running_websocket_door
 from support.identity import serving_identity
 from support.servers import TunnelProxy, closed_port, serving, tls_pair
-from tokenweir.delivery.sinks import ConnectionSettings, Denied, Event, Rejected, Throttled, Unavailable
+from tokenweir.delivery import Denied, Rejected, Throttled, Unavailable
+from tokenweir.delivery.sinks import EventHubsConnection, JsonEvent
 from tokenweir.delivery.sinks.event_hubs import _AROUND_BATCH, EventHubsSink, _fill
 from tokenweir.records import Duration, SystemClock
 
@@ -45,7 +46,7 @@ def sink_to(hubs: EventHubsEmulator, *, hub: str | None = None, key: str | None 
     """A sink whose connection string names the hub ``llm``, unless ``hub`` does."""
     keys = {} if key is None else {"key": key}
     environ = {"CONN": hubs.connection_string(None if hub else "llm", **keys)}
-    return EventHubsSink(ConnectionSettings(connection_string_env="CONN", hub=hub, **more), environ)
+    return EventHubsSink(EventHubsConnection(connection_string_env="CONN", hub=hub, **more), environ)
 
 
 @asynccontextmanager
@@ -57,9 +58,9 @@ async def opened(sink: EventHubsSink) -> AsyncIterator[EventHubsSink]:
         await sink.close()
 
 
-def event(number: int, key: str | None = None, *, size: int = 10, **properties: str) -> Event:
+def event(number: int, key: str | None = None, *, size: int = 10, **properties: str) -> JsonEvent:
     known = {"call_id": f"call-{number}", "replica": "relay-0", "seq": str(number), "shape": "tokenweir"}
-    return Event(
+    return JsonEvent(
         body=b"%d:" % number + b"x" * size,
         key=key,
         call_id=f"call-{number}",
@@ -157,12 +158,12 @@ async def test_a_batch_that_is_too_large_after_all_is_sent_in_smaller_ones(hubs:
 def test_an_event_is_no_larger_in_a_batch_than_its_size_says(
     body: bytes, properties: dict[str, str], content_type: str
 ) -> None:
-    one = Event(body=body, call_id="c", properties=properties, content_type=content_type)
+    one = JsonEvent(body=body, call_id="c", properties=properties, content_type=content_type)
     batch = EventDataBatch(max_size_in_bytes=one.size + _AROUND_BATCH)
     assert _fill(batch, [one]) == 1
 
 
-# --- bad days ---
+# --- server errors ---
 
 
 async def test_a_busy_hub_throttles_and_the_same_sink_goes_on(hubs: EventHubsEmulator) -> None:
@@ -295,7 +296,7 @@ async def test_a_right_that_is_taken_away_later_is_told_by_the_send(hubs: EventH
     ],
 )
 async def test_a_connection_string_that_is_none_is_told_before_anything_is_sent(string: str, told: str) -> None:
-    text = await refusal(EventHubsSink(ConnectionSettings(connection_string_env="CONN"), {"CONN": string}))
+    text = await refusal(EventHubsSink(EventHubsConnection(connection_string_env="CONN"), {"CONN": string}))
     assert told in text and "secret" not in text
 
 
@@ -319,7 +320,7 @@ async def test_a_namespace_out_of_reach_is_told() -> None:
     string = (
         f"Endpoint=sb://127.0.0.1:{closed_port()}/;SharedAccessKeyName=a;SharedAccessKey=b;UseDevelopmentEmulator=true"
     )
-    sink = EventHubsSink(ConnectionSettings(connection_string_env="CONN", hub="llm"), {"CONN": string})
+    sink = EventHubsSink(EventHubsConnection(connection_string_env="CONN", hub="llm"), {"CONN": string})
     with pytest.raises(Unavailable, match="no connection to the hub 'llm'"):
         await sink.open()
     await sink.close()
@@ -339,7 +340,7 @@ def authority(tmp_path: Path) -> Iterator[tuple[EventHubsEmulator, str]]:
 
 
 def identity_sink(hubs: EventHubsEmulator, ca_bundle: str | None) -> EventHubsSink:
-    connection = ConnectionSettings(
+    connection = EventHubsConnection(
         namespace="ns.servicebus.windows.net",
         hub="llm",
         managed_identity=True,
@@ -365,7 +366,7 @@ async def test_amqp_goes_inside_websockets_where_nothing_but_https_is_let_out(
             if through == "past a proxy":
                 monkeypatch.setenv("NO_PROXY", "localhost")
             string = "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=RootManageSharedAccessKey"
-            connection = ConnectionSettings(
+            connection = EventHubsConnection(
                 connection_string_env="CONN",
                 endpoint=f"sb://localhost:{port}",
                 websockets=True,

@@ -2,12 +2,12 @@
 
 from hypothesis import given, strategies as st
 
-from tokenweir.delivery.sinks import Event
-from tokenweir.delivery.sinks.grouping import by_size
+from tokenweir.delivery.sinks import JsonEvent
+from tokenweir.delivery.sinks.base import by_size
 
 
-def an_event(size: int) -> Event:
-    return Event(body=b"x" * size, call_id="1", properties={})
+def an_event(size: int) -> JsonEvent:
+    return JsonEvent(body=b"x" * size, call_id="1", properties={})
 
 
 @given(st.lists(st.integers(0, 3_000), max_size=40))

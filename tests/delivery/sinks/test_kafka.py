@@ -14,8 +14,9 @@ from aiokafka import errors
 from support.call_records import a_call
 from support.kafka_broker import Broker, running_broker
 from support.servers import closed_port, tls_pair
-from tokenweir.delivery.sinks import ConnectionSettings, Denied, Event, Rejected, SinkError, Throttled, Unavailable
-from tokenweir.delivery.sinks.formats.fitting import SMALLEST_LIMIT, fit
+from tokenweir.delivery import DeliveryError, Denied, Rejected, Throttled, Unavailable
+from tokenweir.delivery.sinks import JsonEvent, KafkaConnection
+from tokenweir.delivery.sinks.formats import SMALLEST_LIMIT, fit_json
 from tokenweir.delivery.sinks.kafka import KafkaSink
 from tokenweir.records import Duration, Size
 
@@ -39,7 +40,7 @@ def broker() -> Iterator[Broker]:
 
 def sink_to(broker: Broker, **settings: Any) -> KafkaSink:
     usual: dict[str, Any] = {"servers": broker.servers, "topic": "llm", "tls": False}
-    return KafkaSink(ConnectionSettings(**(usual | settings)), {})
+    return KafkaSink(KafkaConnection(**(usual | settings)), {})
 
 
 @asynccontextmanager
@@ -51,8 +52,10 @@ async def opened(sink: KafkaSink) -> AsyncIterator[KafkaSink]:
         await sink.close()
 
 
-def an_event(number: int, key: str | None = None, size: int = 1) -> Event:
-    return Event(body=b"%d " % number + b"x" * size, key=key, call_id=f"call-{number}", properties={"seq": str(number)})
+def an_event(number: int, key: str | None = None, size: int = 1) -> JsonEvent:
+    return JsonEvent(
+        body=b"%d " % number + b"x" * size, key=key, call_id=f"call-{number}", properties={"seq": str(number)}
+    )
 
 
 def number_of(value: bytes) -> int:
@@ -76,7 +79,7 @@ async def test_every_event_arrives_and_those_of_a_key_in_their_order(broker: Bro
 
 
 async def test_properties_and_content_type_are_headers(broker: Broker, told: Told) -> None:
-    [event] = fit(a_call(), told(cloud_events=True), sys.maxsize)
+    [event] = fit_json(a_call(), told(cloud_events=True), sys.maxsize)
     async with opened(sink_to(broker)) as sink:
         await sink.send([event])
     [(_, key, value, headers)] = await broker.messages("llm", 1)
@@ -88,7 +91,7 @@ async def test_properties_and_content_type_are_headers(broker: Broker, told: Tol
 
 async def test_parts_without_a_key_stay_together_and_can_be_joined(broker: Broker, told: Told) -> None:
     records = [a_call(call_id=f"call-{n}", request_body="x" * 9_000) for n in range(8)]
-    events = [fit(record, told(partition_by="none"), SMALLEST_LIMIT) for record in records]
+    events = [fit_json(record, told(partition_by="none"), SMALLEST_LIMIT) for record in records]
     async with opened(sink_to(broker)) as sink:
         await sink.send([part for parts in events for part in parts])
     messages = await broker.messages("llm", sum(len(parts) for parts in events))
@@ -102,7 +105,7 @@ async def test_parts_without_a_key_stay_together_and_can_be_joined(broker: Broke
     assert all(len(partitions) == 1 for partitions in places.values())
     assert len(set.union(*places.values())) > 1
     for record in records:
-        [whole] = fit(record, told(), sys.maxsize)
+        [whole] = fit_json(record, told(), sys.maxsize)
         assert joined[record.call_id.encode()] == whole.body
 
 
@@ -159,20 +162,20 @@ async def test_a_topic_that_is_not_there_waits_for_a_person() -> None:
 async def test_no_message_is_told_to_the_log(broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     async with opened(sink_to(broker)) as sink:
-        await sink.send([Event(body=b"a prompt", call_id="c", properties={})])
+        await sink.send([JsonEvent(body=b"a prompt", call_id="c", properties={})])
 
     assert "a prompt" not in caplog.text
 
 
 async def test_nobody_listening_is_an_outage() -> None:
-    sink = KafkaSink(ConnectionSettings(servers=f"127.0.0.1:{closed_port()}", topic="llm", tls=False), {})
+    sink = KafkaSink(KafkaConnection(servers=f"127.0.0.1:{closed_port()}", topic="llm", tls=False), {})
     with pytest.raises(Unavailable, match="no server of 127.0.0.1:.* lets us in"):
         await sink.open()
     await sink.close()
 
 
 async def test_an_event_hubs_connection_string_says_it_all() -> None:
-    settings = ConnectionSettings(connection_string_env="HUB")
+    settings = KafkaConnection(connection_string_env="HUB")
     sink = KafkaSink(settings, {"HUB": f"{CONNECTION_STRING};EntityPath=calls"})
     options = sink._options()
 
@@ -188,8 +191,8 @@ async def test_a_user_signs_in_over_tls_unless_it_is_switched_off(tmp_path: Path
     bundle = tmp_path / "ca.pem"
     tls_pair("broker")[1].cert_pem.write_to_path(str(bundle))
     named = {"servers": "a:1,b:2", "topic": "t", "username": "u", "password_env": "P", "ca_bundle": str(bundle)}
-    options = KafkaSink(ConnectionSettings(**named), {"P": "kafka-secret"})._options()  # type: ignore[arg-type]
-    in_the_clear = KafkaSink(ConnectionSettings(servers="a:1", topic="t", tls=False), {})._options()
+    options = KafkaSink(KafkaConnection(**named), {"P": "kafka-secret"})._options()  # type: ignore[arg-type]
+    in_the_clear = KafkaSink(KafkaConnection(servers="a:1", topic="t", tls=False), {})._options()
 
     assert options["bootstrap_servers"] == ["a:1", "b:2"]
     assert options["security_protocol"] == "SASL_SSL"
@@ -208,7 +211,7 @@ async def test_a_user_signs_in_over_tls_unless_it_is_switched_off(tmp_path: Path
     ],
 )
 async def test_what_is_missing_is_said_by_opening(settings: dict[str, str], environ: dict[str, str], said: str) -> None:
-    sink = KafkaSink(ConnectionSettings(**settings), environ)  # type: ignore[arg-type]
+    sink = KafkaSink(KafkaConnection(**settings), environ)  # type: ignore[arg-type]
     with pytest.raises(Denied, match=said) as raised:
         await sink.open()
     await sink.close()
@@ -218,7 +221,7 @@ async def test_what_is_missing_is_said_by_opening(settings: dict[str, str], envi
 async def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "aiokafka", None)
     with pytest.raises(Denied, match=r"pip install 'tokenweir\[kafka\]'"):
-        await KafkaSink(ConnectionSettings(servers="a:1", topic="t"), {}).open()
+        await KafkaSink(KafkaConnection(servers="a:1", topic="t"), {}).open()
 
 
 @pytest.mark.parametrize(
@@ -233,8 +236,8 @@ async def test_without_the_package_the_error_says_what_to_install(monkeypatch: p
         (errors.NotEnoughReplicasError(), Unavailable, r"takes nothing now \(NotEnoughReplicasError\)"),
     ],
 )
-async def test_what_a_broker_says_in_words_for_a_person(error: Exception, kind: type[SinkError], said: str) -> None:
-    ours = KafkaSink(ConnectionSettings(servers="a:1", topic="t"), {})._as_ours(error)
+async def test_what_a_broker_says_in_words_for_a_person(error: Exception, kind: type[DeliveryError], said: str) -> None:
+    ours = KafkaSink(KafkaConnection(servers="a:1", topic="t"), {})._as_ours(error)
 
     assert type(ours) is kind
     assert said.replace("\\", "") in str(ours)

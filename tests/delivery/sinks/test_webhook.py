@@ -18,8 +18,9 @@ from support.clocks import JumpingClock
 from support.journals import NOW
 from support.servers import closed_port, read_head, serving, tls_pair
 from support.webhook_receiver import Delivery, receiving
-from tokenweir.delivery.sinks import ConnectionSettings, Denied, Event, Rejected, Throttled, Unavailable
-from tokenweir.delivery.sinks.formats.fitting import SMALLEST_LIMIT, fit
+from tokenweir.delivery import Denied, Rejected, Throttled, Unavailable
+from tokenweir.delivery.sinks import JsonEvent, WebhookConnection
+from tokenweir.delivery.sinks.formats import SMALLEST_LIMIT, fit_json
 from tokenweir.delivery.sinks.webhook import WebhookSink
 from tokenweir.records import Duration, Size
 
@@ -37,7 +38,7 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 async def open_sink(
     url: str | None, environ: dict[str, str] | None = None, **settings: Any
 ) -> AsyncIterator[WebhookSink]:
-    sink = WebhookSink(ConnectionSettings(url=url, **settings), environ or {}, JumpingClock(NOW))
+    sink = WebhookSink(WebhookConnection(url=url, **settings), environ or {}, JumpingClock(NOW))
     try:
         await sink.open()
         yield sink
@@ -45,8 +46,8 @@ async def open_sink(
         await sink.close()
 
 
-def an_event(number: int, **more: Any) -> Event:
-    return Event(body=json.dumps({"n": number}).encode(), call_id=str(number), properties={}, **more)
+def an_event(number: int, **more: Any) -> JsonEvent:
+    return JsonEvent(body=json.dumps({"n": number}).encode(), call_id=str(number), properties={}, **more)
 
 
 def numbers(deliveries: list[Delivery]) -> list[list[int]]:
@@ -78,7 +79,7 @@ async def test_no_request_is_larger_than_the_receiver_takes() -> None:
 
 
 async def test_envelopes_go_as_a_batch_of_cloud_events(told: Told) -> None:
-    [event] = fit(a_call(), told(cloud_events=True), sys.maxsize)
+    [event] = fit_json(a_call(), told(cloud_events=True), sys.maxsize)
     async with receiving() as receiver, open_sink(receiver.url) as sink:
         await sink.send([event, event])
 
@@ -89,8 +90,8 @@ async def test_envelopes_go_as_a_batch_of_cloud_events(told: Told) -> None:
 
 async def test_parts_go_alone_and_say_what_they_are_so_that_they_can_be_joined(told: Told) -> None:
     record = a_call(request_body="x" * 9_000)
-    parts = fit(record, told(), SMALLEST_LIMIT)
-    [whole] = fit(record, told(), sys.maxsize)
+    parts = fit_json(record, told(), SMALLEST_LIMIT)
+    [whole] = fit_json(record, told(), sys.maxsize)
     async with receiving() as receiver, open_sink(receiver.url) as sink:
         await sink.send([an_event(1), *parts, an_event(2)])
 
@@ -181,7 +182,7 @@ async def test_a_busy_receiver_throttles(status: int, header: str, seconds: floa
 async def test_a_receiver_with_a_bad_day_is_asked_again(status: int) -> None:
     async with receiving() as receiver, open_sink(receiver.url) as sink:
         receiver.answer = lambda delivery: f"{status} Oh"
-        with pytest.raises(Unavailable, match=f"has a bad day \\({status}\\)"):
+        with pytest.raises(Unavailable, match=f"returned {status} \\(server error\\)"):
             await sink.send([an_event(1)])
 
 
@@ -268,7 +269,7 @@ async def test_tls_needs_a_certificate_that_is_trusted(tmp_path: Path) -> None:
     ],
 )
 async def test_what_is_missing_is_said_by_opening(settings: dict[str, str], environ: dict[str, str], said: str) -> None:
-    sink = WebhookSink(ConnectionSettings(**settings), environ)  # type: ignore[arg-type]
+    sink = WebhookSink(WebhookConnection(**settings), environ)  # type: ignore[arg-type]
     with pytest.raises(Denied, match=said) as raised:
         await sink.open()
     await sink.close()
@@ -278,7 +279,7 @@ async def test_what_is_missing_is_said_by_opening(settings: dict[str, str], envi
 async def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx", None)
     with pytest.raises(Denied, match=r"pip install 'tokenweir\[webhook\]'"):
-        await WebhookSink(ConnectionSettings(url="http://h/"), {}).open()
+        await WebhookSink(WebhookConnection(url="http://h/"), {}).open()
 
 
 async def test_a_url_that_is_none_waits_for_a_person() -> None:

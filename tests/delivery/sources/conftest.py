@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from support.kafka_broker import Broker, running_broker
-from tokenweir.delivery.sources import Message
+from tokenweir.delivery import Message
 from tokenweir.records import CallRecord, flat, from_fields, new_call_id
 
 MakeRecord = Callable[..., CallRecord]

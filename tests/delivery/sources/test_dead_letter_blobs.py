@@ -11,8 +11,10 @@ from azure.storage.blob import ContainerClient
 from support.azurite import Azurite, running_azurite, storage_token
 from support.clocks import JumpingClock
 from support.identity import serving_identity
-from tokenweir.delivery.sources import DeadLetter, IntakeSettings, Message, SourceDenied, open_dead_letters
-from tokenweir.delivery.sources.dead_letter_blobs import DeadLetterBlobs
+from tokenweir.delivery import Denied, Message
+from tokenweir.delivery.dead_message_blobs import DeadMessageBlobs
+from tokenweir.delivery.messages import DeadMessage
+from tokenweir.delivery.sources import IntakeSettings, open_dead_messages
 from tokenweir.errors import ConfigError
 from tokenweir.records import SystemClock
 
@@ -26,8 +28,8 @@ def azurite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Azurite
         yield azurite
 
 
-def letter(body: bytes) -> DeadLetter:
-    return DeadLetter("hub/0", Message(body=body, place="offset 7"), "it is odd")
+def letter(body: bytes) -> DeadMessage:
+    return DeadMessage("hub/0", Message(body=body, place="offset 7"), "it is odd")
 
 
 def lines_of(azurite: Azurite, container: str, blob: str) -> list[dict[str, object]]:
@@ -38,7 +40,7 @@ def lines_of(azurite: Azurite, container: str, blob: str) -> list[dict[str, obje
 
 def test_letters_are_added_to_the_blob_of_their_day(azurite: Azurite) -> None:
     container, clock = azurite.make_container(), JumpingClock(EVENING)
-    letters = open_dead_letters(
+    letters = open_dead_messages(
         IntakeSettings(dead_letters=f"{azurite.url}/{container}", ca_bundle=azurite.ca_bundle), clock
     )
     letters.bury([])
@@ -55,7 +57,7 @@ def test_letters_are_added_to_the_blob_of_their_day(azurite: Azurite) -> None:
 
 def test_two_consumers_share_a_day(azurite: Azurite) -> None:
     url = f"{azurite.url}/{azurite.make_container()}"
-    one, other = (DeadLetterBlobs(url, JumpingClock(EVENING), ca_bundle=azurite.ca_bundle) for _ in range(2))
+    one, other = (DeadMessageBlobs(url, JumpingClock(EVENING), ca_bundle=azurite.ca_bundle) for _ in range(2))
     for number, letters in enumerate([one, other, one]):
         letters.bury([letter(str(number).encode())])
     found = lines_of(azurite, url.rpartition("/")[2], "2026-11-24.jsonl")
@@ -65,12 +67,12 @@ def test_two_consumers_share_a_day(azurite: Azurite) -> None:
 
 
 def test_a_container_that_is_not_there_is_said_and_the_batch_comes_again(azurite: Azurite) -> None:
-    letters = DeadLetterBlobs(f"{azurite.url}/nowhere", JumpingClock(EVENING), ca_bundle=azurite.ca_bundle)
-    with pytest.raises(SourceDenied, match="there is no container 'nowhere' for the dead letters; create it"):
+    letters = DeadMessageBlobs(f"{azurite.url}/nowhere", JumpingClock(EVENING), ca_bundle=azurite.ca_bundle)
+    with pytest.raises(Denied, match="there is no container 'nowhere' for the dead letters; create it"):
         letters.bury([letter(b"one")])
     letters.close()
 
 
 def test_a_url_without_a_container_is_refused() -> None:
     with pytest.raises(ConfigError, match="no container for dead letters"):
-        open_dead_letters(IntakeSettings(dead_letters="https://account.blob.core.windows.net"), JumpingClock(EVENING))
+        open_dead_messages(IntakeSettings(dead_letters="https://account.blob.core.windows.net"), JumpingClock(EVENING))

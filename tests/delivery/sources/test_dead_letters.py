@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tokenweir.delivery.sources import DeadLetter, DeadLetterFile, Message
+from tokenweir.delivery import Message
+from tokenweir.delivery.dead_letters import DeadMessageFile
+from tokenweir.delivery.messages import DeadMessage
 from tokenweir.records import SystemClock
 
 
-def letter(body: bytes) -> DeadLetter:
-    return DeadLetter("hub/0", Message(body=body, properties={"call_id": "1"}, place="offset 7"), "it is odd")
+def letter(body: bytes) -> DeadMessage:
+    return DeadMessage("hub/0", Message(body=body, properties={"call_id": "1"}, place="offset 7"), "it is odd")
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -19,11 +21,11 @@ def lines(path: Path) -> list[dict[str, object]]:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> DeadLetterFile:
-    return DeadLetterFile(tmp_path / "dead" / "intake.jsonl", SystemClock())
+def file(tmp_path: Path) -> DeadMessageFile:
+    return DeadMessageFile(tmp_path / "dead" / "intake.jsonl", SystemClock())
 
 
-def test_a_line_says_what_and_why(file: DeadLetterFile) -> None:
+def test_a_line_says_what_and_why(file: DeadMessageFile) -> None:
     file.bury([letter('{"ä": "\n"}'.encode()), letter(b"\xff\x00")])
     text, binary = lines(file.path)
     assert text.pop("time")
@@ -39,7 +41,7 @@ def test_a_line_says_what_and_why(file: DeadLetterFile) -> None:
     assert file.path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_letters_are_added_and_half_a_line_stays_alone(file: DeadLetterFile) -> None:
+def test_letters_are_added_and_half_a_line_stays_alone(file: DeadMessageFile) -> None:
     file.bury([letter(b"one")])
     with file.path.open("ab") as other:
         other.write(b'{"time": "2026')
@@ -50,6 +52,6 @@ def test_letters_are_added_and_half_a_line_stays_alone(file: DeadLetterFile) -> 
     assert [json.loads(line)["body"] for line in (one, *rest)] == ["one", "two", "three"]
 
 
-def test_nothing_makes_no_file(file: DeadLetterFile) -> None:
+def test_nothing_makes_no_file(file: DeadMessageFile) -> None:
     file.bury([])
     assert not file.path.parent.exists()

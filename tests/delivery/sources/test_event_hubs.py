@@ -15,10 +15,10 @@ from azure.eventhub.amqp import AmqpAnnotatedMessage
 from support.amqp.emulator import EventHubsEmulator, running_event_hubs
 from support.azurite import Azurite, running_azurite, storage_token
 from support.identity import serving_identity
+from tokenweir.delivery import Denied, Message, MessageBatch, Unavailable
 from tokenweir.delivery.event_hubs import HubAddress
-from tokenweir.delivery.sinks import ConnectionSettings, Event
+from tokenweir.delivery.sinks import EventHubsConnection, JsonEvent
 from tokenweir.delivery.sinks.event_hubs import EventHubsSink
-from tokenweir.delivery.sources import Batch, Message, SourceDenied, SourceUnavailable
 from tokenweir.delivery.sources.event_hubs.checkpoints import (
     BlobCheckpoints,
     Checkpoints,
@@ -74,7 +74,7 @@ def source_of(
 
 
 @asynccontextmanager
-async def batches_of(source: EventHubsSource) -> AsyncIterator[AsyncIterator[Batch]]:
+async def batches_of(source: EventHubsSource) -> AsyncIterator[AsyncIterator[MessageBatch]]:
     try:
         async with aclosing(source.batches()) as batches:  # type: ignore[type-var]  # it is a generator
             yield batches
@@ -82,24 +82,24 @@ async def batches_of(source: EventHubsSource) -> AsyncIterator[AsyncIterator[Bat
         await source.close()
 
 
-async def receive(source: EventHubsSource, count: int, *, is_done: bool = True) -> list[Batch]:
+async def receive(source: EventHubsSource, count: int, *, is_done: bool = True) -> list[MessageBatch]:
     """The first batches, until they hold so many messages, each said to be done."""
-    found: list[Batch] = []
+    found: list[MessageBatch] = []
     async with batches_of(source) as batches:
         async for batch in batches:
             found.append(batch)
             if is_done:
-                await source.done(batch)
+                await source.done(batch.partition, batch.position)
             if len(messages(found)) >= count:
                 break
     return found
 
 
-def messages(batches: Sequence[Batch]) -> list[Message]:
+def messages(batches: Sequence[MessageBatch]) -> list[Message]:
     return [message for batch in batches for message in batch.messages]
 
 
-def bodies(batches: Sequence[Batch]) -> list[str]:
+def bodies(batches: Sequence[MessageBatch]) -> list[str]:
     return sorted(message.body.decode() for message in messages(batches))
 
 
@@ -107,9 +107,11 @@ def bodies(batches: Sequence[Batch]) -> list[str]:
 
 
 async def test_what_the_sink_sends_the_source_receives(hubs: EventHubsEmulator) -> None:
-    sink = EventHubsSink(ConnectionSettings(connection_string_env="C"), {"C": hubs.connection_string("llm")})
+    sink = EventHubsSink(EventHubsConnection(connection_string_env="C"), {"C": hubs.connection_string("llm")})
     sent = [
-        Event(body=b"%d" % number, key="a", call_id=f"c-{number}", properties={"call_id": f"c-{number}", "part": "1"})
+        JsonEvent(
+            body=b"%d" % number, key="a", call_id=f"c-{number}", properties={"call_id": f"c-{number}", "part": "1"}
+        )
         for number in range(400)  # more than come at once
     ]
     await sink.open()
@@ -118,7 +120,7 @@ async def test_what_the_sink_sends_the_source_receives(hubs: EventHubsEmulator) 
     found = await receive(source_of(hubs), 400)
     assert [message.body for message in messages(found)] == [event.body for event in sent]
     assert [message.properties for message in messages(found)] == [event.properties for event in sent]
-    (source,) = {batch.source for batch in found}
+    (source,) = {batch.partition for batch in found}
     partition = source.rpartition("/")[2]
     assert source == f"event_hubs/127.0.0.1:{hubs.port}/llm/$default/{partition}"
     assert found[-1].position == "399:20056"
@@ -147,12 +149,12 @@ async def test_two_consumers_share_the_partitions_and_whoever_comes_later_goes_o
 ) -> None:
     container = azurite.make_container()
     first, second = (source_of(hubs, checkpoints(azurite, container)) for _ in range(2))
-    found: dict[int, list[Batch]] = {0: [], 1: []}
+    found: dict[int, list[MessageBatch]] = {0: [], 1: []}
     changed = asyncio.Event()
 
-    async def consume(number: int, batches: AsyncIterator[Batch], source: EventHubsSource) -> None:
+    async def consume(number: int, batches: AsyncIterator[MessageBatch], source: EventHubsSource) -> None:
         async for batch in batches:
-            await source.done(batch)
+            await source.done(batch.partition, batch.position)
             found[number].append(batch)
             changed.set()
 
@@ -185,7 +187,7 @@ async def test_what_was_not_done_in_time_comes_again(hubs: EventHubsEmulator, az
     hubs.put("llm", "0", b"one")
     source = source_of(hubs, checkpoints(azurite, container))
     (batch,) = await receive(source, 1, is_done=False)
-    await source.done(batch)  # too late: the partition may be another consumer's by now
+    await source.done(batch.partition, batch.position)  # too late: the partition may be another consumer's by now
     assert bodies(await receive(source_of(hubs, checkpoints(azurite, container)), 1)) == ["one"]
 
 
@@ -214,11 +216,11 @@ async def test_an_outage_is_told_and_after_it_the_ledger_says_where_to_go_on(
     ledger = open_ledger(f"duckdb:{tmp_path / 'ledger.duckdb'}")
     hubs.put("llm", "0", b"before")
     source = source_of(hubs, LedgerPositions(ledger.position))
-    with pytest.raises(SourceUnavailable, match="no connection to the hub 'llm' of 127.0.0.1"):
+    with pytest.raises(Unavailable, match="no connection to the hub 'llm' of 127.0.0.1"):
         async for batch in source.batches():
-            ledger.post([], batch.source, batch.position)
+            ledger.post([], batch.partition, batch.position)
             hubs.stop()
-    with pytest.raises(SourceUnavailable, match="port 5671"):
+    with pytest.raises(Unavailable, match="port 5671"):
         await receive(source, 1)
     hubs.start()
     hubs.put("llm", "0", b"after")
@@ -228,7 +230,7 @@ async def test_an_outage_is_told_and_after_it_the_ledger_says_where_to_go_on(
 
 
 async def refusal(source: EventHubsSource) -> str:
-    with pytest.raises(SourceDenied) as denied:
+    with pytest.raises(Denied) as denied:
         await receive(source, 1)
     return str(denied.value)
 

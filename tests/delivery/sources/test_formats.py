@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from tokenweir.delivery.sources import Message
-from tokenweir.delivery.sources.formats import Piece, Unreadable, decode, unwrap
+from tokenweir.delivery import Message
+from tokenweir.delivery.sources.formats import RecordPart, Unreadable, decode, unwrap
 from tokenweir.records import CallRecord, flat
 
 MakeRecord = Callable[..., CallRecord]
@@ -55,11 +55,11 @@ def test_an_envelope_is_recognised_wherever_its_attributes_stand(make_record: Ma
 
 
 def test_parts_are_known_by_their_properties_and_in_an_envelope_by_its_attributes() -> None:
-    assert unwrap(message(b"ab", call_id="x", part="2", parts="3")) == Piece(b"ab", "x", 2, 3)
+    assert unwrap(message(b"ab", call_id="x", part="2", parts="3")) == RecordPart(b"ab", "x", 2, 3)
     data = b64encode(b"ab").decode()
     for part, parts in (("2", "3"), (2, 3)):
         given = enveloped(callid="x", shape="tokenweir", part=part, parts=parts, data_base64=data)
-        assert unwrap(given) == Piece(b"ab", "x", 2, 3)
+        assert unwrap(given) == RecordPart(b"ab", "x", 2, 3)
 
 
 @pytest.mark.parametrize(

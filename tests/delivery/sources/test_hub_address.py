@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tokenweir.delivery.sources import IntakeSettings, check_intake, open_source
-from tokenweir.delivery.sources.event_hubs.address import hub_address, storage_connection_string
+from tokenweir.delivery.sources.event_hubs import hub_address, storage_connection_string
 from tokenweir.errors import ConfigError
 
 HUB = "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=listen;SharedAccessKey=s3cret="

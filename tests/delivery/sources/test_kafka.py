@@ -8,15 +8,8 @@ import pytest
 
 from support.kafka_broker import Broker
 from support.servers import closed_port
-from tokenweir.delivery.sources import (
-    Batch,
-    IntakeSettings,
-    Message,
-    Source,
-    SourceDenied,
-    SourceUnavailable,
-    open_source,
-)
+from tokenweir.delivery import Denied, Message, MessageBatch, MessageSource, Unavailable
+from tokenweir.delivery.sources import IntakeSettings, open_source
 from tokenweir.records import Duration
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +33,7 @@ def settings(broker: Broker, topic: str) -> IntakeSettings:
 
 
 @asynccontextmanager
-async def opened(settings: IntakeSettings) -> AsyncIterator[Source]:
+async def opened(settings: IntakeSettings) -> AsyncIterator[MessageSource]:
     source = open_source(settings, {}, never_read)
     try:
         yield source
@@ -48,9 +41,9 @@ async def opened(settings: IntakeSettings) -> AsyncIterator[Source]:
         await source.close()
 
 
-async def take(source: Source, count: int) -> list[Batch]:
+async def take(source: MessageSource, count: int) -> list[MessageBatch]:
     """Batches until so many messages have come; none of them is done."""
-    batches: list[Batch] = []
+    batches: list[MessageBatch] = []
     async for batch in source.batches():
         batches.append(batch)
         if sum(len(batch.messages) for batch in batches) >= count:
@@ -62,7 +55,7 @@ def numbered(*numbers: int, partition: int = 0) -> list[tuple[int, bytes, Mappin
     return [(partition, str(number).encode(), {"call_id": "ä", "seq": str(number)}) for number in numbers]
 
 
-def bodies(batches: list[Batch]) -> list[int]:
+def bodies(batches: list[MessageBatch]) -> list[int]:
     return [int(message.body) for batch in batches for message in batch.messages]
 
 
@@ -71,7 +64,7 @@ async def test_a_message_has_its_body_headers_and_place(broker: Broker) -> None:
     await broker.send(topic, numbered(7, partition=1))
     async with opened(settings(broker, topic)) as source:
         [batch] = await take(source, 1)
-    assert (batch.source, batch.position) == (f"kafka/{topic}/1", "1")
+    assert (batch.partition, batch.position) == (f"kafka/{topic}/1", "1")
     assert batch.messages == [
         Message(body=b"7", properties={"call_id": "ä", "seq": "7"}, place="partition 1, offset 0")
     ]
@@ -86,7 +79,7 @@ async def test_what_was_not_done_comes_again_and_what_was_does_not(broker: Broke
     async with opened(settings(broker, topic)) as source:
         batches = await take(source, 4)
         assert bodies(batches) == [1, 2, 3, 4]
-        await source.done(batches[-1])
+        await source.done(batches[-1].partition, batches[-1].position)
     await broker.send(topic, numbered(5))
     async with opened(settings(broker, topic)) as source:
         assert bodies(await take(source, 1)) == [5]
@@ -102,7 +95,7 @@ async def test_two_consumers_of_a_group_share_the_partitions(broker: Broker) -> 
             await broker.send(topic, [(partition, str(number).encode(), {}) for partition in range(4)])
             number += 1
         taken = [await taking for taking in both]
-    partitions = [{batch.source for batch in batches[-1:]} for batches in taken]
+    partitions = [{batch.partition for batch in batches[-1:]} for batches in taken]
     assert partitions[0] != partitions[1]
 
 
@@ -111,14 +104,14 @@ async def test_a_partition_that_is_another_ones_now_is_not_saved(broker: Broker)
     await broker.send(topic, numbered(1))
     async with opened(settings(broker, topic)) as source:
         [batch] = await take(source, 1)
-        await source.done(Batch(source=f"kafka/{topic}/7", position="1", messages=[]))
-        await source.done(batch)
-    await source.done(batch)  # and after the end neither
+        await source.done(f"kafka/{topic}/7", "1")
+        await source.done(batch.partition, batch.position)
+    await source.done(batch.partition, batch.position)  # and after the end neither
 
 
 async def test_a_topic_that_is_not_there_needs_a_person(broker: Broker) -> None:
     async with opened(settings(broker, "nowhere")) as source:
-        with pytest.raises(SourceDenied, match=r"there is no topic 'nowhere' on 127\.0\.0\.1"):
+        with pytest.raises(Denied, match=r"there is no topic 'nowhere' on 127\.0\.0\.1"):
             await take(source, 1)
 
 
@@ -126,5 +119,5 @@ async def test_a_broker_that_does_not_answer_may_do_so_later() -> None:
     nobody = IntakeSettings(kind="kafka", servers=f"127.0.0.1:{closed_port()}", topic="calls", tls=False)
     async with opened(nobody) as source:
         for _ in range(2):
-            with pytest.raises(SourceUnavailable, match="'calls' on 127"):
+            with pytest.raises(Unavailable, match="'calls' on 127"):
                 await take(source, 1)

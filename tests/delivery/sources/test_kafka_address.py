@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tokenweir.delivery.sources import IntakeSettings, open_source
-from tokenweir.delivery.sources.kafka.address import kafka_address
+from tokenweir.delivery.sources.kafka import kafka_address
 from tokenweir.errors import ConfigError
 
 HUB = "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=listen;SharedAccessKey=s3cret="

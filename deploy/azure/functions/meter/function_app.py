@@ -8,7 +8,7 @@ from typing import List  # noqa: UP035 - the runtime refuses list[...] when it i
 
 import azure.functions as func
 
-from tokenweir.delivery.sources import Message
+from tokenweir.delivery import Message
 from tokenweir.serve.hosted_meter import HostedMeter
 
 hosted = HostedMeter()

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ...config import Config
+from ...delivery import DeliveryError, Denied
 from ...delivery.shipping import CURSOR_PREFIX, cursor_of
-from ...delivery.sinks import Denied, SinkError, SinkSettings, dead_letters_path, open_sink
+from ...delivery.sinks import SinkSettings, dead_letters_path
 from ...errors import TokenweirError
 from ...journal import bytes_behind, cursor_names, journal_directories
 from .finding import Finding, bad, fine, warn
-from .machine import check_directory
 
 __all__ = ["check_sinks"]
 
@@ -22,56 +22,23 @@ def check_sinks(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]
     """Each sink in turn: a connection, by which nothing is sent, and what lies on the disk for it."""
     root = Path(config.journal.directory)
     for sink in config.sinks:
-        yield from _way_there(sink, environ)
+        yield from _probe(sink, environ)
         yield from _backlog(sink, root)
         yield from _dead_letters(sink)
     yield from _left_behind(config, root)
 
 
-def _way_there(sink: SinkSettings, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _probe(sink: SinkSettings, environ: Mapping[str, str]) -> Iterator[Finding]:
     name = f'sink "{sink.name}"'
-    if sink.kind == "file":
-        yield check_directory(name, "connection.path", Path(sink.connection.path or "").parent)
-        return
     try:
-        said = asyncio.run(_reach(sink, environ))
+        found = asyncio.run(sink.connection.probe(sink, environ))
     except Denied as error:
-        yield bad(f"{name}: {error}", "mend that; the journals keep everything until then")
-    except SinkError as error:
-        mend = (
-            "check the way there (name, firewall, private endpoint) and that it is up; it is tried again all the time"
-        )
-        yield bad(f"{name}: {error}", mend)
+        yield bad(f"{name}: {error}", "correct that; the journals keep everything until then")
+    except DeliveryError as error:
+        hint = "check the way there (name, firewall, private endpoint) and that it is up; it is retried all the time"
+        yield bad(f"{name}: {error}", hint)
     else:
-        yield fine(f"{name}: {said}")
-
-
-async def _reach(settings: SinkSettings, environ: Mapping[str, str]) -> str:
-    """Connects and signs in, as far as that is possible without sending."""
-    sink = open_sink(settings, environ)
-    try:
-        await sink.open()
-        if settings.kind == "webhook":
-            from ...delivery.sinks.webhook import WebhookSink
-
-            assert isinstance(sink, WebhookSink)
-            await sink.reach()
-            return "somebody listens there; whether events are welcome is seen when the first is sent"
-        if settings.kind == "otlp":
-            from ...delivery.sinks.otlp.sink import OtlpSink
-
-            assert isinstance(sink, OtlpSink)
-            await sink.reach()
-            return "a request without spans is answered as it should be"
-        if settings.kind == "application_insights":
-            from ...delivery.sinks.application_insights.sink import ApplicationInsightsSink
-
-            assert isinstance(sink, ApplicationInsightsSink)
-            await sink.reach()
-            return "somebody answers there; whether this resource takes events is seen when the first is sent"
-        return f"connected; an event may have {sink.max_event_size:,} bytes, shape {settings.shape}"
-    finally:
-        await sink.close()
+        yield fine(f"{name}: {found}")
 
 
 def _backlog(sink: SinkSettings, root: Path) -> Iterator[Finding]:

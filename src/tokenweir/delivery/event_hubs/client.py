@@ -14,7 +14,7 @@ from ...errors import ConfigError
 from ...proxies import proxy_url
 from .address import HubAddress
 
-__all__ = ["Client", "Connected", "Identity", "connect"]
+__all__ = ["HubClient", "Connected", "AzureIdentity", "connect"]
 
 _log = logging.getLogger(__name__)
 
@@ -22,19 +22,19 @@ _log = logging.getLogger(__name__)
 _CLOSE_SECONDS = 5.0
 
 
-class Client(Protocol):
+class HubClient(Protocol):
     """What the SDK's producer and consumer have in common."""
 
     async def close(self) -> None: ...
 
 
-C = TypeVar("C", bound=Client)
+C = TypeVar("C", bound=HubClient)
 
 
 class Connected(Generic[C]):
     """A client and the credential that it signs in with, closed together. Nothing is sent before the first use."""
 
-    def __init__(self, client: C, identity: "Identity | None") -> None:
+    def __init__(self, client: C, identity: "AzureIdentity | None") -> None:
         self.client = client
         self._identity = identity
 
@@ -49,7 +49,7 @@ class Connected(Generic[C]):
             self._identity.close()
 
 
-class Identity:
+class AzureIdentity:
     """This machine's identity as the SDK's asynchronous clients want it.
 
     The blocking credential runs in a thread: it is asked about once an hour, and needs no second HTTP client.
@@ -106,7 +106,7 @@ def connect(kind: type[C], address: HubAddress, **options: Any) -> Connected[C]:
     make: Any = kind
     if address.connection_string is None:
         namespace, hub = address.place()
-        identity = Identity(address.client_id)
+        identity = AzureIdentity(address.client_id)
         place = {"fully_qualified_namespace": namespace, "eventhub_name": hub}
         return Connected(make(**place, credential=identity, **options), identity)
     try:

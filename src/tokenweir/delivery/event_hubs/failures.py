@@ -16,7 +16,7 @@ import msgspec
 from ...errors import quoted
 from .address import HubAddress
 
-__all__ = ["Right", "Trouble", "explain"]
+__all__ = ["Right", "HubFailure", "explain"]
 
 Kind = Literal["unavailable", "throttled", "denied", "unfit"]
 Right = Literal["Send", "Listen"]
@@ -41,31 +41,31 @@ _KINDS: dict[str, Kind] = {
 _BY_STATUS = {"401": "auth-failed", "403": "unauthorized-access", "404": "not-found"}
 
 
-class Trouble(msgspec.Struct, frozen=True):
+class HubFailure(msgspec.Struct, frozen=True):
     """Try later, slow down, a person must act, or this event will never do."""
 
     kind: Kind
     text: str
 
 
-def explain(error: Exception, address: HubAddress, right: Right, group: str | None = None) -> Trouble:
+def explain(error: Exception, address: HubAddress, right: Right, group: str | None = None) -> HubFailure:
     """What went wrong while somebody who needs this right used the hub, or a consumer group of it."""
     errors = list(_with_causes(error))
     condition = next(filter(None, map(_condition, errors)), None)
     if condition in _KINDS:
-        return Trouble(_KINDS[condition], _text(condition, address, right, group))
+        return HubFailure(_KINDS[condition], _text(condition, address, right, group))
     for one in errors:
-        if trouble := _of_machine(one, address):
-            return trouble
+        if failure := _of_machine(one, address):
+            return failure
     if any(isinstance(one, TimeoutError) for one in errors):
-        return Trouble("unavailable", f"{address} did not answer in time")
+        return HubFailure("unavailable", f"{address} did not answer in time")
     detail = condition or type(error).__name__
     if condition == "socket-error" or any(isinstance(one, OSError) for one in errors):
-        return Trouble(
+        return HubFailure(
             "unavailable",
             f"no connection to {address} ({detail}); is the namespace up, and may this machine reach its port 5671?",
         )
-    return Trouble("unavailable", f"{address} is not available ({detail})")
+    return HubFailure("unavailable", f"{address} is not available ({detail})")
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
@@ -111,23 +111,23 @@ def _text(condition: str, address: HubAddress, right: Right, group: str | None) 
     return f"{address} does not take it ({condition})"
 
 
-def _of_machine(error: BaseException, address: HubAddress) -> Trouble | None:
+def _of_machine(error: BaseException, address: HubAddress) -> HubFailure | None:
     """What this machine or its network says."""
     from azure.core.exceptions import ClientAuthenticationError
 
     server = address.endpoint or address.place()[0]
     if address.is_identity and isinstance(error, ClientAuthenticationError):
-        return Trouble(
+        return HubFailure(
             "denied",
             "no token could be had from a managed identity; does this machine have one, and is client_id its own? "
             "See `tokenweir doctor`",
         )
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Trouble(
+        return HubFailure(
             "denied",
             f"the certificate of {server} is not to be trusted ({error.verify_message}); if a proxy that you know "
             "stands in between, name its authority's PEM file in ca_bundle",
         )
     if isinstance(error, socket.gaierror):
-        return Trouble("unavailable", f"the name {server} cannot be resolved; check it, and this machine's DNS")
+        return HubFailure("unavailable", f"the name {server} cannot be resolved; check it, and this machine's DNS")
     return None

@@ -1,27 +1,49 @@
-"""Records on their way out: shaped, fitted and sent to Event Hubs, Kafka, a webhook, a file, a collector of
-spans or Application Insights."""
+"""Where events are sent to: Event Hubs, Kafka, a webhook, a file, a collector of spans, Application Insights.
 
-from ..errors import Denied, Rejected, SinkError, Throttled, Unavailable
-from .base import Sink
-from .event import Event
-from .formats.fitting import fit
-from .opening import dead_letters_path, open_sink
-from .settings import DEAD_LETTERS, ConnectionSettings, SinkSettings
-from .status import SinkStatus
+This table is all that there is to register; `base.py` says what a kind has to be.
+"""
+
+from .application_insights import ApplicationInsightsConnection
+from .base import (
+    DEAD_LETTERS,
+    KINDS,
+    Event,
+    EventFormat,
+    JsonEvent,
+    Sink,
+    SinkConnection,
+    SinkSettings,
+    dead_letters_path,
+)
+from .event_hubs import EventHubsConnection
+from .file import FileConnection
+from .kafka import KafkaConnection
+from .otlp import OtlpConnection
+from .webhook import WebhookConnection
 
 __all__ = [
     "DEAD_LETTERS",
-    "ConnectionSettings",
-    "Denied",
+    "KINDS",
+    "ApplicationInsightsConnection",
     "Event",
-    "Rejected",
+    "EventFormat",
+    "EventHubsConnection",
+    "FileConnection",
+    "JsonEvent",
+    "KafkaConnection",
+    "OtlpConnection",
     "Sink",
-    "SinkError",
+    "SinkConnection",
     "SinkSettings",
-    "SinkStatus",
-    "Throttled",
-    "Unavailable",
+    "WebhookConnection",
     "dead_letters_path",
-    "fit",
-    "open_sink",
 ]
+
+KINDS |= {
+    "event_hubs": EventHubsConnection,
+    "kafka": KafkaConnection,
+    "webhook": WebhookConnection,
+    "file": FileConnection,
+    "otlp": OtlpConnection,
+    "application_insights": ApplicationInsightsConnection,
+}

@@ -1,19 +1,104 @@
-"""What a sink promises, whichever wire it speaks. The sinks live beside this file."""
+"""What every kind of sink is made of: its settings, its events, and what sends them.
 
-from collections.abc import Sequence
-from typing import Protocol
+A kind is one module or folder beside this file. Its `SinkConnection` says all that is special about it, and
+``sinks/__init__.py`` lists the kinds; nothing else knows one by its name.
+"""
 
-from .event import Event
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
+from urllib.parse import unquote
 
-__all__ = ["Sink"]
+import msgspec
+
+from ... import __version__
+from ...records import CallRecord, ChosenBy, OneOf, PathMark
+from ..base import Event
+from ..errors import Denied, Rejected
+
+__all__ = [
+    "DEAD_LETTERS",
+    "KINDS",
+    "Event",
+    "EventFormat",
+    "JsonEvent",
+    "PartitionBy",
+    "Problems",
+    "RejectedEvents",
+    "Sampler",
+    "ShapeName",
+    "Sink",
+    "SinkConnection",
+    "SinkSettings",
+    "TooLarge",
+    "by_size",
+    "dead_letters_path",
+    "event_properties",
+    "resource_attributes",
+    "variable",
+    "written_pairs",
+]
+
+ShapeName = Literal["tokenweir", "sse-proxy", "apim"]
+PartitionBy = Literal["caller", "deployment", "call_id", "none"]
+TooLarge = Literal["split", "shed"]
+Sampler = Literal["parentbased_always_on", "always_on"]
+
+DEAD_LETTERS = "tokenweir-data/dead-letters/{name}.jsonl"
+"""Where a sink's dead letters are if nothing is said."""
+
+Problems = Iterator[tuple[str, str]]
+"""The setting, or "" for the table, and what is wrong with it."""
+
+_VARIABLE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
+
+# What a wire needs around the body, and around each property: types, lengths, an offset, a time. The generous side.
+_AROUND_EVENT = 128
+_AROUND_PROPERTY = 16
 
 
-class Sink(Protocol):
+# --- what is sent ---
+
+
+class JsonEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An `Event` that is a message of JSON, or one part of one that was too large for its sink.
+
+    ``properties`` go beside the body, where the wire has a place for them (application properties, headers). Those of
+    a part also have ``part`` and ``parts``, where the first part is 1. The bodies of all parts (in envelopes: their
+    data), joined in their order, are the event.
+    """
+
+    body: bytes
+    key: str | None = None
+    """Events of one key stay in order, so a sink sends them to one partition; ``None`` leaves it the choice."""
+    call_id: str
+    properties: dict[str, str]
+    content_type: str = "application/json"
+    size: int = 0
+    """Is computed."""
+
+    def __post_init__(self) -> None:
+        properties = self.properties
+        texts = "".join((*properties, *properties.values(), self.key or "", "key", self.content_type, "content-type"))
+        around = _AROUND_EVENT + (len(properties) + 2) * _AROUND_PROPERTY
+        beside = len(texts) if texts.isascii() else len(texts.encode())
+        msgspec.structs.force_setattr(self, "size", around + beside + len(self.body))
+
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
+
+
+E = TypeVar("E", bound=Event)
+Sent = TypeVar("Sent", contravariant=True)
+
+
+class Sink(Protocol[Sent]):
     """Takes events to another place, at least once.
 
     One task uses a sink. ``open`` comes first, and again after any error but `Rejected` and `Throttled`, whatever was
     open before; ``close`` comes last, also where ``open`` failed. Nothing waits or tries again inside: that is the
-    shipper's work.
+    delivery loop's work.
     """
 
     @property
@@ -25,7 +110,7 @@ class Sink(Protocol):
         """Connects. `Unavailable` or `Denied` in words for a person."""
         ...
 
-    async def send(self, events: Sequence[Event]) -> None:
+    async def send(self, events: Sequence[Sent]) -> None:
         """Sends all of them, those of one key in their order, in as many messages as the wire wants.
 
         When this returns, the other side has confirmed each. After `Rejected` it has confirmed all but the events
@@ -36,3 +121,169 @@ class Sink(Protocol):
     async def close(self) -> None:
         """Lets go of everything that is open; raises nothing."""
         ...
+
+
+# --- what a person says ---
+
+
+class EventFormat(NamedTuple):
+    """What a kind of sink sends of a call."""
+
+    settings: tuple[str, ...]
+    """Those fields of `SinkSettings` that mean something to it and not to every sink."""
+    fit: "Callable[[CallRecord, SinkSettings, int], Sequence[Event]]"
+    """A record's events, none larger than so many bytes. `Rejected`, holding the event, where that cannot be."""
+
+
+class SinkConnection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ``connection`` table of one kind of sink, and with it the kind: what it sends and how it is opened.
+
+    A field whose name ends in ``_env`` is the name of an environment variable, which must be set.
+    """
+
+    events: ClassVar[EventFormat]
+
+    def new_sink(self, settings: "SinkSettings", environ: Mapping[str, str]) -> Sink[Any]:
+        """The sink, not connected yet. What is missing or wrong is said by its ``open``."""
+        raise NotImplementedError
+
+    def check(self) -> Problems:
+        """What is wrong with the settings, looked at together."""
+        yield from ()
+
+    def check_variables(self, environ: Mapping[str, str]) -> Problems:
+        """What is wrong with what the variables hold, where all of them are set. Repeats nothing of it."""
+        yield from ()
+
+    def packages(self) -> Iterator[tuple[str, str, str]]:
+        """The setting (``kind``, ``connection.managed_identity``) that needs a package, our extra with it, a module
+        of it."""
+        yield from ()
+
+    async def probe(self, settings: "SinkSettings", environ: Mapping[str, str]) -> str:
+        """Connects as far as that is possible without sending, for ``tokenweir doctor``.
+
+        Returns what was found. Raises: `DeliveryError` where events could not be sent now.
+        """
+        sink = self.new_sink(settings, environ)
+        try:
+            await sink.open()
+            return await self.found_by(sink, settings)
+        finally:
+            await sink.close()
+
+    async def found_by(self, sink: Any, settings: "SinkSettings") -> str:
+        """The second half of ``probe``, with the open sink."""
+        return f"connected; an event may have {sink.max_event_size:,} bytes, shape {settings.shape}"
+
+    def problems(self, environ: Mapping[str, str]) -> Problems:
+        """All that is wrong with the table."""
+        found = [*self.check(), *self._unset_variables(environ)]
+        yield from found or self.check_variables(environ)
+
+    def _unset_variables(self, environ: Mapping[str, str]) -> Problems:
+        """What the variables hold is never repeated."""
+        for setting in self.__struct_fields__:
+            name = getattr(self, setting)
+            if setting.endswith("_env") and name is not None and not environ.get(name, "").strip():
+                if _VARIABLE_NAME.fullmatch(name):
+                    yield setting, f"the environment variable {name} is not set"
+                else:
+                    yield setting, "is not a variable that is set; give the name of one, not the secret itself"
+
+
+KINDS: dict[str, type[SinkConnection]] = {}
+"""Each kind of sink with its ``connection``; see ``sinks/__init__.py``."""
+
+
+class SinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One ``[[sinks]]`` table."""
+
+    name: str
+    """What metrics, logs and the cursor in the journal call it: letters, digits, ``-``, ``_`` and ``.``."""
+    kind: Annotated[str, OneOf(KINDS)]
+    """Which wire it speaks."""
+    connection: Annotated[SinkConnection, ChosenBy("kind", KINDS)]
+    """Where it sends to; see below."""
+    shape: ShapeName = "tokenweir"
+    """What an event looks like: the whole record, the SSE proxy function's events, or API Management's."""
+    cloud_events: bool = False
+    """Put each event into a CloudEvents 1.0 envelope (structured mode)."""
+    partition_by: PartitionBy = "caller"
+    """Whose events stay together and in order, where the other side has partitions."""
+    on_too_large: TooLarge = "split"
+    """An event that the other side does not take: send it in parts, or without its bodies."""
+    content: bool = False
+    """`otlp`: put prompts and answers into the spans, where ``journal.content`` keeps them."""
+    sampler: Sampler = "parentbased_always_on"
+    """`otlp`: leave out calls whose ``traceparent`` says that nobody records its trace, or send all of them."""
+    dead_letters: Annotated[str, PathMark(otherwise=DEAD_LETTERS)] | None = None
+    """Where events are kept that can never be sent; default: ``tokenweir-data/dead-letters/NAME.jsonl``."""
+
+    def new_sink(self, environ: Mapping[str, str]) -> Sink[Any]:
+        """The sink, not connected yet."""
+        return self.connection.new_sink(self, environ)
+
+
+def dead_letters_path(settings: SinkSettings) -> Path:
+    """Where this sink's dead letters are."""
+    return Path(settings.dead_letters or DEAD_LETTERS.format(name=settings.name))
+
+
+# --- what kinds share ---
+
+
+def variable(environ: Mapping[str, str], name: str | None) -> str:
+    """What an environment variable holds. Raises: `Denied` if it is not set."""
+    value = environ.get(name or "", "").strip()
+    if not value:
+        raise Denied(f"the environment variable {name} is not set")
+    return value
+
+
+class RejectedEvents:
+    """Events that the other side does not take, with its reasons."""
+
+    def __init__(self) -> None:
+        self._by_reason: dict[str, list[Event]] = {}
+
+    def add(self, reason: str, events: Sequence[Event]) -> None:
+        self._by_reason.setdefault(reason, []).extend(events)
+
+    def raise_if_any(self) -> None:
+        if self._by_reason:
+            reasons = " and ".join(self._by_reason)
+            raise Rejected(reasons, [event for events in self._by_reason.values() for event in events])
+
+
+def by_size(events: Sequence[E], limit: int) -> Iterator[list[E]]:
+    """Groups of neighbours, each at most ``limit`` bytes together; an event that is larger is alone."""
+    group: list[E] = []
+    size = 0
+    for event in events:
+        if group and size + event.size > limit:
+            yield group
+            group, size = [], 0
+        group.append(event)
+        size += event.size
+    if group:
+        yield group
+
+
+def event_properties(record: CallRecord, shape: str) -> dict[str, str]:
+    """What every `Event` of a record has among its properties."""
+    return {"call_id": record.call_id, "replica": record.replica, "seq": str(record.seq), "shape": shape}
+
+
+def resource_attributes(environ: Mapping[str, str]) -> dict[str, str]:
+    """What sends, as OpenTelemetry's resource, by its variables. ``service.name`` is ``tokenweir`` where none says
+    otherwise."""
+    named = dict(written_pairs(environ.get("OTEL_RESOURCE_ATTRIBUTES", "")))
+    service = {"service.name": name} if (name := environ.get("OTEL_SERVICE_NAME", "").strip()) else {}
+    return {"service.name": "tokenweir", "service.version": __version__} | named | service
+
+
+def written_pairs(text: str) -> list[tuple[str, str]]:
+    """``name=value,other=value``, percent-encoded, as OpenTelemetry's variables have them."""
+    split = (piece.partition("=") for piece in text.split(",") if "=" in piece)
+    return [(unquote(name.strip()), unquote(value.strip())) for name, _, value in split if name.strip()]

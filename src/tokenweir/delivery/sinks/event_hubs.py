@@ -6,20 +6,21 @@ the events of many keys: large batches, and still in order. Partitions are sent 
 
 import asyncio
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...errors import ConfigError
-from ..errors import Denied, Rejected, SinkError, Throttled, Unavailable
+from ...records import Duration, PathText
+from ..errors import DeliveryError, Denied, Rejected, Throttled, Unavailable
 from ..event_hubs import Connected, HubAddress, connect, explain
-from .event import Event
-from .settings import ConnectionSettings
+from .base import JsonEvent, Problems, SinkConnection, SinkSettings
+from .formats import JSON_EVENTS
 
 if TYPE_CHECKING:
     from azure.eventhub import EventData, EventDataBatch
     from azure.eventhub.aio import EventHubProducerClient
 
-__all__ = ["EventHubsSink"]
+__all__ = ["EventHubsConnection", "EventHubsSink"]
 
 # What a message of several events needs around all of them.
 _AROUND_BATCH = 64
@@ -27,10 +28,63 @@ _AROUND_BATCH = 64
 _BUSY_SECONDS = 4.0
 
 
+class EventHubsConnection(SinkConnection, frozen=True):
+    """Kind ``event_hubs``: a hub of Azure Event Hubs."""
+
+    events = JSON_EVENTS
+
+    connection_string_env: str | None = None
+    """The environment variable that holds an Event Hubs connection string."""
+    namespace: str | None = None
+    """``my-namespace.servicebus.windows.net``, with ``managed_identity``."""
+    managed_identity: bool = False
+    """Sign in with this machine's Entra identity; it needs the role Azure Event Hubs Data Sender."""
+    client_id: str | None = None
+    """Which of several managed identities."""
+    hub: str | None = None
+    """The hub's name, where the connection string has no ``EntityPath``."""
+    endpoint: str | None = None
+    """``sb://address:port`` to connect to instead of the namespace's own, where something stands in front of it; the
+    certificate is then that address's."""
+    websockets: bool = False
+    """Speak AMQP inside WebSockets, where a firewall lets out nothing but port 443; through the proxy of
+    ``HTTPS_PROXY`` if that is set."""
+    timeout: Duration = Duration(30)
+    """How long the other side may take to confirm."""
+    ca_bundle: PathText | None = None
+    """A PEM file to trust instead of the system's."""
+
+    def new_sink(self, settings: SinkSettings, environ: Mapping[str, str]) -> "EventHubsSink":
+        return EventHubsSink(self, environ)
+
+    def check(self) -> Problems:
+        if (self.connection_string_env is None) == (self.namespace is None):
+            yield "", "needs either `connection_string_env`, or `namespace` with `managed_identity = true`"
+        elif self.namespace is not None:
+            if not self.managed_identity:
+                yield "managed_identity", "must be true with `namespace`: there is no other way to sign in to it"
+            if self.hub is None:
+                yield "hub", "is missing; name the hub in that namespace"
+        elif self.managed_identity:
+            yield "managed_identity", "belongs to `namespace`; a connection string has a key"
+
+    def check_variables(self, environ: Mapping[str, str]) -> Problems:
+        if self.connection_string_env is not None:
+            try:
+                HubAddress(connection_string=environ[self.connection_string_env], hub=self.hub).check()
+            except ConfigError as error:
+                yield "connection_string_env", str(error).replace("set hub", "set `hub`")
+
+    def packages(self) -> Iterator[tuple[str, str, str]]:
+        yield "kind", "azure", "azure.eventhub"
+        if self.managed_identity:
+            yield "connection.managed_identity", "azure", "azure.identity"
+
+
 class EventHubsSink:
     """See `Sink`. An event without a key goes by its call, so that the parts of one stay together."""
 
-    def __init__(self, connection: ConnectionSettings, environ: Mapping[str, str]) -> None:
+    def __init__(self, connection: EventHubsConnection, environ: Mapping[str, str]) -> None:
         self._settings = connection
         self._environ = environ
         self._address = HubAddress()
@@ -67,8 +121,8 @@ class EventHubsSink:
             # What a hub does not take while nothing is sent yet is no event.
             raise (Denied(ours.reason) if isinstance(ours, Rejected) else ours) from error
 
-    async def send(self, events: Sequence[Event]) -> None:
-        lanes: dict[str, list[Event]] = {}
+    async def send(self, events: Sequence[JsonEvent]) -> None:
+        lanes: dict[str, list[JsonEvent]] = {}
         for event in events:
             lanes.setdefault(self._partition_of(event), []).append(event)
         sending = [self._send_in_order(partition, lane) for partition, lane in lanes.items()]
@@ -105,12 +159,12 @@ class EventHubsSink:
             websockets=connection.websockets,
         )
 
-    def _partition_of(self, event: Event) -> str:
+    def _partition_of(self, event: JsonEvent) -> str:
         return self._partitions[zlib.crc32((event.key or event.call_id).encode()) % len(self._partitions)]
 
-    async def _send_in_order(self, partition: str, events: Sequence[Event]) -> list[Event]:
+    async def _send_in_order(self, partition: str, events: Sequence[JsonEvent]) -> list[JsonEvent]:
         """In as few messages as they fit into. Returns those that can never be sent."""
-        unfit: list[Event] = []
+        unfit: list[JsonEvent] = []
         waiting = list(events)
         while waiting:
             batch = await self._client.create_batch(partition_id=partition)
@@ -122,7 +176,7 @@ class EventHubsSink:
             del waiting[: count or 1]
         return unfit
 
-    async def _send_batch(self, partition: str, batch: "EventDataBatch", events: list[Event]) -> list[Event]:
+    async def _send_batch(self, partition: str, batch: "EventDataBatch", events: list[JsonEvent]) -> list[JsonEvent]:
         try:
             async with asyncio.timeout(self._settings.timeout):
                 await self._client.send_batch(batch)
@@ -144,20 +198,20 @@ class EventHubsSink:
             raise Unavailable("the sink is not open")
         return self._hub.client
 
-    def _as_ours(self, error: Exception) -> SinkError:
-        trouble = explain(error, self._address, "Send")
-        match trouble.kind:
+    def _as_ours(self, error: Exception) -> DeliveryError:
+        failure = explain(error, self._address, "Send")
+        match failure.kind:
             case "unavailable":
-                return Unavailable(trouble.text)
+                return Unavailable(failure.text)
             case "throttled":
-                return Throttled(trouble.text, _BUSY_SECONDS)
+                return Throttled(failure.text, _BUSY_SECONDS)
             case "denied":
-                return Denied(trouble.text)
+                return Denied(failure.text)
             case "unfit":
-                return Rejected(trouble.text, ())
+                return Rejected(failure.text, ())
 
 
-def _fill(batch: "EventDataBatch", events: Sequence[Event]) -> int:
+def _fill(batch: "EventDataBatch", events: Sequence[JsonEvent]) -> int:
     """Puts the first events into a batch, as many as fit."""
     for event in events:
         try:
@@ -167,7 +221,7 @@ def _fill(batch: "EventDataBatch", events: Sequence[Event]) -> int:
     return len(batch)
 
 
-def _as_event_data(event: Event) -> "EventData":
+def _as_event_data(event: JsonEvent) -> "EventData":
     from azure.eventhub import EventData
 
     data = EventData(event.body)

@@ -2,19 +2,57 @@
 
 import asyncio
 import errno
+import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ..errors import Denied, SinkError, Unavailable
+from ...records import PathText, Size
+from ..errors import DeliveryError, Denied, Unavailable
 from ..json_lines import LinesFile
-from .event import Event
-from .settings import ConnectionSettings
+from .base import JsonEvent, Problems, SinkConnection, SinkSettings
+from .formats import JSON_EVENTS
 
-__all__ = ["FileSink"]
+__all__ = ["FileConnection", "FileSink"]
 
 # A full disk may have room again in a while; everything else waits for a person.
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EINTR, errno.EMFILE, errno.ENFILE}
+
+
+class FileConnection(SinkConnection, frozen=True):
+    """Kind ``file``: a JSON Lines file."""
+
+    events = JSON_EVENTS
+
+    path: PathText
+    """The JSON Lines file."""
+    rotate_at: Size = Size(256 * 1024 * 1024)
+    """How large it grows before it is put aside as ``PATH.1`` and a new one is begun."""
+    keep: int = 4
+    """How many files are kept that were put aside."""
+
+    def new_sink(self, settings: SinkSettings, environ: Mapping[str, str]) -> "FileSink":
+        return FileSink(self)
+
+    def check(self) -> Problems:
+        if not self.path:
+            yield "path", "is empty; name the JSON Lines file to write"
+        if self.keep < 0:
+            yield "keep", "must not be negative"
+
+    async def probe(self, settings: SinkSettings, environ: Mapping[str, str]) -> str:
+        """Looks only: no file and no folder is made."""
+        return await asyncio.to_thread(self._look_at_folder)
+
+    def _look_at_folder(self) -> str:
+        folder = Path(self.path).parent
+        nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        if not nearest.is_dir():
+            raise Denied(f"{nearest} is a file, not a directory: move it away, or change connection.path")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise Denied(f"{nearest} cannot be written by user {os.geteuid()}: let it, or change connection.path")
+        return f"{folder} can be written, {shutil.disk_usage(nearest).free / 1024**3:,.1f} GB free"
 
 
 class FileSink:
@@ -25,8 +63,8 @@ class FileSink:
 
     max_event_size = sys.maxsize
 
-    def __init__(self, connection: ConnectionSettings, environ: Mapping[str, str]) -> None:
-        self._file = LinesFile(Path(connection.path or ""))
+    def __init__(self, connection: FileConnection) -> None:
+        self._file = LinesFile(Path(connection.path))
         self._rotate_at = connection.rotate_at
         self._keep = connection.keep
 
@@ -36,7 +74,7 @@ class FileSink:
     async def open(self) -> None:
         await self._in_thread(self._file.open)
 
-    async def send(self, events: Sequence[Event]) -> None:
+    async def send(self, events: Sequence[JsonEvent]) -> None:
         await self._in_thread(self._append, [event.body for event in events])
 
     async def close(self) -> None:
@@ -61,7 +99,7 @@ class FileSink:
         except OSError as error:
             raise self._as_ours(error) from error
 
-    def _as_ours(self, error: OSError) -> SinkError:
+    def _as_ours(self, error: OSError) -> DeliveryError:
         said = f"{self._file.path} cannot be written ({error.strerror})"
         if error.errno in _PASSING:
             return Unavailable(f"{said}: free space on its disk, or check it")

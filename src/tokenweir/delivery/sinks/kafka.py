@@ -7,23 +7,24 @@ lets it be, so that what the library sends again is not there twice.
 
 import asyncio
 import logging
+import re
 import ssl
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError, quoted
-from ..errors import Denied, Rejected, SinkError, Throttled, Unavailable
+from ...records import Duration, PathText, Size
+from ..errors import DeliveryError, Denied, Rejected, Throttled, Unavailable
 from ..event_hubs import HubAddress
-from .event import Event
-from .grouping import by_size
-from .settings import ConnectionSettings
+from .base import JsonEvent, Problems, SinkConnection, SinkSettings, by_size, variable
+from .formats import JSON_EVENTS
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
 
-__all__ = ["KafkaSink"]
+__all__ = ["KafkaConnection", "KafkaSink"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,10 +43,61 @@ _FINDING_SECONDS = 10.0
 _CLOSING_SECONDS = 2.0
 
 
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+
+
+class KafkaConnection(SinkConnection, frozen=True):
+    """Kind ``kafka``: a topic, also an Event Hub by its Kafka endpoint."""
+
+    events = JSON_EVENTS
+
+    servers: str | None = None
+    """``broker-1:9092,broker-2:9092``."""
+    topic: str | None = None
+    """The topic; with a connection string the hub is one, too."""
+    username: str | None = None
+    """For SASL PLAIN, with ``password_env``."""
+    password_env: str | None = None
+    """The environment variable that holds the password."""
+    tls: bool = True
+    """Whether to speak TLS."""
+    connection_string_env: str | None = None
+    """The environment variable that holds an Event Hubs connection string, instead of ``servers``."""
+    timeout: Duration = Duration(30)
+    """How long the other side may take to confirm."""
+    ca_bundle: PathText | None = None
+    """A PEM file to trust instead of the system's."""
+    max_event_size: Size = Size(1_000_000)
+    """The largest event that the other side takes, and the largest batch."""
+
+    def new_sink(self, settings: SinkSettings, environ: Mapping[str, str]) -> "KafkaSink":
+        return KafkaSink(self, environ)
+
+    def check(self) -> Problems:
+        if (self.connection_string_env is None) == (self.servers is None):
+            yield "", "needs either `servers`, or `connection_string_env` for the Kafka endpoint of Event Hubs"
+        elif self.servers is not None and self.topic is None:
+            yield "topic", "is missing"
+        if self.topic is not None and not _TOPIC.fullmatch(self.topic):
+            yield "topic", "cannot be a topic: use letters, digits, `-`, `_` and `.`"
+        if (self.username is None) != (self.password_env is None):
+            yield "", "needs both `username` and `password_env`, or neither"
+
+    def check_variables(self, environ: Mapping[str, str]) -> Problems:
+        if self.connection_string_env is not None:
+            try:
+                HubAddress(connection_string=environ[self.connection_string_env], hub=self.topic).check()
+            except ConfigError as error:
+                yield "connection_string_env", str(error).replace("set hub", "set `topic`")
+
+    def packages(self) -> Iterator[tuple[str, str, str]]:
+        yield "kind", "kafka", "aiokafka"
+
+
 class KafkaSink:
     """See `Sink`. An event without a key goes by its call, so that the parts of one stay together."""
 
-    def __init__(self, connection: ConnectionSettings, environ: Mapping[str, str]) -> None:
+    def __init__(self, connection: KafkaConnection, environ: Mapping[str, str]) -> None:
         self._settings = connection
         self._environ = environ
         # while it is open
@@ -77,8 +129,8 @@ class KafkaSink:
         except Exception as error:
             raise self._as_ours(error) from error
 
-    async def send(self, events: Sequence[Event]) -> None:
-        refused: list[Event] = []
+    async def send(self, events: Sequence[JsonEvent]) -> None:
+        refused: list[JsonEvent] = []
         try:
             # The library sends the batches of all partitions in one request, however large that becomes, and Event
             # Hubs closes the connection on one that is larger than it takes. So no more may be under way at once.
@@ -133,11 +185,11 @@ class KafkaSink:
         except TimeoutError as error:
             raise UnknownTopicOrPartitionError from error
 
-    async def _send_group(self, events: Sequence[Event]) -> list[Event]:
+    async def _send_group(self, events: Sequence[JsonEvent]) -> list[JsonEvent]:
         """Returns those that are too large."""
         from aiokafka.errors import MessageSizeTooLargeError
 
-        refused: list[Event] = []
+        refused: list[JsonEvent] = []
         confirmations: list[asyncio.Future[object]] = []
         for event in events:
             key = event.key.encode() if event.key is not None else None
@@ -184,7 +236,7 @@ class KafkaSink:
     def _sign_in(self) -> dict[str, str]:
         settings = self._settings
         if settings.connection_string_env is not None:
-            text = self._variable(settings.connection_string_env)
+            text = variable(self._environ, settings.connection_string_env)
             address = HubAddress(connection_string=text, hub=settings.topic)
             try:
                 address.check()
@@ -194,7 +246,7 @@ class KafkaSink:
             self._servers = f"{namespace}:{_EVENT_HUBS_PORT}"
             return _plain("$ConnectionString", text)
         if settings.username is not None:
-            return _plain(settings.username, self._variable(settings.password_env))
+            return _plain(settings.username, variable(self._environ, settings.password_env))
         return {}
 
     def _trusted(self) -> ssl.SSLContext:
@@ -203,18 +255,12 @@ class KafkaSink:
         except OSError as error:
             raise Denied(f"{self._settings.ca_bundle} holds no certificates that can be read") from error
 
-    def _variable(self, name: str | None) -> str:
-        value = self._environ.get(name or "", "").strip()
-        if not value:
-            raise Denied(f"the environment variable {name} is not set")
-        return value
-
-    def _as_ours(self, error: Exception) -> SinkError:
+    def _as_ours(self, error: Exception) -> DeliveryError:
         from aiokafka import errors
 
         place = f"topic {quoted(self._topic)} of {self._servers}"
         match error:
-            case SinkError():
+            case DeliveryError():
                 return error
             case errors.UnknownTopicOrPartitionError() | errors.InvalidTopicError():
                 return Denied(f"there is no {place}: create it, or correct `topic`")

@@ -17,16 +17,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...records import Clock, SystemClock
-from ..errors import Denied, Rejected
-from .event import Event
-from .formats import CLOUD_EVENTS_TYPE
-from .http import HttpReceiver, Refused
-from .settings import ConnectionSettings
+from ..errors import Denied
+from .base import JsonEvent, RejectedEvents, SinkSettings, variable
+from .formats import CLOUD_EVENTS_TYPE, JSON_EVENTS
+from .http import HttpConnection, HttpReceiver
 
 if TYPE_CHECKING:
     from httpx import Response
 
-__all__ = ["WebhookSink"]
+__all__ = ["WebhookConnection", "WebhookSink"]
 
 _BATCH_TYPES = {
     "application/json": "application/json",
@@ -42,11 +41,33 @@ _MEANINGS = {
 }
 
 
+class WebhookConnection(HttpConnection, frozen=True):
+    """Kind ``webhook``: a URL to which events are POSTed."""
+
+    events = JSON_EVENTS
+
+    token_env: str | None = None
+    """The environment variable that holds a token, sent as ``Authorization: Bearer``."""
+    secret_env: str | None = None
+    """The environment variable that holds the secret to sign with (``whsec_…``, Standard Webhooks)."""
+
+    def new_sink(self, settings: SinkSettings, environ: Mapping[str, str]) -> "WebhookSink":
+        return WebhookSink(self, environ)
+
+    def packages(self) -> Iterator[tuple[str, str, str]]:
+        yield "kind", "webhook", "httpx"
+
+    async def found_by(self, sink: "WebhookSink", settings: SinkSettings) -> str:
+        await sink.reach()
+        return "somebody listens there; whether events are welcome is seen when the first is sent"
+
+
 class WebhookSink:
     """See `Sink`. Requests go one after the other, so events stay in order."""
 
-    def __init__(self, connection: ConnectionSettings, environ: Mapping[str, str], clock: Clock | None = None) -> None:
+    def __init__(self, connection: WebhookConnection, environ: Mapping[str, str], clock: Clock | None = None) -> None:
         self._settings = connection
+        self._environ = environ
         self._receiver = HttpReceiver(connection, environ, "webhook", _MEANINGS)
         self._clock = clock or SystemClock()
         # while it is open
@@ -65,15 +86,14 @@ class WebhookSink:
         await self._receiver.open()
         self._key = self._signing_key()
         if self._settings.token_env is not None:
-            token = self._receiver.variable(self._settings.token_env)
+            token = variable(self._environ, self._settings.token_env)
             self._authorization = {"authorization": f"Bearer {token}"}
 
-    async def send(self, events: Sequence[Event]) -> None:
-        refused: Refused = {}
+    async def send(self, events: Sequence[JsonEvent]) -> None:
+        rejected = RejectedEvents()
         for group in _requests(events, self._settings.max_event_size):
-            await self._receiver.deliver(group, self._ask, refused)
-        if refused:
-            raise Rejected(" and ".join(refused), [event for some in refused.values() for event in some])
+            await self._receiver.deliver(group, self._ask, rejected)
+        rejected.raise_if_any()
 
     async def reach(self) -> None:
         """Asks for its head, which sends nothing: whether somebody is there whom we trust. The answer is not judged,
@@ -83,7 +103,7 @@ class WebhookSink:
     async def close(self) -> None:
         await self._receiver.close()
 
-    async def _ask(self, events: Sequence[Event]) -> "Response":
+    async def _ask(self, events: Sequence[JsonEvent]) -> "Response":
         batch_type = _BATCH_TYPES.get(events[0].content_type)
         body = b"[%b]" % b",".join(event.body for event in events) if batch_type else events[0].body
         headers = {"content-type": batch_type or events[0].content_type} | self._signature(body)
@@ -104,16 +124,16 @@ class WebhookSink:
         if self._settings.secret_env is None:
             return None
         try:
-            secret = self._receiver.variable(self._settings.secret_env).removeprefix("whsec_")
+            secret = variable(self._environ, self._settings.secret_env).removeprefix("whsec_")
             return b64decode(secret, validate=True)
         except ValueError as error:
             said = f"the variable {self._settings.secret_env} holds no secret in base64"
             raise Denied(f"{said}; make one with: echo whsec_$(openssl rand -base64 32)") from error
 
 
-def _requests(events: Sequence[Event], limit: int) -> Iterator[list[Event]]:
+def _requests(events: Sequence[JsonEvent], limit: int) -> Iterator[list[JsonEvent]]:
     """Neighbours that may share a request, as many as ``limit`` bytes allow."""
-    group: list[Event] = []
+    group: list[JsonEvent] = []
     size = 0
     for event in events:
         fits = size + event.size <= limit and event.content_type in _BATCH_TYPES

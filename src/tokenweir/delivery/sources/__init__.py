@@ -1,30 +1,23 @@
-"""Records on their way in: received from Event Hubs or Kafka, and read, so that they can be posted to a ledger."""
+"""Where records come from: the journals of relays, the memory of a host without a disk, messages of Event Hubs or
+Kafka."""
 
 from .apim import ApimEvents
-from .base import Batch, Message, Source, SourceDenied, SourceError, SourceUnavailable
-from .dead_letters import DeadLetterFile, DeadLetters
-from .formats import Format, WholeRecords
-from .opening import check_intake, open_dead_letters, open_source
-from .reassembly import DeadLetter, Inbox, Taken
+from .formats import MessageFormat, WholeRecords
+from .opening import check_intake, open_dead_messages, open_source
+from .reassembly import Reassembled, Reassembler
+from .records import MessageRecords, records_of
 from .settings import IntakeSettings
 
 __all__ = [
     "ApimEvents",
-    "Batch",
-    "DeadLetter",
-    "DeadLetterFile",
-    "DeadLetters",
-    "Format",
-    "Inbox",
     "IntakeSettings",
-    "Message",
-    "Source",
-    "SourceDenied",
-    "SourceError",
-    "SourceUnavailable",
-    "Taken",
+    "MessageFormat",
+    "MessageRecords",
+    "Reassembled",
+    "Reassembler",
     "WholeRecords",
     "check_intake",
-    "open_dead_letters",
+    "open_dead_messages",
     "open_source",
+    "records_of",
 ]

@@ -12,9 +12,9 @@ import msgspec
 
 from ...errors import TokenweirError, quoted
 from ...records import CallRecord, FlatRecord, from_flat
-from .base import Message
+from ..messages import Message
 
-__all__ = ["Format", "Piece", "Unreadable", "WholeRecords", "decode", "unwrap"]
+__all__ = ["MessageFormat", "RecordPart", "Unreadable", "WholeRecords", "decode", "unwrap"]
 
 # An id is 36 characters. What is much longer is none, and no index of a database takes it.
 _LONGEST_ID = 200
@@ -28,7 +28,7 @@ class Unreadable(TokenweirError):
     """A message that holds no record, with the reason in words for a person."""
 
 
-class Piece(msgspec.Struct, frozen=True):
+class RecordPart(msgspec.Struct, frozen=True):
     """A whole record's bytes, or those of one of its ``parts``, the first of which is 1."""
 
     data: bytes
@@ -37,10 +37,10 @@ class Piece(msgspec.Struct, frozen=True):
     parts: int = 1
 
 
-class Format(Protocol):
+class MessageFormat(Protocol):
     """What senders write into their messages. Pure, but may take milliseconds: not for an event loop."""
 
-    def unwrap(self, message: Message) -> Piece:
+    def unwrap(self, message: Message) -> RecordPart:
         """What a message holds: a record's bytes or a part of them. `Unreadable` if that can be nothing of ours."""
         ...
 
@@ -56,7 +56,7 @@ class Format(Protocol):
 class WholeRecords:
     """Format ``tokenweir``: what the sinks write in the shape of the same name."""
 
-    def unwrap(self, message: Message) -> Piece:
+    def unwrap(self, message: Message) -> RecordPart:
         return unwrap(message)
 
     def decode(self, data: bytes) -> CallRecord:
@@ -82,7 +82,7 @@ _decode_record = msgspec.json.Decoder(FlatRecord).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
-def unwrap(message: Message) -> Piece:
+def unwrap(message: Message) -> RecordPart:
     """What a message holds, out of its envelope. `Unreadable` if that can be nothing of ours."""
     if not message.body:
         raise Unreadable("it is empty")
@@ -126,7 +126,7 @@ def _data(envelope: _Envelope) -> bytes:
     raise Unreadable("its CloudEvents envelope has no data")
 
 
-def _piece(data: bytes, attributes: Mapping[str, str | int]) -> Piece:
+def _piece(data: bytes, attributes: Mapping[str, str | int]) -> RecordPart:
     shape = attributes.get("shape", _SHAPE)
     if shape != _SHAPE:
         raise Unreadable(
@@ -136,10 +136,10 @@ def _piece(data: bytes, attributes: Mapping[str, str | int]) -> Piece:
     call_id = str(attributes.get("call_id", ""))
     part, parts = _number(attributes.get("part", 1)), _number(attributes.get("parts", 1))
     if parts == 1 == part:
-        return Piece(data)
+        return RecordPart(data)
     if not (1 <= part <= parts <= _MOST_PARTS and call_id):
         raise Unreadable("its properties call_id, part and parts do not say which part of which record it is")
-    return Piece(data, call_id, part, parts)
+    return RecordPart(data, call_id, part, parts)
 
 
 def _number(given: str | int) -> int:

@@ -5,6 +5,7 @@ is for the endings of those under way. What is in it when the process is killed 
 gives the sinks a few seconds.
 """
 
+import asyncio
 import logging
 import secrets
 import socket
@@ -16,6 +17,8 @@ from typing import NamedTuple
 
 from ...errors import JournalError
 from ...records import CallRecord, without_contents
+from ..base import RecordBatch
+from ..pricer import FREE, Pricer
 
 __all__ = ["MemoryLog", "MemorySource"]
 
@@ -26,6 +29,7 @@ MEMORY_LIMIT = 64 * 1024 * 1024
 
 # What one read hands to a sink: as much as a journal's reader does.
 _READ_BYTES = 1024 * 1024
+_READ_RECORDS = 1_000
 
 # What a record without its contents takes in memory, generously; and what each arrival in a trace does.
 _BARE_BYTES = 4096
@@ -37,37 +41,42 @@ class _Waiting(NamedTuple):
     size: int
 
 
-class _Records(NamedTuple):
-    records: list[CallRecord]
-    position: str
-
-
 class MemorySource:
-    """What one sink reads. A position is the number of records before it."""
+    """What one sink reads: a `RecordSource`. A position is the number of records before it."""
 
     def __init__(self, log: "MemoryLog") -> None:
         self._log = log
         self._read = 0
         self.done_until = 0
 
-    def read(self, limit: int) -> _Records:
-        records = self._log.after(self._read, limit)
+    async def read(self) -> RecordBatch | None:
+        records = await asyncio.to_thread(self._log.priced_after, self._read, _READ_RECORDS)
+        if not records:
+            return None
         self._read += len(records)
-        return _Records(records, str(self._read))
+        has_more = len(records) == _READ_RECORDS or sum(map(_size_of, records)) >= _READ_BYTES
+        return RecordBatch(records=records, positions={"memory": str(self._read)}, has_more=has_more)
 
-    def done(self, position: str) -> None:
-        self.done_until = int(position)
+    async def done(self, batch: RecordBatch) -> None:
+        self.done_until = int(batch.positions["memory"])
         self._log.forget_done()
+
+    def stop(self) -> None:
+        """Nothing here waits."""
+
+    async def close(self) -> None:
+        """Nothing here stays open."""
 
 
 class MemoryLog:
     """A `Log` and its sinks' sources. Without sinks it keeps nothing."""
 
-    def __init__(self, sinks: int, limit: int = MEMORY_LIMIT) -> None:
+    def __init__(self, sinks: int, limit: int = MEMORY_LIMIT, price: Pricer = FREE) -> None:
         self.replica = f"{socket.gethostname()}-memory-{secrets.token_hex(6)}"
         self.gauges: dict[str, float | int] = {}
         self.sources: Sequence[MemorySource] = [MemorySource(self) for _ in range(sinks)]
         self._limit = limit
+        self._price = price
         self._lock = threading.Lock()  # sinks read in threads
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
@@ -123,6 +132,10 @@ class MemoryLog:
                 records.append(self._waiting[index].record)
                 size += self._waiting[index].size
         return records
+
+    def priced_after(self, position: int, limit: int) -> list[CallRecord]:
+        """The same records, with their cost."""
+        return [self._price(record) for record in self.after(position, limit)]
 
     def forget_done(self) -> None:
         """Lets go of what every sink has."""

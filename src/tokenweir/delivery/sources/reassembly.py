@@ -12,41 +12,31 @@ import msgspec
 
 from ...errors import place_of
 from ...records import CallRecord
-from .base import Batch, Message
-from .formats import Format, Piece, Unreadable, WholeRecords
+from ..messages import DeadMessage, Message, MessageBatch
+from .formats import MessageFormat, RecordPart, Unreadable, WholeRecords
 
-__all__ = ["DeadLetter", "Inbox", "Taken"]
+__all__ = ["Reassembled", "Reassembler"]
 
 # The largest record by far: a request and a response of 64 MB each, in JSON.
 MOST_HELD_BYTES = 256 * 1024 * 1024
 
 
-class DeadLetter(msgspec.Struct, frozen=True):
-    """A message that became no record, and why."""
-
-    source: str
-    message: Message
-    reason: str
-    call_id: str | None = None
-    """Of a part without the others: another consumer may have had them all."""
-
-
-class Taken(msgspec.Struct, frozen=True):
+class Reassembled(msgspec.Struct, frozen=True):
     """What a batch brought."""
 
     records: list[CallRecord]
-    dead: list[DeadLetter]
-    settled: list[Batch]
+    dead: list[DeadMessage]
+    settled: list[MessageBatch]
     """Of each partition the last batch that is settled now, if there is a new one."""
 
 
-_Part = tuple[Piece, Message]
+_Part = tuple[RecordPart, Message]
 
 
 class _Held(msgspec.Struct, eq=False):
     """A batch that was taken and is not settled, or stands behind one that is not."""
 
-    batch: Batch
+    batch: MessageBatch
     size: int
     waiting: int = 0
     """How many unfinished records have a part in it."""
@@ -59,10 +49,10 @@ class _Unfinished(msgspec.Struct, eq=False):
     held: list[_Held]
 
 
-class Inbox:
+class Reassembler:
     """Takes batches, of any number of partitions, as they come."""
 
-    def __init__(self, format: Format | None = None, most_held_bytes: int = MOST_HELD_BYTES) -> None:
+    def __init__(self, format: MessageFormat | None = None, most_held_bytes: int = MOST_HELD_BYTES) -> None:
         self._format = format or WholeRecords()
         self._most_held_bytes = most_held_bytes
         self._held: dict[str, deque[_Held]] = {}
@@ -71,15 +61,15 @@ class Inbox:
         self._unfinished: dict[tuple[str, int], _Unfinished] = {}
 
     def __repr__(self) -> str:
-        return f"<Inbox {len(self._unfinished)} unfinished, {self._held_bytes} bytes held>"
+        return f"<Reassembler {len(self._unfinished)} unfinished, {self._held_bytes} bytes held>"
 
-    def take(self, batch: Batch) -> Taken:
+    def take(self, batch: MessageBatch) -> Reassembled:
         """Reads a batch. It may finish records that began in earlier ones."""
         held = _Held(batch, sum(len(message.body) for message in batch.messages))
-        self._held.setdefault(batch.source, deque()).append(held)
+        self._held.setdefault(batch.partition, deque()).append(held)
         self._held_bytes += held.size
         records: list[CallRecord] = []
-        dead: list[DeadLetter] = []
+        dead: list[DeadMessage] = []
         for message in batch.messages:
             belonging = [message]
             try:
@@ -89,21 +79,21 @@ class Inbox:
                     if len(pieces) < piece.parts:
                         continue
                     belonging = [message for _, message in pieces]
-                    piece = Piece(b"".join(piece.data for piece, _ in pieces))
+                    piece = RecordPart(b"".join(piece.data for piece, _ in pieces))
                 records.append(self._format.decode(piece.data))
             except Unreadable as error:
-                dead += [self._letter(batch.source, message, str(error)) for message in belonging]
+                dead += [self._letter(batch.partition, message, str(error)) for message in belonging]
             except Exception as error:
                 # A defect of ours, in one message: it must not hold up all others.
                 reason = f"no record could be made of it: {place_of(error)}"
-                dead += [self._letter(batch.source, message, reason) for message in belonging]
+                dead += [self._letter(batch.partition, message, reason) for message in belonging]
         settled = self._settle()
         while self._held_bytes > self._most_held_bytes and self._unfinished:
             dead += self._give_up(next(iter(self._unfinished)))
             settled |= self._settle()
-        return Taken(records, dead, list(settled.values()))
+        return Reassembled(records, dead, list(settled.values()))
 
-    def _add(self, piece: Piece, message: Message, held: _Held) -> list[_Part]:
+    def _add(self, piece: RecordPart, message: Message, held: _Held) -> list[_Part]:
         """The parts of a record that are there now, in their order; if it is all of them, they are not kept."""
         key = (piece.call_id, piece.parts)
         unfinished = self._unfinished.setdefault(key, _Unfinished({}, []))
@@ -122,23 +112,23 @@ class Inbox:
             held.waiting -= 1
         return unfinished
 
-    def _give_up(self, key: tuple[str, int]) -> Iterator[DeadLetter]:
+    def _give_up(self, key: tuple[str, int]) -> Iterator[DeadMessage]:
         unfinished = self._release(key)
         reason = f"only {len(unfinished.parts)} of its {key[1]} parts came"
-        source = unfinished.held[0].batch.source
+        source = unfinished.held[0].batch.partition
         return (self._letter(source, message, reason, key[0]) for _, message in unfinished.parts.values())
 
-    def _letter(self, source: str, message: Message, reason: str, call_id: str | None = None) -> DeadLetter:
-        return DeadLetter(source, self._format.presentable(message), reason, call_id)
+    def _letter(self, source: str, message: Message, reason: str, call_id: str | None = None) -> DeadMessage:
+        return DeadMessage(source, self._format.presentable(message), reason, call_id)
 
-    def _settle(self) -> dict[str, Batch]:
+    def _settle(self) -> dict[str, MessageBatch]:
         """Lets go of what is settled."""
         settled = {}
-        for source, waiting in list(self._held.items()):
+        for partition, waiting in list(self._held.items()):
             while waiting and waiting[0].waiting == 0:
                 held = waiting.popleft()
                 self._held_bytes -= held.size
-                settled[source] = held.batch
+                settled[partition] = held.batch
             if not waiting:
-                del self._held[source]
+                del self._held[partition]
         return settled

@@ -3,13 +3,15 @@
 Secrets are never in the file: a setting names the environment variable that holds one.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
+from ...errors import ConfigError
 from ...records import Duration, PathText
 
-__all__ = ["IntakeSettings"]
+__all__ = ["IntakeSettings", "secret"]
 
 
 class IntakeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,3 +68,13 @@ class IntakeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`kafka`: whether to speak TLS."""
     session_timeout: Duration = Duration(10)
     """`kafka`: how long a consumer may be silent before the group gives its partitions to the others."""
+
+
+def secret(variable: str | None, setting: str, environ: Mapping[str, str]) -> str:
+    """What a variable holds that a setting names. `ConfigError`, which repeats nothing of it, if there is none."""
+    if variable is None:
+        raise ConfigError(f"`{setting}` is missing; it names the environment variable that holds the secret")
+    value = environ.get(variable, "").strip()
+    if not value:
+        raise ConfigError(f"`{setting}` names the environment variable {variable}, which is not set")
+    return value

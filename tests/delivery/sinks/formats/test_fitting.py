@@ -10,18 +10,19 @@ import pytest
 from hypothesis import given, strategies as st
 
 from support.call_records import a_call, any_record, chat_request
-from tokenweir.delivery.sinks import ConnectionSettings, Event, Rejected, SinkSettings
-from tokenweir.delivery.sinks.formats.fitting import SMALLEST_LIMIT, fit
+from tokenweir.delivery import Rejected
+from tokenweir.delivery.sinks import EventHubsConnection, JsonEvent, SinkSettings
+from tokenweir.delivery.sinks.formats import SMALLEST_LIMIT, fit_json
 from tokenweir.records import CallRecord
 
 ENDLESS = 1 << 40
 
 
 def told(**settings: Any) -> SinkSettings:
-    return SinkSettings(name="hub", kind="event_hubs", connection=ConnectionSettings(), **settings)
+    return SinkSettings(name="hub", kind="event_hubs", connection=EventHubsConnection(), **settings)
 
 
-def data_of(events: Sequence[Event], *, in_envelopes: bool) -> bytes:
+def data_of(events: Sequence[JsonEvent], *, in_envelopes: bool) -> bytes:
     """What a consumer puts together again."""
     if not in_envelopes:
         return b"".join(event.body for event in events)
@@ -40,9 +41,9 @@ def test_parts_are_small_enough_and_joined_are_the_very_event(
     record: CallRecord, shape: str, key: str, in_envelopes: bool, limit: int
 ) -> None:
     settings = told(shape=shape, partition_by=key, cloud_events=in_envelopes)
-    parts = fit(record, settings, limit)
+    parts = fit_json(record, settings, limit)
 
-    (whole,) = fit(record, msgspec.structs.replace(settings, cloud_events=False), ENDLESS)
+    (whole,) = fit_json(record, msgspec.structs.replace(settings, cloud_events=False), ENDLESS)
     assert all(part.size <= limit for part in parts)
     assert json.loads(data_of(parts, in_envelopes=in_envelopes)) == json.loads(whole.body)
     assert {part.key for part in parts} == {whole.key}
@@ -54,12 +55,12 @@ def test_parts_are_small_enough_and_joined_are_the_very_event(
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=20))
 def test_no_part_ends_inside_a_character(text: str) -> None:
-    for part in fit(a_call(request_body=text * SMALLEST_LIMIT), told(), SMALLEST_LIMIT):
+    for part in fit_json(a_call(request_body=text * SMALLEST_LIMIT), told(), SMALLEST_LIMIT):
         assert part.body.decode()
 
 
 def test_an_event_that_fits_is_not_touched() -> None:
-    (event,) = fit(a_call(), told(), ENDLESS)
+    (event,) = fit_json(a_call(), told(), ENDLESS)
 
     assert event.content_type == "application/json"
     assert event.properties == {
@@ -68,11 +69,11 @@ def test_an_event_that_fits_is_not_touched() -> None:
         "seq": "7",
         "shape": "tokenweir",
     }
-    assert fit(a_call(), told(), event.size) == [event]
+    assert fit_json(a_call(), told(), event.size) == [event]
 
 
 def test_a_part_does_not_claim_to_be_json() -> None:
-    parts = fit(a_call(request_body="x" * 10_000), told(), SMALLEST_LIMIT)
+    parts = fit_json(a_call(request_body="x" * 10_000), told(), SMALLEST_LIMIT)
 
     assert len(parts) > 2
     assert {part.content_type for part in parts} == {"application/octet-stream"}
@@ -81,28 +82,28 @@ def test_a_part_does_not_claim_to_be_json() -> None:
 @pytest.mark.parametrize("shape", ["tokenweir", "sse-proxy", "apim"])
 def test_shed_bodies_leave_a_whole_event_that_says_so(shape: str) -> None:
     record = a_call(request_body=chat_request(messages=["x" * 10_000]))
-    (event,) = fit(record, told(shape=shape, on_too_large="shed"), SMALLEST_LIMIT)
+    (event,) = fit_json(record, told(shape=shape, on_too_large="shed"), SMALLEST_LIMIT)
 
     said = json.loads(event.body)
     assert event.size <= SMALLEST_LIMIT
     assert said["bodies_shed"] is True
     assert not said.get("request_body") and not said.get("prompt") and not said.get("request")
-    assert "bodies_shed" not in json.loads(fit(record, told(shape=shape), ENDLESS)[0].body)
+    assert "bodies_shed" not in json.loads(fit_json(record, told(shape=shape), ENDLESS)[0].body)
 
 
 def test_what_is_too_large_even_without_bodies_is_rejected_whole() -> None:
     record = a_call(requested_model="m" * 10_000)
 
     with pytest.raises(Rejected, match="without its bodies") as raised:
-        fit(record, told(on_too_large="shed"), SMALLEST_LIMIT)
+        fit_json(record, told(on_too_large="shed"), SMALLEST_LIMIT)
 
     (event,) = raised.value.events
-    assert json.loads(event.body)["requested_model"] == "m" * 10_000
+    assert json.loads(event.text())["requested_model"] == "m" * 10_000
 
 
 def test_a_limit_that_leaves_no_room_rejects_instead_of_making_crumbs() -> None:
     with pytest.raises(Rejected, match="beside the properties") as raised:
-        fit(a_call(), told(cloud_events=True), 500)
+        fit_json(a_call(), told(cloud_events=True), 500)
 
     assert len(raised.value.events) == 1
 
@@ -111,12 +112,12 @@ def test_a_limit_that_leaves_no_room_rejects_instead_of_making_crumbs() -> None:
     ("by", "key"), [("caller", "team-a"), ("deployment", "gpt"), ("call_id", a_call().call_id), ("none", None)]
 )
 def test_the_key_is_what_the_settings_say(by: str, key: str | None) -> None:
-    assert fit(a_call(), told(partition_by=by), ENDLESS)[0].key == key
+    assert fit_json(a_call(), told(partition_by=by), ENDLESS)[0].key == key
 
 
 def test_a_name_without_end_is_hashed_and_still_keeps_its_calls_together() -> None:
     records = [a_call(deployment=name * 5000) for name in "aab"]
-    one, same, other = [fit(record, told(partition_by="deployment"), ENDLESS)[0].key for record in records]
+    one, same, other = [fit_json(record, told(partition_by="deployment"), ENDLESS)[0].key for record in records]
 
     assert one == same != other
     assert one is not None and len(one) < 100

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from google.protobuf.json_format import ParseDict
 from hypothesis import given
@@ -19,11 +20,13 @@ from support.call_records import a_call, any_record
 from support.journals import write_journal
 from support.otlp_collector import Answer, Collector, Export, attributes_of, collecting, running_collector
 from support.servers import closed_port, serving
-from tokenweir.delivery.sinks import ConnectionSettings, Denied, Event, Rejected, SinkSettings, Throttled, Unavailable
-from tokenweir.delivery.sinks.formats.fitting import fit
-from tokenweir.delivery.sinks.otlp import spans_of
-from tokenweir.delivery.sinks.otlp.protobuf import export_request
+from tokenweir.delivery import Denied, Rejected, Throttled, Unavailable
+from tokenweir.delivery.sinks import OtlpConnection, SinkSettings
+from tokenweir.delivery.sinks.otlp.calls import spans_of
+from tokenweir.delivery.sinks.otlp.events import SpansEvent, fit_spans
+from tokenweir.delivery.sinks.otlp.protobuf import encode_spans, export_request
 from tokenweir.delivery.sinks.otlp.sink import OtlpSink
+from tokenweir.delivery.sinks.otlp.span import ScopeSpans
 from tokenweir.records import CallRecord, Duration, Size
 
 from ...conftest import Run
@@ -40,7 +43,7 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 async def open_sink(
     url: str | None, environ: dict[str, str] | None = None, *, may_quote: bool = True, **settings: Any
 ) -> AsyncIterator[OtlpSink]:
-    sink = OtlpSink(ConnectionSettings(url=url, **settings), environ or {}, may_quote=may_quote)
+    sink = OtlpSink(OtlpConnection(url=url, **settings), environ or {}, may_quote=may_quote)
     try:
         await sink.open()
         yield sink
@@ -52,9 +55,9 @@ def calls(count: int, **fields: Any) -> list[CallRecord]:
     return [a_call(**({"call_id": f"call-{number}", "attempts": 1} | fields)) for number in range(1, count + 1)]
 
 
-def events(records: list[CallRecord]) -> list[Event]:
-    settings = SinkSettings("spans", "otlp", ConnectionSettings())
-    return [event for record in records for event in fit(record, settings, 1_000_000)]
+def events(records: list[CallRecord]) -> list[SpansEvent]:
+    settings = SinkSettings("spans", "otlp", OtlpConnection())
+    return [event for record in records for event in fit_spans(record, settings, 1_000_000)]
 
 
 # --- requests ---
@@ -102,8 +105,8 @@ async def test_a_span_arrives_as_it_was_made() -> None:
 
 @given(any_record())
 def test_any_call_becomes_a_request_that_can_be_read(record: CallRecord) -> None:
-    bodies = [event.body for event in events([record])]
-    export = Export({}, 0, _read(export_request(bodies, {"service.name": "s"})))
+    encoded = [event.encoded for event in events([record])]
+    export = Export({}, 0, _read(export_request(encoded, {"service.name": "s"})))
 
     assert export.call_ids == [record.call_id]
 
@@ -115,12 +118,12 @@ def _read(body: bytes) -> ExportTraceServiceRequest:
 @given(any_record())
 def test_an_event_is_otlps_json_and_says_the_same_as_the_message(record: CallRecord) -> None:
     [event] = events([record])
-    written = json.loads(event.body)
+    written = json.loads(event.text())
     for span in written["spans"]:
         # Its one difference from protobuf's own JSON: ids are hex there and base64 here.
         for name in ("traceId", "spanId", "parentSpanId"):
             span[name] = b64encode(bytes.fromhex(span.get(name, ""))).decode()
-    message = _read(export_request([event.body], {}))
+    message = _read(export_request([event.encoded], {}))
 
     assert ParseDict(written, ScopeSpansMessage()).spans == message.resource_spans[0].scope_spans[0].spans
 
@@ -230,8 +233,8 @@ async def test_a_busy_collector_throttles(status: int, header: str, seconds: flo
 @pytest.mark.parametrize(
     ("status", "kind", "said"),
     [
-        ("502 Oh", Unavailable, "bad day"),
-        ("504 Oh", Unavailable, "bad day"),
+        ("502 Oh", Unavailable, "server error"),
+        ("504 Oh", Unavailable, "server error"),
         ("403 No", Denied, "headers_env"),
         ("415 No", Denied, "no spans in protobuf"),
         ("302 Found\r\nLocation: https://elsewhere/", Denied, "sends us elsewhere"),
@@ -306,7 +309,7 @@ async def test_nobody_listening_is_an_outage() -> None:
     ],
 )
 async def test_what_is_missing_is_said_by_opening(settings: dict[str, str], environ: dict[str, str], said: str) -> None:
-    sink = OtlpSink(ConnectionSettings(**settings), environ, may_quote=True)  # type: ignore[arg-type]
+    sink = OtlpSink(OtlpConnection(**settings), environ, may_quote=True)  # type: ignore[arg-type]
     with pytest.raises(Denied, match=said) as raised:
         await sink.open()
     await sink.close()
@@ -320,7 +323,7 @@ async def test_without_the_packages_the_error_says_what_to_install(
 ) -> None:
     monkeypatch.delitem(sys.modules, "tokenweir.delivery.sinks.otlp.protobuf", raising=False)
     monkeypatch.setitem(sys.modules, module, None)
-    sink = OtlpSink(ConnectionSettings(url="http://h/"), {}, may_quote=True)
+    sink = OtlpSink(OtlpConnection(url="http://h/"), {}, may_quote=True)
     with pytest.raises(Denied, match=r"pip install 'tokenweir\[otel\]'"):
         await sink.open()
     await sink.close()
@@ -340,8 +343,8 @@ def run(tmp_path: Path, collector: Collector) -> Callable[..., Run]:
     """Ships the journal to the collector, from the cursor to the end."""
 
     def to_its_end(**connection: Any) -> Run:
-        settings = SinkSettings("spans", "otlp", ConnectionSettings(url=collector.url, **connection))
-        sink = OtlpSink(settings.connection, {}, may_quote=True)
+        told = OtlpConnection(url=collector.url, **connection)
+        sink, settings = OtlpSink(told, {}, may_quote=True), SinkSettings("spans", "otlp", told)
         return Run(tmp_path, sink, settings).to_its_end()
 
     return to_its_end
@@ -364,7 +367,7 @@ def test_an_outage_costs_no_span_and_what_came_twice_is_the_same_span(
     assert arrived(collector.taken) == [f"call-{number}" for number in range(1, 6)]
     assert len(others) == 3 and all(one == first for one in others)
     assert status.pauses == [0.5, 1.0, 30.0]
-    assert (status.shipper.status().sent, status.shipper.status().retries) == (5, 3)
+    assert (status.outlet.sent, status.delivery.retries) == (5, 3)
 
 
 def test_rejected_spans_are_dead_letters_that_can_be_sent_by_hand(
@@ -372,12 +375,13 @@ def test_rejected_spans_are_dead_letters_that_can_be_sent_by_hand(
 ) -> None:
     write_journal(tmp_path / "journal/relay-0", calls(3))
     collector.answer = lambda export: Answer("400 Bad" if "call-2" in export.call_ids else "200 OK")
-    status = run().shipper.status()
+    status = run().status()
 
     [letter] = letters()
     assert (status.sent, status.dead) == (2, 1)
     assert (letter["call_id"], letter["reason"].partition(" ")[2]) == ("call-2", "answers 400")
-    again = Export({}, 0, _read(export_request([letter["event"].encode()], {})))
+    spans = msgspec.json.decode(letter["event"], type=ScopeSpans).spans
+    again = Export({}, 0, _read(export_request([encode_spans(spans)], {})))
     assert again.call_ids == ["call-2"]
 
 

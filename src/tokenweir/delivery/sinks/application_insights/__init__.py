@@ -1,16 +1,6 @@
-"""A call as a custom event of Application Insights: what the event says, and the official exporter that sends it.
+"""Kind ``application_insights``: one custom event a call, to an Application Insights resource."""
 
-Everything here is pure but ``exporting.py``, which alone needs the exporter's package.
-"""
+from .custom_event import CustomEvent, custom_event_of
+from .sink import CONNECTION_STRING_VARIABLE, ApplicationInsightsConnection
 
-from .answer import Answer, ItemError, read_answer
-from .custom_event import CustomEvent, custom_event_of, fit_custom_event
-
-__all__ = [
-    "Answer",
-    "CustomEvent",
-    "ItemError",
-    "custom_event_of",
-    "fit_custom_event",
-    "read_answer",
-]
+__all__ = ["CONNECTION_STRING_VARIABLE", "ApplicationInsightsConnection", "CustomEvent", "custom_event_of"]

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ...errors import Denied, SinkError, Throttled, Unavailable
+from ...errors import DeliveryError, Denied, Throttled, Unavailable
 
-__all__ = ["Answer", "ItemError", "read_answer"]
+__all__ = ["IngestionAnswer", "ItemError", "read_answer"]
 
 _LONGEST_TEXT = 200
 
@@ -18,7 +18,7 @@ _LONGEST_TEXT = 200
 _BUSY = {402, 429, 439}
 _PASSING = {401, 403, 408, 500, 502, 503, 504}
 
-# What it says about these very events; anything else it says is about us, or about its day.
+# What it says about these very events; other statuses are about credentials, or its availability.
 _UNWANTED = {400, 413}
 
 _SAMPLED_OUT = "telemetry sampled out."
@@ -61,7 +61,7 @@ class ItemError(msgspec.Struct, frozen=True, rename="camel"):
         return self.status_code in _BUSY | _PASSING and (self.message or "").lower() != _SAMPLED_OUT
 
 
-class Answer(msgspec.Struct, frozen=True):
+class IngestionAnswer(msgspec.Struct, frozen=True):
     """One answer, read."""
 
     status: int
@@ -82,12 +82,12 @@ class Answer(msgspec.Struct, frozen=True):
     def blames_each_of(self, count: int) -> bool:
         return {one.index for one in self.errors} >= set(range(count))
 
-    def meaning(self, host: str) -> SinkError:
+    def meaning(self, host: str) -> DeliveryError:
         """Of an answer that takes nothing, for reasons that are not the events'."""
         if self.status in _BUSY:
             return Throttled(f"{host} {_MEANINGS.get(self.status, 'is busy (429)')}", self.retry_after)
         if self.status >= 500 or self.status == 408:
-            said = f"{host} has a bad day ({self.status})"
+            said = f"{host} returned {self.status} (server error)"
             return Unavailable(said) if self.retry_after is None else Throttled(said, self.retry_after)
         if self.status == 400:
             return Denied(f"{host} does not know this resource (400): copy the connection string whole from the portal")
@@ -98,11 +98,11 @@ class _Body(msgspec.Struct, frozen=True):
     errors: list[ItemError] | None = None
 
 
-def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> IngestionAnswer:
     """Never fails: what cannot be read says nothing."""
     try:
         errors = msgspec.json.decode(body, type=_Body).errors or []
     except (msgspec.DecodeError, UnicodeDecodeError):
         errors = []
     seconds = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    return Answer(status, errors, float(seconds) if seconds.isdecimal() else None)
+    return IngestionAnswer(status, errors, float(seconds) if seconds.isdecimal() else None)

@@ -14,9 +14,9 @@ import msgspec
 from ....apis import surface_of
 from ....records import CALLS_EVENT, CUSTOM_EVENT_PROPERTIES, TOKENS_EVENT, CallRecord
 from ...errors import Rejected
-from ..event import Event
+from ..base import SinkSettings, event_properties
 
-__all__ = ["CustomEvent", "custom_event_of", "fit_custom_event"]
+__all__ = ["CustomEvent", "InsightsEvent", "custom_event_of", "fit_custom_event"]
 
 # As many places as the ledger keeps of money, and as it rounds what has more.
 _PLACES = Decimal("1e-12")
@@ -27,6 +27,12 @@ _LONGEST_TEXT = 8192
 # The tag that says which others are left out, and how much of their names it holds.
 _LEFT_OUT = "tokenweir_left_out"
 _LONGEST_NAMES = 500
+
+# What an event needs beside its texts, and beside each of them.
+_AROUND_EVENT = 300
+_AROUND_TEXT = 6
+# A character of JSON in bytes, at most: ``\\u001f``. So most events are known to fit without being encoded.
+_LARGEST_CHARACTER = 6
 
 _encode = msgspec.json.Encoder().encode
 
@@ -51,13 +57,29 @@ def custom_event_of(record: CallRecord) -> CustomEvent:
     )
 
 
-def fit_custom_event(record: CallRecord, limit: int) -> list[Event]:
+class InsightsEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An `Event` that is a custom event."""
+
+    call_id: str
+    properties: dict[str, str]
+    custom_event: CustomEvent
+    size: int
+
+    def text(self) -> str:
+        return _encode(self.custom_event).decode(errors="replace")
+
+
+def fit_custom_event(record: CallRecord, settings: SinkSettings, limit: int) -> list[InsightsEvent]:
     """Each record is exactly one event. `Rejected`, holding it, where it is larger than ``limit``."""
-    properties = {"call_id": record.call_id, "replica": record.replica, "seq": str(record.seq), "shape": "custom-event"}
-    event = Event(body=_encode(custom_event_of(record)), call_id=record.call_id, properties=properties)
-    if event.size > limit:
-        raise Rejected(f"an event of {event.size} bytes, and Application Insights takes {limit}", [event])
-    return [event]
+    event = custom_event_of(record)
+    size = _AROUND_EVENT + sum(len(name) + len(text) + _AROUND_TEXT for name, text in event.properties.items())
+    if size > limit // _LARGEST_CHARACTER:
+        size = _AROUND_EVENT + len(_encode(event))
+    properties = event_properties(record, "custom-event")
+    fitting = InsightsEvent(call_id=record.call_id, properties=properties, custom_event=event, size=size)
+    if size > limit:
+        raise Rejected(f"an event of {size} bytes, and Application Insights takes {limit}", [fitting])
+    return [fitting]
 
 
 def _moment(record: CallRecord) -> str:

@@ -24,11 +24,10 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
 
 from ...errors import Denied
-from ..event import Event
-from .answer import Answer, read_answer
+from .answer import IngestionAnswer, read_answer
 from .custom_event import CustomEvent
 
-__all__ = ["Exporter", "Heard"]
+__all__ = ["Exporter", "ExportResult"]
 
 # These can be said in the environment only. Each would send something about us to Microsoft, or start a thread that
 # asks how to behave.
@@ -40,13 +39,11 @@ _QUIET = {
 
 _EVENT_NAME = "microsoft.custom_event.name"
 
-_decode = msgspec.json.Decoder(CustomEvent).decode
 
+class ExportResult(msgspec.Struct):
+    """Of one request: its answer, or an error instead of one; both None if nothing was sent."""
 
-class Heard(msgspec.Struct):
-    """What came of a request: an answer, or an error instead of one, or neither, where none was sent."""
-
-    answer: Answer | None = None
+    answer: IngestionAnswer | None = None
     error: BaseException | None = None
 
     @property
@@ -76,7 +73,7 @@ class Exporter:
         os.environ.update(_QUIET)
         self.host = ""
         """Who was asked last."""
-        self._heard = Heard()
+        self._result = ExportResult()
         options = {"managed_identity_client_id": client_id} if client_id else {}
         self._identity = _Identity(self, options) if signs_in else None
         self._resource = Resource(dict(resource))
@@ -89,25 +86,25 @@ class Exporter:
             retry_total=0,
             timeout=timeout,
             read_timeout=timeout,
-            custom_hook_policy=_Witness(self),
+            custom_hook_policy=_ResponseRecorder(self),
             **trust,
         )
 
-    def export(self, events: Sequence[Event]) -> Heard:
+    def export(self, events: Sequence[CustomEvent]) -> ExportResult:
         """Sends all events in one request."""
-        self._heard = Heard()
+        self._result = ExportResult()
         # What it returns says less than the answers do.
-        self._exporter.export([self._log_record(_decode(event.body)) for event in events])
-        return self._heard
+        self._exporter.export([self._log_record(event) for event in events])
+        return self._result
 
-    def reach(self) -> Heard:
+    def reach(self) -> ExportResult:
         """Asks for nothing that is there: whether somebody answers, and whether there is a token to sign in with."""
-        self._heard = Heard()
+        self._result = ExportResult()
         try:
             self._exporter.client.send_request(HttpRequest("GET", "/"))
         except Exception as error:
             self.note_error(error)
-        return self._heard
+        return self._result
 
     def close(self) -> None:
         self._exporter.shutdown()
@@ -120,13 +117,13 @@ class Exporter:
     def note_host(self, url: str) -> None:
         self.host = urlsplit(url).netloc
 
-    def note_answer(self, answer: Answer) -> None:
+    def note_answer(self, answer: IngestionAnswer) -> None:
         """The last one counts: after a redirect, that of the host where the exporter went on."""
-        self._heard = Heard(answer)
+        self._result = ExportResult(answer)
 
     def note_error(self, error: BaseException | None) -> None:
-        if self._heard.answer is None:
-            self._heard = Heard(error=error)
+        if self._result.answer is None:
+            self._result = ExportResult(error=error)
 
     def _log_record(self, event: CustomEvent) -> ReadableLogRecord:
         trace_id, span_id = _ids(event.traceparent)
@@ -141,7 +138,7 @@ class Exporter:
         return ReadableLogRecord(record, self._resource)
 
 
-class _Witness(SansIOHTTPPolicy[Any, Any]):
+class _ResponseRecorder(SansIOHTTPPolicy[Any, Any]):
     """Stands last in the exporter's pipeline, before the wire."""
 
     def __init__(self, exporter: Exporter) -> None:

@@ -5,11 +5,12 @@ an answer with status 200 only; here every call has one, and those that it would
 which makes the chargeback function pass over them instead of stumbling.
 """
 
+from datetime import datetime
 from typing import Any
 
 from ....apis import surface_of
 from ....records import CallRecord
-from .moments import ended_at, with_seven_decimals
+from .cloud_events import ended_at
 
 __all__ = ["apim_event"]
 
@@ -21,7 +22,7 @@ def apim_event(record: CallRecord) -> dict[str, Any]:
     """``request`` and ``response`` are texts, null where the record has none; for a stream the whole SSE text."""
     operation = surface_of(record.api).event_operation
     return {
-        "eventTime": with_seven_decimals(ended_at(record)),
+        "eventTime": _with_seven_decimals(ended_at(record)),
         "apiOperation": operation if record.status == 200 and operation in _KNOWN else "",
         "appSubscriptionKey": record.key_id or "",
         "request": record.request_body,
@@ -38,3 +39,8 @@ def apim_event(record: CallRecord) -> dict[str, Any]:
         "completionTokens": record.usage.output_tokens,
         "totalTokens": record.usage.total_tokens,
     }
+
+
+def _with_seven_decimals(moment: datetime) -> str:
+    """``2026-11-22T12:00:00.0000010Z``: as .NET's round-trip format gives it."""
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}0Z"

@@ -7,13 +7,13 @@ The event's properties are extension attributes, whose names may only have lette
 
 from base64 import b64encode
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from ....records import CallRecord
-from .moments import ended_at
 
-__all__ = ["CONTENT_TYPE", "envelope"]
+__all__ = ["CONTENT_TYPE", "ended_at", "envelope"]
 
 CONTENT_TYPE = "application/cloudevents+json"
 
@@ -44,3 +44,8 @@ def envelope(record: CallRecord, properties: Mapping[str, str], data: bytes) -> 
     else:
         attributes["data_base64"] = b64encode(data).decode()
     return _encode(attributes)
+
+
+def ended_at(record: CallRecord) -> datetime:
+    """Start and duration are what a record holds; the other systems' events carry the end."""
+    return record.started_at.astimezone(UTC) + timedelta(milliseconds=record.latency_ms)

@@ -1,26 +1,22 @@
-"""A record becomes events that its sink takes: one, or several parts, or one without the bodies.
+"""A record becomes JSON events that its sink takes: one, or several parts, or one without the bodies.
 
 An event is never cut off: what is split can be put together again byte for byte, what is shed says so.
 """
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 
-from ....errors import place_of
 from ....records import CallRecord, flat, without_contents
 from ...errors import Rejected
-from ..application_insights import fit_custom_event
-from ..event import Event
-from ..otlp import fit_spans
-from ..settings import SinkSettings
-from . import CLOUD_EVENTS_TYPE, SHAPES, envelope
+from ..base import EventFormat, JsonEvent, SinkSettings, event_properties
+from .apim import apim_event
+from .cloud_events import CONTENT_TYPE as CLOUD_EVENTS_TYPE, envelope
+from .sse_proxy import proxy_event
 
-__all__ = ["SMALLEST_LIMIT", "fit"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["JSON_EVENTS", "SHAPES", "SMALLEST_LIMIT", "fit_json"]
 
 SMALLEST_LIMIT = 4096
 """With this many bytes an event, everything can be split: properties and envelope take half of it at most."""
@@ -36,69 +32,53 @@ _WIDEST = "9999999"
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 
 
-def fit(record: CallRecord, settings: SinkSettings, limit: int) -> list[Event]:
-    """The record's events in the sink's shape, none larger than ``limit``; of kind `otlp` its spans, if any, and
-    of kind `application_insights` its custom event.
+SHAPES: dict[str, Callable[[CallRecord], Any]] = {
+    "tokenweir": flat,
+    "sse-proxy": proxy_event,
+    "apim": apim_event,
+}
+"""What an event can look like. Each shape is a pure function: a record → what its JSON says. ``tokenweir`` is the whole
+record under the names of its columns; what has its default is left out, money is text, times are ISO 8601 in UTC."""
 
-    `Rejected`, holding the event, if it cannot be made to fit. That happens only where bodies are shed and the rest
-    is still too large, or below `SMALLEST_LIMIT`; and by a defect of ours, which must not hold up other records.
+
+def fit_json(record: CallRecord, settings: SinkSettings, limit: int) -> list[JsonEvent]:
+    """The record's events in the sink's shape, none larger than ``limit``.
+
+    Raises: `Rejected`, holding the event, if it cannot be made to fit. That happens only where bodies are shed and
+    the rest is still too large, or below `SMALLEST_LIMIT`.
     """
-    try:
-        return _fit(record, settings, limit)
-    except Rejected:
-        raise
-    except Exception as error:
-        reason = f"no event could be made of it: {place_of(error)}"
-        _log.error("sink %s: call %s: %s", settings.name, record.call_id, reason)
-        raise Rejected(reason, [_as_it_is(record)]) from error
-
-
-def _fit(record: CallRecord, settings: SinkSettings, limit: int) -> list[Event]:
-    if settings.kind == "otlp":
-        return fit_spans(record, settings, limit)
-    if settings.kind == "application_insights":
-        return fit_custom_event(record, limit)
-    mould = _Mould(record, settings)
-    data = _encode(SHAPES[settings.shape](record))
-    whole = mould.event(data)
+    shape = SHAPES[settings.shape]
+    template = _Template(record, settings)
+    data = _encode(shape(record))
+    whole = template.event(data)
     if whole.size <= limit:
         return [whole]
     if settings.on_too_large == "split":
-        return mould.parts(whole, data, limit)
-    bare = without_contents(record)
-    shed = mould.event(_encode(SHAPES[settings.shape](bare) | {"bodies_shed": True}))
+        return template.parts(whole, data, limit)
+    said = shape(without_contents(record))
+    members: dict[str, Any] = said if isinstance(said, dict) else msgspec.to_builtins(said)
+    shed = template.event(_encode(members | {"bodies_shed": True}))
     if shed.size <= limit:
         return [shed]
     raise Rejected(f"{shed.size} bytes without its bodies, and the sink takes {limit}", [shed])
 
 
-def _as_it_is(record: CallRecord) -> Event:
-    """A record of which no event can be made, for a dead letter: as JSON, or as Python shows it."""
-    try:
-        body = msgspec.json.encode(flat(record))
-    except Exception:
-        body = repr(record).encode(errors="replace")
-    return Event(body=body, call_id=record.call_id, properties={})
+JSON_EVENTS = EventFormat(("shape", "cloud_events", "partition_by", "on_too_large"), fit_json)
 
 
-class _Mould:
+class _Template:
     """Makes events of one record's data."""
 
     def __init__(self, record: CallRecord, settings: SinkSettings) -> None:
         self._record = record
         self._in_envelope = settings.cloud_events
         self._key = _key(record, settings)
-        self._properties = {
-            "call_id": record.call_id,
-            "replica": record.replica,
-            "seq": str(record.seq),
-            "shape": settings.shape,
-        }
+        self._properties = event_properties(record, settings.shape)
 
-    def event(self, data: bytes, part: str | None = None, parts: str = "") -> Event:
+    def event(self, data: bytes, part: str | None = None, parts: str = "") -> JsonEvent:
         properties = self._properties if part is None else self._properties | {"part": part, "parts": parts}
         plain_type = "application/json" if part is None else _PART_TYPE
-        return Event(
+        return JsonEvent(
             body=envelope(self._record, properties, data) if self._in_envelope else data,
             key=self._key,
             call_id=self._record.call_id,
@@ -106,7 +86,7 @@ class _Mould:
             content_type=CLOUD_EVENTS_TYPE if self._in_envelope else plain_type,
         )
 
-    def parts(self, whole: Event, data: bytes, limit: int) -> list[Event]:
+    def parts(self, whole: JsonEvent, data: bytes, limit: int) -> list[JsonEvent]:
         room = limit - self.event(b"", _WIDEST, _WIDEST).size
         if self._in_envelope:
             room = room // 4 * 3  # base64
@@ -129,8 +109,15 @@ def _pieces(data: bytes, room: int) -> Iterator[bytes]:
 
 def _key(record: CallRecord, settings: SinkSettings) -> str | None:
     """What keeps events together and in order."""
-    names = {"caller": record.caller, "deployment": record.deployment, "call_id": record.call_id}
-    name = names.get(settings.partition_by)
+    match settings.partition_by:
+        case "caller":
+            name = record.caller
+        case "deployment":
+            name = record.deployment
+        case "call_id":
+            name = record.call_id
+        case "none":
+            name = None
     if name is None or len(name) <= _LONGEST_KEY:
         return name or None
     return "sha256-" + sha256(name.encode()).hexdigest()

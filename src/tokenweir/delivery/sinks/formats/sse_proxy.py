@@ -5,12 +5,12 @@ new keys that are always there. Two things differ, because its readers lost by t
 one that failed, called a tool or said nothing; and ``usage`` is never null.
 """
 
+from datetime import datetime
 from typing import Any
 
 from ....records import CallRecord
-from .answer import Said, read_answer
-from .moments import ended_at, naive
-from .request import read_request
+from .cloud_events import ended_at
+from .content import AnswerChoice, read_answer, read_request
 
 __all__ = ["proxy_event"]
 
@@ -18,7 +18,7 @@ __all__ = ["proxy_event"]
 def proxy_event(record: CallRecord) -> dict[str, Any]:
     """``stream_completion`` where the caller asked for a stream, else ``completion``."""
     choices = read_answer(record.response_body) if record.response_body is not None else []
-    first, *others = choices or [Said()]
+    first, *others = choices or [AnswerChoice()]
     asked = read_request(record.request_body)
     event: dict[str, Any] = {
         "type": "stream_completion" if record.stream else "completion",
@@ -32,7 +32,7 @@ def proxy_event(record: CallRecord) -> dict[str, Any]:
     if record.stream:
         event["time_to_first_chunk_ms"] = _whole(record.first_byte_ms)
         event["streaming_duration_ms"] = _whole(record.stream_ms)
-    event["timestamp"] = naive(ended_at(record))
+    event["timestamp"] = _naive(ended_at(record))
     return event | {
         "call_id": record.call_id,
         "caller": record.caller,
@@ -76,3 +76,8 @@ def _usage(record: CallRecord) -> dict[str, Any]:
 def _whole(milliseconds: float | None) -> int | None:
     """The function cuts the fraction off."""
     return None if milliseconds is None else int(milliseconds)
+
+
+def _naive(moment: datetime) -> str:
+    """``2026-11-22T12:00:00.000001``: UTC, as Python's ``utcnow().isoformat()`` gives it, always with microseconds."""
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds")

@@ -1,18 +1,6 @@
-"""Calls as OpenTelemetry spans: one as its caller sees it, and one beneath it for each request to an upstream."""
+"""Kind ``otlp``: calls as OpenTelemetry spans, one as its caller sees it, and one beneath it for each request to an
+upstream; to a collector, or whatever else takes spans by OTLP/HTTP (protobuf, gzip)."""
 
-from .calls import spans_of
-from .context import TraceContext, read_traceparent
-from .fitting import fit_spans
-from .span import KeyValue, ScopeSpans, Span, SpanEvent, key_values
+from .sink import OtlpConnection
 
-__all__ = [
-    "KeyValue",
-    "ScopeSpans",
-    "Span",
-    "SpanEvent",
-    "TraceContext",
-    "fit_spans",
-    "key_values",
-    "read_traceparent",
-    "spans_of",
-]
+__all__ = ["OtlpConnection"]

@@ -8,8 +8,7 @@ import msgspec
 
 from ....apis import surface_of
 from ....records import CallRecord
-from ..formats.answer import Said, read_answer
-from ..formats.request import read_request
+from ..formats.content import AnswerChoice, read_answer, read_request
 from .span import Attribute
 
 __all__ = ["content_attributes"]
@@ -45,7 +44,7 @@ def _input(message: dict[str, Any]) -> dict[str, Any]:
     return {"role": message.get("role"), "parts": [*texts, *parts, *called]}
 
 
-def _output(said: Said, finish_reasons: list[str], number: int) -> dict[str, Any]:
+def _output(said: AnswerChoice, finish_reasons: list[str], number: int) -> dict[str, Any]:
     texts = [_text(text) for text in (said.content, said.refusal) if text is not None]
     message = {"role": "assistant", "parts": [*texts, *map(_tool_call, said.tool_calls)]}
     if number < len(finish_reasons):

@@ -3,27 +3,25 @@
 Needs ``tokenweir[otel]``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue as AnyValueMessage, KeyValue as KeyValueMessage
-from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage, Status
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span as SpanMessage, Status
 
 from .... import __version__
-from .span import AnyValue, KeyValue, ScopeSpans, Span, key_values
+from .span import AnyValue, KeyValue, Span, key_values
 
 if TYPE_CHECKING:
     from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 
-__all__ = ["PartialSuccess", "export_request", "read_response"]
-
-_decode = msgspec.json.Decoder(ScopeSpans).decode
+__all__ = ["PartialSuccess", "encode_spans", "export_request", "read_response"]
 
 
 class PartialSuccess(msgspec.Struct, frozen=True):
@@ -31,17 +29,31 @@ class PartialSuccess(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-def export_request(bodies: Iterable[bytes], resource: Mapping[str, str]) -> bytes:
-    """The spans of all bodies, each of them a `ScopeSpans` in JSON, as one request."""
-    request = ExportTraceServiceRequest()
-    described = request.resource_spans.add()
-    _fill_attributes(described.resource.attributes, key_values(resource))
-    scope = described.scope_spans.add()
+def encode_spans(spans: Sequence[Span]) -> bytes:
+    """The spans as fields of a ``ScopeSpans`` message; those of several calls, joined, are one message's."""
+    message = ScopeSpans()
+    for span in spans:
+        _fill_span(message.spans.add(), span)
+    return message.SerializeToString()
+
+
+def export_request(encoded: Iterable[bytes], resource: Mapping[str, str]) -> bytes:
+    """All that `encode_spans` has made, as one request."""
+    scope = ScopeSpans()
     scope.scope.name, scope.scope.version = "tokenweir", __version__
-    for body in bodies:
-        for span in _decode(body).spans:
-            _fill_span(scope.spans.add(), span)
-    return request.SerializeToString()
+    described = Resource()
+    _fill_attributes(described.attributes, key_values(resource))
+    scope_spans = _field(2, b"".join((scope.SerializeToString(), *encoded)))
+    return _field(1, _field(1, described.SerializeToString()) + scope_spans)
+
+
+def _field(number: int, message: bytes) -> bytes:
+    """A message as a field of another: tag, length as a varint, bytes."""
+    size, length = len(message), bytearray()
+    while size > 0x7F:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes((number << 3 | 2, *length, size)) + message
 
 
 def read_response(body: bytes) -> PartialSuccess:

@@ -1,26 +1,32 @@
-"""A sink that is an OpenTelemetry collector, or whatever else takes spans by OTLP/HTTP (protobuf, gzip).
-
-Requests are made by OpenTelemetry's own messages, and sent by us: its exporter tries again by itself and drops what it
-cannot send, which would hide outages from the shipper.
+"""Spans to a collector. Requests are made of OpenTelemetry's own messages, and sent by us: its exporter tries
+again by itself and drops what it cannot send, which would hide outages from the delivery loop.
 """
 
 import asyncio
 import gzip
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from ...errors import Denied, Rejected
-from ..event import Event
-from ..grouping import by_size
-from ..http import HttpReceiver, Refused
-from ..resource import resource_attributes, written_pairs
-from ..settings import ConnectionSettings
+from ...errors import Denied
+from ..base import (
+    EventFormat,
+    Problems,
+    RejectedEvents,
+    SinkSettings,
+    by_size,
+    resource_attributes,
+    variable,
+    written_pairs,
+)
+from ..http import HttpConnection, HttpReceiver
+from .events import SpansEvent, fit_spans
 
 if TYPE_CHECKING:
     from httpx import Response
 
-__all__ = ["OtlpSink"]
+__all__ = ["OtlpConnection", "OtlpSink"]
 
 _log = logging.getLogger(__name__)
 
@@ -37,10 +43,36 @@ _MEANINGS = {
 }
 
 
-class OtlpSink:
-    """See `Sink`. Events hold spans, as ``spans/`` makes them."""
+class OtlpConnection(HttpConnection, frozen=True):
+    """Kind ``otlp``: where spans are POSTed to, usually ``http://collector:4318/v1/traces``."""
 
-    def __init__(self, connection: ConnectionSettings, environ: Mapping[str, str], *, may_quote: bool) -> None:
+    events = EventFormat(("content", "sampler"), fit_spans)
+
+    headers_env: str | None = None
+    """The environment variable that holds headers to send, ``name=value,other=value``, percent-encoded."""
+
+    def new_sink(self, settings: SinkSettings, environ: Mapping[str, str]) -> "OtlpSink":
+        return OtlpSink(self, environ, may_quote=not settings.content)
+
+    def check(self) -> Problems:
+        wrong = [*HttpConnection.check(self)]
+        yield from wrong
+        if not wrong and self.url is not None and urlsplit(self.url).path in ("", "/"):
+            yield "url", "has no path; spans usually go to /v1/traces, on port 4318 of a collector"
+
+    def packages(self) -> Iterator[tuple[str, str, str]]:
+        yield "kind", "otel", "httpx"
+        yield "kind", "otel", "opentelemetry.proto"
+
+    async def found_by(self, sink: "OtlpSink", settings: SinkSettings) -> str:
+        await sink.reach()
+        return "a request without spans is answered as it should be"
+
+
+class OtlpSink:
+    """See `Sink`. Requests go one after the other."""
+
+    def __init__(self, connection: OtlpConnection, environ: Mapping[str, str], *, may_quote: bool) -> None:
         """``may_quote``: whether what the receiver says about spans may be repeated; not where they hold prompts."""
         self._settings = connection
         self._environ = environ
@@ -67,19 +99,18 @@ class OtlpSink:
         self._resource = resource_attributes(self._environ)
         self._headers = {"content-type": _TYPE, "content-encoding": "gzip"} | self._own_headers()
 
-    async def send(self, events: Sequence[Event]) -> None:
-        refused: Refused = {}
+    async def send(self, events: Sequence[SpansEvent]) -> None:
+        rejected = RejectedEvents()
 
-        async def ask(some: Sequence[Event]) -> "Response":
+        async def ask(some: Sequence[SpansEvent]) -> "Response":
             response = await self._post(some)
             if response.is_success:
-                self._read_partial_success(response, some, refused)
+                self._read_partial_success(response, some, rejected)
             return response
 
         for group in by_size(events, self._settings.max_event_size):
-            await self._receiver.deliver(group, ask, refused)
-        if refused:
-            raise Rejected(" and ".join(refused), [event for some in refused.values() for event in some])
+            await self._receiver.deliver(group, ask, rejected)
+        rejected.raise_if_any()
 
     async def reach(self) -> None:
         """Posts a request without spans, which a receiver answers as any other: whether it would take ours."""
@@ -90,11 +121,13 @@ class OtlpSink:
     async def close(self) -> None:
         await self._receiver.close()
 
-    async def _post(self, events: Sequence[Event]) -> "Response":
+    async def _post(self, events: Sequence[SpansEvent]) -> "Response":
         body = await asyncio.to_thread(_request_body, events, self._resource)
         return await self._receiver.request("POST", body, self._headers)
 
-    def _read_partial_success(self, response: "Response", events: Sequence[Event], refused: Refused) -> None:
+    def _read_partial_success(
+        self, response: "Response", events: Sequence[SpansEvent], rejected: RejectedEvents
+    ) -> None:
         """A receiver that takes only some spans says how many it does not, and not which; and the protocol forbids to
         send them again. So the events of the whole request are refused with that reason."""
         from .protobuf import read_response
@@ -105,7 +138,7 @@ class OtlpSink:
         said = f": {partial.message[:200]}" if self._may_quote and partial.message else ""
         if partial.rejected_spans > 0 and events:
             reason = f"{self._receiver.host} does not take {partial.rejected_spans} spans of the {len(events)} calls"
-            refused.setdefault(f"{reason} in this request, and does not say which{said}", []).extend(events)
+            rejected.add(f"{reason} in this request, and does not say which{said}", events)
         elif said:
             _log.warning("%s takes the spans, and says%s", self._receiver.host, said)
 
@@ -113,7 +146,7 @@ class OtlpSink:
         if self._settings.headers_env is None:
             return {}
         headers = {
-            name.lower(): value for name, value in written_pairs(self._receiver.variable(self._settings.headers_env))
+            name.lower(): value for name, value in written_pairs(variable(self._environ, self._settings.headers_env))
         }
         text = "".join([*headers, *headers.values()])
         if not (text and text.isascii() and text.isprintable()):
@@ -122,7 +155,7 @@ class OtlpSink:
         return headers
 
 
-def _request_body(events: Sequence[Event], resource: Mapping[str, str]) -> bytes:
+def _request_body(events: Sequence[SpansEvent], resource: Mapping[str, str]) -> bytes:
     from .protobuf import export_request
 
-    return gzip.compress(export_request((event.body for event in events), resource), _GZIP_LEVEL, mtime=0)
+    return gzip.compress(export_request((event.encoded for event in events), resource), _GZIP_LEVEL, mtime=0)

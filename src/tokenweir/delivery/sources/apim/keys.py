@@ -8,7 +8,7 @@ import re
 from hashlib import sha256
 
 from ....policy import Identity, Keyring
-from ..base import Message
+from ...messages import Message
 
 __all__ = ["KeyOwners", "without_key"]
 

@@ -2,8 +2,8 @@
 
 from ....policy import Keyring
 from ....records import CallRecord
-from ..base import Message
-from ..formats import Piece, Unreadable
+from ...messages import Message
+from ..formats import RecordPart, Unreadable
 from .event import read_event
 from .keys import KeyOwners, without_key
 from .metered import record_of
@@ -19,10 +19,10 @@ class ApimEvents:
         self._owners = KeyOwners(keyring, keeps_keys=keeps_keys)
         self._keeps_content = keeps_content
 
-    def unwrap(self, message: Message) -> Piece:
+    def unwrap(self, message: Message) -> RecordPart:
         if not message.body:
             raise Unreadable("it is empty")
-        return Piece(message.body)
+        return RecordPart(message.body)
 
     def decode(self, data: bytes) -> CallRecord:
         event = read_event(data)

@@ -13,19 +13,19 @@ from azure.eventhub.aio import CheckpointStore
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 
 from ....errors import ConfigError, quoted
-from ...event_hubs import HubAddress, Identity
-from ..base import SourceDenied, SourceUnavailable
+from ...errors import Denied, Unavailable
+from ...event_hubs import AzureIdentity, HubAddress
 
-__all__ = ["BlobCheckpoints", "Checkpoints", "CheckpointsAddress", "LedgerPositions", "Reading"]
+__all__ = ["BlobCheckpoints", "Checkpoints", "CheckpointsAddress", "LedgerPositions", "ConsumerGroup"]
 
 
-class Reading(msgspec.Struct, frozen=True):
+class ConsumerGroup(msgspec.Struct, frozen=True):
     """Who reads what: a consumer group of a hub."""
 
     address: HubAddress
     group: str
 
-    def source(self, partition: str) -> str:
+    def partition(self, partition: str) -> str:
         """The name under which the ledger keeps a partition's position."""
         namespace, hub = self.address.place()
         return f"event_hubs/{namespace}/{hub}/{self.group}/{partition}"
@@ -43,12 +43,12 @@ class Checkpoints(Protocol):
         """For the SDK."""
         ...
 
-    async def open(self, reading: Reading, partitions: Sequence[str]) -> None:
-        """`SourceDenied` or `SourceUnavailable` in words for a person."""
+    async def open(self, group: ConsumerGroup, partitions: Sequence[str]) -> None:
+        """`Denied` or `Unavailable` in words for a person."""
         ...
 
     async def save(self, partition: str, position: str) -> None:
-        """`SourceUnavailable` if it could not be saved."""
+        """`Unavailable` if it could not be saved."""
         ...
 
     async def close(self) -> None:
@@ -66,8 +66,8 @@ class LedgerPositions:
         """``position`` is the ledger's; it is called in a thread."""
         self.store = _Store(position)
 
-    async def open(self, reading: Reading, partitions: Sequence[str]) -> None:
-        self.store.reading, self.store.partitions = reading, partitions
+    async def open(self, group: ConsumerGroup, partitions: Sequence[str]) -> None:
+        self.store.group, self.store.partitions = group, partitions
 
     async def save(self, partition: str, position: str) -> None:
         return None
@@ -79,7 +79,7 @@ class LedgerPositions:
 class _Store(CheckpointStore):
     """What the SDK sees: every partition is this consumer's own, for ever."""
 
-    reading: Reading
+    group: ConsumerGroup
     partitions: Sequence[str]
 
     def __init__(self, position: Callable[[str], str | None]) -> None:
@@ -98,8 +98,8 @@ class _Store(CheckpointStore):
         return None
 
     async def list_checkpoints(self, *_: str, **__: Any) -> Iterable[dict[str, Any]]:
-        found = [(one, await asyncio.to_thread(self._position, self.reading.source(one))) for one in self.partitions]
-        place = self.reading.place()
+        found = [(one, await asyncio.to_thread(self._position, self.group.partition(one))) for one in self.partitions]
+        place = self.group.place()
         return [place | {"partition_id": one} | _fields(position) for one, position in found if position]
 
 
@@ -126,8 +126,8 @@ class BlobCheckpoints:
     def __init__(self, address: CheckpointsAddress) -> None:
         """`ConfigError` if this describes no container."""
         self._address = address
-        self._identity = None if address.connection_string is not None else Identity(address.client_id)
-        self._reading: Reading
+        self._identity = None if address.connection_string is not None else AzureIdentity(address.client_id)
+        self._group: ConsumerGroup
         options: dict[str, Any] = {} if address.ca_bundle is None else {"connection_verify": address.ca_bundle}
         try:
             if address.connection_string is not None:
@@ -143,36 +143,36 @@ class BlobCheckpoints:
                 "account, as the portal shows it, or the account's URL"
             ) from error
 
-    async def open(self, reading: Reading, partitions: Sequence[str]) -> None:
-        self._reading = reading
+    async def open(self, group: ConsumerGroup, partitions: Sequence[str]) -> None:
+        self._group = group
         try:
-            await self.store.list_checkpoints(**reading.place())
+            await self.store.list_checkpoints(**group.place())
         except Exception as error:
             raise self.explained(error) from error
 
     async def save(self, partition: str, position: str) -> None:
-        checkpoint: dict[str, Any] = self._reading.place() | {"partition_id": partition} | _fields(position)
+        checkpoint: dict[str, Any] = self._group.place() | {"partition_id": partition} | _fields(position)
         try:
             await self.store.update_checkpoint(checkpoint)
         except Exception as error:
-            raise SourceUnavailable(str(self.explained(error))) from error
+            raise Unavailable(str(self.explained(error))) from error
 
     async def close(self) -> None:
         await self.store.close()
         if self._identity is not None:
             self._identity.close()
 
-    def explained(self, error: Exception) -> SourceDenied | SourceUnavailable:
+    def explained(self, error: Exception) -> Denied | Unavailable:
         """Of the storage account, whose texts may quote the request."""
         container = self._address.container
         if isinstance(error, ResourceNotFoundError):
-            return SourceDenied(f"there is no container {quoted(container)} for the checkpoints; create it")
+            return Denied(f"there is no container {quoted(container)} for the checkpoints; create it")
         if isinstance(error, ClientAuthenticationError) or getattr(error, "status_code", None) == 403:
-            return SourceDenied(
+            return Denied(
                 f"the storage account refused to open the container {quoted(container)} for the checkpoints; is the "
                 "key its own, or has the managed identity the role Storage Blob Data Contributor?"
             )
-        return SourceUnavailable(f"the container {quoted(container)} for the checkpoints: {type(error).__name__}")
+        return Unavailable(f"the container {quoted(container)} for the checkpoints: {type(error).__name__}")
 
 
 def _fields(position: str) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.amqp import AmqpMessageBodyType
 
 from ....errors import ConfigError
+from ...errors import DeliveryError, Denied, Unavailable
 from ...event_hubs import Connected, HubAddress, connect, explain
-from ..base import Batch, Message, SourceDenied, SourceError, SourceUnavailable
-from .checkpoints import Checkpoints, Reading
+from ...messages import Message, MessageBatch
+from .checkpoints import Checkpoints, ConsumerGroup
 
 __all__ = ["EventHubsSource"]
 
@@ -29,7 +30,7 @@ _CLOSE_SECONDS = 5.0
 
 
 class EventHubsSource:
-    """See `Source`. A connection that breaks ends the batches, with `SourceUnavailable`.
+    """See `MessageSource`. A connection that breaks ends the batches, with `Unavailable`.
 
     The SDK could go on by itself, but would not say so, nor wait between its tries, nor ever give up.
     """
@@ -44,24 +45,24 @@ class EventHubsSource:
         balance_seconds: float = _BALANCE_SECONDS,
     ) -> None:
         """``timeout``: how long connecting may take, in seconds."""
-        self._reading = Reading(address, group)
+        self._group = ConsumerGroup(address, group)
         self._checkpoints = checkpoints
         self._timeout = timeout
         self._balance_seconds = balance_seconds
         # while it is open
         self._hub: Connected[EventHubConsumerClient] | None = None
         self._receiving: asyncio.Task[None] | None = None
-        self._arriving: asyncio.Queue[Batch | SourceError] = asyncio.Queue(1)
+        self._arriving: asyncio.Queue[MessageBatch | DeliveryError] = asyncio.Queue(1)
         self._owned: set[str] = set()
 
     def __repr__(self) -> str:
-        return f"<EventHubsSource of {self._reading.address} for {self._reading.group}, {len(self._owned)} partitions>"
+        return f"<EventHubsSource of {self._group.address} for {self._group.group}, {len(self._owned)} partitions>"
 
     def __str__(self) -> str:
         """For a person."""
-        return f"{self._reading.address}, group {self._reading.group}"
+        return f"{self._group.address}, group {self._group.group}"
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncIterator[MessageBatch]:
         await self._stop()
         try:
             client = await self._connect()
@@ -80,22 +81,22 @@ class EventHubsSource:
                 try:
                     await asyncio.wait((arrival, receiving), return_when=asyncio.FIRST_COMPLETED)
                     if not arrival.done():
-                        raise SourceUnavailable("the Event Hubs client ended by itself") from receiving.exception()
+                        raise Unavailable("the Event Hubs client ended by itself") from receiving.exception()
                     found = arrival.result()
                 finally:
                     arrival.cancel()
-                if isinstance(found, SourceError):
+                if isinstance(found, DeliveryError):
                     raise found
                 yield found
         finally:
             await self._stop()
 
-    async def done(self, batch: Batch) -> None:
-        partition = batch.source.rpartition("/")[2]
-        if partition in self._owned:
-            await self._checkpoints.save(partition, batch.position)
+    async def done(self, partition: str, position: str) -> None:
+        number = partition.rpartition("/")[2]
+        if number in self._owned:
+            await self._checkpoints.save(number, position)
         else:
-            _log.info("%s went to another consumer, which reads again what was not saved", batch.source)
+            _log.info("%s went to another consumer, which reads again what was not saved", partition)
 
     async def close(self) -> None:
         await self._stop()
@@ -103,17 +104,17 @@ class EventHubsSource:
             await self._checkpoints.close()
 
     async def _connect(self) -> EventHubConsumerClient:
-        address = self._reading.address
+        address = self._group.address
         try:
             self._hub = connect(
                 EventHubConsumerClient,
                 address,
-                consumer_group=self._reading.group,
+                consumer_group=self._group.group,
                 checkpoint_store=self._checkpoints.store,
                 load_balancing_interval=self._balance_seconds,
             )
         except ConfigError as error:
-            raise SourceDenied(str(error)) from error
+            raise Denied(str(error)) from error
         self._arriving = asyncio.Queue(1)
         client = self._hub.client
         try:
@@ -122,23 +123,23 @@ class EventHubsSource:
         except Exception as error:
             raise self._as_ours(error) from error
         await self._try_to_listen(client, partitions[0])
-        await self._checkpoints.open(self._reading, partitions)
+        await self._checkpoints.open(self._group, partitions)
         return client
 
     async def _try_to_listen(self, client: EventHubConsumerClient, partition: str) -> None:
-        """`SourceDenied` if the hub lets nobody in here.
+        """`Denied` if the hub lets nobody in here.
 
         The SDK keeps a refusal to itself and asks again for ever, so a link is attached once by hand. Whatever else
         goes wrong with it, for instance that a partition has an owner, is left to the SDK.
         """
-        group = self._reading.group
+        group = self._group.group
         link = client._create_consumer(group, partition, "@latest", _ignore)
         try:
             async with asyncio.timeout(self._timeout):
                 await link._open_with_retry()
         except Exception as error:
             refusal = self._as_ours(error, group)
-            if isinstance(refusal, SourceDenied):
+            if isinstance(refusal, Denied):
                 raise refusal from error
         finally:
             await link.close()
@@ -157,8 +158,8 @@ class EventHubsSource:
 
     async def _on_events(self, context: PartitionContext, events: list[EventData]) -> None:
         last = events[-1]
-        batch = Batch(
-            source=self._reading.source(context.partition_id),
+        batch = MessageBatch(
+            partition=self._group.partition(context.partition_id),
             position=f"{last.sequence_number}:{last.offset}",
             messages=[_message(context.partition_id, event) for event in events],
         )
@@ -166,7 +167,7 @@ class EventHubsSource:
 
     async def _on_partition(self, context: PartitionContext) -> None:
         self._owned.add(context.partition_id)
-        _log.info("%s: reading", self._reading.source(context.partition_id))
+        _log.info("%s: reading", self._group.partition(context.partition_id))
 
     async def _on_partition_gone(self, context: PartitionContext, _: object) -> None:
         self._owned.discard(context.partition_id)
@@ -179,9 +180,9 @@ class EventHubsSource:
         else:
             await self._arriving.put(self._as_ours(error))
 
-    def _as_ours(self, error: Exception, group: str | None = None) -> SourceError:
-        trouble = explain(error, self._reading.address, "Listen", group)
-        return SourceDenied(trouble.text) if trouble.kind == "denied" else SourceUnavailable(trouble.text)
+    def _as_ours(self, error: Exception, group: str | None = None) -> DeliveryError:
+        failure = explain(error, self._group.address, "Listen", group)
+        return Denied(failure.text) if failure.kind == "denied" else Unavailable(failure.text)
 
 
 async def _ignore(*_: object) -> None:

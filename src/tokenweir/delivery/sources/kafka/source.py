@@ -16,8 +16,9 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import ConsumerRecord
 
-from ..base import Batch, Message, SourceDenied, SourceUnavailable
-from .address import KafkaAddress
+from ...errors import Denied, Unavailable
+from ...messages import Message, MessageBatch
+from . import KafkaAddress
 
 __all__ = ["KafkaSource"]
 
@@ -39,7 +40,7 @@ _SAVE_SECONDS = 10.0
 
 
 class KafkaSource:
-    """A `Source`: the partitions of a topic that this member of the group was given."""
+    """A `MessageSource`: the partitions of a topic that this member of the group was given."""
 
     def __init__(self, address: KafkaAddress, group: str, session_timeout: float) -> None:
         self._address = address
@@ -54,7 +55,7 @@ class KafkaSource:
         """For a person."""
         return f"topic {self._address}, group {self._group}"
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncIterator[MessageBatch]:
         await self.close()
         self._consumer = consumer = AIOKafkaConsumer(
             group_id=self._group,
@@ -69,28 +70,28 @@ class KafkaSource:
             await consumer.start()
             # Subscribing to a topic that is not there would make it, on many brokers, and then wait for ever.
             if self._address.topic not in await consumer.topics():
-                raise SourceDenied(f"there is no topic {self._address}")
+                raise Denied(f"there is no topic {self._address}")
             consumer.subscribe([self._address.topic])
             while True:
                 gathered = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_MESSAGES)
                 for partition, messages in gathered.items():
                     yield self._batch(partition, messages)
         except _DENIED as error:
-            raise SourceDenied(self._explained(error)) from error
+            raise Denied(self._explained(error)) from error
         except (KafkaError, OSError) as error:
-            raise SourceUnavailable(self._explained(error)) from error
+            raise Unavailable(self._explained(error)) from error
 
-    async def done(self, batch: Batch) -> None:
+    async def done(self, partition: str, position: str) -> None:
         if self._consumer is None:
             return
-        partition = TopicPartition(self._address.topic, int(batch.source.rpartition("/")[2]))
+        topic_partition = TopicPartition(self._address.topic, int(partition.rpartition("/")[2]))
         try:
             async with asyncio.timeout(_SAVE_SECONDS):
-                await self._consumer.commit({partition: int(batch.position)})
+                await self._consumer.commit({topic_partition: int(position)})
         except (IllegalStateError, CommitFailedError):
-            _log.info("%s went to another consumer, which reads again what was not saved", batch.source)
+            _log.info("%s went to another consumer, which reads again what was not saved", partition)
         except (KafkaError, OSError) as error:
-            raise SourceUnavailable(self._explained(error)) from error
+            raise Unavailable(self._explained(error)) from error
 
     async def close(self) -> None:
         consumer, self._consumer = self._consumer, None
@@ -101,9 +102,9 @@ class KafkaSource:
             except (KafkaError, OSError) as error:
                 _log.info("the group %s was not told that this consumer left: %s", self._group, error)
 
-    def _batch(self, partition: TopicPartition, messages: list[ConsumerRecord[bytes, bytes]]) -> Batch:
-        return Batch(
-            source=f"kafka/{partition.topic}/{partition.partition}",
+    def _batch(self, partition: TopicPartition, messages: list[ConsumerRecord[bytes, bytes]]) -> MessageBatch:
+        return MessageBatch(
+            partition=f"kafka/{partition.topic}/{partition.partition}",
             position=str(messages[-1].offset + 1),
             messages=[_message(message) for message in messages],
         )

@@ -8,20 +8,20 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, Resourc
 from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobServiceClient
 
-from ...errors import ConfigError, quoted
-from ...records import Clock
-from .base import SourceDenied, SourceUnavailable
-from .dead_letters import letter_line
-from .reassembly import DeadLetter
+from ..errors import ConfigError, quoted
+from ..records import Clock
+from .dead_letters import dead_message_line
+from .errors import Denied, Unavailable
+from .messages import DeadMessage
 
-__all__ = ["DeadLetterBlobs"]
+__all__ = ["DeadMessageBlobs"]
 
 # An append blob takes 50,000 blocks of at most 4 MB, as of the service version of 2021.
 _LARGEST_BLOCK = 4 * 1024 * 1024
 
 
-class DeadLetterBlobs:
-    """A container of append blobs, one a day: ``2026-11-24.jsonl``. The lines are those of `DeadLetterFile`."""
+class DeadMessageBlobs:
+    """A container of append blobs, one a day: ``2026-11-24.jsonl``. The lines are those of `DeadMessageFile`."""
 
     def __init__(self, url: str, clock: Clock, *, client_id: str | None = None, ca_bundle: str | None = None) -> None:
         """``url``: ``https://my-account.blob.core.windows.net/container``, where this machine's identity signs in; it
@@ -40,12 +40,12 @@ class DeadLetterBlobs:
         self._container = container
 
     def __repr__(self) -> str:
-        return f"<DeadLetterBlobs {self.where}>"
+        return f"<DeadMessageBlobs {self.where}>"
 
-    def bury(self, letters: Sequence[DeadLetter]) -> None:
-        """The messages are in the container when this returns. `SourceError` if it does not take them; some may be
+    def bury(self, messages: Sequence[DeadMessage]) -> None:
+        """The messages are in the container when this returns. `DeliveryError` if it does not take them; some may be
         there twice after another try."""
-        if not letters:
+        if not messages:
             return
         now = self._clock.now()
         blob = self._service.get_blob_client(self._container, f"{now:%Y-%m-%d}.jsonl")
@@ -57,7 +57,7 @@ class DeadLetterBlobs:
             if getattr(error, "status_code", None) != 409:
                 raise self._explained(error) from error
         try:
-            for block in _blocks([letter_line(letter, now) for letter in letters]):
+            for block in _blocks([dead_message_line(message, now) for message in messages]):
                 blob.append_block(block)
         except AzureError as error:
             raise self._explained(error) from error
@@ -66,18 +66,16 @@ class DeadLetterBlobs:
         self._service.close()
         self._credential.close()
 
-    def _explained(self, error: AzureError) -> SourceDenied | SourceUnavailable:
+    def _explained(self, error: AzureError) -> Denied | Unavailable:
         """In words of ours: those of the storage account may quote the request."""
         if isinstance(error, ResourceNotFoundError):
-            return SourceDenied(f"there is no container {quoted(self._container)} for the dead letters; create it")
+            return Denied(f"there is no container {quoted(self._container)} for the dead letters; create it")
         if isinstance(error, ClientAuthenticationError) or getattr(error, "status_code", None) == 403:
-            return SourceDenied(
+            return Denied(
                 f"the storage account does not take dead letters in the container {quoted(self._container)}; has this "
                 "machine's identity the role Storage Blob Data Contributor?"
             )
-        return SourceUnavailable(
-            f"the container {quoted(self._container)} for the dead letters: {type(error).__name__}"
-        )
+        return Unavailable(f"the container {quoted(self._container)} for the dead letters: {type(error).__name__}")
 
 
 def _blocks(lines: Sequence[bytes]) -> list[bytes]:

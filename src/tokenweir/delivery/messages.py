@@ -1,25 +1,11 @@
-"""What a source of messages promises, whichever wire it reads, and how it fails. The sources live beside this file."""
+"""Messages that hold records, and what a source of them promises, whichever wire it reads."""
 
 from collections.abc import AsyncIterator
 from typing import Protocol
 
 import msgspec
 
-from ...errors import TokenweirError
-
-__all__ = ["Batch", "Message", "Source", "SourceDenied", "SourceError", "SourceUnavailable"]
-
-
-class SourceError(TokenweirError):
-    """Messages could not be received. The text is for a person, and holds no key and no prompt."""
-
-
-class SourceUnavailable(SourceError):
-    """An outage or a timeout: it may be tried again later."""
-
-
-class SourceDenied(SourceError):
-    """A wrong key, a hub or topic that does not exist, a certificate nobody trusts: a person must act."""
+__all__ = ["DeadMessage", "Message", "MessageBatch", "MessageSource"]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,17 +18,27 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Where it lies, for a person who looks for it: ``partition 3, offset 170``."""
 
 
-class Batch(msgspec.Struct, frozen=True, kw_only=True):
+class MessageBatch(msgspec.Struct, frozen=True, kw_only=True):
     """Messages of one partition, in their order, and how far it has been read with them."""
 
-    source: str
+    partition: str
     """Which partition of what: the name under which the ledger keeps the position."""
     position: str
     """Behind the last of the messages; opaque to everybody but the source."""
     messages: list[Message]
 
 
-class Source(Protocol):
+class DeadMessage(msgspec.Struct, frozen=True):
+    """A message that became no record, and why."""
+
+    partition: str
+    message: Message
+    reason: str
+    call_id: str | None = None
+    """Of a part without the others: another consumer may have had them all."""
+
+
+class MessageSource(Protocol):
     """Partitions of a hub or topic, shared with the other consumers of a group. At least once: what was not said to
     be ``done`` comes again, to this consumer after a restart or to another one.
 
@@ -50,19 +46,19 @@ class Source(Protocol):
     parts can end in a later batch. Of a partition's batches it may say so for the last one only.
     """
 
-    def batches(self) -> AsyncIterator[Batch]:
+    def batches(self) -> AsyncIterator[MessageBatch]:
         """Connects, and gives what arrives until the iterator is closed; those of one partition in their order.
 
         Waits as long as nothing arrives, and gets over outages by itself where the wire can. Otherwise raises
-        `SourceUnavailable` or `SourceDenied`; then this may be called anew.
+        `Unavailable` or `Denied`; then this may be called anew.
         """
         ...
 
-    async def done(self, batch: Batch) -> None:
-        """The ledger has the batch and everything before it in its partition: save that with the group.
+    async def done(self, partition: str, position: str) -> None:
+        """Everything before the position is kept: save that with the group.
 
         A partition that went to another consumer meanwhile is none of ours any more: then this does nothing.
-        `SourceUnavailable` if it could not be saved; the batch comes again, which the ledger does not mind.
+        `Unavailable` if it could not be saved; then it comes again, which the ledger does not mind.
         """
         ...
 

@@ -1,4 +1,5 @@
-"""What the model said, read from a response body that was kept: text and tool calls, of a stream or a whole answer.
+"""What was asked and answered, read from bodies that were kept: messages, text and tool calls, of a stream or a whole
+answer. What the caller asked stays as it stands in the body.
 
 Read member by member, so that one odd field costs nothing but itself.
 """
@@ -8,15 +9,15 @@ from typing import Any
 
 import msgspec
 
-from ....wire import data_of, decode_json, split_events
+from ....wire import data_of, decode_json, mend_json, split_events
 
-__all__ = ["Said", "read_answer"]
+__all__ = ["AnswerChoice", "RequestContent", "read_answer", "read_request"]
 
 _CALLED = ("function", "custom")
 _WRITTEN = ("arguments", "input")
 
 
-class Said(msgspec.Struct, frozen=True):
+class AnswerChoice(msgspec.Struct, frozen=True):
     """One choice of an answer. ``None`` where there was no such text, which is not the same as an empty one."""
 
     content: str | None = None
@@ -25,14 +26,14 @@ class Said(msgspec.Struct, frozen=True):
     """As a whole answer has them, also where they came in pieces."""
 
 
-def read_answer(body: str) -> list[Said]:
+def read_answer(body: str) -> list[AnswerChoice]:
     """The choices of an answer by index; none where the body is no answer."""
     choices: dict[int, _Choice] = {}
     for frame in _frames(body):
         for position, choice in enumerate(_list(_dict(frame).get("choices"))):
             index = _dict(choice).get("index")
             choices.setdefault(index if isinstance(index, int) else position, _Choice()).add(_dict(choice))
-    return [choice.said() for _, choice in sorted(choices.items())]
+    return [choice.finished() for _, choice in sorted(choices.items())]
 
 
 class _Choice:
@@ -53,9 +54,9 @@ class _Choice:
         if isinstance(function := message.get("function_call"), dict):  # how tools were called before 2023-12
             self._call(0).add({"type": "function", "function": function})
 
-    def said(self) -> Said:
+    def finished(self) -> AnswerChoice:
         calls = [call.whole() for _, call in sorted(self._calls.items())]
-        return Said(_joined(self._content), _joined(self._refusal), calls)
+        return AnswerChoice(_joined(self._content), _joined(self._refusal), calls)
 
     def _call(self, index: int) -> "_Call":
         return self._calls.setdefault(index, _Call())
@@ -116,3 +117,43 @@ def _dict(value: Any) -> dict[str, Any]:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+_NOTHING = msgspec.Raw(b"null")
+_NO_MESSAGES = msgspec.Raw(b"[]")
+
+
+class _RequestBody(msgspec.Struct):
+    messages: msgspec.Raw = _NO_MESSAGES
+    prompt: msgspec.Raw = _NOTHING
+    input: msgspec.Raw = _NOTHING
+
+
+class RequestContent(msgspec.Struct, frozen=True):
+    """JSON texts, without white space between the tokens, so that they fit into a line."""
+
+    messages: msgspec.Raw = _NO_MESSAGES
+    """A chat's messages, ``[]`` where there are none."""
+    input: msgspec.Raw = _NOTHING
+    """A completion's ``prompt``, or the ``input`` of an embedding or a response; ``null`` where there is none."""
+
+
+def read_request(body: str | None) -> RequestContent:
+    """What can be taken from a body; nothing from one that is no JSON object."""
+    if body is None:
+        return RequestContent()
+    raw = body.encode(errors="replace")
+    for attempt in (bytes, mend_json):
+        try:
+            found = msgspec.json.decode(attempt(raw), type=_RequestBody)
+            messages = _on_one_line(found.messages)
+            has_messages = bytes(messages)[:1] == b"["
+            asked = _on_one_line(found.input if bytes(found.prompt) == b"null" else found.prompt)
+            return RequestContent(messages if has_messages else _NO_MESSAGES, asked)
+        except (ValueError, RecursionError):
+            continue
+    return RequestContent()
+
+
+def _on_one_line(text: msgspec.Raw) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.format(bytes(text), indent=-1))
