@@ -16,10 +16,7 @@
 The body of an answer has OpenAI's error shape, so the official SDKs raise their usual exceptions.
 """
 
-import traceback
 from typing import ClassVar, Literal
-
-import msgspec
 
 __all__ = [
     "BodyTooLarge",
@@ -98,6 +95,8 @@ class Refusal(TokenweirError):
 
     def body(self) -> bytes:
         """The answer in OpenAI's error shape: ``{"error": {"message", "type", "param", "code"}}``."""
+        import msgspec  # here, since the command line's help needs errors and no JSON
+
         return msgspec.json.encode(
             {"error": {"message": str(self), "type": self.type, "param": self.param, "code": self.code}}
         )
@@ -279,6 +278,8 @@ def quoted(value: object) -> str:
 
 def place_of(error: Exception) -> str:
     """An unforeseen error's type and place, without its text, which may quote a prompt or a key."""
+    import traceback
+
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{place}"

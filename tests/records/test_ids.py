@@ -1,5 +1,6 @@
 """Call ids are UUIDs of version 7: unique, and in the order of their calls."""
 
+import os
 import time
 import uuid
 
@@ -20,6 +21,23 @@ def test_an_id_is_a_uuid_of_version_7_that_tells_its_time() -> None:
 def test_ids_ascend_and_none_comes_twice() -> None:
     ids = [new_call_id() for _ in range(10_000)]
     assert sorted(set(ids)) == ids
+
+
+def test_a_forked_process_has_ids_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same moment, too: relays are forked from one process."""
+    monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000_000_000)
+    new_call_id()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, new_call_id().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs, ours = os.read(reader, 100).decode(), new_call_id()
+    os.close(reader)
+    os.close(writer)
+    assert theirs[:14] == ours[:14]  # the time and the version
+    assert theirs[15:23] != ours[15:23]  # which process it was
 
 
 def test_a_later_moment_makes_a_later_id(monkeypatch: pytest.MonkeyPatch) -> None:

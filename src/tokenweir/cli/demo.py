@@ -1,11 +1,8 @@
 """``tokenweir demo``: simulator, gateway and books on this machine, two real calls, and their records."""
 
-import hashlib
 import json
-import secrets
 import signal
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,6 +61,9 @@ def demo(
 
 
 def _demonstrate(upstream: str, *, kind: str, model: str, once: bool) -> None:
+    import secrets
+    import tempfile
+
     from ..serve.hosting import running_gateway
 
     key = "tw-" + secrets.token_urlsafe(24)
@@ -155,6 +155,8 @@ def _address(preferred: int) -> str:
 
 
 def _configuration(folder: str, data: str, admin: str, upstream: str, kind: str, key: str) -> str:
+    import hashlib
+
     return f"""
 [server]
 data = "{data}"

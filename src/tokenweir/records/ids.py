@@ -1,22 +1,32 @@
 """Call identifiers: UUID version 7 (RFC 9562), so that sorting by id is sorting by time."""
 
 import itertools
+import os
 import random
 import time
 
 __all__ = ["new_call_id"]
 
-# Seeded from the operating system's entropy. An id has to be unique, not secret: it opens nothing.
-_chance = random.Random()
 # RFC 9562, 6.2, method 1: after the milliseconds come 26 bits that name this process, and a counter that
 # begins anywhere in the lower half of its 48 bits.
-_process = f"7{_chance.getrandbits(12):03x}-{0x8000 | _chance.getrandbits(14):04x}"
-_counter = itertools.count(_chance.getrandbits(47))
-
-
-# The part of an id that all those of one millisecond share.
-_moment = -1
+_process: str
+_counter: "itertools.count[int]"
+# The millisecond of the latest id, and what all those of it begin with.
+_moment: int
 _beginning = ""
+
+
+def _begin_process() -> None:
+    global _process, _counter, _moment
+    # Seeded from the operating system's entropy. An id has to be unique, not secret: it opens nothing.
+    chance = random.Random()
+    _process = f"7{chance.getrandbits(12):03x}-{0x8000 | chance.getrandbits(14):04x}"
+    _counter = itertools.count(chance.getrandbits(47))
+    _moment = -1
+
+
+_begin_process()
+os.register_at_fork(after_in_child=_begin_process)  # a relay's ids are not those of the process it was forked from
 
 
 def new_call_id() -> str:

@@ -41,7 +41,7 @@ from ..policy import DebugTokens
 from ..records import CallRecord, Clock, SystemClock
 from .late_ledger import LateLedger
 from .logs import configure_logging
-from .relay import stop_with_parent
+from .relay import stop_with_supervisor
 from .starting import one_line_for_errors
 
 __all__ = ["Books", "books_main", "catch_up"]
@@ -173,7 +173,7 @@ def catch_up(config: Config, ledger: Ledger) -> int:
     return Books(root, ledger, clock, Shipping(root, config.sinks, os.environ, clock, price), price).catch_up()
 
 
-def books_main(config: Config, listener: socket.socket) -> None:
+def books_main(config: Config, listener: socket.socket, supervisor: int) -> None:
     """The books process's whole life; called in a process of its own."""
     configure_logging("books")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
@@ -181,7 +181,7 @@ def books_main(config: Config, listener: socket.socket) -> None:
     os.umask(0o077)  # the ledger and what its engine writes beside it can hold prompts
     _limit_memory()
     with one_line_for_errors():
-        uvloop.run(_serve(config, listener))
+        uvloop.run(_serve(config, listener, supervisor))
 
 
 def _limit_memory() -> None:
@@ -190,7 +190,7 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
-async def _serve(config: Config, listener: socket.socket) -> None:
+async def _serve(config: Config, listener: socket.socket, supervisor: int) -> None:
     clock = SystemClock()
     ledger = LateLedger(ledger_opener(config.ledger.url), clock) if config.ledger.url != NO_LEDGER else None
     root = Path(config.journal.directory)
@@ -210,7 +210,7 @@ async def _serve(config: Config, listener: socket.socket) -> None:
     )
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
     stop = asyncio.Event()
-    stop_with_parent(stop.set)
+    stop_with_supervisor(stop.set, supervisor)
     shipping.start()
     loop = asyncio.get_running_loop()
     # A thread of its own: those that all share may wait for the disk of a sink.

@@ -9,9 +9,9 @@ import secrets
 import signal
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
-from multiprocessing import parent_process
 from pathlib import Path
 from typing import Protocol
 
@@ -26,7 +26,7 @@ from ..journal import Journal, changed_fields
 from ..policy import Keyring, read_keys
 from ..records import Clock, SystemClock
 from ..upstream import Upstream, open_upstreams
-from ..vocabulary import ENCODINGS, load as load_vocabulary
+from ..vocabulary import ENCODINGS, load as load_vocabulary, verify as verify_vocabulary
 from .data_port import DataPort
 from .logs import configure_logging
 from .starting import one_line_for_errors
@@ -215,47 +215,48 @@ def _open_journal(config: Config, name: str, clock: Clock) -> Journal:
             time.sleep(_LOOK_SECONDS)
 
 
-def relay_main(config: Config, config_path: Path | None, index: int, listener: socket.socket) -> None:
+def relay_main(config: Config, config_path: Path | None, index: int, listener: socket.socket, supervisor: int) -> None:
     """A relay process's whole life; called in a process of its own."""
     configure_logging(f"relay-{index}")
     with one_line_for_errors():
-        _run(config, config_path, index, listener)
+        raise_file_limit()
+        verify_vocabulary()
+        uvloop.run(_serve(config, config_path, f"relay-{index}", listener, supervisor))
 
 
-def _run(config: Config, config_path: Path | None, index: int, listener: socket.socket) -> None:
-    raise_file_limit()
-    # Proved and built now, for some 110 MB and half a second: building holds the interpreter, and the first stream
-    # that breaks must not hold up all the others.
-    for encoding in ENCODINGS:
-        load_vocabulary(encoding)
-    uvloop.run(_serve(config, config_path, f"relay-{index}", listener))
-
-
-async def _serve(config: Config, config_path: Path | None, name: str, listener: socket.socket) -> None:
+async def _serve(
+    config: Config, config_path: Path | None, name: str, listener: socket.socket, supervisor: int
+) -> None:
     process = RelayProcess(config, config_path, name, SystemClock())
     # What is here now stays; what calls leave behind is freed by reference counts, so rounds can be rare.
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
-    stop_with_parent(process.stop)
+    stop_with_supervisor(process.stop, supervisor)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, process.reload)
     _log.info("%s; %s", process.data_plane.services.keyring, process.data_plane.services.catalogue)
+    # Some 110 MB and half a second. Not before the port is open, as calls need none; and not when the first stream
+    # breaks, as building holds the interpreter for a tenth of a second or two, and would hold up all others.
+    threading.Thread(target=_load_vocabularies, name="vocabularies", daemon=True).start()
     await process.run(listener)
 
 
-def stop_with_parent(stop: Callable[[], None]) -> None:
-    """Stops on SIGTERM, and when the supervisor is gone. Ctrl-C reaches every process of the terminal: the
-    supervisor alone answers it."""
+def _load_vocabularies() -> None:
+    for encoding in ENCODINGS:
+        load_vocabulary(encoding)
+
+
+def stop_with_supervisor(stop: Callable[[], None], supervisor: int) -> None:
+    """Stops on SIGTERM, and when ``supervisor``, a descriptor, becomes readable: then that process is gone. Ctrl-C
+    reaches every process of the terminal: the supervisor alone answers it."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGINT, lambda: None)
-    parent = parent_process()
-    if parent is not None:
-        loop.add_reader(parent.sentinel, _parent_gone, parent.sentinel, stop)
+    loop.add_reader(supervisor, _supervisor_gone, supervisor, stop)
 
 
-def _parent_gone(sentinel: int, stop: Callable[[], None]) -> None:
-    asyncio.get_running_loop().remove_reader(sentinel)
+def _supervisor_gone(supervisor: int, stop: Callable[[], None]) -> None:
+    asyncio.get_running_loop().remove_reader(supervisor)
     _log.warning("the supervisor is gone; stopping")
     stop()
 

@@ -1,4 +1,7 @@
-"""The parent process: owns the listening sockets, starts relays and books, restarts what dies.
+"""The parent process: owns the listening sockets, forks relays and books, restarts what dies.
+
+It forks, so that a relay is there as soon as its code is: what this process has read, no relay reads again. It has one
+thread, and imports no database and no admin port; the books do that for themselves.
 
 A relay that crashes leaves its listening socket open here, so that clients who connect meanwhile wait
 in the kernel's queue instead of being refused. Shutdown is a list: relays first, then the books, which
@@ -15,7 +18,7 @@ import socket
 import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,7 +27,6 @@ import msgspec
 
 from ..config import Config, load, parse_address
 from ..errors import ConfigError, TokenweirError, quoted
-from .books import books_main
 from .logs import configure_logging
 from .notify import tell_service_manager
 from .relay import ONLY_AT_START, raise_file_limit, relay_main, with_debug_secret
@@ -33,7 +35,8 @@ from .starting import CANNOT_START
 __all__ = ["run"]
 
 _log = logging.getLogger(__name__)
-_spawn = multiprocessing.get_context("spawn")
+_fork = multiprocessing.get_context("fork")
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # A process that dies right after its start would otherwise be restarted as fast as it can fail.
 _RESTART_SECONDS = 1.0
@@ -49,13 +52,29 @@ class _Child(msgspec.Struct):
     name: str
     target: Callable[..., None]
     arguments: tuple[Any, ...]
-    process: SpawnProcess | None = None
+    listener: socket.socket
+    process: ForkProcess | None = None
     started_at: float = 0.0
 
-    def start(self) -> None:
-        self.process = _spawn.Process(target=self.target, args=self.arguments, name=self.name)
-        self.process.start()
+    def start(self, supervisor: int, foreign: list[socket.socket]) -> None:
+        """``supervisor`` is a descriptor that becomes readable when this process is gone; ``foreign`` sockets are
+        closed in the child."""
+        # No signal may come to the child while its handlers are still this process's.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            self.process = _fork.Process(target=self._begin, args=(supervisor, foreign), name=self.name)
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         self.started_at = time.monotonic()
+
+    def _begin(self, supervisor: int, foreign: list[socket.socket]) -> None:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        for one in foreign:
+            one.close()
+        self.target(*self.arguments, self.listener, supervisor)
 
     def end(self, patience: float) -> None:
         process = self.process
@@ -77,16 +96,22 @@ def run(config: Config, *, config_path: Path | None) -> int:
     data = _listen(config.server.data, "data")
     admin = _listen(config.server.admin, "admin")
     relays = [
-        _Child(f"relay-{index}", relay_main, (config, config_path, index, data))
+        _Child(f"relay-{index}", relay_main, (config, config_path, index), data)
         for index in range(config.server.relays)
     ]
-    books = _Child("books", books_main, (config, admin))
+    books = _Child("books", _books_main, (config,), admin)
     supervisor = _Supervisor(relays, books, config.server.shutdown_grace, config_path)
     supervisor.start()
     scheme = "https" if config.server.certificate else "http"
     _log.info("data port %s://%s, admin port http://%s", scheme, _shown(data), _shown(admin))
     tell_service_manager("READY=1")
     return supervisor.wait()
+
+
+def _books_main(config: Config, listener: socket.socket, supervisor: int) -> None:
+    from .books import books_main
+
+    books_main(config, listener, supervisor)
 
 
 class _Supervisor:
@@ -100,13 +125,15 @@ class _Supervisor:
         self._stopping = False
         self._is_pressed = False
         self._wake_reader, self._wake_writer = socket.socketpair()
+        # Nothing is ever written: the end that children keep becomes readable when the other is closed with this process.
+        self._life_reader, self._life_writer = socket.socketpair()
 
     def start(self) -> None:
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._on_stop)
         signal.signal(signal.SIGHUP, self._on_reload)
-        for child in [*self._relays, self._books]:
-            child.start()
+        for child in self._children:
+            self._start(child)
 
     def wait(self) -> int:
         """Restarts what dies, until told to stop."""
@@ -147,7 +174,11 @@ class _Supervisor:
         if pause > 0:
             wait([self._wake_reader], pause)
         if not self._stopping:
-            child.start()
+            self._start(child)
+
+    def _start(self, child: _Child) -> None:
+        listeners = [other.listener for other in self._children if other.listener is not child.listener]
+        child.start(self._life_reader.fileno(), [self._wake_reader, self._wake_writer, self._life_writer, *listeners])
 
     def _on_stop(self, signum: int, frame: FrameType | None) -> None:
         if self._stopping and not self._is_pressed:

@@ -9,6 +9,7 @@ import base64
 import gzip
 import hashlib
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from threading import Lock
 
 import msgspec
@@ -68,13 +69,13 @@ _loading = Lock()
 def verify() -> None:
     """Prove every shipped file. Raises ConfigError naming the file that is missing or altered."""
     for name in SHIPPED:
-        _unpacked(name)
+        _packed(name)
 
 
 def load(name: str) -> tiktoken.Encoding:
     """The encoding of that name, built once per process (about a fifth of a second) and shared by threads.
 
-    Proves its file as ``verify`` does.
+    Proves its file as ``verify`` does, and what is in it.
     """
     encoding = _loaded.get(name)
     if encoding is None:
@@ -98,15 +99,23 @@ def _build(name: str) -> tiktoken.Encoding:
 
 
 def _unpacked(name: str) -> bytes:
-    file = files(__package__) / "data" / f"{name}.tiktoken.gz"
+    unpacked = gzip.decompress(_packed(name))
+    _prove(unpacked, SHIPPED[name].sha256, f"{_file(name)}, unpacked,")
+    return unpacked
+
+
+def _packed(name: str) -> bytes:
+    file = _file(name)
     try:
         packed = file.read_bytes()
     except OSError as error:
         raise ConfigError(f"The vocabulary {file} cannot be read ({error}). Install tokenweir again.") from error
     _prove(packed, SHIPPED[name].packed_sha256, str(file))
-    unpacked = gzip.decompress(packed)
-    _prove(unpacked, SHIPPED[name].sha256, f"{file}, unpacked,")
-    return unpacked
+    return packed
+
+
+def _file(name: str) -> Traversable:
+    return files(__package__) / "data" / f"{name}.tiktoken.gz"
 
 
 def _prove(data: bytes, expected: str, what: str) -> None:
