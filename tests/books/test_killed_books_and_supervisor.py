@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -24,14 +23,10 @@ CLIENTS = 8
 def books_of(gateway: HostedGateway, folder: Path) -> int:
     """The process id of the books: of the supervisor's two children the one that is not the relay."""
     relay = int((folder / "journal/relay-0/lock").read_text().split()[0])
-    (books,) = [pid for pid in _spawned_by(gateway.process.pid) if pid != relay]
+    supervisor = gateway.process.pid
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    (books,) = {*map(int, children)} - {relay}
     return books
-
-
-def _spawned_by(parent: int) -> Iterator[int]:
-    for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
-        if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            yield int(pid)
 
 
 async def until_ready(gateway: HostedGateway) -> None:

@@ -224,9 +224,7 @@ def relay_main(config: Config, config_path: Path | None, index: int, listener: s
         uvloop.run(_serve(config, config_path, f"relay-{index}", listener, supervisor))
 
 
-async def _serve(
-    config: Config, config_path: Path | None, name: str, listener: socket.socket, supervisor: int
-) -> None:
+async def _serve(config: Config, config_path: Path | None, name: str, listener: socket.socket, supervisor: int) -> None:
     process = RelayProcess(config, config_path, name, SystemClock())
     # What is here now stays; what calls leave behind is freed by reference counts, so rounds can be rare.
     gc.collect()
