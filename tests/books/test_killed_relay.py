@@ -43,12 +43,10 @@ def prove(folder: Path, durability: str, kills: int, window: float) -> None:
         assert_books_agree(file, sim, seen, moments, window)
 
 
-@pytest.mark.timeout(120)
 def test_strict_a_call_that_was_seen_to_end_is_never_lost(tmp_path: Path) -> None:
     prove(tmp_path, "strict", 4, 0.0)
 
 
-@pytest.mark.timeout(120)
 def test_batch_only_the_last_moment_before_a_kill_can_be_lost(tmp_path: Path) -> None:
     prove(tmp_path, "batch", 4, BATCH_WINDOW_SECONDS)
 

@@ -25,8 +25,6 @@ FillUp = Callable[[Path], Path]
 BODY = "x" * 10_000
 BIG = "x" * 8 * 1024 * 1024
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def open_journal(directory: Path, on_failure: Literal["refuse", "shed_content"] = "refuse") -> Journal:
     return Journal.open(directory, JournalSettings(on_failure=on_failure), SystemClock())

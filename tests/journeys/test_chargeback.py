@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RECORDED = ROOT.parent / "shared/recorded"
 ENDPOINTS = {"chat/completions", "completions", "embeddings", "responses"}
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
