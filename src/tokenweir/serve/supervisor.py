@@ -125,7 +125,7 @@ class _Supervisor:
         self._stopping = False
         self._is_pressed = False
         self._wake_reader, self._wake_writer = socket.socketpair()
-        # Nothing is ever written: the end that children keep becomes readable when the other one goes, with this process.
+        # Never written to: the end that children keep becomes readable when this process, and the other end, are gone.
         self._life_reader, self._life_writer = socket.socketpair()
 
     def start(self) -> None:
