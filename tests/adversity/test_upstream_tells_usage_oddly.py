@@ -17,6 +17,11 @@ BOM = b"\xef\xbb\xbf"
 STOP = b'data: {"id":"a","model":"gpt-4o","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
 
 
+ZEROS = (
+    b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":0,"total_tokens":0}}'
+)
+
+
 def play_once(told: bytes) -> Play:
     def play(line: Line) -> None:
         line.read_request()
@@ -133,6 +138,10 @@ def test_a_usage_in_the_answer_of_another_api_is_reported(world: World) -> None:
         (b"<html>", [], "unreadable"),
         (b'{"choices":[', [], "cut"),
         (b'{"usage":{"prompt_tokens":"seven"}}', [], "unreadable"),
+        (b'{"usage":[1]}', [], "unreadable"),
+        (b'{"usage":null}', [], "withheld"),
+        (ZEROS, [], "withheld"),
+        (ZEROS.decode().encode("utf-16"), [], "unreadable"),
         (b'{"usage":{"a":"' + b"x" * 2_000_000 + b'"}}', [], "too_large"),
         (b"?", ["content-encoding: br"], "unread_encoding"),
         (b"\x1f\x8b\x08\x00", ["content-encoding: gzip"], "cut"),
@@ -142,6 +151,13 @@ def test_the_record_says_why_a_usage_is_not_reported(world: World, body: bytes, 
     seen, record = asked(world, play_once(answer(body, *lines)), streams=False)
     assert seen == body
     assert (record.usage.source, record.usage.reason) == ("estimated", reason)
+    assert record.outcome == ("upstream_broken" if reason == "cut" else "completed")
+
+
+def test_zeros_of_a_call_that_used_nothing_are_reported(world: World) -> None:
+    body = b'{"data":[],"usage":{"prompt_tokens":0,"total_tokens":0}}'
+    _, record = asked(world, play_once(answer(body)), streams=False, path="embeddings")
+    assert counts(record) == ("reported", None, 0, 0, 0)
 
 
 @pytest.mark.parametrize("how", ["feed", "finish"])

@@ -103,7 +103,7 @@ def test_recorded_usage_is_read_to_the_token(
     checked = collections.Counter[tuple[str, bool]]()
     for recording in recordings:
         reading = reading_of(recording)
-        if recording.usage is None:
+        if recording.usage is None or not recording.usage["total_tokens"]:  # one of them has zeros beside its text
             assert reading.usage is None, recording.name
             continue
         checked[recording.api, recording.is_stream] += 1
@@ -251,7 +251,11 @@ def test_estimates_are_as_exact_as_measured(
     prompts: dict[str, Score] = collections.defaultdict(Score)
     answers: dict[str, Score] = collections.defaultdict(Score)
     for recording in recordings:
-        if recording.usage is None or not recording.is_openai_model or not recording.request_body:
+        if (
+            not (recording.usage or {}).get("total_tokens")
+            or not recording.is_openai_model
+            or not recording.request_body
+        ):
             continue
         reading = reading_of(recording)
         assert reading.usage is not None

@@ -108,9 +108,12 @@ def expected(drawn: list[Frame]) -> dict[str, Any]:
         if "content_filter_results" in results
     ]
     filtered = [name for verdict in verdict_sets for name, one in verdict.items() if one["filtered"]]
-    usage = [frame["usage"] for frame in drawn if frame.get("usage")]
+    usages = [frame["usage"] for frame in drawn if frame.get("usage")]
+    usage = reduce(merged, usages) if usages else None
+    if usage is not None and not any(usage.values()) and any(choice["finish_reason"] for choice in all_choices):
+        usage = None  # zeros beside an answer say nothing
     return {
-        "usage": reduce(merged, usage) if usage else None,
+        "usage": usage,
         "response_model": next((frame["model"] for frame in reversed(drawn) if frame.get("model")), None),
         "response_id": next((frame["id"] for frame in reversed(drawn) if frame.get("id")), None),
         "finish_reasons": [choice["finish_reason"] for choice in all_choices if choice["finish_reason"]],

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..wire import mend_json
-from .digest import digest_of
+from .digest import digest_of, told_usage
 from .structs import Answer, Choice, Loose
 
 __all__ = ["answer_of", "read_answer"]
@@ -51,7 +51,7 @@ def _loosely(loose: Loose) -> Answer:
         id=_convert(loose.id, str),
         model=_convert(loose.model, str),
         choices=_convert(loose.choices, list[Choice]),
-        usage=_convert(loose.usage, dict[str, Any]),
+        usage=told_usage(loose.usage),
         service_tier=_convert(loose.service_tier, str),
         error=loose.error,
         status_code=loose.status_code,

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ..wire import Path
-from .digest import FACTS, read_object
+from .digest import FACTS, read_object, told_usage
 from .structs import Answer, Choice, EventAnswer, Message
 from .surface import Surface
 
@@ -57,7 +57,7 @@ def _answer(event: _Event) -> Answer:
     return EventAnswer(
         is_last=event.type == "transcript.text.done",
         choices=[Choice(message=Message(content=text))] if isinstance(text, str) and text else None,
-        usage=usage if isinstance(usage, dict) else None,
+        usage=told_usage(usage),
         error={"code": event.code or "error"} if event.type == "error" and not event.error else event.error,
         status_code=event.status_code,
     )

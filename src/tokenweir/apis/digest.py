@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from ..wire import MemberScanner, Path, decode_json, mend_json
 
-__all__ = ["FACTS", "digest", "digest_of", "read_object"]
+__all__ = ["FACTS", "digest", "digest_of", "read_object", "told_usage"]
 
 Shape = TypeVar("Shape")
 
@@ -81,6 +81,11 @@ def digest(scanner: MemberScanner) -> dict[str, Any]:
             if member.raw is not None:
                 _put(facts, path, member.item, _lenient(member.raw))
     return facts
+
+
+def told_usage(value: Any) -> dict[str, Any] | None:
+    """A ``usage`` as an object. One that is none is put into one, so that it does not pass for a missing one."""
+    return value if isinstance(value, dict) or value is None else {"usage": value}
 
 
 def _put(facts: dict[str, Any], path: Path, item: int, value: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from .digest import read_object
+from .digest import read_object, told_usage
 from .structs import Answer, Call, Choice, Custom, Event, EventAnswer, Function, Message, Response, Tools
 from .surface import Surface
 
@@ -74,7 +74,7 @@ def _answer(event: Event) -> Answer:
         id=_str(response.id),
         model=_str(response.model),
         choices=[choice] if choice.finish_reason or calls or choice.message and choice.message.content else None,
-        usage=response.usage if isinstance(response.usage, dict) else None,
+        usage=told_usage(response.usage),
         service_tier=_str(response.service_tier),
         error={"code": event.code or "error"} if event.type == "error" and not event.error else response.error,
         status_code=response.status_code,

@@ -40,9 +40,13 @@ def reading_of(
     if tally.usage:
         if tells_counts(tally.usage):
             usage = read_usage(tally.usage, api)
+            if tally.finish_reasons and not usage.total_tokens:
+                usage, reason = None, "withheld"  # no model answers without a token: somebody fills in zeros
         else:
             reason = "unreadable"
             unreadable = unreadable or "its usage has no counts that can be read"
+    if reason == "unreadable":
+        unreadable = unreadable or "it is no JSON object"
     return Reading(
         usage=usage,
         response_model=tally.model,

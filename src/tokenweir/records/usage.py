@@ -21,7 +21,7 @@ unread_encoding  the answer was compressed in a way that is not read
 unreadable       the answer was nothing that its API says
 cut              the answer ended before its usage came
 too_large        the part of the answer that has the usage was larger than what is read, or what logged it left it out
-withheld         the answer was whole, and said no usage, or not that of all it wrote
+withheld         the answer was whole, and said no usage, nothing but zeros, or not that of all it wrote
 """
 
 
