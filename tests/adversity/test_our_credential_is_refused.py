@@ -2,13 +2,17 @@
 
 import json
 import logging
+from collections.abc import Iterator
 
 import pytest
 
+from support.identity import IdentityEndpoint, serving_identity
 from support.raw_client import RawClient, chat_request, upload_head
+from support.relay_thread import RelayThread
 from support.scripted import Line, Play
 from support.streams import answer
 from support.world import World
+from tokenweir.records import SystemClock
 from tokenweir.upstream import CredentialSettings
 
 WRONG_KEY = b'{"error":{"code":"401","message":"Access denied due to invalid subscription key sk-ours-secret"}}'
@@ -75,6 +79,55 @@ def test_another_target_is_tried_first(world: World) -> None:
     record = relay.record()
 
     assert (record.outcome, record.backend, record.attempts) == ("completed", "sim", 3)
+
+
+@pytest.fixture
+def identity(monkeypatch: pytest.MonkeyPatch) -> Iterator[IdentityEndpoint]:
+    """To be asked for before the world, which needs it until its own end."""
+    with serving_identity(SystemClock(), monkeypatch) as endpoint:
+        yield endpoint
+
+
+def identified(world: World, identity: IdentityEndpoint, play: Play) -> RelayThread:
+    """A relay whose upstream is signed in at by a managed identity."""
+    settings = {"credential": CredentialSettings(managed_identity=True)}
+    relay = world.relay(world.upstream(play), upstream_settings=settings)
+    identity.clock = relay.clock
+    return relay
+
+
+def test_a_token_that_is_refused_is_replaced_and_the_caller_does_not_notice(
+    identity: IdentityEndpoint, world: World
+) -> None:
+    def play(line: Line) -> None:
+        while True:
+            head, _ = line.read_request()
+            is_good = b"authorization: bearer token-2\r\n" in head
+            line.send(answer(b'{"choices":[]}') if is_good else UNAUTHORIZED)
+
+    relay = identified(world, identity, play)
+    with RawClient(relay.address) as client:
+        for _ in range(2):
+            client.send(chat_request(deployment="faulty"))
+            assert client.read_answer().status == 200
+    first, second = relay.records(2)
+    assert (first.outcome, first.attempts) == ("completed", 2)
+    assert (second.outcome, second.attempts) == ("completed", 1)
+    assert len(identity.requests) == 2
+    assert relay.inside(lambda: relay.process.data_plane.services.refusals.count) == 0
+
+
+def test_an_identity_that_may_not_come_in_is_not_asked_for_token_after_token(
+    identity: IdentityEndpoint, world: World
+) -> None:
+    relay = identified(world, identity, saying(UNAUTHORIZED))
+    with RawClient(relay.address) as client:
+        for _ in range(3):
+            client.send(chat_request(deployment="faulty"))
+            heard = client.read_answer()
+            assert (heard.status, heard.error["code"]) == (502, "upstream_refused_credential")
+    assert [record.attempts for record in relay.records(3)] == [2, 1, 1]
+    assert len(identity.requests) == 2
 
 
 def test_a_403_about_the_request_is_passed_on_as_it_is(world: World) -> None:

@@ -145,6 +145,25 @@ async def test_a_token_that_lives_for_moments_serves_for_half_of_them(endpoint: 
 
 
 @pytest.mark.anyio
+async def test_a_token_that_was_refused_is_replaced_once(endpoint: Endpoint, clock: JumpingClock) -> None:
+    chosen = credential(MANAGED, clock=clock)
+    await chosen.obtain()
+    clock.jump(10)
+    sent_first = clock.monotonic()
+    clock.jump(1)
+    assert chosen.replace(sent_first) and not chosen.is_ready
+    await chosen.obtain()
+    assert chosen.line == b"authorization: Bearer token-2"
+    assert chosen.replace(sent_first) and chosen.is_ready  # another call was refused the token before
+    clock.jump(1)
+    assert not chosen.replace(clock.monotonic()) and chosen.is_ready  # a new one does not help either
+    clock.jump(60)
+    assert chosen.replace(clock.monotonic()) and not chosen.is_ready
+    assert not credential(CredentialSettings(key="k")).replace(0.0)
+    assert not credential(CredentialSettings(pass_through=True)).replace(0.0)
+
+
+@pytest.mark.anyio
 async def test_everyone_waits_for_one_request(endpoint: Endpoint, clock: JumpingClock) -> None:
     endpoint.may_answer.clear()
     chosen = credential(MANAGED, clock=clock)

@@ -2,7 +2,7 @@
 
     start ─▶ connect ─▶ sent ─▶ head ─▶ answered
                 ▲         │       ├─▶ the next target
-                └─────────┴───────┴─▶ once more: on a fresh connection, or without stream_options
+                └─────────┴───────┴─▶ once more: on a fresh connection, without stream_options, or with a new token
 
 Only a new connection and a token are ever waited for. Each request to an upstream that was not the last one is
 noted, for the trace.
@@ -68,6 +68,8 @@ class Dispatcher:
     _asks_as_it_came = False
     """Whether the target has just refused ``stream_options`` that the client had not sent."""
     _is_repeated = False
+    _is_signed_anew = False
+    """Whether the target has just refused a credential that has been replaced since."""
     _opened: tuple[float, float] | None = None
     """When a new connection was asked for, and when it stood."""
     # for the record and the trace
@@ -138,7 +140,7 @@ class Dispatcher:
 
     def _try_another(self, candidates: Candidates) -> None:
         self._timings.since = self._services.clock.monotonic()
-        self._is_repeated = self._asks_as_it_came = False
+        self._is_repeated = self._asks_as_it_came = self._is_signed_anew = False
         self._try_next(candidates)
 
     def _repeat(self, upstream: Upstream) -> None:
@@ -317,6 +319,13 @@ class Dispatcher:
     def _credential_refused(self, upstream: Upstream, head: ResponseHead, refused: AccessRefusal) -> None:
         """The answer has been read to its end, so its connection is no longer this call's."""
         self.connection = None
+        if head.status == 401 and self._can_repeat and not self._is_signed_anew:
+            if upstream.credential.replace(self._timings.sent):
+                self._note_attempt(None, head)
+                self._is_signed_anew = True
+                self._timings.since = self._services.clock.monotonic()
+                self._connect(upstream)
+                return
         self._services.refusals.note(upstream.name, head.status, refused)
         candidates = self.candidates
         if candidates is not None and candidates.has_more and self._can_repeat:

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from ..errors import ConfigError, CredentialUnavailable, quoted
@@ -16,6 +18,8 @@ _log = logging.getLogger(__name__)
 
 # Entra tokens live for about an hour and managed identities' for up to a day; renew well before the end.
 _RENEW_BEFORE_SECONDS = 300.0
+# A token that replaced a refused one and is refused as well: the identity may not come in, and another token is as bad.
+_REPLACE_AGAIN_AFTER_SECONDS = 60.0
 
 
 class Credential(Protocol):
@@ -32,7 +36,12 @@ class Credential(Protocol):
         ...
 
     async def obtain(self) -> None:
-        """Makes ready. Raises ``CredentialUnavailable`` with the mend."""
+        """Makes ready. Raises ``CredentialUnavailable``, which says what to do."""
+        ...
+
+    def replace(self, sent: float) -> bool:
+        """The upstream did not accept what signed a request that was ``sent`` then (monotonic seconds). Returns
+        whether there is, or can be, another one that is worth a try."""
         ...
 
 
@@ -49,6 +58,9 @@ class KeyCredential:
     async def obtain(self) -> None:
         return None
 
+    def replace(self, sent: float) -> bool:
+        return False
+
 
 class PassThrough:
     """The caller's own key, in the header that it came in, goes to the upstream as it came."""
@@ -59,6 +71,9 @@ class PassThrough:
 
     async def obtain(self) -> None:
         return None
+
+    def replace(self, sent: float) -> bool:
+        return False
 
 
 class ManagedIdentity:
@@ -76,10 +91,12 @@ class ManagedIdentity:
                 "managed_identity needs the azure extra; install it with: pip install 'tokenweir[azure]'"
             ) from error
         options: dict[str, Any] = {"managed_identity_client_id": client_id} if client_id else {}
-        self._credential = DefaultAzureCredential(**options)
+        self._make = partial(DefaultAzureCredential, **options)
+        self._credential = self._make()
         self._provider = provider
         self._clock = clock
         self._renew_at = 0.0
+        self._obtained_at = self._replaced_at = -math.inf
         self._obtaining: asyncio.Future[None] | None = None
         self.line: bytes | None = None
 
@@ -96,6 +113,16 @@ class ManagedIdentity:
             self._obtaining = asyncio.ensure_future(self._renew())
             self._obtaining.add_done_callback(self._forget)
         await asyncio.shield(self._obtaining)
+
+    def replace(self, sent: float) -> bool:
+        if sent < self._obtained_at or not self.is_ready:
+            return True
+        now = self._clock.monotonic()
+        if now - self._replaced_at < _REPLACE_AGAIN_AFTER_SECONDS:
+            return False
+        self._replaced_at, self._renew_at = now, 0.0
+        self._credential = self._make()  # the old one would give the same token again
+        return True
 
     def _forget(self, done: asyncio.Future[None]) -> None:
         self._obtaining = None
@@ -114,6 +141,7 @@ class ManagedIdentity:
         lifetime = token.expires_on - self._clock.now().timestamp()
         self._renew_at = token.expires_on - min(_RENEW_BEFORE_SECONDS, lifetime / 2)
         self.line = b"authorization: Bearer " + token.token.encode()
+        self._obtained_at = self._clock.monotonic()
 
 
 def credential_for(settings: UpstreamSettings, environ: Mapping[str, str], clock: Clock) -> Credential:
