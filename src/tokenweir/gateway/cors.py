@@ -30,6 +30,7 @@ _EXPOSED = b", ".join(
         b"x-ratelimit-remaining-tokens",
         b"x-ratelimit-reset-requests",
         b"x-ratelimit-reset-tokens",
+        b"request-id",
         b"x-request-id",
         b"x-tokenweir-call-id",
     ]

@@ -134,7 +134,7 @@ def record_of(
     if deployment is None and target is not None and target.deployment is not None:
         deployment = request.model  # where the path names no deployment, this does
     region = answered.get(b"x-ms-region")
-    request_id = answered.get(b"apim-request-id") or answered.get(b"x-request-id")
+    request_id = answered.get(b"apim-request-id") or answered.get(b"x-request-id") or answered.get(b"request-id")
     served_model = None if reading.response_model else answered.get(b"x-ms-served-model")
     served_by = answered.get(b"x-ms-deployment-name")
     spilled_from = answered.get(b"x-ms-spillover-from-deployment")

@@ -30,7 +30,8 @@ _TELLING = frozenset(
         "user-agent",
         "vary",
         "via",
-        # what Azure OpenAI, OpenAI and API Management say of a call
+        # what Azure OpenAI, OpenAI, Anthropic and API Management say of a call
+        "anthropic-version",
         "apim-request-id",
         "apim-trace-id",
         "azureml-model-session",
@@ -38,6 +39,7 @@ _TELLING = frozenset(
         "openai-processing-ms",
         "openai-version",
         "request-context",
+        "request-id",
         "skip-error-remapping",
         "traceparent",
         "x-accel-buffering",
@@ -55,7 +57,7 @@ _TELLING = frozenset(
         "x-request-id",
     ]
 )
-_TELLING_FAMILIES = ("x-envoy-upstream-", "x-ratelimit-", "x-stainless-", "x-tokenweir-")
+_TELLING_FAMILIES = ("anthropic-ratelimit-", "x-envoy-upstream-", "x-ratelimit-", "x-stainless-", "x-tokenweir-")
 
 
 def is_telling(name: str) -> bool:

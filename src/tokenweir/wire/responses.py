@@ -30,6 +30,7 @@ _LINES = LineReader(
             b"apim-request-id",
             b"content-encoding",
             b"content-type",
+            b"request-id",
             b"retry-after",
             b"x-ms-deployment-name",
             b"x-ms-is-spilled-over",
@@ -41,7 +42,15 @@ _LINES = LineReader(
     ),
     stays=frozenset([*_HOP_BY_HOP, *_REPLACED]).__contains__,
     forget=frozenset(
-        [b"apim-request-id", b"content-length", b"date", b"set-cookie", b"x-request-id", b"retry-after"]
+        [
+            b"apim-request-id",
+            b"content-length",
+            b"date",
+            b"request-id",
+            b"retry-after",
+            b"set-cookie",
+            b"x-request-id",
+        ]
     ).__contains__,
     strict=False,
 )

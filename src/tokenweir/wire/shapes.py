@@ -27,7 +27,9 @@ _LONGEST_HEAD = 8 * 1024
 _VALUE = rb"[\t -~\x80-\xff]*+"
 _LENGTH = b"content-length"
 # Vary from the first head on: they are never the same, or nobody's business to remember.
-_ALWAYS_VARY = frozenset([b"apim-request-id", _LENGTH, b"date", b"set-cookie", b"x-request-id", b"retry-after"])
+_ALWAYS_VARY = frozenset(
+    [b"apim-request-id", _LENGTH, b"date", b"request-id", b"retry-after", b"set-cookie", b"x-request-id"]
+)
 # What these say is part of the shape.
 _NEVER_VARY = frozenset(
     [b"connection", b"content-type", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade"]
