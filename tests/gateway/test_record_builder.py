@@ -10,7 +10,7 @@ from support.asked import asked
 from tokenweir.gateway.record_builder import record_of
 from tokenweir.gateway.request import Ending
 from tokenweir.gateway.timings import Timings
-from tokenweir.metering import NO_READING
+from tokenweir.metering import NO_MEASUREMENT
 from tokenweir.records import CallRecord, Trace, Usage
 from tokenweir.wire import ResponseHead
 
@@ -19,7 +19,7 @@ COMMON = CallRecord(call_id="", started_at=NOW)
 
 
 def record(usage: Usage, **reading: Any) -> CallRecord:
-    told = msgspec.structs.replace(NO_READING, **reading)
+    told = msgspec.structs.replace(NO_MEASUREMENT, **reading)
     return record_of(
         COMMON,
         asked("POST /v1/files", body=b"{}"),
@@ -76,7 +76,7 @@ def test_every_field_has_its_own_value() -> None:
         b"x-ms-spillover-from-deployment": b"spillover_from",
     }
     reading = msgspec.structs.replace(
-        NO_READING,
+        NO_MEASUREMENT,
         response_model="response_model",
         response_id="response_id",
         job_id="job_id",

@@ -6,9 +6,9 @@ from itertools import count
 
 import pytest
 
-from tokenweir.metering import Reading, meter_for
+from tokenweir.metering import Measurement, meter_for
 
-Read = Callable[..., Reading]
+Read = Callable[..., Measurement]
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def read() -> Read:
         event_stream: bool = True,
         content_encoding: str = "",
         keep_content: bool = False,
-    ) -> Reading:
+    ) -> Measurement:
         ticks = count(1)
         meter = meter_for(
             api,

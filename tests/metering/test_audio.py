@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tokenweir.metering import Reading, estimate
+from tokenweir.metering import Measurement, estimate
 from tokenweir.records import NO_USAGE
 
-Read = Callable[..., Reading]
+Read = Callable[..., Measurement]
 
 TOKENS = {
     "type": "tokens",

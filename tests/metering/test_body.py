@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tokenweir.metering import Reading
+from tokenweir.metering import Measurement
 from tokenweir.metering.body import BodyMeter
 
-Read = Callable[..., Reading]
+Read = Callable[..., Measurement]
 Cut = Callable[[bytes, int], Iterable[bytes]]
 
 USAGE = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15}

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from tokenweir.metering import Reading, estimate
+from tokenweir.metering import Measurement, estimate
 from tokenweir.records import Usage
 from tokenweir.vocabulary import count
 
-Read = Callable[..., Reading]
+Read = Callable[..., Measurement]
 
 HELLO = {"messages": [{"role": "user", "content": "Say hello."}]}
 TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
@@ -35,7 +35,12 @@ def calls(*written: tuple[str, str]) -> dict[str, Any]:
 
 
 def output_of(
-    reading: Reading, request: dict[str, Any] = HELLO, model: str = "gpt-4o", *, whole: bool = True, azure: bool = False
+    reading: Measurement,
+    request: dict[str, Any] = HELLO,
+    model: str = "gpt-4o",
+    *,
+    whole: bool = True,
+    azure: bool = False,
 ) -> int:
     body = json.dumps(request).encode()
     return estimate("chat_completions", body, reading, model, ended_normally=whole, azure=azure).output_tokens

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from tokenweir.metering.counter import Counter
-from tokenweir.metering.formats import format_tokens
+from tokenweir.metering.prompt import format_tokens
 
 SCHEMA = {
     "title": "Answer",

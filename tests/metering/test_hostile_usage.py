@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from tokenweir.metering import Reading, meter_for, read_usage
+from tokenweir.metering import Measurement, meter_for, read_usage
 
 NAMES = [
     "prompt_tokens",
@@ -65,14 +65,14 @@ def test_details_that_are_a_number_cost_nothing_but_the_details() -> None:
 
 
 @pytest.mark.parametrize("wrong", ['"seven"', "[]", "{}", "-5", "1e400", "NaN", "true", "9" * 60, "0.5"])
-def test_a_count_that_is_no_count_is_not_zero_tokens(read: Callable[..., Reading], wrong: str) -> None:
+def test_a_count_that_is_no_count_is_not_zero_tokens(read: Callable[..., Measurement], wrong: str) -> None:
     body = f'{{"choices":[],"usage":{{"prompt_tokens":{wrong},"completion_tokens":9}}}}'.encode()
     reading = read(body, event_stream=False)
     assert reading.usage is None
     assert reading.unreadable == "its usage has no counts that can be read"
 
 
-def test_an_object_without_counts_is_no_usage(read: Callable[..., Reading]) -> None:
+def test_an_object_without_counts_is_no_usage(read: Callable[..., Measurement]) -> None:
     reading = read(b'{"choices":[],"usage":{"a":1}}', event_stream=False)
     assert reading.usage is None
     assert reading.done

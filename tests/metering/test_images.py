@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from tokenweir.metering.image_size import image_size
-from tokenweir.metering.images import image_tokens
+from tokenweir.metering.images import image_size, image_tokens
 
 
 def png(width: int, height: int) -> bytes:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tokenweir.metering import Reading, meter_for
+from tokenweir.metering import Measurement, meter_for
 from tokenweir.metering.inflate import InflatingMeter
 from tokenweir.metering.stream import StreamMeter
 
-Read = Callable[..., Reading]
+Read = Callable[..., Measurement]
 
 USAGE = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15}
 BODY = json.dumps({"id": "chatcmpl-1", "model": "gpt-4o", "choices": [], "usage": USAGE}).encode()

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from tokenweir.metering import Reading, estimate
+from tokenweir.metering import Measurement, estimate
 from tokenweir.records import Usage
 
-Read = Callable[..., Reading]
+Read = Callable[..., Measurement]
 USES_FIXTURE = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 USAGE = {

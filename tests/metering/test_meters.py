@@ -2,10 +2,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tokenweir.metering import Reading
-from tokenweir.metering.null import NullMeter
+from tokenweir.metering import Measurement
+from tokenweir.metering.meter import NullMeter
 
-Read = Callable[..., Reading]
+Read = Callable[..., Measurement]
 
 STREAM = b'data: {"id":"x","model":"m","choices":[],"usage":{"prompt_tokens":1}}\n\ndata: [DONE]\n\n'
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from tokenweir.metering import Reading, estimate, read_usage
+from tokenweir.metering import Measurement, estimate, read_usage
 
-Read = Callable[..., Reading]
+Read = Callable[..., Measurement]
 
 APIS = {
     "chat/completions": "chat_completions",
@@ -90,15 +90,15 @@ def recordings(shared: Path) -> list[Recording]:
 
 
 @pytest.fixture
-def reading_of(read: Read) -> Callable[[Recording], Reading]:
-    def reading_of(recording: Recording) -> Reading:
+def reading_of(read: Read) -> Callable[[Recording], Measurement]:
+    def reading_of(recording: Recording) -> Measurement:
         return read(*recording.pieces(), api=recording.api, event_stream=recording.is_stream)
 
     return reading_of
 
 
 def test_recorded_usage_is_read_to_the_token(
-    recordings: list[Recording], reading_of: Callable[[Recording], Reading]
+    recordings: list[Recording], reading_of: Callable[[Recording], Measurement]
 ) -> None:
     checked = collections.Counter[tuple[str, bool]]()
     for recording in recordings:
@@ -122,7 +122,7 @@ def test_recorded_usage_is_read_to_the_token(
 
 
 def test_recorded_answers_are_described(
-    recordings: list[Recording], reading_of: Callable[[Recording], Reading]
+    recordings: list[Recording], reading_of: Callable[[Recording], Measurement]
 ) -> None:
     streams = 0
     for recording in recordings:
@@ -210,7 +210,7 @@ def responses_kind(request: dict[str, Any]) -> str:
     return "responses, tools" if request.get("tools") else "responses, text"
 
 
-def answer_kind(recording: Recording, reading: Reading) -> str | None:
+def answer_kind(recording: Recording, reading: Measurement) -> str | None:
     if recording.api == "responses":
         reasons = recording.model.startswith(("o1", "o3", "o4", "gpt-5"))
         called = any(choice.calls for choice in reading.output.choices())
@@ -246,7 +246,7 @@ class Score:
 
 
 def test_estimates_are_as_exact_as_measured(
-    recordings: list[Recording], reading_of: Callable[[Recording], Reading]
+    recordings: list[Recording], reading_of: Callable[[Recording], Measurement]
 ) -> None:
     prompts: dict[str, Score] = collections.defaultdict(Score)
     answers: dict[str, Score] = collections.defaultdict(Score)

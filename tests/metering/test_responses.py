@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tokenweir.metering import Reading, estimate, meter_for
+from tokenweir.metering import Measurement, estimate, meter_for
 from tokenweir.vocabulary import count
 
-Read = Callable[..., Reading]
+Read = Callable[..., Measurement]
 
 USAGE = {"input_tokens": 9, "output_tokens": 4, "total_tokens": 13}
 MESSAGE = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Water flows."}]}

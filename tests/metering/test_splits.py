@@ -9,10 +9,10 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from tokenweir.metering import Reading
+from tokenweir.metering import Measurement
 from tokenweir.metering.usage import merged
 
-Read = Callable[..., Reading]
+Read = Callable[..., Measurement]
 Frame = dict[str, Any]
 
 USES_FIXTURE = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -138,7 +138,7 @@ def written(drawn: list[Frame]) -> list[tuple[str, list[tuple[str, str]]]]:
     return [(texts[index], list(calls[index].values())) for index in sorted(texts)]
 
 
-def facts(reading: Reading) -> dict[str, Any]:
+def facts(reading: Measurement) -> dict[str, Any]:
     return {
         "usage": reading.usage and reading.usage.raw,
         "response_model": reading.response_model,

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tokenweir.metering import Reading, meter_for
+from tokenweir.metering import Measurement, meter_for
 from tokenweir.metering.stream import StreamMeter
 
-Read = Callable[..., Reading]
+Read = Callable[..., Measurement]
 
 SAFE = {"hate": {"filtered": False, "severity": "safe"}, "violence": {"filtered": False, "severity": "safe"}}
 BLOCKED = {"hate": {"filtered": False, "severity": "safe"}, "violence": {"filtered": True, "severity": "high"}}
@@ -318,7 +318,7 @@ def test_long_stream_is_folded_and_reads_the_same(read: Read) -> None:
         held = max(held, sum(len(piece) for piece in meter._pieces))
     meter.feed(b"data: [DONE]\n\n")
     reading = meter.finish()
-    assert len(meter._tally.written[0]._text) < 500  # joined at every fold, or small strings would pile up
+    assert len(meter._read._written[0]._text) < 500  # joined at every fold, or small strings would pile up
     assert held < 70_000 < sum(len(events(one, done=False)) for one in frames)
     assert reading.chunks == len(frames)
     assert reading.usage is not None

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from ..apis import surface_of
 from ..deployments import Target
-from ..metering import NO_READING, Reading
+from ..metering import NO_MEASUREMENT, Measurement
 from ..policy import Identity
 from ..records import CallRecord, Trace, Usage, UsageReason
 from ..upstream import Upstream
@@ -64,7 +64,7 @@ def completed_by(told: Usage | None, estimated: Usage) -> Usage:
     )
 
 
-def ends_whole(reading: Reading) -> bool:
+def ends_whole(reading: Measurement) -> bool:
     """Whether an answer that ended in order had come to its own end, as far as anybody can tell.
 
     A stream that told its usage and its reasons to finish may lack ``[DONE]``; of what the meter could not
@@ -127,7 +127,7 @@ def record_of(
     trace: Trace | None,
 ) -> CallRecord:
     """The record of one call, complete. Durations are whole microseconds, written in milliseconds."""
-    reading = ending.reading or NO_READING
+    reading = ending.reading or NO_MEASUREMENT
     answered = answer.fields if answer is not None else _NOTHING
     started, ended, first_byte = timings.received, timings.ended, timings.first_byte
     deployment = common.deployment

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from ..deployments import Target
-from ..metering import Reading
+from ..metering import Measurement
 from ..policy import DebugToken, Identity
 from ..records import Outcome, Route
 from ..wire import Members, RequestHead
@@ -110,7 +110,7 @@ class Ending(msgspec.Struct, gc=False):
     outcome: Outcome
     status: int | None
     error_code: str | None = None
-    reading: Reading | None = None
+    reading: Measurement | None = None
 
 
 class Client(Protocol):

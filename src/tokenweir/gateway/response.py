@@ -7,7 +7,7 @@ than once per answer.
 from typing import Protocol
 
 from ..errors import UpstreamBroken
-from ..metering import Meter, Reading, log_failure, replacement
+from ..metering import Measurement, Meter, log_failure, replacement
 from ..records import Clock, Outcome
 from ..upstream import UpstreamConnection
 from ..wire import ResponseHead, UsageStripper
@@ -123,7 +123,7 @@ class Response:
         self._stripper = None
         return stripper.finish() + data
 
-    def reading(self) -> Reading:
+    def reading(self) -> Measurement:
         """What the meter says in the end. To be asked once."""
         try:
             return self.meter.finish()

@@ -13,10 +13,9 @@ from typing import Any
 import msgspec
 
 from ..records import Usage
+from .accumulator import Output, WrittenChoice
 from .estimates import estimate
-from .reading import Output
-from .structs import Reading
-from .tally import Written
+from .measurement import Measurement
 
 __all__ = ["estimate_apart"]
 
@@ -27,7 +26,7 @@ _MOST_SECONDS = 120.0
 def estimate_apart(
     api: str,
     pieces: list[bytes],
-    reading: Reading | None,
+    measurement: Measurement | None,
     model: str | None,
     *,
     ended_normally: bool,
@@ -35,10 +34,10 @@ def estimate_apart(
 ) -> Usage:
     """What ``estimate`` says of a body in pieces. Blocks: for a thread. Raises ``OSError`` or ``RuntimeError``."""
     written: list[tuple[str, list[tuple[str, str]]]] = []
-    if reading is not None:
-        written = [(one.text, one.calls) for one in reading.output.choices()]
+    if measurement is not None:
+        written = [(one.text, one.calls) for one in measurement.output.choices()]
         nothing: Any = None  # compiled classes cannot be pickled
-        reading = msgspec.structs.replace(reading, output=nothing, content=None)
+        measurement = msgspec.structs.replace(measurement, output=nothing, content=None)
     how = {"model": model, "ended_normally": ended_normally, "azure": azure}
     process = subprocess.Popen(
         [sys.executable, "-m", "tokenweir.metering.apart"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -47,7 +46,7 @@ def estimate_apart(
         if process.stdin is None or process.stdout is None:
             raise AssertionError("pipes were asked for")
         try:
-            pickle.dump((api, reading, written, how), process.stdin)
+            pickle.dump((api, measurement, written, how), process.stdin)
             for piece in pieces:
                 process.stdin.write(piece)
             process.stdin.close()
@@ -62,10 +61,10 @@ def estimate_apart(
 
 
 def _main() -> None:
-    api, reading, written, how = pickle.load(sys.stdin.buffer)  # the parent's own
-    if reading is not None:
-        reading.output = Output({index: Written(*one) for index, one in enumerate(written)})
-    usage = estimate(api, sys.stdin.buffer.read(), reading, how.pop("model"), **how)
+    api, measurement, written, how = pickle.load(sys.stdin.buffer)  # the parent's own
+    if measurement is not None:
+        measurement.output = Output({index: WrittenChoice(*one) for index, one in enumerate(written)})
+    usage = estimate(api, sys.stdin.buffer.read(), measurement, how.pop("model"), **how)
     sys.stdout.buffer.write(msgspec.msgpack.encode(usage))
 
 

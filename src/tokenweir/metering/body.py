@@ -1,13 +1,10 @@
 """Meters an answer that is one JSON body."""
 
-from functools import partial
-
 from ..apis import surface_of
 from ..records import UsageReason
 from ..wire import MemberScanner
-from .reading import reading_of
-from .structs import Reading
-from .tally import Tally
+from .accumulator import Accumulator
+from .measurement import Measurement
 
 __all__ = ["BodyMeter"]
 
@@ -51,48 +48,46 @@ class BodyMeter:
         if self._keep_content:
             self._pieces.append(piece)
 
-    def finish(self) -> Reading:
+    def finish(self) -> Measurement:
         raw = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        tally = Tally(self._api)
-        tally.chunks = 1 if raw else 0
+        read = Accumulator(self._api)
+        read.chunks = 1 if raw else 0
         answer = None
         reason: UsageReason | None = None
         surface = surface_of(self._api)
         if self._scanner is not None:
-            tally.chunks = 1
-            tally.note_facts(self._scanner)
+            read.chunks = 1
+            read.note_facts(self._scanner)
             is_text = surface.may_be_text and self._scanner.is_invalid
-            tally.done = is_text or (self._scanner.is_whole and not self._scanner.is_invalid)
+            read.done = is_text or (self._scanner.is_whole and not self._scanner.is_invalid)
             reason = "unreadable" if self._scanner.is_invalid and not is_text else None
-        elif surface.facts_are_last and self._size > _VECTORS and _read_end(raw[-_END:], tally):
-            tally.done = True
+        elif surface.facts_are_last and self._size > _VECTORS and _read_end(raw[-_END:], read):
+            read.done = True
         else:
-            answer = tally.read_answer(raw)
+            answer = read.read_answer(raw)
             if answer is not None:
-                tally.note(answer)
-                tally.done = True
+                read.note(answer)
+                read.done = True
             elif surface.may_be_text:
-                tally.done = not raw.lstrip(_BLANK).startswith(b"{")
+                read.done = not raw.lstrip(_BLANK).startswith(b"{")
             elif raw and not raw.lstrip(_BLANK).startswith(b"{"):
                 reason = "unreadable"
-            tally.read_filters(raw)
-        return reading_of(
-            tally,
-            self._api,
+            read.read_filters(raw)
+        return read.measurement(
             content=raw if self._keep_content else None,
-            read_rest=partial(tally.add_text, answer) if answer is not None else None,
+            rest=answer,
             reason=reason,
         )
 
 
-def _read_end(end: bytes, tally: Tally) -> bool:
+def _read_end(end: bytes, read: Accumulator) -> bool:
     """Read the last members of a JSON object, from the model on. False if there are not both it and a usage.
 
     A member of an inner object is not taken for one: behind it there would be a brace too many.
     """
     at = end.rfind(b'"model"')
-    answer = tally.read_answer(b"{" + end[at:]) if at >= 0 else None
+    answer = read.read_answer(b"{" + end[at:]) if at >= 0 else None
     if answer is None or not answer.usage:
         return False
-    tally.note(answer)
+    read.note(answer)
     return True

@@ -6,9 +6,8 @@ The corrections were fitted to recorded calls; of plain text, nine in ten come o
 from collections.abc import Iterable
 from typing import Any
 
-from .counter import Counter
-from .families import family_of
-from .tally import Written
+from .accumulator import WrittenChoice
+from .counter import Counter, family_of
 
 __all__ = ["chat_output_tokens", "responses_output_tokens", "text_output_tokens"]
 
@@ -19,7 +18,7 @@ _FUNCTION_CALL = 4
 
 
 def chat_output_tokens(
-    choices: Iterable[Written],
+    choices: Iterable[WrittenChoice],
     request: dict[str, Any],
     model: str | None,
     counter: Counter,
@@ -38,7 +37,7 @@ def chat_output_tokens(
 
 
 def responses_output_tokens(
-    choices: Iterable[Written], request: dict[str, Any], model: str | None, counter: Counter, *, whole: bool
+    choices: Iterable[WrittenChoice], request: dict[str, Any], model: str | None, counter: Counter, *, whole: bool
 ) -> int:
     """Tokens of what the Responses API answers. Azure and OpenAI count alike."""
     family = family_of(model)
@@ -51,7 +50,9 @@ def _offers_tools(request: dict[str, Any]) -> bool:
     return bool(request.get("tools") or request.get("functions"))
 
 
-def _tokens(choices: Iterable[Written], request: dict[str, Any], counter: Counter, ends: tuple[int, int] | None) -> int:
+def _tokens(
+    choices: Iterable[WrittenChoice], request: dict[str, Any], counter: Counter, ends: tuple[int, int] | None
+) -> int:
     """What was written, and what ``ends`` it: a text, or calls."""
     total = 0
     for choice in choices:
@@ -63,7 +64,7 @@ def _tokens(choices: Iterable[Written], request: dict[str, Any], counter: Counte
     return total
 
 
-def text_output_tokens(choices: Iterable[Written], request: dict[str, Any], counter: Counter) -> int:
+def text_output_tokens(choices: Iterable[WrittenChoice], request: dict[str, Any], counter: Counter) -> int:
     """Tokens of a legacy completion's answer, without the prompt that ``echo`` repeats in it."""
     prompt = request.get("prompt") if request.get("echo") else None
     prompts = [one for one in (prompt if isinstance(prompt, list) else [prompt]) if isinstance(one, str)]

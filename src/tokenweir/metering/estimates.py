@@ -12,8 +12,8 @@ from ..records import NO_USAGE, Usage
 from ..wire import decode_json
 from .completion import chat_output_tokens, responses_output_tokens, text_output_tokens
 from .counter import Counter
+from .measurement import Measurement
 from .prompt import chat_tokens, input_tokens, responses_tokens
-from .structs import Reading
 
 __all__ = ["estimate"]
 
@@ -24,7 +24,7 @@ _CUT = frozenset(["length", "max_tokens"])
 def estimate(
     api: str,
     request_body: bytes,
-    reading: Reading | None,
+    measurement: Measurement | None,
     model: str | None,
     *,
     ended_normally: bool,
@@ -32,7 +32,7 @@ def estimate(
 ) -> Usage:
     """What a call will have used. Never raises; what has an odd shape is left out.
 
-    ``request_body`` is the client's own, ``reading`` None if no answer came, ``model`` the one that answered
+    ``request_body`` is the client's own, ``measurement`` None if no answer came, ``model`` the one that answered
     if that is known. An answer that did not end normally, or was cut by its token limit, counts as the text
     seen and nothing more. APIs that are not metered have no estimate: their source is ``none``.
     """
@@ -43,19 +43,19 @@ def estimate(
     decoded = decode_json(request_body)
     request: dict[str, Any] = decoded if isinstance(decoded, dict) else {}
     counter = Counter(model)
-    choices = reading.output.choices() if reading is not None else []
+    choices = measurement.output.choices() if measurement is not None else []
     output = 0
     chat = request if surface.as_chat is None else surface.as_chat(request)
     if kind == "chat":
         prompt = chat_tokens(chat, model, counter)
-        whole = ended_normally and reading is not None and not _CUT.intersection(reading.finish_reasons)
+        whole = ended_normally and measurement is not None and not _CUT.intersection(measurement.finish_reasons)
         output = chat_output_tokens(choices, request, model, counter, whole=whole, azure=azure)
     elif kind == "text":
         prompt = input_tokens(request.get("prompt"), counter)
         output = text_output_tokens(choices, request, counter)
     elif kind == "response":
         prompt = responses_tokens(chat, model, counter)
-        whole = ended_normally and reading is not None and not _CUT.intersection(reading.finish_reasons)
+        whole = ended_normally and measurement is not None and not _CUT.intersection(measurement.finish_reasons)
         output = responses_output_tokens(choices, request, model, counter, whole=whole)
     else:
         prompt = input_tokens(request.get("input"), counter)

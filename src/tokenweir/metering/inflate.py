@@ -3,8 +3,8 @@
 import zlib
 from collections.abc import Callable
 
+from .measurement import Measurement
 from .meter import Meter
-from .structs import Reading
 
 __all__ = ["InflatingMeter"]
 
@@ -43,15 +43,15 @@ class InflatingMeter:
         while piece and self._failure is None:
             piece = self._unpack(piece, self._window)
 
-    def finish(self) -> Reading:
+    def finish(self) -> Measurement:
         if self._failure is None:
             self._show(self._inflater.flush)
-        reading = self._inner.finish()
+        measurement = self._inner.finish()
         if self._failure is not None:
-            reading.unreadable, reading.reason = self._failure, "unreadable"
-        elif not self._inflater.eof and reading.usage is None and reading.reason != "too_large":
-            reading.reason = "cut"
-        return reading
+            measurement.unreadable, measurement.reason = self._failure, "unreadable"
+        elif not self._inflater.eof and measurement.usage is None and measurement.reason != "too_large":
+            measurement.reason = "cut"
+        return measurement
 
     def _unpack(self, piece: bytes, window: int) -> bytes:
         """Hand on one portion and return what is left of ``piece``."""

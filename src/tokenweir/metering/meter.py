@@ -1,16 +1,30 @@
-"""What the relay shows an answer to. A meter only watches: it never delays, changes or breaks a relay."""
+"""What the relay shows an answer to, and what stands in where an answer cannot be metered or a meter fails.
 
-from typing import Protocol
+A meter only watches: it never delays, changes or breaks a relay. A defect of ours, or an answer that nobody thought
+of, costs the measurement of one answer, and never the answer.
+"""
 
-from .structs import Reading
+import itertools
+import logging
+import traceback
+from typing import Any, Protocol
 
-__all__ = ["Meter"]
+from ..apis import FACTS, JOB_OBJECTS, SESSION_OBJECTS, digest
+from ..records import UsageReason
+from ..wire import MemberScanner
+from .accumulator import Accumulator
+from .measurement import Measurement
+
+__all__ = ["Meter", "NullMeter", "log_failure", "replacement"]
+
+_log = logging.getLogger(__name__)
+_failures = itertools.count(1)
 
 
 class Meter(Protocol):
     """One answer's meter. ``feed`` every piece of its body as it comes, then ``finish`` once.
 
-    Neither raises for any bytes, and how the body was cut into pieces makes no difference to the reading.
+    Neither raises for any bytes, and how the body was cut into pieces makes no difference to the measurement.
     """
 
     @property
@@ -22,6 +36,80 @@ class Meter(Protocol):
         """Watch the next piece: a part of an event, one event or many."""
         ...
 
-    def finish(self) -> Reading:
+    def finish(self) -> Measurement:
         """What the answer said."""
         ...
+
+
+class NullMeter:
+    """Holds nothing, unless content is kept. ``chunks`` are pieces as they came.
+
+    With ``reads_usage`` a JSON object is scanned as it passes for its usage, model and id, and for the id of a job or a
+    session that the call has made; nothing else of it counts, since what else an answer of its API means is not known.
+    """
+
+    def __init__(
+        self,
+        *,
+        keep_content: bool,
+        unreadable: str | None = None,
+        reason: UsageReason | None = None,
+        reads_usage: bool = False,
+    ) -> None:
+        self.first_token_at: float | None = None
+        self._pieces: list[bytes] | None = [] if keep_content else None
+        self._count = 0
+        self._unreadable = unreadable
+        self._reason = reason
+        self._scanner = MemberScanner(FACTS) if reads_usage else None
+
+    def feed(self, piece: bytes) -> None:
+        self._count += 1
+        if self._pieces is not None:
+            self._pieces.append(piece)
+        if self._scanner is not None:
+            self._scanner.feed(piece)
+
+    def finish(self) -> Measurement:
+        read = Accumulator("other")
+        read.chunks = self._count
+        made: dict[str, Any] = {}
+        if self._scanner is not None:
+            made = digest(self._scanner)
+            found = Accumulator("other")
+            found.note_facts(self._scanner)
+            if found.usage is not None:
+                read.usage, read.model, read.id = found.usage, found.model, found.id
+        content = None if self._pieces is None else b"".join(self._pieces)
+        measurement = read.measurement(content=content, unreadable=self._unreadable, reason=self._reason)
+        measurement.job_id = _id_in(made, JOB_OBJECTS)
+        measurement.session_id = _id_in(made, SESSION_OBJECTS)
+        return measurement
+
+
+def _id_in(answer: dict[str, Any], kinds: tuple[str, ...]) -> str | None:
+    name = answer.get("id")
+    return name if answer.get("object") in kinds and isinstance(name, str) else None
+
+
+def replacement(meter: Meter, error: Exception) -> Meter:
+    """A meter that goes on in place of ``meter``, and says in the end that the answer could not be read."""
+    log_failure("an answer could not be metered", error)
+    stand_in = NullMeter(
+        keep_content=False, unreadable=f"the meter failed: {type(error).__name__}", reason="unreadable"
+    )
+    try:
+        stand_in.first_token_at = meter.first_token_at
+    except Exception as again:
+        log_failure("a meter did not say when its first token came", again)
+    return stand_in
+
+
+def log_failure(what: str, error: Exception) -> None:
+    """Logs where it failed, but not the words of the error, which may quote the answer. Of the first failure, the
+    second, the fourth, the eighth and so on, so that a million of them are twenty lines."""
+    count = next(_failures)
+    if count.bit_count() == 1:
+        frames = traceback.extract_tb(error.__traceback__)[-3:]
+        places = " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames)
+        _log.error("%s: %s at %s (failure %d of this kind)", what, type(error).__name__, places, count)

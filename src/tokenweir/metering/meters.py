@@ -4,17 +4,20 @@ from collections.abc import Callable
 
 from ..apis import surface_of
 from ..errors import quoted
+from ..wire import looks_like_events
 from .body import BodyMeter
-from .body_or_stream import BodyOrStream
 from .inflate import InflatingMeter
-from .meter import Meter
-from .null import NullMeter
+from .measurement import Measurement
+from .meter import Meter, NullMeter
 from .stream import StreamMeter
 
 __all__ = ["meter_for"]
 
 # Names of RFC 9110, section 8.4.1, that mean one of the two formats we unpack, or none.
 _ENCODINGS = {"": "", "identity": "", "gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
+
+# A byte order mark and the longest name of a field.
+_TELLING = 16
 
 
 def meter_for(
@@ -34,7 +37,7 @@ def meter_for(
     ``may_be_stream``: a stream was asked for, so its first bytes tell what it is. ``reads_usage``: of an API that is
     not metered, a usage is read if there is one; not of answers that repeat the usage of an earlier call.
     """
-    encoding = _ENCODINGS.get(content_encoding.strip().lower())
+    encoding = _ENCODINGS.get(content_encoding.strip().lower()) if content_encoding else ""
     if encoding is None:
         return NullMeter(
             keep_content=False,
@@ -51,7 +54,45 @@ def meter_for(
     elif event_stream:
         meter = NullMeter(keep_content=keep_content)
     elif may_be_stream:
-        meter = BodyOrStream(api, keep_content=keep_content, monotonic=monotonic)
+        meter = _BodyOrStream(api, keep_content=keep_content, monotonic=monotonic)
     else:
         meter = BodyMeter(api, keep_content=keep_content)
     return InflatingMeter(meter, encoding) if encoding else meter
+
+
+class _BodyOrStream:
+    """Of an answer whose head does not call it a stream, though one was asked for: its first bytes tell. Shows it to a
+    meter for streams if it begins as one, and to a meter for bodies otherwise."""
+
+    def __init__(self, api: str, *, keep_content: bool, monotonic: Callable[[], float]) -> None:
+        self._api = api
+        self._keep_content = keep_content
+        self._monotonic = monotonic
+        self._beginning = b""
+        self._meter: Meter | None = None
+
+    @property
+    def first_token_at(self) -> float | None:
+        return self._meter.first_token_at if self._meter is not None else None
+
+    def feed(self, piece: bytes) -> None:
+        if self._meter is not None:
+            self._meter.feed(piece)
+            return
+        self._beginning += piece
+        if len(self._beginning) >= _TELLING:
+            self._choose().feed(self._beginning)
+
+    def finish(self) -> Measurement:
+        if self._meter is not None:
+            return self._meter.finish()
+        meter = self._choose()
+        meter.feed(self._beginning)
+        return meter.finish()
+
+    def _choose(self) -> Meter:
+        if looks_like_events(self._beginning):
+            self._meter = StreamMeter(self._api, keep_content=self._keep_content, monotonic=self._monotonic)
+        else:
+            self._meter = BodyMeter(self._api, keep_content=self._keep_content)
+        return self._meter

@@ -7,13 +7,13 @@ and no call is more than a few tokens off; sounds, files and what the server rem
 from collections.abc import Iterator
 from typing import Any
 
-from .counter import Counter
-from .families import family_of
-from .formats import format_tokens
+import msgspec
+
+from .counter import Counter, family_of
 from .images import image_tokens
 from .tools import PREAMBLE, tool_tokens
 
-__all__ = ["chat_tokens", "input_tokens", "responses_tokens"]
+__all__ = ["chat_tokens", "format_tokens", "input_tokens", "responses_tokens"]
 
 # Of every message, around its role and content.
 _MESSAGE = 3
@@ -27,6 +27,17 @@ _SEVERAL_CALLS = 29
 
 # Definitions of tools or of a format are appended to the first system message, which saves a message's frame.
 _APPENDED = -4
+
+# What stands around the schema.
+_FORMAT_FRAME = 14
+
+# Not shown to the model.
+_HIDDEN = {"title", "additionalProperties"}
+
+# Under these keys are names, not keywords.
+_MAPS_OF_SCHEMAS = {"properties", "$defs", "definitions"}
+
+_DEEPEST = 20
 
 
 def chat_tokens(request: dict[str, Any], model: str | None, counter: Counter) -> int:
@@ -105,3 +116,32 @@ def _call_tokens(message: dict[str, Any], counter: Counter) -> int:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def format_tokens(request: dict[str, Any], counter: Counter) -> int:
+    """Tokens that ``response_format`` adds: a JSON schema's, or 0; plain JSON mode is free."""
+    wanted = request.get("response_format")
+    schema = wanted.get("json_schema") if isinstance(wanted, dict) else None
+    if not isinstance(schema, dict):
+        return 0
+    description = f"// {schema['description']}\n" if isinstance(schema.get("description"), str) else ""
+    shown = msgspec.json.encode(_shown(schema.get("schema"), _DEEPEST)).decode()
+    name = schema.get("name")
+    heading = f"# Response Formats\n\n## {name if isinstance(name, str) else ''}\n\n"
+    return counter.count(heading + description + shown) + _FORMAT_FRAME
+
+
+def _shown(value: Any, depth: int) -> Any:
+    if not depth:
+        return None
+    if isinstance(value, list):
+        return [_shown(item, depth - 1) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: {name: _shown(inner, depth - 1) for name, inner in member.items()}
+        if key in _MAPS_OF_SCHEMAS and isinstance(member, dict)
+        else _shown(member, depth - 1)
+        for key, member in value.items()
+        if key not in _HIDDEN
+    }

@@ -7,15 +7,14 @@ bytes let go. At the end of a stream that ended as streams do, a few searches fi
 decoded if somebody has to count it. A stream that ended in any other way is read in full.
 """
 
+import re
 from collections.abc import Callable
-from functools import partial
 
 from ..apis import surface_of
+from ..wire import MemberScanner, Path
+from .accumulator import Accumulator
 from .body import BodyMeter
-from .long_event import LongEvent
-from .reading import reading_of
-from .structs import Reading
-from .tally import Tally
+from .measurement import Measurement
 
 __all__ = ["StreamMeter"]
 
@@ -43,6 +42,11 @@ _FIRST_FRAMES = 4096
 # The tier stands in every frame, or in every one but the last.
 _COMPACT_TIER, _SPACED_TIER = b'"service_tier":"', b'"service_tier": "'
 
+# The end of an event too long to be held; the grammar has no longest line.
+_EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
+_LONGEST_END = 4
+_FIELD = b"data:"
+
 
 class StreamMeter:
     """A meter for ``text/event-stream``. It holds 32 KB, an unfinished event up to 256 KB and the text so far."""
@@ -51,13 +55,13 @@ class StreamMeter:
         self._api = api
         self._monotonic = monotonic
         self._output = surface_of(api).output
-        self._tally = Tally(api)
+        self._read = Accumulator(api)
         self._kept: list[bytes] | None = [] if keep_content else None
         self._pieces: list[bytes] = []
         self._room = 0  # bytes that may come before anything is looked at: none until the first output was seen
         self._unfolded = 0
         self._before = b""
-        self._long: LongEvent | None = None
+        self._long: _LongEvent | None = None
         self.first_token_at: float | None = None
 
     def feed(self, piece: bytes) -> None:
@@ -66,23 +70,21 @@ class StreamMeter:
         if self._room < 0:
             self._look(piece)
 
-    def finish(self) -> Reading:
+    def finish(self) -> Measurement:
         raw = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         if self._long is not None:
             raw = self._read_long(raw)
         glanced = self._glance(raw)
         if not glanced:
-            self._tally.read_events(raw)
-        if not self._tally.chunks and raw.lstrip().startswith(b"{"):
+            self._read.read_events(raw)
+        if not self._read.chunks and raw.lstrip().startswith(b"{"):
             return self._read_as_body(raw)
-        return reading_of(
-            self._tally,
-            self._api,
+        return self._read.measurement(
             content=None if self._kept is None else b"".join([*self._kept, raw]),
-            read_rest=partial(self._tally.read_events, raw) if glanced else None,
+            rest=raw if glanced else None,
         )
 
-    def _read_as_body(self, raw: bytes) -> Reading:
+    def _read_as_body(self, raw: bytes) -> Measurement:
         """Some servers call a stream whatever they were asked to stream."""
         meter = BodyMeter(self._api, keep_content=self._kept is not None)
         meter.feed(raw)
@@ -110,11 +112,11 @@ class StreamMeter:
             raw = self._read_long(raw)
         end = _end_of_last_event(raw)
         whole, rest = raw[:end], raw[end:]
-        self._tally.read_events(whole)
+        self._read.read_events(whole)
         if self._kept is not None:
             self._kept.append(whole)
         if len(rest) > _LONGEST_HELD and not rest.lstrip().startswith(b"{"):
-            self._long = LongEvent(surface_of(self._api).facts)
+            self._long = _LongEvent(surface_of(self._api).facts)
             rest = self._read_long(rest)
         self._pieces = [rest]
 
@@ -128,8 +130,8 @@ class StreamMeter:
             self._kept.append(raw[: len(raw) - len(rest)])
         if event.has_ended:
             self._long = None
-            self._tally.chunks += 1
-            self._tally.note_facts(event.scanner)
+            self._read.chunks += 1
+            self._read.note_facts(event.scanner)
         return rest
 
     def _glance(self, raw: bytes) -> bool:
@@ -141,28 +143,68 @@ class StreamMeter:
         start = raw.rfind(b"\n", 0, end) + 1
         last = raw[start + 5 : end]
         usage, *marks = _COMPACT if raw.find(b'": ', 0, _BEGINNING) < 0 else _SPACED
-        answer = self._tally.read_answer(last) if usage in last else None
+        answer = self._read.read_answer(last) if usage in last else None
         if answer is None or not (answer.usage and answer.model and answer.id):
             return False
         if raw.find(usage, 0, start) >= 0:
             return False  # usage in several frames: all of them count
         reasons, filtered, errors = (_lines_with(raw, mark) for mark in marks)
-        if not reasons and not self._tally.finish_reasons:
+        if not reasons and not self._read.finish_reasons:
             return False
 
         frames = reasons | filtered | errors
         frames.pop(start, None)
         for _, data in sorted(frames.items()):
-            self._tally.read_facts(data)
-        self._tally.note(answer)
-        self._tally.read_filters(last)
-        if self._tally.service_tier is None:
+            self._read.read_facts(data)
+        self._read.note(answer)
+        self._read.read_filters(last)
+        if self._read.service_tier is None:
             tiered = raw.find(_COMPACT_TIER if usage is _COMPACT[0] else _SPACED_TIER, 0, _FIRST_FRAMES)
             if tiered >= 0:
-                self._tally.read_facts(_line_at(raw, tiered))
-        self._tally.chunks += raw.count(_NEXT) + raw.startswith(b"data:")
-        self._tally.done = True
+                self._read.read_facts(_line_at(raw, tiered))
+        self._read.chunks += raw.count(_NEXT) + raw.startswith(b"data:")
+        self._read.done = True
         return True
+
+
+class _LongEvent:
+    """An event that is too long to be held, shown in pieces from its beginning on: its facts are read as it passes."""
+
+    def __init__(self, facts: dict[Path, int]) -> None:
+        self.scanner = MemberScanner(facts)
+        self.has_ended = False
+        self._end = b""  # what may be the beginning of the event's end
+        self._line: bytes | None = b""  # the beginning of a line whose field is not known yet; None: it is known
+        self._is_data = False
+
+    def feed(self, raw: bytes) -> bytes:
+        """Reads what belongs to the event, and returns what follows it."""
+        seen = self._end + raw
+        found = _EVENT_END.search(seen)
+        if found is not None:
+            self.has_ended = True
+            self._read(seen[: found.end()])
+            return seen[found.end() :]
+        lines = seen.rstrip(b"\r\n")
+        keep = max(len(lines), len(seen) - _LONGEST_END)
+        self._read(seen[:keep])
+        self._end = seen[keep:]
+        return b""
+
+    def _read(self, part: bytes) -> None:
+        """Shows the scanner the data of each line, without the name of the field."""
+        for line in part.splitlines(keepends=True):
+            text = line
+            if self._line is not None:
+                text = self._line + line
+                if len(text) <= len(_FIELD) and not text.endswith((b"\n", b"\r")):
+                    self._line = text
+                    continue
+                self._is_data = text.startswith(_FIELD)
+                text = text[len(_FIELD) :]
+            if self._is_data:
+                self.scanner.feed(text)
+            self._line = b"" if line.endswith((b"\n", b"\r")) else None
 
 
 def _end_of_last_event(raw: bytes) -> int:

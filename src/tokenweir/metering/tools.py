@@ -8,8 +8,7 @@ in three come out exact.
 from collections.abc import Iterator
 from typing import Any
 
-from .counter import Counter
-from .families import family_of
+from .counter import Counter, family_of
 
 __all__ = ["PREAMBLE", "tool_tokens"]
 

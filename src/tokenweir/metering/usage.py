@@ -118,23 +118,25 @@ def read_usage(usage: dict[str, Any], api: str) -> Usage:
     else:
         input_tokens = counts.prompt_tokens or counts.input_tokens or 0
         output_tokens = counts.completion_tokens or counts.output_tokens or 0
+    # By place, in the order of the fields: names would cost twice as much as all the rest.
     return Usage(
-        source="reported",
-        input_tokens=input_tokens,
-        cached_input_tokens=of_input.cached_tokens or 0,
-        cache_write_tokens=of_input.cache_write_tokens or 0,
-        cached_audio_tokens=cached.audio_tokens or 0,
-        cached_image_tokens=cached.image_tokens or 0,
-        output_tokens=output_tokens,
-        reasoning_tokens=of_output.reasoning_tokens or 0,
-        input_audio_tokens=of_input.audio_tokens or 0,
-        output_audio_tokens=of_output.audio_tokens or 0,
-        input_image_tokens=of_input.image_tokens or 0,
-        output_image_tokens=of_output.image_tokens or 0,
-        accepted_prediction_tokens=of_output.accepted_prediction_tokens or 0,
-        rejected_prediction_tokens=of_output.rejected_prediction_tokens or 0,
-        total_tokens=counts.total_tokens or input_tokens + output_tokens,
-        raw=usage,
+        "reported",
+        None,
+        input_tokens,
+        of_input.cached_tokens or 0,
+        of_input.cache_write_tokens or 0,
+        cached.audio_tokens or 0,
+        cached.image_tokens or 0,
+        output_tokens,
+        of_output.reasoning_tokens or 0,
+        of_input.audio_tokens or 0,
+        of_output.audio_tokens or 0,
+        of_input.image_tokens or 0,
+        of_output.image_tokens or 0,
+        of_output.accepted_prediction_tokens or 0,
+        of_output.rejected_prediction_tokens or 0,
+        counts.total_tokens or input_tokens + output_tokens,
+        usage,
     )
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from ....apis import OTHER, SURFACES, Surface, surface_of
-from ....metering import Reading, estimate, meter_for, read_usage
+from ....metering import Measurement, estimate, meter_for, read_usage
 from ....policy import Identity
 from ....records import CallRecord, Outcome, Usage
 from ....wire import close_json, decode_json
@@ -141,14 +141,14 @@ def _reported(event: ApimEvent, api: str, read: Usage | None) -> Usage | None:
     return read_usage(event.usage, api) if event.usage else None
 
 
-def _is_charged(outcome: Outcome, status: int | None, reading: Reading) -> bool:
+def _is_charged(outcome: Outcome, status: int | None, reading: Measurement) -> bool:
     """Whether tokens were used that nobody reported: by answers, and by prompts that the content filter refused."""
     if status is None or outcome == "refused":
         return False
     return status < 300 or (status == 400 and reading.error_code == "content_filter")
 
 
-def _ending(event: ApimEvent, reading: Reading, *, breaks_off: bool) -> tuple[Outcome, int | None]:
+def _ending(event: ApimEvent, reading: Measurement, *, breaks_off: bool) -> tuple[Outcome, int | None]:
     """``breaks_off``: whether a stream without its end is one that broke."""
     says_more = event.request_id is not None  # the chargeback solution's policy logs calls with status 200 only
     status = event.status

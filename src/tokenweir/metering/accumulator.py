@@ -1,4 +1,4 @@
-"""What has been read of one answer so far; the meters add to it, a reading is made of it."""
+"""What has been read of one answer so far; the meters add to it, and a measurement is made of it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -6,16 +6,18 @@ from typing import Any
 import msgspec
 
 from ..apis import Answer, Choice, Custom, Function, Message, Tools, digest, surface_of
+from ..records import UsageReason
 from ..wire import MemberScanner, data_of, split_events
 from .filters import filtered_categories, filtered_in, mentions_filtered
-from .usage import merged
+from .measurement import Measurement
+from .usage import merged, read_usage, tells_counts
 
-__all__ = ["Tally", "Tool", "Written"]
+__all__ = ["NO_MEASUREMENT", "Accumulator", "Output", "WrittenChoice"]
 
 _DONE = b"[DONE]"
 
 
-class Tool:
+class WrittenCall:
     """One tool call as the model wrote it."""
 
     __slots__ = ("arguments", "name")
@@ -34,14 +36,14 @@ class Tool:
             self.arguments.append(written)
 
 
-class Written:
+class WrittenChoice:
     """What the model wrote for one choice: visible text in order, and tool calls by index."""
 
     __slots__ = ("_calls", "_text")
 
     def __init__(self, text: str = "", calls: Sequence[tuple[str, str]] = ()) -> None:
         self._text: list[str] = [text] if text else []
-        self._calls: dict[int, Tool] = {index: Tool(*call) for index, call in enumerate(calls)}
+        self._calls: dict[int, WrittenCall] = {index: WrittenCall(*call) for index, call in enumerate(calls)}
 
     @property
     def text(self) -> str:
@@ -84,17 +86,29 @@ class Written:
             if called is not None:
                 self._tool(position if call.index is None else call.index).add(called)
 
-    def _tool(self, index: int) -> Tool:
+    def _tool(self, index: int) -> WrittenCall:
         tool = self._calls.get(index)
         if tool is None:
-            tool = self._calls[index] = Tool()
+            tool = self._calls[index] = WrittenCall()
         return tool
 
 
-class Tally:
+class Output:
+    """What the model wrote."""
+
+    def __init__(self, written: dict[int, WrittenChoice] | None = None) -> None:
+        self._written = written if written is not None else {}
+
+    def choices(self) -> list[WrittenChoice]:
+        """One for each choice, by index. May read what the meter only glanced at: not for the event loop."""
+        return [written for _, written in sorted(self._written.items())]
+
+
+class Accumulator(Output):
     """Facts of an answer, the later frame winning, and what was written in it."""
 
     def __init__(self, api: str) -> None:
+        super().__init__()
         self.usage: dict[str, Any] | None = None
         self.model: str | None = None
         self.id: str | None = None
@@ -106,13 +120,63 @@ class Tally:
         self.wrote_since_usage = False
         """Whether more was written after the last usage."""
         self.usage_is_too_large = False
+        self.api = api
         self._surface = surface_of(api)
         self.read_answer: Callable[[bytes], Answer | None] = self._surface.read_answer
         """One JSON object of this API as an answer."""
         self.finish_reasons: list[str] = []
         self.filtered: dict[str, None] = {}
         self.tool_calls: dict[str, int] = {}
-        self.written: dict[int, Written] = {}
+        self._rest: Answer | bytes | None = None
+
+    def choices(self) -> list[WrittenChoice]:
+        rest, self._rest = self._rest, None
+        if isinstance(rest, bytes):
+            self.read_events(rest)
+        elif rest is not None:
+            self.add_text(rest)
+        return super().choices()
+
+    def measurement(
+        self,
+        *,
+        content: bytes | None = None,
+        rest: Answer | bytes | None = None,
+        unreadable: str | None = None,
+        reason: UsageReason | None = None,
+    ) -> Measurement:
+        """What it all amounts to. Of ``rest``, an answer or events, only the facts were read yet."""
+        self._rest = rest
+        # Most answers have no more than this, and each name that is given costs all of them.
+        made = Measurement(
+            output=self, response_model=self.model, response_id=self.id, chunks=self.chunks, done=self.done
+        )
+        if self.finish_reasons:
+            made.finish_reasons = self.finish_reasons[:]
+        if self.usage:
+            if tells_counts(self.usage):
+                made.usage = read_usage(self.usage, self.api)
+                made.wrote_since_usage = self.wrote_since_usage
+                if self.finish_reasons and not made.usage.total_tokens:
+                    made.usage, reason = None, "withheld"  # no model answers without a token: somebody fills in zeros
+            else:
+                reason = "unreadable"
+                unreadable = unreadable or "its usage has no counts that can be read"
+        if self.service_tier is not None:
+            made.service_tier = self.service_tier
+        if self.tool_usage is not None or self.tool_calls:
+            made.tool_usage, made.tool_calls = self.tool_usage, self.tool_calls
+        if self.error_code is not None or self.filtered:
+            made.error_code, made.content_filter = self.error_code, ",".join(self.filtered) or None
+        if content is not None:
+            made.content = content.decode(errors="replace")
+        if self.usage_is_too_large:
+            reason = "too_large"
+        if reason == "unreadable":
+            unreadable = unreadable or "it is no JSON object"
+        if unreadable is not None or reason is not None:
+            made.unreadable, made.reason = unreadable, reason
+        return made
 
     def read_events(self, raw: bytes) -> None:
         """Read every event of ``raw``, which begins with an event and ends with one or with the stream."""
@@ -125,7 +189,7 @@ class Tally:
                 self.read(data)
                 if filtered:
                     self.read_filters(data)
-        for written in self.written.values():
+        for written in self._written.values():
             written.shrink()
 
     def read(self, data: bytes) -> None:
@@ -151,9 +215,9 @@ class Tally:
             self.wrote_since_usage = True
         for choice in answer.choices or ():
             index = choice.index or 0
-            written = self.written.get(index)
+            written = self._written.get(index)
             if written is None:
-                written = self.written[index] = Written()
+                written = self._written[index] = WrittenChoice()
             written.add(choice)
 
     def read_facts(self, data: bytes) -> None:
@@ -224,3 +288,7 @@ def _text_of(parts: Any) -> str:
     found = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
     texts = (part.get("text") or part.get("summary") for part in found)
     return "".join(text for text in texts if isinstance(text, str))
+
+
+NO_MEASUREMENT = Accumulator("other").measurement()
+"""Of an answer that never came."""

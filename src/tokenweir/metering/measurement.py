@@ -1,5 +1,5 @@
-"""What a meter has to say when the answer has ended. msgspec makes this class, which cannot be compiled: behaviour
-stands in other modules.
+"""What was measured of one answer. msgspec makes this class, which cannot be compiled: behaviour stands in other
+modules.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -9,12 +9,12 @@ import msgspec
 from ..records import Usage, UsageReason
 
 if TYPE_CHECKING:
-    from .reading import Output
+    from .accumulator import Output
 
-__all__ = ["Reading"]
+__all__ = ["Measurement"]
 
 
-class Reading(msgspec.Struct, kw_only=True):
+class Measurement(msgspec.Struct, kw_only=True):
     """The facts of one answer. None and empty mean that the answer did not say."""
 
     usage: Usage | None = None
