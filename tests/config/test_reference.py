@@ -6,8 +6,9 @@ import msgspec
 
 from tokenweir.config.kinds import fields, item_of
 from tokenweir.config.model import Config
-from tokenweir.config.reference import meanings, settings_reference
+from tokenweir.config.reference import settings_reference
 from tokenweir.deployments.settings import TargetSettings
+from tokenweir.records.meanings import meanings
 from tokenweir.upstream.settings import CredentialSettings
 
 PAGE = settings_reference()

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from support.engines import ENGINES, TRANSACTIONAL, Engine, new_engine
 from tokenweir.ledger import Ledger, LedgerError, open_ledger
 from tokenweir.records import (
-    COLUMNS,
     CallRecord,
     FlatRecord,
     Outcome,
     Trace,
     TraceReason,
+    Usage,
     UsageReason,
     UsageSource,
     flat_fields,
@@ -38,7 +38,7 @@ json = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=10,
 )
-SOMETHING_FOR = {
+SOMETHING_FOR: dict[Any, st.SearchStrategy[Any]] = {
     str: st.text(),
     int: int64,
     float: finite,
@@ -73,7 +73,12 @@ def anything_for(annotation: Any) -> st.SearchStrategy[Any]:
     return st.none() | SOMETHING_FOR[optional]
 
 
-any_call = st.builds(from_fields, **{column.name: anything_for(column.field.type) for column in COLUMNS})
+def anything_of(kind: type[Any]) -> st.SearchStrategy[Any]:
+    return st.builds(kind, **{name: anything_for(annotation) for name, annotation in get_type_hints(kind).items()})
+
+
+SOMETHING_FOR[Usage] = anything_of(Usage)
+any_call = anything_of(CallRecord)
 
 
 @pytest.fixture(scope="module", params=ENGINES)

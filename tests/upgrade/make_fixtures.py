@@ -37,8 +37,17 @@ from tokenweir.journal import Journal, JournalReader, JournalSettings, save_curs
 from tokenweir.journal.segment import frame
 from tokenweir.ledger import open_ledger
 from tokenweir.policy.keys_file import add_key, read_keys, revoke_key
-from tokenweir.records import CallRecord, Outcome, Size, Trace, TracedAttempt, TracedTarget, TraceReason
-from tokenweir.records.usage import UsageReason, UsageSource
+from tokenweir.records import (
+    CallRecord,
+    Outcome,
+    Size,
+    Trace,
+    TracedAttempt,
+    TracedTarget,
+    TraceReason,
+    UsageReason,
+    UsageSource,
+)
 
 HERE = Path(__file__).parent
 NOW = datetime(2026, 11, 30, 9, 0, 0, 123456, tzinfo=UTC)

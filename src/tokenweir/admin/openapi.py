@@ -10,6 +10,7 @@ from .. import __version__
 from ..delivery import SinkStatus
 from ..ledger import GROUPINGS, SUMS, Table
 from ..records import FlatRecord
+from ..records.meanings import column_meanings
 from .health import Check
 from .relays import RelayStatus
 
@@ -182,6 +183,8 @@ def document() -> dict[str, Any]:
     _, definitions = msgspec.json.schema_components(
         [FlatRecord, Table, RelayStatus, SinkStatus, Check], ref_template="#/components/schemas/{name}"
     )
+    for name, meaning in column_meanings().items():
+        definitions["CallRecord"]["properties"][name]["description"] = meaning
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tokenweir admin API", "version": __version__},

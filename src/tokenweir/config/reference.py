@@ -1,20 +1,18 @@
 """Makes the reference of all settings from the structs themselves: names, types, defaults and docstrings."""
 
-import ast
-import inspect
-import textwrap
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from ..records.meanings import meanings
 from .kinds import chosen_by, fields, item_of, kind_name, without_none
 from .model import Config
 from .places import LISTS, Path, place
 from .sources import variable_name
 from .written import as_toml
 
-__all__ = ["meanings", "settings_reference"]
+__all__ = ["settings_reference"]
 
 _HEAD = """\
 # Settings
@@ -64,27 +62,6 @@ def settings_reference() -> str:
         item = item_of(field.type)
         parts.append("\n".join(_section((table,), item or field.type)))
     return "\n".join(parts)
-
-
-def meanings(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """The docstring under each of a struct's fields, on one line, also of those that it inherits. Absent where a field
-    has none."""
-    found: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
-        if issubclass(base, msgspec.Struct) and base is not msgspec.Struct:
-            found |= _meanings_in(base)
-    return found
-
-
-def _meanings_in(kind: type[msgspec.Struct]) -> dict[str, str]:
-    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
-    assert isinstance(body, ast.ClassDef)
-    found: dict[str, str] = {}
-    for before, statement in zip(body.body, body.body[1:], strict=False):
-        match before, statement:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                found[name] = " ".join(text.split()).replace("``", "`")
-    return found
 
 
 def _section(path: Path, kind: type[msgspec.Struct], of: str = "") -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from ..apis import SURFACES
-from ..records import CALLS_EVENT, CUSTOM_EVENT_PROPERTIES, TOKENS_EVENT
+from ..records import CALLS_EVENT, COLUMNS, CUSTOM_EVENT_PROPERTIES, TOKENS_EVENT, ColumnKind
 
 __all__ = ["Dialect", "event_expressions", "view_select", "view_statement"]
 
@@ -56,39 +56,31 @@ def view_select(dialect: Dialect, more: str = "", calls: str = "calls") -> str:
 
 def event_expressions(dialect: Dialect) -> dict[str, str]:
     """Property → what it is of a row in ``calls``."""
-
-    def milliseconds(column: str) -> str:
-        # Not round(): engines differ about halves.
-        return dialect.whole_text(f"floor({column} + 0.5)")
-
     operations = [f"WHEN '{api.name}' THEN '{api.event_operation}'" for api in SURFACES if api.event_operation]
-    return {
-        "TokenInfoId": "call_id",
+    made = {
         "ApiOperation": f"CASE api {' '.join(operations)} ELSE api END",
         "AppKey": "coalesce(key_id, caller)",
-        "Timestamp": dialect.time_text("started_at"),
-        "Stream": "CASE WHEN stream THEN 'True' ELSE 'False' END",
-        "PromptTokens": dialect.whole_text("input_tokens"),
-        "CompletionTokens": dialect.whole_text("output_tokens"),
-        "TotalTokens": dialect.whole_text("total_tokens"),
-        "CallId": "call_id",
-        "Caller": "caller",
-        "Deployment": "deployment",
         "Model": "coalesce(response_model, requested_model)",
-        "Backend": "backend",
-        "Region": "region",
-        "UsageSource": "usage_source",
-        "CachedTokens": dialect.whole_text("cached_input_tokens"),
-        "ReasoningTokens": dialect.whole_text("reasoning_tokens"),
-        "Cost": dialect.money_text("cost"),
-        "Currency": "currency",
-        "Status": dialect.whole_text("status"),
-        "Outcome": "outcome",
-        "ErrorCode": "error_code",
-        "LatencyMs": milliseconds("latency_ms"),
-        "FirstTokenMs": milliseconds("first_token_ms"),
-        "Attempts": dialect.whole_text("attempts"),
-        "Sku": "sku",
-        "PriceId": "price_id",
-        "Tags": dialect.map_text("tags"),
     }
+    kinds = {column.name: column.kind for column in COLUMNS}
+    return {
+        name: made[name] if column is None else _text_of(column, kinds[column], dialect)
+        for name, column in CUSTOM_EVENT_PROPERTIES.items()
+    }
+
+
+def _text_of(column: str, kind: ColumnKind, dialect: Dialect) -> str:
+    match kind:
+        case "moment":
+            return dialect.time_text(column)
+        case "flag":
+            return f"CASE WHEN {column} THEN 'True' ELSE 'False' END"
+        case "count":
+            return dialect.whole_text(column)
+        case "milliseconds":
+            return dialect.whole_text(f"floor({column} + 0.5)")  # not round(): engines differ about halves
+        case "money":
+            return dialect.money_text(column)
+        case "labels":
+            return dialect.map_text(column)
+    return column

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import QueryError
+from ..records import COLUMNS
 from .names import unknown_name
 from .rows import plain_money
 
@@ -41,11 +42,7 @@ _TIME_FORMATS = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H:00:00Z", "month": "%Y-%
 
 SUMS = {
     "calls": "count(*)",
-    "input_tokens": "sum(input_tokens)",
-    "cached_input_tokens": "sum(cached_input_tokens)",
-    "output_tokens": "sum(output_tokens)",
-    "reasoning_tokens": "sum(reasoning_tokens)",
-    "total_tokens": "sum(total_tokens)",
+    **{column.name: f"sum({column.name})" for column in COLUMNS if column.is_summed},
     "unpriced": "sum(CASE WHEN cost IS NULL AND usage_source <> 'none' THEN 1 ELSE 0 END)",
     "cost": "sum(cost)",
     "currency": "currency",

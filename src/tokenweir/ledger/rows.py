@@ -7,22 +7,26 @@ row, as ``executemany`` does, is a hundred times slower.
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from ..records import COLUMNS, CONTENTS, CallRecord, flat, without_contents
+from ..records import COLUMNS, CONTENTS, CallRecord, ColumnKind, flat, without_contents
 
 __all__ = [
     "CALL_COLUMNS",
     "CONTENT_COLUMNS",
     "DEFAULTS",
+    "JSON_KINDS",
     "as_json",
     "as_record_fields",
     "contents_of",
     "json_encoder",
     "plain_money",
 ]
+
+JSON_KINDS: Final[tuple[ColumnKind, ...]] = ("labels", "counts", "object", "texts")
+"""Columns that hold JSON, in the engines that have no better type for them."""
 
 _KEPT = [column for column in COLUMNS if column.name not in CONTENTS]
 CALL_COLUMNS = [column.name for column in _KEPT]
@@ -72,13 +76,10 @@ def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC)
 
 
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "started_at": _utc,
-    "cost": plain_money,
-    "tags": msgspec.json.decode,
-    "usage": msgspec.json.decode,
-    "tool_usage": msgspec.json.decode,
-    "tool_calls": msgspec.json.decode,
-    "finish_reasons": msgspec.json.decode,
+_BY_KIND: dict[ColumnKind, Callable[[Any], Any]] = {
+    "moment": _utc,
+    "money": plain_money,
+    **dict.fromkeys(JSON_KINDS, msgspec.json.decode),
     "trace": msgspec.json.decode,
 }
+_READERS = {column.name: _BY_KIND[column.kind] for column in COLUMNS if column.kind in _BY_KIND}

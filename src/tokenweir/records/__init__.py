@@ -1,29 +1,48 @@
 """The frozen nouns that rooms hand to each other. Imports nothing of ours but errors."""
 
-from .call import CONTENTS, CallRecord, Outcome, has_contents, without_contents
+from .call import (
+    CONTENTS,
+    NO_USAGE,
+    CallRecord,
+    Outcome,
+    Usage,
+    UsageReason,
+    UsageSource,
+    has_contents,
+    without_contents,
+)
 from .clock import Clock, SystemClock
-from .custom_event import CALLS_EVENT, CUSTOM_EVENT_PROPERTIES, TOKENS_EVENT
-from .flat import COLUMNS, Column, FlatRecord, flat, flat_fields, from_fields, from_flat
+from .columns import (
+    CALLS_EVENT,
+    COLUMNS,
+    CUSTOM_EVENT_PROPERTIES,
+    TOKENS_EVENT,
+    Column,
+    ColumnKind,
+    FlatRecord,
+    flat,
+    flat_fields,
+    from_fields,
+    from_flat,
+)
 from .ids import new_call_id
-from .paths import ChosenBy, OneOf, PathMark, PathText
 from .route import PathFamily, Route
+from .setting_types import ChosenBy, Duration, OneOf, PathMark, PathText, Size
 from .trace import Trace, TracedAttempt, TracedTarget, TraceReason
-from .units import Duration, Size
-from .usage import NO_USAGE, Usage, UsageReason, UsageSource
 
 __all__ = [
     "CALLS_EVENT",
     "COLUMNS",
     "CONTENTS",
     "CUSTOM_EVENT_PROPERTIES",
-    "NO_USAGE",
-    "TOKENS_EVENT",
     "CallRecord",
     "ChosenBy",
     "Clock",
     "Column",
+    "ColumnKind",
     "Duration",
     "FlatRecord",
+    "NO_USAGE",
     "OneOf",
     "Outcome",
     "PathFamily",
@@ -32,6 +51,7 @@ __all__ = [
     "Route",
     "Size",
     "SystemClock",
+    "TOKENS_EVENT",
     "Trace",
     "TraceReason",
     "TracedAttempt",

@@ -1,20 +1,50 @@
 """The record of a call: the one noun that leaves the gateway, and what everything behind it is about.
 
-Names follow OpenTelemetry's GenAI conventions and Azure where they have one. A new field is appended, with a default:
-journals keep records as arrays, so the place of a field is its name there. Outside, a record is one flat object:
-``flat.py``.
+Names follow OpenTelemetry's GenAI conventions and Azure where they have one. A new field is appended, to `CallRecord`
+or to `Usage`, with a default: journals keep both as arrays, so the place of a field is its name there. It is marked
+with the step of the ledgers' migrations that adds its column (`Since`, with the next number). What stands under it is
+what the reference and the admin API say of it. Outside, a record is one flat object: ``columns.py``.
 """
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
 from .trace import Trace
-from .usage import NO_USAGE, Usage
 
-__all__ = ["CONTENTS", "CallRecord", "Outcome", "has_contents", "without_contents"]
+__all__ = [
+    "CONTENTS",
+    "DISTINCT",
+    "NO_USAGE",
+    "SUMMED",
+    "CallRecord",
+    "Outcome",
+    "Since",
+    "Usage",
+    "UsageReason",
+    "UsageSource",
+    "has_contents",
+    "without_contents",
+]
+
+
+class Since(NamedTuple):
+    """Marks a field whose column is not one of the ledgers' first."""
+
+    step: int
+    """Of their migrations."""
+
+
+DISTINCT: Final = "distinct"
+"""Marks a text that nearly every record has another of."""
+SUMMED: Final = "summed"
+"""Marks a count that reports add up."""
+
+_Distinct = Annotated[str | None, DISTINCT]
+_Summed = Annotated[int, SUMMED]
+_Count5 = Annotated[int, Since(5)]
 
 Outcome = Literal[
     "completed",
@@ -37,86 +67,203 @@ aborted          we ended it: shutdown, or the record could not be made durable
 """
 
 
+UsageSource = Literal["reported", "estimated", "none"]
+"""``reported``: the upstream said so. ``estimated``: we counted. ``none``: nothing is known or due."""
+
+
+UsageReason = Literal["unread_encoding", "unreadable", "cut", "too_large", "withheld"]
+"""Why the usage of a call is not ``reported``.
+
+unread_encoding  the answer was compressed in a way that is not read
+unreadable       the answer was nothing that its API says
+cut              the answer ended before its usage came
+too_large        the part of the answer that has the usage was larger than what is read, or what logged it left it out
+withheld         the answer was whole, and said no usage, nothing but zeros, or not that of all it wrote
+"""
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Token counts. Cached, cache-written, audio and image tokens are parts of input; reasoning, audio, image and
+    predicted tokens are parts of output; cached audio is part of cached and of audio, and so are images."""
+
+    source: UsageSource = "none"
+    """`reported` by the upstream, `estimated` by us, or `none`."""
+    reason: Annotated[UsageReason | None, Since(5)] = None
+    """Why usage is not `reported`: `unread_encoding` (a compression that is not read), `unreadable` (not what its API
+    says, or counts that are none), `cut` (the answer ended, or its client left, before its usage), `too_large` (a
+    usage of more than 64 KB), `withheld` (a whole answer without usage, with zeros only, or without the usage of
+    all it wrote); empty where usage is reported, or none was due."""
+    input_tokens: _Summed = 0
+    """The prompt."""
+    cached_input_tokens: _Summed = 0
+    """The part of the prompt that was cached."""
+    cache_write_tokens: _Count5 = 0
+    """The part of the prompt that was written to the cache, for which some models charge more."""
+    cached_audio_tokens: _Count5 = 0
+    """A part of `cached_input_tokens`."""
+    cached_image_tokens: _Count5 = 0
+    """A part of `cached_input_tokens`."""
+    output_tokens: _Summed = 0
+    """The answer."""
+    reasoning_tokens: _Summed = 0
+    """The part of the answer that was hidden reasoning."""
+    input_audio_tokens: int = 0
+    """A part of `input_tokens`."""
+    output_audio_tokens: int = 0
+    """A part of `output_tokens`."""
+    input_image_tokens: _Count5 = 0
+    """A part of `input_tokens`."""
+    output_image_tokens: _Count5 = 0
+    """A part of `output_tokens`."""
+    accepted_prediction_tokens: int = 0
+    """A part of `output_tokens`."""
+    rejected_prediction_tokens: int = 0
+    """A part of `output_tokens`, which is billed."""
+    total_tokens: _Summed = 0
+    """As reported, else input + output."""
+    raw: dict[str, Any] | None = None
+    """The upstream's own object, whole, so that a later reader can find what we did not know."""
+
+
+NO_USAGE = Usage()
+
+
 class CallRecord(msgspec.Struct, frozen=True, array_like=True):
-    """One call. Money is ``Decimal``, times are aware UTC, durations milliseconds.
+    """One call. Tokens are whole numbers, money is exact, times are UTC, durations milliseconds.
 
     Encoded as it is, it is an array. What others read is its flat form.
-    """
+    ."""
 
-    # identity: unique for ever, and gap-free within one run of one relay
-    call_id: str
+    # identity
+    call_id: Annotated[str, DISTINCT]
+    """UUIDv7 of the call; every answer carries it as `x-tokenweir-call-id`."""
     started_at: datetime
+    """When the request's head had been read."""
     replica: str = ""
+    """One run of one relay."""
     seq: int = 0
+    """The record's number in that run: a gap is a lost record."""
 
     # what was asked for
     api: str = "other"
+    """Which [surface](surfaces.md) of the API; `other` is what is not metered."""
     operation: str = ""
+    """OpenTelemetry's `gen_ai.operation.name` (`chat`, `text_completion`, `embeddings`), else the first words of the
+    path."""
     method: str = ""
+    """As sent."""
     path: str = ""
+    """As sent, without the query."""
     api_version: str | None = None
+    """As the caller gave it."""
     deployment: str | None = None
+    """The name the caller asked for, by path or by `model`."""
     requested_model: str | None = None
-    requested_service_tier: str | None = None
+    """The body's `model`."""
+    requested_service_tier: Annotated[str | None, Since(5)] = None
+    """The body's `service_tier`."""
     stream: bool = False
+    """Whether a stream was asked for."""
 
     # who asked
     caller: str | None = None
+    """Whose key it was; `anonymous` where no keys are configured."""
     key_id: str | None = None
-    subject: str | None = None
+    """Which of the caller's keys."""
+    subject: _Distinct = None
+    """The person or service that a platform in front says has called (`server.platform_identity`)."""
     tags: dict[str, str] = {}
-    client_address: str | None = None
+    """The caller's, as configured."""
+    client_address: _Distinct = None
+    """Where from."""
     user_agent: str | None = None
+    """With what."""
 
     # who answered
     backend: str | None = None
+    """The upstream that answered, or was tried last."""
     region: str | None = None
+    """Its `x-ms-region`, else the upstream's configured region."""
     sku: str | None = None
-    served_deployment: str | None = None
+    """The target's configured sku."""
+    served_deployment: Annotated[str | None, Since(5)] = None
+    """The deployment that Azure says served the call (`x-ms-deployment-name`)."""
     spillover_from: str | None = None
-    service_tier: str | None = None
+    """The deployment from which Azure spilled this call over (`x-ms-spillover-from-deployment`)."""
+    service_tier: Annotated[str | None, Since(5)] = None
+    """The tier that served the call, as the answer says: `default`, `priority`, `flex` and so on."""
     response_model: str | None = None
-    upstream_request_id: str | None = None
-    response_id: str | None = None
-    session_id: str | None = None
-    job_id: str | None = None
+    """The model the answer names."""
+    upstream_request_id: _Distinct = None
+    """`apim-request-id`, else `x-request-id`."""
+    response_id: _Distinct = None
+    """The answer's `id`."""
+    session_id: Annotated[str | None, DISTINCT, Since(5)] = None
+    """The realtime session that the path names or that the call has opened."""
+    job_id: Annotated[str | None, DISTINCT, Since(5)] = None
+    """The job (batch, fine-tuning, video) that the path names or that the call has made."""
     attempts: int = 0
+    """Requests sent upstream for this call."""
 
     # how it ended
     status: int | None = None
+    """The HTTP status the client saw; absent where it left before."""
     outcome: Outcome = "completed"
+    """`completed`, `refused` (by us), `upstream_error` (an error answer, an error frame, unreachable),
+    `upstream_broken` (broke off), `client_gone`, `timed_out`, `aborted` (by us: shutdown)."""
     error_code: str | None = None
+    """Ours, or the one in the upstream's error."""
     finish_reasons: list[str] = []
-    content_filter: str | None = None
+    """As the answer says (of the Responses API: [below](#the-responses-api))."""
+    content_filter: _Distinct = None
+    """The categories that were filtered, joined by commas."""
 
     # what it used
     usage: Usage = NO_USAGE
-    tool_usage: dict[str, Any] | None = None
-    tool_calls: dict[str, int] = {}
+    tool_usage: Annotated[dict[str, Any] | None, Since(5)] = None
+    """What the answer says its tools used, whole."""
+    tool_calls: Annotated[dict[str, int], Since(5)] = {}
+    """How many calls of the upstream's own tools the answer has, by type: `{"web_search_call": 3}`."""
 
-    # what it cost; None until a price is known
+    # what it cost
     cost: Decimal | None = None
+    """What the call cost by the [price list](../guides/prices.md); absent where no price is known."""
     currency: str | None = None
+    """Of the cost."""
     price_id: str | None = None
-    cost_reason: str | None = None
+    """Which price says so."""
+    cost_reason: Annotated[str | None, Since(6)] = None
+    """Why a call that used something has no cost: [the words](../guides/prices.md#calls-without-a-cost)."""
 
     # how long it took
     first_byte_ms: float | None = None
+    """From start to the first byte of the answer's body; on Azure often only the prompt filter's result."""
     first_token_ms: float | None = None
+    """From start to the first piece of a stream that carries model output."""
     stream_ms: float | None = None
+    """From the first byte of a stream to its end."""
     latency_ms: float = 0.0
+    """From start to end."""
     gateway_ms: float = 0.0
+    """From the request's last byte until it was sent upstream, less waiting for connections and credentials."""
     chunks: int = 0
+    """Events with data in a stream, 1 for a whole body."""
     bytes_in: int = 0
+    """Body bytes from the client."""
     bytes_out: int = 0
+    """Body bytes from the upstream."""
 
     # how to find it elsewhere
-    traceparent: str | None = None
+    traceparent: _Distinct = None
+    """The caller's W3C trace context."""
 
-    # contents, which are large and seldom there: bodies only where ``journal.content = "full"``
+    # contents, which are large and seldom there
     request_body: str | None = None
+    """Only with `journal.content = "full"`; in the ledger, contents are a table of their own."""
     response_body: str | None = None
+    """As `request_body`."""
     trace: Trace | None = None
+    """Of calls that failed, were slow, were sampled or asked for it: [what happened when](../guides/traces.md)."""
 
 
 CONTENTS = ("request_body", "response_body", "trace")

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from decimal import Context, Decimal
 from functools import partial
-from typing import Any, NamedTuple, get_args, get_origin
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -35,13 +35,7 @@ _SMALLEST = Decimal("1E-12")
 """The last decimal of a cost. Those beyond it are rounded here: the server would cut them off."""
 _EXACT = Context(prec=40)
 
-_whole_numbers = operator.attrgetter(
-    *(
-        column.path
-        for column in COLUMNS
-        if int in (column.field.type, *get_args(column.field.type)) and get_origin(column.field.type) is not dict
-    )
-)
+_whole_numbers = operator.attrgetter(*(column.path for column in COLUMNS if column.kind == "count"))
 
 
 class ClickHouseLedger(Reading):

@@ -7,12 +7,13 @@ drops the second when it merges parts; and everybody asks the views ``calls``, `
 drop it when they read (``FINAL``). The tables have no partitions: across two of them a second row could be missed.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
-from ..added import WHAT_PRICES_NEED, WHY_NO_COST, Kind
+from ...records import Column, ColumnKind
 from ..custom_events import view_statement
-from ..versions import refuse_newer
+from ..rows import DEFAULTS
+from ..schema import FIRST_COLUMNS, column_steps, default_of, definitions, refuse_newer
 
 __all__ = ["MIGRATIONS", "Database", "migrate"]
 
@@ -23,8 +24,30 @@ class Database(Protocol):
     def execute(self, statement: str, /) -> Any: ...
 
 
-# Of a column in which few different values come again and again only their numbers are kept.
-_FEW, _FEW_OR_NONE = "LowCardinality(String)", "LowCardinality(Nullable(String))"
+_TYPES: Final[dict[ColumnKind, str]] = {
+    "text": "String",
+    "count": "Int64",
+    "milliseconds": "Float64",
+    "flag": "Bool",
+    "moment": "DateTime64(6, 'UTC')",
+    "money": "Decimal(38, 12)",
+    "labels": "Map(String, String)",
+    "counts": "Map(String, Int64)",
+    "object": "String",
+    "texts": "Array(String)",
+}
+# What a column has by itself where nothing is said.
+_EMPTY = ("", "0", "0.0", "false", "{}", "[]")
+
+
+def _type_of(column: Column) -> str:
+    kind = _TYPES[column.kind]
+    if column.is_optional:
+        kind = f"Nullable({kind})"
+    if column.kind == "text" and not column.is_distinct:
+        kind = f"LowCardinality({kind})"  # of few different values that come again and again only numbers are kept
+    return kind if DEFAULTS.get(column.name, "") in _EMPTY else kind + default_of(column)
+
 
 # A batch that was said to be posted survives a power cut: by itself the engine would not wait for the disk. And
 # nothing is dropped for looking like an earlier insert, because a position may be the same as one before.
@@ -34,22 +57,7 @@ _DURABLE = "SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, replicate
 # and stretches of them a question about last week need not read.
 _CALLS = f"""
 CREATE TABLE IF NOT EXISTS posted_calls (
-    call_id String, replica {_FEW}, seq Int64, started_at DateTime64(6, 'UTC'),
-    api {_FEW} DEFAULT 'other', operation {_FEW}, method {_FEW}, path {_FEW}, api_version {_FEW_OR_NONE},
-    deployment {_FEW_OR_NONE}, requested_model {_FEW_OR_NONE}, stream Bool,
-    caller {_FEW_OR_NONE}, key_id {_FEW_OR_NONE}, subject Nullable(String), tags Map(String, String),
-    client_address Nullable(String), user_agent {_FEW_OR_NONE},
-    backend {_FEW_OR_NONE}, region {_FEW_OR_NONE}, sku {_FEW_OR_NONE}, spillover_from {_FEW_OR_NONE},
-    response_model {_FEW_OR_NONE}, upstream_request_id Nullable(String), response_id Nullable(String), attempts Int64,
-    status Nullable(Int64), outcome {_FEW} DEFAULT 'completed', error_code {_FEW_OR_NONE},
-    finish_reasons Array(String), content_filter Nullable(String),
-    usage_source {_FEW} DEFAULT 'none', input_tokens Int64, cached_input_tokens Int64, output_tokens Int64,
-    reasoning_tokens Int64, input_audio_tokens Int64, output_audio_tokens Int64,
-    accepted_prediction_tokens Int64, rejected_prediction_tokens Int64, total_tokens Int64, usage Nullable(String),
-    cost Nullable(Decimal(38, 12)), currency {_FEW_OR_NONE}, price_id {_FEW_OR_NONE},
-    first_byte_ms Nullable(Float64), first_token_ms Nullable(Float64), stream_ms Nullable(Float64),
-    latency_ms Float64, gateway_ms Float64, chunks Int64, bytes_in Int64, bytes_out Int64,
-    traceparent Nullable(String),
+    {", ".join(definitions(FIRST_COLUMNS, _type_of))},
     INDEX by_time started_at TYPE minmax
 ) ENGINE = ReplacingMergeTree ORDER BY call_id {_DURABLE}
 """
@@ -109,26 +117,9 @@ class _ClickHouseDialect:
         return f"CAST(map({pairs}) AS Map(String, Nullable(String)))"
 
 
-_KINDS: Final[dict[Kind, str]] = {
-    "text": "Nullable(String)",
-    "name": _FEW_OR_NONE,
-    "count": "Int64",
-    "json": "Nullable(String)",
-    "counts": "Map(String, Int64)",
-}
-
-
-def _5_what_prices_need(database: Database) -> None:
-    _add(database, WHAT_PRICES_NEED)
-
-
-def _6_why_no_cost(database: Database) -> None:
-    _add(database, WHY_NO_COST)
-
-
-def _add(database: Database, columns: Mapping[str, Kind]) -> None:
-    added = ", ".join(f"ADD COLUMN IF NOT EXISTS {name} {_KINDS[kind]}" for name, kind in columns.items())
-    database.execute(f"ALTER TABLE posted_calls {added}")
+def _add(database: Database, columns: Sequence[Column]) -> None:
+    added = definitions(columns, _type_of)
+    database.execute(f"ALTER TABLE posted_calls {', '.join(f'ADD COLUMN IF NOT EXISTS {one}' for one in added)}")
     _count_once(database, "calls")
 
 
@@ -137,8 +128,7 @@ MIGRATIONS: Final[list[Callable[[Database], None]]] = [
     _2_custom_events,
     _3_traces,
     _4_custom_events_of_calls_that_used_nothing,
-    _5_what_prices_need,
-    _6_why_no_cost,
+    *column_steps(_add),
 ]
 
 

@@ -1,41 +1,35 @@
 """The ledger's shape, as the list of steps that led to it. Steps are only ever added, never changed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from duckdb import DuckDBPyConnection
 
-from ..added import WHAT_PRICES_NEED, WHY_NO_COST, Kind
+from ...records import Column, ColumnKind
 from ..custom_events import view_statement
-from ..versions import refuse_newer
+from ..rows import JSON_KINDS
+from ..schema import FIRST_COLUMNS, column_steps, default_of, definitions, refuse_newer
 from .dialect import DuckDBDialect
 
 __all__ = ["MIGRATIONS", "migrate"]
 
 # Times are TIMESTAMP holding UTC rather than TIMESTAMPTZ: KQL translates to plain TIMESTAMP arithmetic in
 # UTC, and the session's time zone is pinned to UTC, so SQL and KQL compare and print the same moments.
-_CALLS = """
-CREATE TABLE calls (
-    call_id VARCHAR PRIMARY KEY, replica VARCHAR, seq BIGINT, started_at TIMESTAMP NOT NULL,
-    api VARCHAR, operation VARCHAR, method VARCHAR, path VARCHAR, api_version VARCHAR,
-    deployment VARCHAR, requested_model VARCHAR, stream BOOLEAN,
-    caller VARCHAR, key_id VARCHAR, subject VARCHAR, tags JSON, client_address VARCHAR, user_agent VARCHAR,
-    backend VARCHAR, region VARCHAR, sku VARCHAR, spillover_from VARCHAR, response_model VARCHAR,
-    upstream_request_id VARCHAR, response_id VARCHAR, attempts BIGINT,
-    status BIGINT, outcome VARCHAR, error_code VARCHAR, finish_reasons JSON, content_filter VARCHAR,
-    usage_source VARCHAR, input_tokens BIGINT, cached_input_tokens BIGINT, output_tokens BIGINT,
-    reasoning_tokens BIGINT, input_audio_tokens BIGINT, output_audio_tokens BIGINT,
-    accepted_prediction_tokens BIGINT, rejected_prediction_tokens BIGINT, total_tokens BIGINT, usage JSON,
-    cost DECIMAL(38,12), currency VARCHAR, price_id VARCHAR,
-    first_byte_ms DOUBLE, first_token_ms DOUBLE, stream_ms DOUBLE, latency_ms DOUBLE, gateway_ms DOUBLE,
-    chunks BIGINT, bytes_in BIGINT, bytes_out BIGINT,
-    traceparent VARCHAR
-)
-"""
+_TYPES: Final[dict[ColumnKind, str]] = {
+    "text": "VARCHAR",
+    "count": "BIGINT",
+    "milliseconds": "DOUBLE",
+    "flag": "BOOLEAN",
+    "moment": "TIMESTAMP",
+    "money": "DECIMAL(38,12)",
+    **dict.fromkeys(JSON_KINDS, "JSON"),
+}
+_CONSTRAINTS = {"call_id": " PRIMARY KEY", "started_at": " NOT NULL"}
 
 
 def _1_calls_and_positions(connection: DuckDBPyConnection) -> None:
-    connection.execute(_CALLS)
+    columns = definitions(FIRST_COLUMNS, lambda column: _TYPES[column.kind] + _CONSTRAINTS.get(column.name, ""))
+    connection.execute(f"CREATE TABLE calls ({', '.join(columns)})")
     # Bodies stand apart, so that reports never read past them.
     connection.execute(
         "CREATE TABLE contents (call_id VARCHAR PRIMARY KEY, request_body VARCHAR, response_body VARCHAR)"
@@ -55,26 +49,9 @@ def _4_custom_events_of_calls_that_used_nothing(connection: DuckDBPyConnection) 
     _2_custom_events(connection)
 
 
-_KINDS: Final[dict[Kind, str]] = {
-    "text": "VARCHAR",
-    "name": "VARCHAR",
-    "count": "BIGINT DEFAULT 0",
-    "json": "JSON",
-    "counts": "JSON DEFAULT '{}'",
-}
-
-
-def _5_what_prices_need(connection: DuckDBPyConnection) -> None:
-    _add(connection, WHAT_PRICES_NEED)
-
-
-def _6_why_no_cost(connection: DuckDBPyConnection) -> None:
-    _add(connection, WHY_NO_COST)
-
-
-def _add(connection: DuckDBPyConnection, columns: Mapping[str, Kind]) -> None:
-    for name, kind in columns.items():
-        connection.execute(f"ALTER TABLE calls ADD COLUMN {name} {_KINDS[kind]}")
+def _add(connection: DuckDBPyConnection, columns: Sequence[Column]) -> None:
+    for definition in definitions(columns, lambda column: _TYPES[column.kind] + default_of(column)):
+        connection.execute(f"ALTER TABLE calls ADD COLUMN {definition}")
 
 
 MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [
@@ -82,8 +59,7 @@ MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [
     _2_custom_events,
     _3_traces,
     _4_custom_events_of_calls_that_used_nothing,
-    _5_what_prices_need,
-    _6_why_no_cost,
+    *column_steps(_add),
 ]
 
 

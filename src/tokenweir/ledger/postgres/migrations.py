@@ -1,13 +1,14 @@
 """The ledger's shape in PostgreSQL, as the list of steps that led to it. Steps are only ever added, never changed."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import psycopg
 
-from ..added import WHAT_PRICES_NEED, WHY_NO_COST, Kind
+from ...records import Column, ColumnKind
 from ..custom_events import view_statement
-from ..versions import refuse_newer
+from ..rows import JSON_KINDS
+from ..schema import FIRST_COLUMNS, column_steps, default_of, definitions, refuse_newer
 
 __all__ = ["MIGRATIONS", "migrate"]
 
@@ -20,29 +21,21 @@ _LOCK = int.from_bytes(b"tokenwei")
 # Texts sort by their code points, as in the other engines, and not as the database's language would have it.
 # JSON is kept as the text it came as: binary JSON would reorder names and lose how a number was written.
 _TEXT = 'text COLLATE "C"'
-_CALLS = """
-CREATE TABLE calls (
-    call_id text PRIMARY KEY, replica text, seq bigint, started_at timestamp NOT NULL,
-    api text, operation text, method text, path text, api_version text,
-    deployment text, requested_model text, stream boolean,
-    caller text, key_id text, subject text, tags json, client_address text, user_agent text,
-    backend text, region text, sku text, spillover_from text, response_model text,
-    upstream_request_id text, response_id text, attempts bigint,
-    status bigint, outcome text, error_code text, finish_reasons json, content_filter text,
-    usage_source text, input_tokens bigint, cached_input_tokens bigint, output_tokens bigint,
-    reasoning_tokens bigint, input_audio_tokens bigint, output_audio_tokens bigint,
-    accepted_prediction_tokens bigint, rejected_prediction_tokens bigint, total_tokens bigint, usage json,
-    cost numeric(38,12), currency text, price_id text,
-    first_byte_ms double precision, first_token_ms double precision, stream_ms double precision,
-    latency_ms double precision, gateway_ms double precision,
-    chunks bigint, bytes_in bigint, bytes_out bigint,
-    traceparent text
-)
-""".replace(" text", f" {_TEXT}")
+_TYPES: Final[dict[ColumnKind, str]] = {
+    "text": _TEXT,
+    "count": "bigint",
+    "milliseconds": "double precision",
+    "flag": "boolean",
+    "moment": "timestamp",
+    "money": "numeric(38,12)",
+    **dict.fromkeys(JSON_KINDS, "json"),
+}
+_CONSTRAINTS = {"call_id": " PRIMARY KEY", "started_at": " NOT NULL"}
 
 
 def _1_calls_and_positions(connection: Connection) -> None:
-    connection.execute(_CALLS)
+    columns = definitions(FIRST_COLUMNS, lambda column: _TYPES[column.kind] + _CONSTRAINTS.get(column.name, ""))
+    connection.execute(f"CREATE TABLE calls ({', '.join(columns)})")
     connection.execute("CREATE INDEX calls_by_time ON calls (started_at, call_id)")
     # Bodies stand apart, so that reports never read past them.
     connection.execute(f"CREATE TABLE contents (call_id {_TEXT} PRIMARY KEY, request_body text, response_body text)")
@@ -78,26 +71,9 @@ def _4_custom_events_of_calls_that_used_nothing(connection: Connection) -> None:
     _2_custom_events(connection)
 
 
-_KINDS: Final[dict[Kind, str]] = {
-    "text": _TEXT,
-    "name": _TEXT,
-    "count": "bigint DEFAULT 0",
-    "json": "json",
-    "counts": "json DEFAULT '{}'",
-}
-
-
-def _5_what_prices_need(connection: Connection) -> None:
-    _add(connection, WHAT_PRICES_NEED)
-
-
-def _6_why_no_cost(connection: Connection) -> None:
-    _add(connection, WHY_NO_COST)
-
-
-def _add(connection: Connection, columns: Mapping[str, Kind]) -> None:
-    added = ", ".join(f"ADD COLUMN {name} {_KINDS[kind]}" for name, kind in columns.items())
-    connection.execute(f"ALTER TABLE calls {added}")
+def _add(connection: Connection, columns: Sequence[Column]) -> None:
+    added = definitions(columns, lambda column: _TYPES[column.kind] + default_of(column))
+    connection.execute(f"ALTER TABLE calls {', '.join(f'ADD COLUMN {one}' for one in added)}")
 
 
 MIGRATIONS: Final[list[Callable[[Connection], None]]] = [
@@ -105,8 +81,7 @@ MIGRATIONS: Final[list[Callable[[Connection], None]]] = [
     _2_custom_events,
     _3_traces,
     _4_custom_events_of_calls_that_used_nothing,
-    _5_what_prices_need,
-    _6_why_no_cost,
+    *column_steps(_add),
 ]
 
 

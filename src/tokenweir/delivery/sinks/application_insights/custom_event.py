@@ -8,11 +8,21 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from math import floor
+from operator import attrgetter
+from typing import Any
 
 import msgspec
 
 from ....apis import surface_of
-from ....records import CALLS_EVENT, CUSTOM_EVENT_PROPERTIES, TOKENS_EVENT, CallRecord
+from ....records import (
+    CALLS_EVENT,
+    COLUMNS,
+    CUSTOM_EVENT_PROPERTIES,
+    TOKENS_EVENT,
+    CallRecord,
+    Column,
+    ColumnKind,
+)
 from ...errors import Rejected
 from ..base import SinkSettings, event_properties
 
@@ -48,7 +58,7 @@ class CustomEvent(msgspec.Struct, frozen=True):
 
 
 def custom_event_of(record: CallRecord) -> CustomEvent:
-    texts = {name: _TEXTS[name](record) for name in CUSTOM_EVENT_PROPERTIES}
+    texts = {name: text(record) for name, text in _TEXTS.items()}
     return CustomEvent(
         name=CALLS_EVENT if record.usage.source == "none" else TOKENS_EVENT,
         time=record.started_at,
@@ -82,16 +92,16 @@ def fit_custom_event(record: CallRecord, settings: SinkSettings, limit: int) -> 
     return [fitting]
 
 
-def _moment(record: CallRecord) -> str:
-    return f"{record.started_at:%Y-%m-%dT%H:%M:%S.%fZ}"
+def _moment(value: datetime) -> str:
+    return f"{value:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
-def _money(record: CallRecord) -> str | None:
-    return None if record.cost is None else f"{record.cost.quantize(_PLACES, context=_MONEY):f}"
+def _money(amount: Decimal) -> str:
+    return f"{amount.quantize(_PLACES, context=_MONEY):f}"
 
 
-def _milliseconds(value: float | None) -> str | None:
-    return None if value is None else str(floor(value + 0.5))
+def _milliseconds(value: float) -> str:
+    return str(floor(value + 0.5))
 
 
 def _readable(text: str) -> str:
@@ -99,14 +109,14 @@ def _readable(text: str) -> str:
     return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
 
 
-def _tags(record: CallRecord) -> str | None:
+def _tags(tags: dict[str, str]) -> str | None:
     """JSON in any case: where all tags are too long together, the longest are left out, and one more tag names them."""
-    if not record.tags:
+    if not tags:
         return None
-    text = _encode(record.tags).decode()
+    text = _encode(tags).decode()
     if len(text) <= _LONGEST_TEXT:
         return text
-    kept = dict(record.tags)
+    kept = dict(tags)
     left_out: list[str] = []
     for name in sorted(kept, key=lambda name: len(name) + len(kept[name]), reverse=True):
         del kept[name]
@@ -119,34 +129,36 @@ def _tags(record: CallRecord) -> str | None:
     return text
 
 
-_TEXTS: dict[str, Callable[[CallRecord], str | None]] = {
-    "TokenInfoId": lambda record: record.call_id,
+_Text = Callable[[CallRecord], str | None]
+
+_MADE: dict[str, _Text] = {
     "ApiOperation": lambda record: surface_of(record.api).event_operation or record.api,
     "AppKey": lambda record: record.caller if record.key_id is None else record.key_id,
-    "Timestamp": _moment,
-    "Stream": lambda record: str(record.stream),
-    "PromptTokens": lambda record: str(record.usage.input_tokens),
-    "CompletionTokens": lambda record: str(record.usage.output_tokens),
-    "TotalTokens": lambda record: str(record.usage.total_tokens),
-    "CallId": lambda record: record.call_id,
-    "Caller": lambda record: record.caller,
-    "Deployment": lambda record: record.deployment,
     "Model": lambda record: record.requested_model if record.response_model is None else record.response_model,
-    "Backend": lambda record: record.backend,
-    "Region": lambda record: record.region,
-    "UsageSource": lambda record: record.usage.source,
-    "CachedTokens": lambda record: str(record.usage.cached_input_tokens),
-    "ReasoningTokens": lambda record: str(record.usage.reasoning_tokens),
-    "Cost": _money,
-    "Currency": lambda record: record.currency,
-    "Status": lambda record: None if record.status is None else str(record.status),
-    "Outcome": lambda record: record.outcome,
-    "ErrorCode": lambda record: record.error_code,
-    "LatencyMs": lambda record: _milliseconds(record.latency_ms),
-    "FirstTokenMs": lambda record: _milliseconds(record.first_token_ms),
-    "Attempts": lambda record: str(record.attempts),
-    "Sku": lambda record: record.sku,
-    "PriceId": lambda record: record.price_id,
-    "Tags": _tags,
+}
+_BY_KIND: dict[ColumnKind, Callable[[Any], str | None]] = {
+    "text": str,
+    "count": str,
+    "flag": str,
+    "moment": _moment,
+    "milliseconds": _milliseconds,
+    "money": _money,
+    "labels": _tags,
+}
+_COLUMNS = {column.name: column for column in COLUMNS}
+
+
+def _copy(column: Column) -> _Text:
+    value_of, text_of = attrgetter(column.path), _BY_KIND[column.kind]
+
+    def text(record: CallRecord) -> str | None:
+        value = value_of(record)
+        return None if value is None else text_of(value)
+
+    return text
+
+
+_TEXTS: dict[str, _Text] = {
+    name: _MADE[name] if column is None else _copy(_COLUMNS[column]) for name, column in CUSTOM_EVENT_PROPERTIES.items()
 }
 """Property → what it is of a record; see ``ledger/custom_events.py`` for the same in SQL."""
