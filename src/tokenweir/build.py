@@ -52,9 +52,8 @@ INTERPRETED: Final = {
     "metering.apart": "the main module of a process of its own",
     "policy.keys_file": "runs when keys change",
     "records.clock": "other clocks are subclasses of it",
-    "records.custom_event": "only constants",
-    "records.paths": "runs when the process starts",
-    "records.units": "subclasses of numbers, which cannot be native classes",
+    "records.columns": "named tuples with methods",
+    "records.meanings": "reads the source of other modules",
     "upstream.tunnel": "runs when a connection is opened through a proxy",
 }
 """Module, within the package or by its last name → why it is not compiled."""
