@@ -1,6 +1,6 @@
 """Types of settings, and marks in them: durations and sizes as people write them (``30s``, ``1m30s``, ``200ms``,
-``64KB``, ``1.5GB``); paths of files, which start at their file where they are relative; and names of kinds, which decide
-what else is in their table."""
+``64KB``, ``1.5GB``); paths of files, which start at their file where they are relative; and names of kinds, which
+decide what else is in their table."""
 
 import re
 from collections.abc import Mapping
