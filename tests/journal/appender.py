@@ -1,7 +1,7 @@
 """A process that writes a journal as fast as it can, until it has written enough or is killed.
 
 For each record that is durable it writes the record's seq to stdout, four bytes each; with ``--announce``, as the
-number is handed out.
+number is handed out. With ``--stay`` it waits to be killed.
 """
 
 import argparse
@@ -26,6 +26,7 @@ class Options(argparse.Namespace):
     count: int
     run: str
     announce: bool
+    stay: bool
 
 
 async def append_all(options: Options) -> None:
@@ -54,6 +55,8 @@ async def append_all(options: Options) -> None:
             room.release()
 
         journal.append(record, say)
+    if options.stay:
+        await asyncio.Event().wait()
     journal.close()
 
 
@@ -65,6 +68,7 @@ def main() -> None:
     parser.add_argument("--body", type=int, default=0)
     parser.add_argument("--count", type=int, default=10**9)
     parser.add_argument("--announce", type=bool, default=False)
+    parser.add_argument("--stay", type=bool, default=False)
     parser.add_argument("--run", default="")
     asyncio.run(append_all(parser.parse_args(namespace=Options())))
 

@@ -105,18 +105,41 @@ def test_after_a_kill_what_may_be_missing_is_bounded_and_never_less_than_what_is
     assert noted(tmp_path) == [(limit.replica, seqs[-1] + 1, limit.limit)]
 
 
-def test_an_idle_relay_promises_little(tmp_path: Path, make_record: MakeRecord, until: Any) -> None:
+def test_a_relay_without_calls_promises_exactly_what_it_has_handed_out(
+    tmp_path: Path, make_record: MakeRecord, until: Any
+) -> None:
+    def limit() -> int:
+        found = read_limit(tmp_path)
+        assert found is not None and not found.ended
+        return found.limit
+
     journal = Journal.open(tmp_path, JournalSettings(), CLOCK)
-    journal.append(make_record(journal.next_seq(), replica=journal.replica))
-    until(lambda: journal.status().records_written == 1)
-    limit = read_limit(tmp_path)
+    assert limit() == 0
+    for seq in (1, 2):
+        journal.append(make_record(journal.next_seq(), replica=journal.replica))
+        until(lambda: journal.status().records_written == seq)
+        assert seq < limit() <= seq + LEAST_AHEAD
+        until(lambda: limit() == seq)
     journal.close()
 
-    assert limit is not None
-    assert 1 < limit.limit <= 1 + LEAST_AHEAD
     ended = read_limit(tmp_path)
     assert ended is not None
-    assert (ended.limit, ended.ended) == (1, True)
+    assert (ended.limit, ended.ended) == (2, True)
+
+
+def test_a_relay_that_is_killed_while_it_has_no_calls_misses_nothing(
+    tmp_path: Path, start_appender: Any, make_record: MakeRecord, until: Any
+) -> None:
+    writer = start_appender(tmp_path, count=3, stay=True)
+    assert len(writer.stdout.read(4 * 3)) == 12
+    until(lambda: (limit := read_limit(tmp_path)) is not None and limit.limit == 3)
+    writer.kill()
+    writer.wait()
+    seqs, _ = read_on(tmp_path)
+    write(tmp_path, make_record, 1)
+
+    assert seqs == [1, 2, 3]
+    assert noted(tmp_path) == []
 
 
 def test_a_segment_that_was_removed_between_two_others_is_noted_once(

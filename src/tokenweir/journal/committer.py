@@ -115,8 +115,8 @@ class Committer:
         try:
             while self.is_open:
                 self._rest()
-                self._keep_ahead()
                 if self.waiting:
+                    self._keep_ahead()
                     self._pause(self._gather_s)
                     self._keep_ahead()
                     if not self._commit():
@@ -234,7 +234,8 @@ class Committer:
 
     def _look_around(self) -> None:
         self._report_due = self._clock.monotonic() + REPORT_S
-        self._limit.tighten(self._handed_out())
+        if not self.waiting:
+            self._limit.tighten(self._handed_out())
         if self._segment is not None and not self._segment.is_in_place():
             directory = self._lock.directory
             self._fail(JournalError(f"the journal's newest segment was removed from {directory}, with its records"))

@@ -83,7 +83,6 @@ class Journal:
         self._content_shed = 0
         self._records_lost = 0
         limit = SeqLimit(lock, self.replica, previous, previous_last)
-        limit.keep_ahead(0, 0)
         self._committer = Committer(lock, self._marker, settings, clock, self._publish, limit, lambda: self._seq)
         # In strict durability no answer could end, with or without the bodies in its record.
         self._goes_on = settings.on_failure == "shed_content" and settings.durability == "batch"

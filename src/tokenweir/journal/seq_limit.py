@@ -2,8 +2,12 @@
 
 It is raised by the writer thread before it is reached, and a run that ends by itself leaves the exact number. So
 after a kill nothing is missing beyond it. It stays ahead by ``LEAST_AHEAD`` numbers or ``COMMITS_AHEAD`` commits'
-worth, a third of a second of load, and is written once in half of that. Only when the disk stands still for longer than
-that in the middle of a commit, and the process is killed then, can more be missing.
+worth, a third of a second of load, and is written once in half of that. A relay without calls comes back to the exact
+number, so that a kill then is known to have cost nothing; the first call afterwards has the writer raise it again.
+
+More can be missing than it says in two cases: the disk stands still for longer than that in the middle of a commit,
+and the process is killed then; or it is killed in the millisecond in which the first call after a pause has ended and
+the limit is being raised.
 """
 
 import os
@@ -57,8 +61,10 @@ class SeqLimit:
         self._lock = lock
         self._path = lock.directory / LIMIT_NAME
         self._gathered = 0
+        self._looked_at = 0
         self._limit = Limit(replica=replica, limit=0, previous=previous, previous_last=previous_last)
         self._fd: int | None = None
+        self._write(self._limit)
 
     def keep_ahead(self, handed_out: int, gathered: int) -> None:
         """Before a pause or a commit of ``gathered`` records. Waits for the disk if the limit has come near."""
@@ -68,11 +74,12 @@ class SeqLimit:
             self._write(msgspec.structs.replace(self._limit, limit=handed_out + ahead))
 
     def tighten(self, handed_out: int) -> None:
-        """Once a second: comes back after a rush, so that the limit stays close."""
-        ahead = self._ahead()
-        if self._limit.limit - handed_out > 2 * ahead:
+        """Once a second, with nothing left to commit: comes back after a rush; to the exact number without calls."""
+        ahead = self._ahead() if handed_out != self._looked_at else 0
+        if not 0 <= self._limit.limit - handed_out <= 2 * ahead:
             self._write(msgspec.structs.replace(self._limit, limit=handed_out + ahead))
         self._gathered = 0
+        self._looked_at = handed_out
 
     def _ahead(self) -> int:
         return max(LEAST_AHEAD, COMMITS_AHEAD * self._gathered)
