@@ -44,7 +44,6 @@ INTERPRETED: Final = {
     "journal.cursors": "the consumers' side",
     "journal.directory": "runs when the process starts",
     "journal.missing": "runs when the process starts, and in the consumers",
-    "journal.position": "the consumers' side",
     "journal.reader": "the consumers' side",
     "journal.segment_file": "waits for the disk",
     "journal.seq_limit": "runs a few times an hour",

@@ -14,7 +14,7 @@ import pytest
 from support.clocks import JumpingClock
 from tokenweir.errors import JournalError
 from tokenweir.journal import Journal, JournalReader, JournalSettings, read_status
-from tokenweir.journal.log import CONTENT_LIMIT, WAITING_LIMIT
+from tokenweir.journal.log import MAX_BYTES_WITH_CONTENT, MAX_WAITING_BYTES
 from tokenweir.records import CallRecord, SystemClock
 
 MakeRecord = Callable[..., CallRecord]
@@ -204,7 +204,7 @@ def test_memory_for_what_waits_is_bounded_and_content_goes_first(
     blocked.unlink()
     journal = open_journal(blocked)
     block(blocked)
-    while journal.status().waiting_bytes <= CONTENT_LIMIT - len(BIG):
+    while journal.status().waiting_bytes <= MAX_BYTES_WITH_CONTENT - len(BIG):
         journal.append(make_record(1, response_body=BIG))
     assert journal.status().content_shed == 0
 
@@ -214,13 +214,13 @@ def test_memory_for_what_waits_is_bounded_and_content_goes_first(
     journal.append(make_record(4, outcome="refused", error_code="journal_unavailable"))
     assert journal.status().records_lost == 1
 
-    while journal.status().waiting_bytes <= WAITING_LIMIT - len(BIG):
+    while journal.status().waiting_bytes <= MAX_WAITING_BYTES - len(BIG):
         journal.append(make_record(5, path=BIG))
     waiting, last = journal.status().waiting_records, make_record(6, path=BIG)
     with pytest.raises(JournalError, match=last.call_id):
         journal.append(last)
 
-    assert journal.status().waiting_bytes <= WAITING_LIMIT
+    assert journal.status().waiting_bytes <= MAX_WAITING_BYTES
     assert journal.status().records_lost == 2
     assert len(messages.about(last.call_id)) == 1
     assert not journal.accepts_calls

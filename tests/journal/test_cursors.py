@@ -6,8 +6,8 @@ import pytest
 
 from tokenweir.errors import JournalError
 from tokenweir.journal import begin_cursor, bytes_behind, cursor_names, load_cursor, remove_passed_segments, save_cursor
+from tokenweir.journal.cursors import Position
 from tokenweir.journal.directory import segment_numbers, segment_path
-from tokenweir.journal.position import Position
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tokenweir.journal import (
     save_cursor,
 )
 from tokenweir.journal.directory import segment_numbers, segment_path
-from tokenweir.journal.seq_limit import LEAST_AHEAD, read_limit
+from tokenweir.journal.seq_limit import MIN_AHEAD, read_limit
 from tokenweir.records import CallRecord, Size, SystemClock
 
 MakeRecord = Callable[..., CallRecord]
@@ -117,9 +117,9 @@ def test_a_relay_without_calls_promises_exactly_what_it_has_handed_out(
     assert limit() == 0
     for seq in (1, 2):
         journal.append(make_record(journal.next_seq(), replica=journal.replica))
-        until(lambda: journal.status().records_written == seq)
-        assert seq < limit() <= seq + LEAST_AHEAD
-        until(lambda: limit() == seq)
+        until(lambda seq=seq: journal.status().records_written == seq)
+        assert seq < limit() <= seq + MIN_AHEAD
+        until(lambda seq=seq: limit() == seq)
     journal.close()
 
     ended = read_limit(tmp_path)

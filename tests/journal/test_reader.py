@@ -13,7 +13,7 @@ from tokenweir.errors import JournalError
 from tokenweir.journal import JournalReader
 from tokenweir.journal.directory import segment_path
 from tokenweir.journal.payload import encode
-from tokenweir.journal.reader import CHUNK
+from tokenweir.journal.reader import READ_BYTES
 from tokenweir.journal.segment import HEADER_SIZE, frame, header
 from tokenweir.records import CallRecord
 
@@ -189,7 +189,7 @@ def test_a_record_that_cannot_be_understood_is_reported_and_passed(
 
 
 def test_records_larger_than_a_chunk_are_read(tmp_path: Path, make_record: MakeRecord) -> None:
-    body = "x" * (CHUNK + 1)
+    body = "x" * (READ_BYTES + 1)
     write_segment(tmp_path, 1, [make_record(1), make_record(2, response_body=body), make_record(3)])
 
     assert read(JournalReader(tmp_path)) == [1, 2, 3]
@@ -198,7 +198,7 @@ def test_records_larger_than_a_chunk_are_read(tmp_path: Path, make_record: MakeR
 def test_a_batch_is_a_chunk_or_one_long_record_so_that_nobody_has_to_hold_a_segment(
     tmp_path: Path, make_record: MakeRecord
 ) -> None:
-    body = "x" * (CHUNK // 3)
+    body = "x" * (READ_BYTES // 3)
     write_segment(tmp_path, 1, [make_record(n, response_body=body * (4 if n == 3 else 1)) for n in range(1, 8)])
     reader = JournalReader(tmp_path)
 

@@ -1,4 +1,4 @@
-"""The writer thread: group commit, rotation, and what happens while the disk takes nothing.
+"""The writer thread: group commit, rotation, and what happens while the disk accepts nothing.
 
 The event loop appends to the end of one list; this thread takes from its front what has come to disk. Both
 are single operations on the list, so there is no lock to wait for, and nothing is ever between two hands.
@@ -30,7 +30,7 @@ __all__ = ["Committer"]
 _log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
-"""Between attempts on a disk that takes nothing: soon after space was made, without storming a dying disk."""
+"""Between attempts on a disk that accepts nothing: soon after space was made, without loading a failing disk."""
 
 SHED_S = 10.0
 """How long after a failed write ``shed_content`` leaves bodies out, before it tries one with them again."""
@@ -39,7 +39,7 @@ REPORT_S = 1.0
 """How often the status file is renewed, and it is checked that the segment is still where readers look."""
 
 CLOSE_S = 10.0
-"""How long ``stop`` waits for a disk that does not answer: a third of Kubernetes' patience."""
+"""How long ``stop`` waits for a disk that does not answer. Kubernetes kills a pod 30 s after it was told to end."""
 
 OnDurable = Callable[[], None]
 Waiting = tuple[bytes, OnDurable | None]
@@ -69,7 +69,7 @@ class Committer:
         self._report = report
         self._limit = limit
         self._handed_out = handed_out
-        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         # what waits
         self.waiting: list[Waiting] = []
@@ -98,12 +98,12 @@ class Committer:
     def wake(self) -> None:
         """To be called after something was appended while ``is_resting``. Never waits."""
         self.is_resting = False
-        self._bell.put(None)
+        self._wakeups.put(None)
 
     def stop(self) -> None:
         """Commits what waits, unless the disk refuses, and ends the thread. Blocks for up to ``CLOSE_S``."""
         self.is_open = False
-        self._bell.put(None)
+        self._wakeups.put(None)
         self._thread.join(CLOSE_S)
 
     def has_ended(self) -> bool:
@@ -122,7 +122,7 @@ class Committer:
                     if not self._commit():
                         self._pause(RETRY_S)
                 if self._clock.monotonic() >= self._report_due:
-                    self._look_around()
+                    self._check_and_report()
             while self.waiting and self._commit():
                 pass
             self._limit.end(self._handed_out())
@@ -148,7 +148,7 @@ class Committer:
     def _pause(self, seconds: float) -> None:
         if seconds > 0 and self.is_open:
             with suppress(queue.Empty):
-                self._bell.get(timeout=seconds)
+                self._wakeups.get(timeout=seconds)
 
     def _commit(self) -> bool:
         """Brings what has gathered to disk; False if any of it was refused."""
@@ -232,7 +232,7 @@ class Committer:
                 self.content_shed += 1
         self._stripped = len(self.waiting)
 
-    def _look_around(self) -> None:
+    def _check_and_report(self) -> None:
         self._report_due = self._clock.monotonic() + REPORT_S
         if not self.waiting:
             self._limit.tighten(self._handed_out())

@@ -1,4 +1,4 @@
-"""Named cursors: how far each consumer has come, and with it which segments may go.
+"""Positions in a journal, and named cursors: how far each consumer has come, and with it which segments may go.
 
 A consumer that keeps its position elsewhere, beside its data, saves it here too, so that its segments stay.
 A consumer that is gone for good holds segments back until its file in ``cursors/`` is deleted.
@@ -7,22 +7,46 @@ A consumer that is gone for good holds segments back until its file in ``cursors
 import os
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import JournalError, quoted
 from .directory import segment_numbers, segment_path, unusable
-from .position import START, parse_position
 
 __all__ = [
+    "START",
+    "Position",
     "begin_cursor",
     "bytes_behind",
     "cursor_names",
     "load_cursor",
+    "parse_position",
     "remove_passed_segments",
     "save_cursor",
 ]
 
 CURSORS_NAME = "cursors"
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
+
+
+class Position(NamedTuple):
+    """A segment and a byte in it: an opaque text outside of this room. Those of one journal compare in its order."""
+
+    segment: int
+    offset: int
+
+    def text(self) -> str:
+        return f"{self.segment:020d}:{self.offset}"
+
+
+START = Position(0, 0)
+"""Before the first record of any journal."""
+
+
+def parse_position(text: str) -> Position:
+    segment, _, offset = text.partition(":")
+    if not (segment.isdecimal() and offset.isdecimal()):
+        raise JournalError(f"{quoted(text)} is not a position in a journal; one looks like {Position(42, 8192).text()}")
+    return Position(int(segment), int(offset))
 
 
 def save_cursor(directory: Path, name: str, position: str) -> None:

@@ -24,14 +24,14 @@ __all__ = ["Journal"]
 
 _log = logging.getLogger(__name__)
 
-WAITING_LIMIT = 256 * 1024 * 1024
+MAX_WAITING_BYTES = 256 * 1024 * 1024
 """Bytes of records that may wait in memory for a disk that takes nothing; beyond it, a record is lost.
 
 Half of it is for calls to go on: then no new ones are accepted and bodies are left out, and the other half is
 for the endings of those under way, some 250,000 without bodies. Kept well below what a relay's container has.
 """
 
-CONTENT_LIMIT = WAITING_LIMIT // 2
+MAX_BYTES_WITH_CONTENT = MAX_WAITING_BYTES // 2
 
 
 class Journal:
@@ -50,7 +50,7 @@ class Journal:
 
     @classmethod
     def open(cls, directory: Path, settings: JournalSettings, clock: Clock) -> Self:
-        """Makes and locks the directory, mends what a killed writer left, and starts the writer thread.
+        """Makes and locks the directory, repairs what a killed writer left, and starts the writer thread.
 
         The first record begins a new segment. JournalError if another process writes here, or nobody can.
         """
@@ -103,7 +103,7 @@ class Journal:
     def accepts_calls(self) -> bool:
         """Whether the record of a new call would find its place."""
         committer = self._committer
-        if not committer.is_open or self._waiting_bytes > CONTENT_LIMIT:
+        if not committer.is_open or self._waiting_bytes > MAX_BYTES_WITH_CONTENT:
             return False
         return committer.failing_since is None or self._goes_on
 
@@ -120,7 +120,7 @@ class Journal:
         whole = frame(encode(record), self._marker)
         committer = self._committer
         waiting = self._bytes_taken + len(whole) - committer.bytes_written - committer.bytes_shed
-        if waiting > CONTENT_LIMIT or not committer.is_open:
+        if waiting > MAX_BYTES_WITH_CONTENT or not committer.is_open:
             squeezed = self._squeeze(record, whole)
             if squeezed is None:
                 return
@@ -188,7 +188,7 @@ class Journal:
         bare = without_contents(record)
         if bare is not record:
             whole = frame(encode(bare), self._marker)
-        if not committer.is_open or self._waiting_bytes + len(whole) > WAITING_LIMIT:
+        if not committer.is_open or self._waiting_bytes + len(whole) > MAX_WAITING_BYTES:
             self._records_lost += 1
             _log.error("the record of call %s (seq %d) is lost: %s", record.call_id, record.seq, self)
             raise JournalError(f"the record of call {record.call_id} is lost: the journal takes no more")

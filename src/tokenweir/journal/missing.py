@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 
 from ..records import CallRecord, Clock
+from .cursors import START, parse_position
 from .directory import segment_numbers, segment_path
 from .payload import decode
-from .position import START, parse_position
 from .segment import FRAME_HEAD, HEADER_AND_MARKER, HEADER_SIZE, find_frame, parse_header, payload_at
 from .seq_limit import read_limit
 

@@ -12,16 +12,16 @@ from typing import NamedTuple
 import msgspec
 
 from ..records import CallRecord
+from .cursors import START, Position, parse_position
 from .directory import segment_numbers, segment_path, unusable
 from .payload import decode
-from .position import START, Position, parse_position
 from .segment import HEADER_AND_MARKER, HEADER_SIZE, Header, claimed_size, find_frame, parse_header, scan
 
 __all__ = ["Batch", "JournalReader"]
 
 _log = logging.getLogger(__name__)
 
-CHUNK = 1024 * 1024
+READ_BYTES = 1024 * 1024
 """Bytes read at once: about a thousand records without bodies. A record that is longer is read whole and alone."""
 
 
@@ -94,9 +94,9 @@ class JournalReader:
             header = self._header or self._read_header(fd)
             if header is None:
                 return []
-            chunk = os.pread(fd, CHUNK, offset)
+            chunk = os.pread(fd, READ_BYTES, offset)
             payloads, end = scan(chunk, header.marker, limit)
-            if not payloads and (claimed := claimed_size(chunk, header.marker)) > CHUNK:
+            if not payloads and (claimed := claimed_size(chunk, header.marker)) > READ_BYTES:
                 payloads, end = scan(os.pread(fd, claimed, offset), header.marker, 1)
             if not payloads:
                 rest = os.pread(fd, max(0, os.fstat(fd).st_size - offset), offset)

@@ -1,7 +1,7 @@
-"""The segment that is being written, and the mending of one whose writer was killed.
+"""The segment that is being written, and the repair of one whose writer was killed.
 
 A write is on disk when it returns: ``RWF_DSYNC`` is write and fdatasync in one system call, so the writer
-thread has to win the interpreter back once per commit and not twice.
+thread waits for the interpreter's lock once per commit and not twice.
 """
 
 import os

@@ -1,7 +1,7 @@
 """A promise on disk, ahead of the numbers that are handed out: no record of this run has a higher one.
 
 It is raised by the writer thread before it is reached, and a run that ends by itself leaves the exact number. So
-after a kill nothing is missing beyond it. It stays ahead by ``LEAST_AHEAD`` numbers or ``COMMITS_AHEAD`` commits'
+after a kill nothing is missing beyond it. It stays ahead by ``MIN_AHEAD`` numbers or ``MIN_COMMITS_AHEAD`` commits'
 worth, a third of a second of load, and is written once in half of that. A relay without calls comes back to the exact
 number, so that a kill then is known to have cost nothing; the first call afterwards has the writer raise it again.
 
@@ -22,10 +22,10 @@ from .directory import WriterLock, is_same_file
 __all__ = ["Limit", "SeqLimit", "read_limit"]
 
 LIMIT_NAME = "seq-limit.json"
-LEAST_AHEAD = 256
+MIN_AHEAD = 256
 """An idle relay that gets busy at once ends some hundred calls while its first commit gathers."""
 
-COMMITS_AHEAD = 32
+MIN_COMMITS_AHEAD = 32
 
 _WIDTH = 512
 """Written over in place, within one sector: that is not torn, and needs no space on a full disk."""
@@ -82,7 +82,7 @@ class SeqLimit:
         self._looked_at = handed_out
 
     def _ahead(self) -> int:
-        return max(LEAST_AHEAD, COMMITS_AHEAD * self._gathered)
+        return max(MIN_AHEAD, MIN_COMMITS_AHEAD * self._gathered)
 
     def end(self, handed_out: int) -> None:
         self._write(msgspec.structs.replace(self._limit, limit=handed_out, ended=True))

@@ -52,13 +52,13 @@ _skip_bare = re.compile(_BARE + rb"*+").match
 _PARTNER = bytes.maketrans(b"[{", b"]}")
 
 # A longer name is nobody's: one of 40 letters, each written as \u0061, has 240 bytes.
-_LONGEST_NAME = 1024
+_MAX_NAME = 1024
 # No answer has as many choices: what comes later is skipped. And nobody repeats a name as often.
-_MOST_OF_A_PATH = 1024
+_MAX_PER_PATH = 1024
 # Deeper than any schema, and than any decoder goes.
-_DEEPEST = 1000
+_MAX_DEPTH = 1000
 # The other names of a request that are kept; those of the API are fewer.
-_MOST_OTHERS = 64
+_MAX_OTHERS = 64
 
 # What comes next.
 _START, _VALUE, _FIRST_ITEM, _NAME, _FIRST_NAME, _COLON, _AFTER, _INSIDE, _TEXT, _BARE_VALUE = range(10)
@@ -133,7 +133,7 @@ class MemberScanner:
         self._here: _Node | None = None  # what the value that comes next is, if it is wanted or leads there
         self._stack = b""  # the closing brackets that are expected, outermost first, inside a value that is skipped
         self._in_name = False  # inside a text that is a name, and longer than any that is wanted
-        self._others_left = _MOST_OTHERS
+        self._others_left = _MAX_OTHERS
         # what is held: the beginning of a sign that is not whole, and of a wanted value
         self._rest = b""
         self._passed = 0
@@ -235,12 +235,12 @@ class MemberScanner:
         found = _quoted(data, at)
         if found is not None:
             name = found[0]
-            self._here = node.named(name) if len(name) <= _LONGEST_NAME else None
+            self._here = node.named(name) if len(name) <= _MAX_NAME else None
             if keeps and self._here is None:
                 self._keep_other(name)
             self._expects = _COLON
             return found.end()
-        if len(data) - at > _LONGEST_NAME:
+        if len(data) - at > _MAX_NAME:
             self._here, self._in_name, self._expects = None, True, _TEXT
             if keeps:
                 self.others = None
@@ -250,7 +250,7 @@ class MemberScanner:
     def _keep_other(self, quoted: bytes) -> None:
         self._others_left -= 1
         try:
-            name = decode_value(quoted) if self._others_left >= 0 and len(quoted) <= _LONGEST_NAME else None
+            name = decode_value(quoted) if self._others_left >= 0 and len(quoted) <= _MAX_NAME else None
         except ValueError:
             name = None
         if name is None or self.others is None:
@@ -295,8 +295,8 @@ class MemberScanner:
             signs, at = found[1], found.end()
             if signs[0] in b"[{":
                 stack += signs.translate(_PARTNER)
-                if len(stack) > _DEEPEST:
-                    raise ValueError(f"it is nested deeper than {_DEEPEST} times")
+                if len(stack) > _MAX_DEPTH:
+                    raise ValueError(f"it is nested deeper than {_MAX_DEPTH} times")
                 found = _to_brackets(data, at)
                 continue
             left = len(stack) - len(signs)
@@ -349,7 +349,7 @@ class MemberScanner:
             raise self._unexpected(at)
         elif item < 0:
             self._expects = _NAME
-        elif item < _MOST_OF_A_PATH:
+        elif item < _MAX_PER_PATH:
             self._followed[-1] = _Followed(node, item + 1)
             self._here, self._expects = node.inner["*"], _VALUE
         else:
@@ -373,10 +373,10 @@ class MemberScanner:
         self._captured = None
         item = next((one.item for one in reversed(self._followed) if one.item >= 0), 0)
         found = self.members.setdefault(here.path, [])
-        if len(found) > _MOST_OF_A_PATH:
+        if len(found) > _MAX_PER_PATH:
             found.pop()
             if "*" not in here.path:
-                raise ValueError(f"it has `{here.path[-1]}` more than {_MOST_OF_A_PATH} times")
+                raise ValueError(f"it has `{here.path[-1]}` more than {_MAX_PER_PATH} times")
         found.append(Member(raw, self._captured_from, self._passed + end, item))
 
     def _hold(self, data: bytes) -> None:

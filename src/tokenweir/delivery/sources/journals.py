@@ -19,7 +19,7 @@ from ...journal import (
     remove_passed_segments,
     save_cursor,
 )
-from ...journal.position import START, parse_position
+from ...journal.cursors import START, parse_position
 from ...records import CallRecord
 from ..base import RecordBatch
 from ..pricer import FREE, Pricer
