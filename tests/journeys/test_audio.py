@@ -65,7 +65,7 @@ def test_whisper_is_recorded_in_seconds(openai_v1: OpenAI, relay: RelayThread, s
 
     assert_books_agree(record, sim.calls[0])
     assert record.usage.raw == {"type": "duration", "seconds": 9}
-    assert sim.calls[0].audio_seconds == 9
+    assert record.usage.input_audio_seconds == sim.calls[0].audio_seconds == 9
     assert record.api == f"audio_{kind}"
 
 

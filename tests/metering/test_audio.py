@@ -61,6 +61,7 @@ def test_a_body_tells_seconds(read: Read, api: str, members: dict[str, Any], raw
     reading = read(body(**members), api=api, event_stream=False)
     assert reading.usage is not None
     assert (reading.usage.source, reading.usage.raw, reading.usage.total_tokens) == ("reported", raw, 0)
+    assert reading.usage.input_audio_seconds == raw["seconds"]
 
 
 @pytest.mark.parametrize("answer", [b"Water flows.\n", b"1\n00:00:00,000 --> 00:00:01,000\nWater flows.\n", b"", b"\n"])

@@ -27,6 +27,7 @@ _PRICES = (
     "cached_input",
     "cache_write",
     "input_audio",
+    "input_audio_second",
     "cached_audio",
     "output_audio",
     "input_image",
@@ -43,6 +44,14 @@ def used(**fields: Any) -> CallRecord:
 def test_a_call_costs_its_tokens() -> None:
     priced = PriceList([row()]).priced(used())
     assert (priced.cost, priced.currency, priced.price_id) == (Decimal("0.0035"), "EUR", "gpt-4o*")
+
+
+def test_a_call_that_is_billed_by_seconds_costs_them() -> None:
+    heard = used(input_tokens=0, output_tokens=0, input_audio_seconds=8.47, usage={"seconds": 8.47})
+    whisper = row(input="0", output="0", input_audio_second="0.0001")
+    assert PriceList([whisper]).priced(heard).cost == Decimal("0.000847")
+    unpriced = PriceList([row()]).priced(heard)
+    assert (unpriced.cost, unpriced.cost_reason) == (None, "no_input_audio_second")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@
     realtime, transcription           input_tokens, output_tokens, and ``*_token_details``
 
 Old api-versions leave details out, others send them as null; both mean 0. Siblings that are not known
-here (``latency_checkpoint``, the seconds of a transcription, partner models' own counts) are ignored and kept in
+here (``latency_checkpoint``, partner models' own counts) are ignored and kept in
 ``raw``. Nothing that an upstream may say is an error: what is no count is passed over, and the others are read.
 """
 
@@ -137,7 +137,13 @@ def read_usage(usage: dict[str, Any], api: str) -> Usage:
         of_output.rejected_prediction_tokens or 0,
         counts.total_tokens or input_tokens + output_tokens,
         usage,
+        _seconds(usage),
     )
+
+
+def _seconds(usage: dict[str, Any]) -> float:
+    seconds: Any = usage.get("seconds")
+    return float(seconds) if _is_amount(seconds) else 0.0
 
 
 def _only_counts(usage: dict[str, Any], depth: int = 2) -> dict[str, Any]:

@@ -24,8 +24,13 @@ class NoRate(Exception):
 
 
 def charges(usage: Usage, row: PriceSettings) -> Iterator[tuple[int, Price]]:
-    """Tokens and the price of a million of them, for every part that there is. Raises `NoRate`."""
-    if usage.source == "reported" and not (usage.input_tokens or usage.output_tokens or usage.total_tokens):
+    """Tokens and the price of a million of them, for every part that there is; of seconds, millionths and the price of
+    one. Raises `NoRate`."""
+    if seconds := usage.input_audio_seconds:
+        if row.input_audio_second is None:
+            raise NoRate("no_input_audio_second")
+        yield round(seconds * 1_000_000), row.input_audio_second
+    elif usage.source == "reported" and not (usage.input_tokens or usage.output_tokens or usage.total_tokens):
         if (usage.raw or {}).get("seconds") is not None:
             raise NoRate("not_in_tokens")
     for tokens, price, setting in (*_of_input(usage, row), *_of_output(usage, row)):

@@ -18,7 +18,7 @@ _PRICE = re.compile(r"\d{1,12}(\.\d+)?")
 
 
 class Price(Decimal):
-    """Of a million tokens. A text, or a number of the file as it is written there."""
+    """Of a million tokens, or of a second. A text, or a number of the file as it is written there."""
 
     @classmethod
     def parse(cls, value: str | int | float) -> Self:
@@ -58,6 +58,8 @@ class PriceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Tokens of audio in the prompt; without it, calls that have such have no cost."""
     cached_audio: Price | None = None
     """Tokens of audio that came from the cache; without it, calls that have such have no cost."""
+    input_audio_second: Price | None = None
+    """A second of audio, of models that are billed by them; without it, calls that tell seconds have no cost."""
     output_audio: Price | None = None
     """Tokens of audio in the completion; without it, calls that have such have no cost."""
     input_image: Price | None = None

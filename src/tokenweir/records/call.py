@@ -123,6 +123,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """As reported, else input + output."""
     raw: dict[str, Any] | None = None
     """The upstream's own object, whole, so that a later reader can find what we did not know."""
+    input_audio_seconds: Annotated[float, Since(7)] = 0.0
+    """Seconds of audio that were heard, where a model is billed by them and not by tokens."""
 
 
 NO_USAGE = Usage()
