@@ -213,6 +213,33 @@ def test_the_newest_row_that_has_begun_wins_at_its_very_moment() -> None:
     assert PriceList([row(since=since)]).row_for(used(started_at=moments[0])) is None
 
 
+_NAMES = st.sampled_from([None, "gpt-4o", "gpt-4o-mini", "o3"])
+_CALLS = st.fixed_dictionaries(
+    {
+        "response_model": _NAMES,
+        "requested_model": _NAMES,
+        "deployment": _NAMES,
+        "sku": st.sampled_from([None, "standard", "provisioned"]),
+        "service_tier": st.sampled_from([None, "priority"]),
+        "spillover_from": st.sampled_from([None, "o3"]),
+        "started_at": st.datetimes(datetime(2026, 10, 1), datetime(2026, 12, 1), timezones=st.just(UTC)),
+    }
+)
+
+
+@given(st.lists(_CALLS, min_size=2, max_size=12))
+def test_what_was_asked_before_changes_no_answer(calls: list[dict[str, Any]]) -> None:
+    rows = [
+        row(),
+        row("gpt-4o", since=Moment.parse("2026-11-01"), input="5"),
+        row("o3", sku="provisioned"),
+        row("*", service_tier="priority", deployment="gpt-4o-mini"),
+    ]
+    asked = PriceList(rows)
+    for call in [used(**call) for call in calls]:
+        assert asked.priced(call) == PriceList(rows).priced(call)
+
+
 def test_a_row_may_have_an_id() -> None:
     assert PriceList([row(id="contract-7")]).priced(used()).price_id == "contract-7"
 

@@ -33,7 +33,7 @@ class LinesFile:
         """Writes the lines, all or none, and returns the file's size when they are on disk."""
         fd = self._opened()
         before = os.fstat(fd).st_size
-        rest = memoryview(b"".join(line + b"\n" for line in lines))
+        rest = memoryview(b"\n".join((*lines, b"")))
         try:
             while rest:
                 rest = rest[os.write(fd, rest) :]

@@ -33,7 +33,12 @@ def charges(usage: Usage, row: PriceSettings) -> Iterator[tuple[int, Price]]:
     elif usage.source == "reported" and not (usage.input_tokens or usage.output_tokens or usage.total_tokens):
         if (usage.raw or {}).get("seconds") is not None:
             raise NoRate("not_in_tokens")
-    for tokens, price, setting in (*_of_input(usage, row), *_of_output(usage, row)):
+    parts: tuple[_Part, ...]
+    if _is_plain(usage):
+        parts = ((usage.input_tokens, row.input, "input"), (usage.output_tokens, row.output, "output"))
+    else:
+        parts = (*_of_input(usage, row), *_of_output(usage, row))
+    for tokens, price, setting in parts:
         if tokens:
             if price is None:
                 raise NoRate(f"no_{setting}")
@@ -41,6 +46,22 @@ def charges(usage: Usage, row: PriceSettings) -> Iterator[tuple[int, Price]]:
 
 
 _Part = tuple[int, Price | None, str]
+
+
+def _is_plain(usage: Usage) -> bool:
+    """Whether all tokens are fresh text, as those of most calls are."""
+    return (
+        usage.input_tokens >= 0
+        and usage.output_tokens >= 0
+        and not (
+            usage.cached_input_tokens
+            or usage.cache_write_tokens
+            or usage.input_audio_tokens
+            or usage.output_audio_tokens
+            or usage.input_image_tokens
+            or usage.output_image_tokens
+        )
+    )
 
 
 def _of_input(usage: Usage, row: PriceSettings) -> Iterator[_Part]:

@@ -10,6 +10,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Context, Decimal
+from functools import lru_cache
 
 import msgspec
 
@@ -27,12 +28,16 @@ _UNITS = 10**PLACES
 _EXPONENT = -2 * PLACES
 _EXACT = Context(prec=100)
 
+_MOST_KEPT = 4_096
+
 
 class PriceList:
     """Rows in no order; any number of threads may ask."""
 
     def __init__(self, rows: Sequence[PriceSettings]) -> None:
         self._rows = tuple(rows)
+        self._tiers = {_tier(row) for row in rows}
+        self._ranked: dict[tuple[str | None, ...], tuple[PriceSettings, ...]] = {}
 
     def __repr__(self) -> str:
         return f"<PriceList of {len(self._rows)} rows>"
@@ -50,7 +55,7 @@ class PriceList:
             return msgspec.structs.replace(record, cost_reason="tier_unknown")
         row = self.row_for(record, tier)
         if row is None:
-            has_other = any(self.row_for(record, other) for other in {_tier(row) for row in self._rows} - {tier})
+            has_other = any(self.row_for(record, other) for other in self._tiers - {tier})
             return msgspec.structs.replace(record, cost_reason="no_price_for_tier" if has_other else "no_price")
         try:
             amount = cost(record, row)
@@ -60,40 +65,52 @@ class PriceList:
 
     def row_for(self, record: CallRecord, tier: str = STANDARD) -> PriceSettings | None:
         """Which row a call is charged by that was served by this tier."""
-        open_to_it = [row for row in self._rows if _tier(row) == tier and _is_open_to(row, record)]
-        for name in (record.response_model, record.requested_model, record.deployment):
-            fitting = [row for row in open_to_it if name and _fits(row.model, name)]
-            if fitting:
-                return max(fitting, key=_rank)
+        for row in self._ranked_for(record, tier):
+            if row.since is None or row.since <= record.started_at:
+                return row
         return None
+
+    def _ranked_for(self, record: CallRecord, tier: str) -> tuple[PriceSettings, ...]:
+        """All rows that fit a call at some time, the best first. Calls go by few names, so this is kept."""
+        # What was spilled over was served, and is billed, by another deployment than the target that the SKU is of.
+        is_spilled = record.spillover_from is not None
+        sku, deployment = (None, record.served_deployment) if is_spilled else (record.sku, record.deployment)
+        names = (record.response_model, record.requested_model, record.deployment)
+        key = (tier, sku, deployment, *names)
+        ranked = self._ranked.get(key)
+        if ranked is None:
+            rows = [
+                row
+                for row in self._rows
+                if _tier(row) == tier and row.sku in (None, sku) and row.deployment in (None, deployment)
+            ]
+            ranked = tuple(
+                row
+                for name in names
+                if name
+                for row in sorted((row for row in rows if _fits(row.model, name)), key=_rank, reverse=True)
+            )
+            if len(self._ranked) >= _MOST_KEPT:  # names come from callers, so there is no end to them
+                self._ranked.clear()
+            self._ranked[key] = ranked
+        return ranked
 
 
 def cost(record: CallRecord, row: PriceSettings) -> Decimal:
     """Exact. `NoRate` where the row lacks the price of a part."""
     units = sum(tokens * _units(price) for tokens, price in charges(record.usage, row))
-    exponent = _EXPONENT
-    while exponent and units % 10 == 0:
-        units, exponent = units // 10, exponent + 1
-    return Decimal(units).scaleb(exponent, _EXACT)
+    digits = str(units)
+    zeros = min(len(digits) - len(digits.rstrip("0")), -_EXPONENT)
+    return Decimal(units // 10**zeros).scaleb(_EXPONENT + zeros, _EXACT) if units else Decimal(0)
 
 
+@lru_cache(_MOST_KEPT)
 def _units(price: Price) -> int:
     return int(_EXACT.multiply(price, Decimal(_UNITS)))
 
 
 def _tier(row: PriceSettings) -> str:
     return STANDARD if row.service_tier is None else known_as(row.service_tier)
-
-
-def _is_open_to(row: PriceSettings, record: CallRecord) -> bool:
-    # What was spilled over was served, and is billed, by another deployment than the target that the SKU is of.
-    is_spilled = record.spillover_from is not None
-    sku, deployment = (None, record.served_deployment) if is_spilled else (record.sku, record.deployment)
-    return (
-        row.sku in (None, sku)
-        and row.deployment in (None, deployment)
-        and (row.since is None or row.since <= record.started_at)
-    )
 
 
 def _fits(pattern: str, name: str) -> bool:

@@ -48,16 +48,16 @@ def fit_json(record: CallRecord, settings: SinkSettings, limit: int) -> list[Jso
     the rest is still too large, or below `SMALLEST_LIMIT`.
     """
     shape = SHAPES[settings.shape]
-    template = _Template(record, settings)
     data = _encode(shape(record))
-    whole = template.event(data)
+    properties = event_properties(record, settings.shape)
+    whole = _event(record, settings, properties, data)
     if whole.size <= limit:
         return [whole]
     if settings.on_too_large == "split":
-        return template.parts(whole, data, limit)
+        return _parts(record, settings, whole, data, limit)
     said = shape(without_contents(record))
     members: dict[str, Any] = said if isinstance(said, dict) else msgspec.to_builtins(said)
-    shed = template.event(_encode(members | {"bodies_shed": True}))
+    shed = _event(record, settings, properties, _encode(members | {"bodies_shed": True}))
     if shed.size <= limit:
         return [shed]
     raise Rejected(f"{shed.size} bytes without its bodies, and the sink takes {limit}", [shed])
@@ -66,34 +66,30 @@ def fit_json(record: CallRecord, settings: SinkSettings, limit: int) -> list[Jso
 JSON_EVENTS = EventFormat(("shape", "cloud_events", "partition_by", "on_too_large"), fit_json)
 
 
-class _Template:
-    """Makes events of one record's data."""
+def _event(record: CallRecord, settings: SinkSettings, properties: dict[str, str], data: bytes) -> JsonEvent:
+    content_type = "application/json" if "part" not in properties else _PART_TYPE
+    if settings.cloud_events:
+        data, content_type = envelope(record, properties, data), CLOUD_EVENTS_TYPE
+    return JsonEvent(
+        body=data,
+        key=_key(record, settings),
+        call_id=record.call_id,
+        properties=properties,
+        content_type=content_type,
+    )
 
-    def __init__(self, record: CallRecord, settings: SinkSettings) -> None:
-        self._record = record
-        self._in_envelope = settings.cloud_events
-        self._key = _key(record, settings)
-        self._properties = event_properties(record, settings.shape)
 
-    def event(self, data: bytes, part: str | None = None, parts: str = "") -> JsonEvent:
-        properties = self._properties if part is None else self._properties | {"part": part, "parts": parts}
-        plain_type = "application/json" if part is None else _PART_TYPE
-        return JsonEvent(
-            body=envelope(self._record, properties, data) if self._in_envelope else data,
-            key=self._key,
-            call_id=self._record.call_id,
-            properties=properties,
-            content_type=CLOUD_EVENTS_TYPE if self._in_envelope else plain_type,
-        )
+def _parts(record: CallRecord, settings: SinkSettings, whole: JsonEvent, data: bytes, limit: int) -> list[JsonEvent]:
+    def part(data: bytes, number: str, count: str) -> JsonEvent:
+        return _event(record, settings, whole.properties | {"part": number, "parts": count}, data)
 
-    def parts(self, whole: JsonEvent, data: bytes, limit: int) -> list[JsonEvent]:
-        room = limit - self.event(b"", _WIDEST, _WIDEST).size
-        if self._in_envelope:
-            room = room // 4 * 3  # base64
-        if room < limit // 4:
-            raise Rejected(f"of {limit} bytes that the sink takes, too few are left beside the properties", [whole])
-        pieces = list(_pieces(data, room))
-        return [self.event(piece, str(number), str(len(pieces))) for number, piece in enumerate(pieces, 1)]
+    room = limit - part(b"", _WIDEST, _WIDEST).size
+    if settings.cloud_events:
+        room = room // 4 * 3  # base64
+    if room < limit // 4:
+        raise Rejected(f"of {limit} bytes that the sink takes, too few are left beside the properties", [whole])
+    pieces = list(_pieces(data, room))
+    return [part(piece, str(number), str(len(pieces))) for number, piece in enumerate(pieces, 1)]
 
 
 def _pieces(data: bytes, room: int) -> Iterator[bytes]:
