@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tokenweir.errors import InvalidApiKey
 from tokenweir.policy import CallerSettings, Keyring, hash_key
-from tokenweir.serve.hosting import free_port, running_gateway
+from tokenweir.serve.gateway_process import free_port, running_gateway
 
 _EVENT = b"data: " + b"x" * 4000 + b"\n\n"
 _CHUNK = b"%x\r\n%b\r\n" % (len(_EVENT), _EVENT)

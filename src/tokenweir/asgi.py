@@ -3,8 +3,8 @@
 Configured as ``tokenweir serve`` is: the file that TOKENWEIR_CONFIG names, else ``tokenweir.toml``, and the variables.
 """
 
-from .serve.hosted import HostedGateway
+from .serve.asgi_app import GatewayApp
 
 __all__ = ["app"]
 
-app = HostedGateway()
+app = GatewayApp()

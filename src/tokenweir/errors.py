@@ -16,6 +16,7 @@
 The body of an answer has OpenAI's error shape, so the official SDKs raise their usual exceptions.
 """
 
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "UpstreamRefusedNetwork",
     "UpstreamTimeout",
     "UpstreamUnreachable",
+    "nearest",
     "place_of",
     "quoted",
 ]
@@ -60,7 +62,7 @@ class TokenweirError(Exception):
 
 
 class ConfigError(TokenweirError):
-    """The configuration cannot be used. The message names the place and the mend."""
+    """The configuration cannot be used. The message names the place and the fix."""
 
 
 class JournalError(TokenweirError):
@@ -274,6 +276,31 @@ def quoted(value: object) -> str:
     """Somebody's text as a message or the log shows it: in quotes, on one line, with nothing that a terminal obeys."""
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(value))
     return f"'{shown}'"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name a person most likely meant, or ``None`` if none is near.
+
+    One slip of the finger in a short name, two in a longer one; capitals do not count.
+    """
+    allowed = 1 if len(name) < 6 else 2
+    near = (other for other in known if abs(len(other) - len(name)) <= allowed)
+    distance, best = min(((_slips(name.lower(), other.lower()), other) for other in near), default=(3, ""))
+    return best if distance <= allowed else None
+
+
+def _slips(a: str, b: str) -> int:
+    """How many letters were changed, left out, added, or swapped with their neighbour."""
+    rows = [list(range(len(b) + 1))]
+    for i in range(1, len(a) + 1):
+        rows.append([i])
+        for j in range(1, len(b) + 1):
+            changed = rows[i - 1][j - 1] + (a[i - 1] != b[j - 1])
+            slips = min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, changed)
+            if i > 1 and j > 1 and a[i - 1] == b[j - 2] and a[i - 2] == b[j - 1]:
+                slips = min(slips, rows[i - 2][j - 2] + 1)
+            rows[i].append(slips)
+    return rows[-1][-1]
 
 
 def place_of(error: Exception) -> str:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from support.under_load import CHAT, config_file, records_of
-from tokenweir.serve.hosting import running_gateway
+from tokenweir.serve.gateway_process import running_gateway
 from tokenweir.simulator import running_simulator
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]

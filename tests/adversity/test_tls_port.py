@@ -29,7 +29,7 @@ def secure(world: World, tmp_path: Path) -> Secure:
     return relay
 
 
-def test_plain_http_on_a_tls_port_is_answered_in_plain_http_with_the_mend(secure: Secure) -> None:
+def test_plain_http_on_a_tls_port_is_answered_in_plain_http_with_the_fix(secure: Secure) -> None:
     relay = secure()
     with RawClient(relay.address) as client:
         client.send(chat_request())

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from support.under_load import CHAT, Load, SeenCall, assert_books_agree, config_file, records_of
-from tokenweir.serve.hosting import HostedGateway, running_gateway
+from tokenweir.serve.gateway_process import GatewayProcess, running_gateway
 from tokenweir.simulator import running_simulator
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 CLIENTS = 8
 
 
-def books_of(gateway: HostedGateway, folder: Path) -> int:
+def books_of(gateway: GatewayProcess, folder: Path) -> int:
     """The process id of the books: of the supervisor's two children the one that is not the relay."""
     relay = int((folder / "journal/relay-0/lock").read_text().split()[0])
     supervisor = gateway.process.pid
@@ -29,7 +29,7 @@ def books_of(gateway: HostedGateway, folder: Path) -> int:
     return books
 
 
-async def until_ready(gateway: HostedGateway) -> None:
+async def until_ready(gateway: GatewayProcess) -> None:
     while not await asyncio.to_thread(gateway.is_ready):  # noqa: ASYNC110 - another process
         await asyncio.sleep(0.05)
 
@@ -45,7 +45,7 @@ def test_killed_books_post_every_call_once(tmp_path: Path, durability: str) -> N
     assert len(seen) > 20 * kills
 
 
-async def _kill_books(gateway: HostedGateway, folder: Path, kills: int) -> list[SeenCall]:
+async def _kill_books(gateway: GatewayProcess, folder: Path, kills: int) -> list[SeenCall]:
     chance = random.Random(20261130)
     load = Load(gateway.url, chance)
     clients = [asyncio.ensure_future(load.client()) for _ in range(CLIENTS)]
@@ -93,7 +93,7 @@ async def _kill_supervisors(file: Path, data: str, admin: str, folder: Path, kil
     return load.seen
 
 
-def _started(stack: ExitStack, file: Path, data: str, admin: str, log: Path) -> HostedGateway:
+def _started(stack: ExitStack, file: Path, data: str, admin: str, log: Path) -> GatewayProcess:
     """A gateway started as systemd starts one: at once. Raises ``TokenweirError`` where it gives up."""
     return stack.enter_context(running_gateway(file, data, admin, log=log))
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from support.under_load import Load, SeenCall, assert_books_agree, config_file
-from tokenweir.serve.hosting import HostedGateway, running_gateway
+from tokenweir.serve.gateway_process import GatewayProcess, running_gateway
 from tokenweir.simulator import running_simulator
 
-# In batch durability a record is on disk some milliseconds after the answer's end. A machine that runs two test
-# workers and this gateway on two cores schedules its threads late, so the last quarter of a second is left out.
-BATCH_WINDOW_SECONDS = 0.25
+# In batch durability a record is on disk some milliseconds after the answer's end. A machine that runs other tests at
+# the same time schedules a thread late, so the last half second is left out.
+BATCH_WINDOW_SECONDS = 0.5
 
 
-async def kill_under_load(gateway: HostedGateway, folder: Path, kills: int) -> tuple[list[SeenCall], list[float]]:
+async def kill_under_load(gateway: GatewayProcess, folder: Path, kills: int) -> tuple[list[SeenCall], list[float]]:
     chance = random.Random(20261122)
     load_ = Load(gateway.url, chance)
     clients = [asyncio.ensure_future(load_.client()) for _ in range(8)]
@@ -44,11 +44,11 @@ def prove(folder: Path, durability: str, kills: int, window: float) -> None:
 
 
 def test_strict_a_call_that_was_seen_to_end_is_never_lost(tmp_path: Path) -> None:
-    prove(tmp_path, "strict", 4, 0.0)
+    prove(tmp_path, "strict", 3, 0.0)
 
 
 def test_batch_only_the_last_moment_before_a_kill_can_be_lost(tmp_path: Path) -> None:
-    prove(tmp_path, "batch", 4, BATCH_WINDOW_SECONDS)
+    prove(tmp_path, "batch", 3, BATCH_WINDOW_SECONDS)
 
 
 @pytest.mark.slow

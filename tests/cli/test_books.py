@@ -19,7 +19,7 @@ from tokenweir.cli.admin_client import AdminClient
 from tokenweir.config import load
 from tokenweir.journal import Journal, JournalSettings
 from tokenweir.records import SystemClock, from_fields, new_call_id
-from tokenweir.serve.hosting import free_port
+from tokenweir.serve.gateway_process import free_port
 
 Tokenweir = Callable[..., Any]
 
@@ -102,8 +102,8 @@ def gateway(books: Path) -> Iterator[None]:
         try:
             listening = next((line for line in process.stderr if "admin port" in line), None)
             assert listening, "it ended before it listened"
-            # Who asks now waits until the books answer, and they have opened the ledger before they do.
-            AdminClient(load(None, os.environ).config).get("/healthz")
+            # Who asks now waits until the books answer, and this question has them open the ledger.
+            AdminClient(load(None, os.environ).config).get("/api/calls?limit=1")
             yield
         finally:
             process.terminate()

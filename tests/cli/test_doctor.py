@@ -1,4 +1,4 @@
-"""The doctor says of each thing whether it works, and how to mend it, against real servers on loopback."""
+"""The doctor says of each thing whether it works, and how to fix it, against real servers on loopback."""
 
 import json
 import os
@@ -119,7 +119,7 @@ def settings(endpoint: str, **others: Any) -> UpstreamSettings:
 def said(one: UpstreamSettings) -> list[tuple[str, str]]:
     """What the doctor finds of an upstream, without its name."""
     found = list(check_upstream(one, os.environ))
-    assert all(finding.mend for finding in found if finding.status != "ok")
+    assert all(finding.fix for finding in found if finding.status != "ok")
     return [(finding.status, finding.what.removeprefix("upstream sweden: ")) for finding in found]
 
 
@@ -306,14 +306,14 @@ def test_all_well_is_exit_code_0_and_nothing_is_made(
     assert "sk-upstream" not in ran.out + ran.err
 
 
-def test_anything_broken_is_exit_code_1_with_its_mend(tokenweir: Tokenweir, configured: Callable[[str], None]) -> None:
+def test_anything_broken_is_exit_code_1_with_its_fix(tokenweir: Tokenweir, configured: Callable[[str], None]) -> None:
     with upstream(401) as (port, _):
         configured(ports(0, 0) + upstream_table(port))
         ran = tokenweir("doctor")
     assert ran.exit_code == 1
-    line, mend = ran.out.splitlines()[-2:]
+    line, fix = ran.out.splitlines()[-2:]
     assert line.startswith("✗ upstream sweden: the credential is not accepted")
-    assert mend.startswith("  → use a key of this very resource")
+    assert fix.startswith("  → use a key of this very resource")
 
 
 def test_nothing_configured_is_a_finding_and_the_rest_is_still_looked_at(tokenweir: Tokenweir) -> None:

@@ -25,10 +25,10 @@ def hubs() -> Iterator[EventHubsEmulator]:
 
 
 def findings(minimal: Path, sinks: str, environ: dict[str, str] | None = None) -> list[tuple[str, str, str]]:
-    """Status, what was seen, and the mend."""
+    """Status, what was seen, and the fix."""
     minimal.write_text(minimal.read_text() + sinks)
     config = load(None, {**os.environ, **(environ or {})}).config
-    return [(one.status, one.what, one.mend or "") for one in check_sinks(config, environ or {})]
+    return [(one.status, one.what, one.fix or "") for one in check_sinks(config, environ or {})]
 
 
 def sink(kind: str, connection: str, more: str = "") -> str:
@@ -56,13 +56,13 @@ def test_a_hub_is_connected_to_and_nothing_is_sent(minimal: Path, hubs: EventHub
     assert hubs.deliveries == 0
 
 
-def test_a_wrong_key_is_said_with_its_mend_and_not_shown(minimal: Path, hubs: EventHubsEmulator) -> None:
+def test_a_wrong_key_is_said_with_its_fix_and_not_shown(minimal: Path, hubs: EventHubsEmulator) -> None:
     environ = {"HUB": hubs.connection_string("llm", key="d3Jvbmcga2V5")}
-    [(status, what, mend)] = findings(minimal, sink("event_hubs", 'connection_string_env = "HUB"'), environ)
+    [(status, what, fix)] = findings(minimal, sink("event_hubs", 'connection_string_env = "HUB"'), environ)
 
     assert status == "bad"
-    assert "key" in what and "d3Jvbmcga2V5" not in what + mend
-    assert "the journals keep everything until then" in mend
+    assert "key" in what and "d3Jvbmcga2V5" not in what + fix
+    assert "the journals keep everything until then" in fix
 
 
 def test_a_broker_is_connected_to(minimal: Path) -> None:
@@ -74,10 +74,10 @@ def test_a_broker_is_connected_to(minimal: Path) -> None:
 
 
 def test_nobody_at_a_webhooks_address_is_said_with_the_way_to_check(minimal: Path) -> None:
-    [(status, what, mend)] = findings(minimal, sink("webhook", f'url = "http://127.0.0.1:{closed_port()}/x"'))
+    [(status, what, fix)] = findings(minimal, sink("webhook", f'url = "http://127.0.0.1:{closed_port()}/x"'))
 
     assert status == "bad"
-    assert "cannot be reached" in what and "firewall" in mend
+    assert "cannot be reached" in what and "firewall" in fix
 
 
 def test_a_collector_is_asked_without_a_span(minimal: Path) -> None:
@@ -85,11 +85,11 @@ def test_a_collector_is_asked_without_a_span(minimal: Path) -> None:
         text = sink("otlp", f'url = "{collector.url}"')
         [(status, what, _)] = findings(minimal, text)
         collector.answer = lambda export: Answer("401 No")
-        [(refused, why, mend)] = findings(minimal, "")
+        [(refused, why, fix)] = findings(minimal, "")
 
     assert (status, what) == ("ok", 'sink "out": a request without spans is answered as it should be')
     assert refused == "bad" and "does not accept us (401): check `headers_env`" in why
-    assert "the journals keep everything" in mend
+    assert "the journals keep everything" in fix
     assert collector.spans == []
 
 
@@ -98,11 +98,11 @@ def test_application_insights_is_asked_without_an_event(minimal: Path, monkeypat
     with serving_ingestion() as ingestion:
         environ = {"APPLICATIONINSIGHTS_CONNECTION_STRING": ingestion.connection_string}
         [(status, what, _)] = findings(minimal, sink("application_insights", ""), environ)
-    [(gone, why, mend)] = findings(minimal, "", environ)
+    [(gone, why, fix)] = findings(minimal, "", environ)
 
     assert (status, gone) == ("ok", "bad")
     assert what.startswith('sink "out": somebody answers there')
-    assert "cannot be reached" in why and "firewall" in mend
+    assert "cannot be reached" in why and "firewall" in fix
     assert ingestion.requests == []
 
 
@@ -125,9 +125,9 @@ def test_a_cursor_without_a_sink_is_found_because_it_holds_up_the_journal(minima
         save_cursor(directory, name, "00000000000000000001:16")
     told = findings(minimal, sink("file", 'path = "calls.jsonl"'))
 
-    [(_, what, mend)] = [one for one in told if one[0] == "warn"]
+    [(_, what, fix)] = [one for one in told if one[0] == "warn"]
     assert what == 'sink "old" is not configured, and the journals keep everything for it'
-    assert mend.endswith("or delete tokenweir-data/journal/*/cursors/sink-old")
+    assert fix.endswith("or delete tokenweir-data/journal/*/cursors/sink-old")
 
 
 def test_without_sinks_there_is_nothing_to_say() -> None:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, strategies as st
 
-from tokenweir.cli.streaming.timeline import axis, timeline
-from tokenweir.cli.streaming.view import plain
+from tokenweir.cli.streaming.view import axis, plain, timeline
 
 TIMES = st.lists(st.floats(0, 10), min_size=1, max_size=60).map(sorted)
 

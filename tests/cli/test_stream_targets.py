@@ -92,7 +92,7 @@ def test_a_url_can_stand_where_a_name_does() -> None:
         (None, {"endpoint": "ftp://x"}, "must be like https"),
     ],
 )
-def test_what_cannot_be_used_is_said_with_its_mend(name: str | None, asked: dict[str, Any], said: str) -> None:
+def test_what_cannot_be_used_is_said_with_its_fix(name: str | None, asked: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         found(name, {}, **asked)
 

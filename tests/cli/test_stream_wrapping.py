@@ -12,7 +12,7 @@ from rich.text import Text
 
 from support.captures import SSE, a_call, capture_of, text_pieces, well_ended
 from support.streams import frame
-from tokenweir.cli.streaming import LiveView, ManyView, Seen, Shows
+from tokenweir.cli.streaming import CaptureSession, LiveView, ManyView, Shows
 from tokenweir.cli.streaming.wrapping import fitted
 from tokenweir.stopwatch import Began, Connected, Moment, findings_of, measure
 
@@ -64,7 +64,7 @@ def test_one_call_fits_and_no_word_is_broken(width: int) -> None:
         headers=headers,
         connected=Connected("10.0.0.1", 0.5, 0.6, 0.7, "proxy-of-the-company.example:3128"),
     )
-    seen = Seen(LiveView(console, shows=Shows(), key="with the key from AZURE_OPENAI_API_KEY"), None)
+    seen = CaptureSession(LiveView(console, shows=Shows(), key="with the key from AZURE_OPENAI_API_KEY"), None)
     for moment in with_address(moments):
         seen.take(0, moment)
     lines = shown(console)
@@ -95,7 +95,7 @@ def test_the_whole_answer_and_the_events_as_they_came_are_shown_where_they_are_w
     console = Console(file=io.StringIO(), width=60, highlight=False)
     long = "word " * 60
     moments = a_call(well_ended([(0.1, frame(long)), (0.2, frame(r"\u001b[31mred\nblue"))]))
-    seen = Seen(LiveView(console, shows=Shows(events=False, raw=True, text=True), key=""), None)
+    seen = CaptureSession(LiveView(console, shows=Shows(events=False, raw=True, text=True), key=""), None)
     for moment in moments:
         seen.take(0, moment)
     lines = shown(console)
@@ -108,7 +108,7 @@ def test_the_whole_answer_and_the_events_as_they_came_are_shown_where_they_are_w
 def test_another_body_is_shown_raw() -> None:
     console = Console(file=io.StringIO(), width=60, highlight=False)
     body = b'{"choices": []}'
-    seen = Seen(LiveView(console, shows=Shows(raw=True), key=""), None)
+    seen = CaptureSession(LiveView(console, shows=Shows(raw=True), key=""), None)
     for moment in a_call([(0.1, body)], headers=[("content-type", "application/json")]):
         seen.take(0, moment)
     assert body.decode() in shown(console)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tokenweir.config import Config, Loaded, examine, load
-from tokenweir.config.kinds import chosen_by, fields, item_of, path_mark, without_none
+from tokenweir.config.coercion import chosen_by, fields, item_of, path_mark, without_none
 from tokenweir.delivery.sinks import FileConnection, OtlpConnection, dead_letters_path
 from tokenweir.records import PathMark
 

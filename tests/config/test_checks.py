@@ -1,4 +1,4 @@
-"""A configuration that cannot work is refused before anything starts, each time with the mend."""
+"""A configuration that cannot work is refused before anything starts, each time with the fix."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def test_a_good_configuration_has_no_problems(minimal: str) -> None:
     assert problems(minimal) == []
 
 
-def test_an_open_data_port_without_any_key_is_refused_with_the_mend(minimal: str) -> None:
+def test_an_open_data_port_without_any_key_is_refused_with_the_fix(minimal: str) -> None:
     [problem] = problems(minimal + OPEN)
     assert problem.startswith("[server] data: 0.0.0.0:8080 can be reached from other machines and no caller has a key")
     assert "`tokenweir keys create NAME`" in problem

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tokenweir.config.insights_variables import sink_from_insights_variables
+from tokenweir.config.sink_variables import sink_from_insights_variables
 from tokenweir.delivery.sinks import ApplicationInsightsConnection
 
 STRING = "APPLICATIONINSIGHTS_CONNECTION_STRING"

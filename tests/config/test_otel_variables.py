@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tokenweir.config import Loaded, load
-from tokenweir.config.written import write
+from tokenweir.config.dump import write
 from tokenweir.delivery.sinks import OtlpConnection, SinkSettings
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}

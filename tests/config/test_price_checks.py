@@ -1,4 +1,4 @@
-"""A price list that says something else than was meant is refused, with the mend."""
+"""A price list that says something else than was meant is refused, with the fix."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -36,7 +36,7 @@ def problems(text: str) -> list[str]:
         (ROW + 'id = "a"\n' + ROW.replace("gpt-4o*", "o3") + 'id = "a"\n', '#2 id: is "a", and so is that of #1'),
     ],
 )
-def test_a_wrong_row_is_refused_with_the_mend(minimal: str, wrong: str, problem: str) -> None:
+def test_a_wrong_row_is_refused_with_the_fix(minimal: str, wrong: str, problem: str) -> None:
     [said] = problems(minimal + wrong)
     assert said.startswith(f"[[prices]] {problem}"), said
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from tokenweir.config.kinds import fields, item_of
+from tokenweir.config.coercion import fields, item_of
 from tokenweir.config.model import Config
 from tokenweir.config.reference import settings_reference
 from tokenweir.deployments.settings import TargetSettings

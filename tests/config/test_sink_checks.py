@@ -1,11 +1,11 @@
-"""Sinks that cannot work are refused with the mend; secrets are never repeated."""
+"""Sinks that cannot work are refused with the fix; secrets are never repeated."""
 
 from pathlib import Path
 
 import pytest
 
 from tokenweir.config import examine, load
-from tokenweir.config.written import write
+from tokenweir.config.dump import write
 
 ENVIRON = {"HUB": "Endpoint=sb://x/;SharedAccessKey=hub-secret;EntityPath=h", "HOOK": "https://h/?code=hook-secret"}
 

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 from hypothesis import given, strategies as st
 
-from tokenweir.config.kinds import chosen_by, fields, item_of, without_none
+from tokenweir.config.coercion import chosen_by, fields, item_of, without_none
 from tokenweir.config.model import Config
-from tokenweir.config.places import Origins
 from tokenweir.config.reading import read_tree
+from tokenweir.config.setting_path import Origins
 from tokenweir.delivery.sinks import KINDS
 
 LETTERS = string.ascii_lowercase + "_"

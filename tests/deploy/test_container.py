@@ -15,7 +15,7 @@ import pytest
 
 from support.container_image import Image, build_image, instructions
 from tokenweir.policy import hash_key
-from tokenweir.serve.hosting import HostedGateway, free_port
+from tokenweir.serve.gateway_process import GatewayProcess, free_port
 from tokenweir.simulator import HostedSimulator, running_simulator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +66,7 @@ def sim() -> Iterator[HostedSimulator]:
 
 
 class Container:
-    def __init__(self, process: "subprocess.Popen[bytes]", gateway: HostedGateway, volume: Path, log: Path) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", gateway: GatewayProcess, volume: Path, log: Path) -> None:
         self.process = process
         self.gateway = gateway
         self.volume = volume
@@ -99,7 +99,7 @@ def running(image: Image, sim: HostedSimulator, folder: Path) -> Iterator[Contai
     command = image.enter([*image.entrypoint, *image.command], env, volume=volume)
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        gateway = HostedGateway(process, f"127.0.0.1:{data.rpartition(':')[2]}", admin)
+        gateway = GatewayProcess(process, f"127.0.0.1:{data.rpartition(':')[2]}", admin)
         try:
             wait_for(lambda: gateway.is_ready(), process, log)
             yield Container(process, gateway, volume, log)

@@ -16,7 +16,7 @@ import tree_sitter_powershell
 
 from support.whole_gateway import WholeGateway, whole_gateway
 from tokenweir.policy import hash_key
-from tokenweir.serve.hosting import free_port
+from tokenweir.serve.gateway_process import free_port
 from tokenweir.simulator import running_simulator
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "deploy" / "azure" / "test-scripts"

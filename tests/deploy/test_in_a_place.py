@@ -16,7 +16,7 @@ import pytest
 
 from support.webhook_receiver import receiving
 from tokenweir.journal import bytes_behind
-from tokenweir.serve.hosting import free_port
+from tokenweir.serve.gateway_process import free_port
 from tokenweir.simulator import running_simulator
 
 SCRIPT = Path(__file__).resolve().parents[2] / "deploy/container/in_a_place.py"

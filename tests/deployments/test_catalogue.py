@@ -1,12 +1,11 @@
 """What is asked for is found where the configuration says, best first; what is not there is told."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 import pytest
 
 from tokenweir.deployments import Catalogue, DeploymentSettings, Target, TargetSettings, catalogue
-from tokenweir.errors import UnknownDeployment, UnknownRoute
+from tokenweir.errors import UnknownDeployment, UnknownRoute, nearest
 from tokenweir.providers import ProviderKind
 
 DEPLOYMENTS = [
@@ -82,11 +81,11 @@ def test_a_name_is_exact() -> None:
 def test_a_name_as_long_as_a_book_is_neither_repeated_nor_pondered(monkeypatch: pytest.MonkeyPatch) -> None:
     pondered: list[str] = []
 
-    def ponder(word: str, names: Iterable[str], n: int) -> list[str]:
+    def ponder(word: str, names: Iterable[str]) -> str | None:
         pondered.append(word)
-        return get_close_matches(word, list(names), n)
+        return nearest(word, names)
 
-    monkeypatch.setattr(catalogue, "get_close_matches", ponder)
+    monkeypatch.setattr(catalogue, "nearest", ponder)
     with pytest.raises(UnknownDeployment) as refused:
         Catalogue(DEPLOYMENTS, UPSTREAMS).targets("gpt-4o" * 2_000_000, "v1")
     assert len(str(refused.value)) < 300

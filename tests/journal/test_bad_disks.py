@@ -1,4 +1,4 @@
-"""A disk that is full, blocked, gone or limited: nothing is lost, it is said aloud, and it mends itself."""
+"""A disk that is full, blocked, gone or limited: nothing is lost, it is said aloud, and it recovers by itself."""
 
 import asyncio
 import os

@@ -20,7 +20,7 @@ from support.scripted import Line, Play, scripted
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, chunked, frame
 from tokenweir.journal import JournalReader
 from tokenweir.records import CallRecord
-from tokenweir.serve.hosting import free_port
+from tokenweir.serve.gateway_process import free_port
 
 HOSTS = {
     "uvicorn": ["-m", "uvicorn", "tokenweir.asgi:app", "--host", "127.0.0.1", "--port"],

@@ -78,7 +78,7 @@ def test_a_proxy_and_settings_of_another_gateway_do_not_disturb_it(folder: Path)
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_nothing_of_it_is_left_however_it_is_told_to_end(folder: Path, how: signal.Signals) -> None:
     with demo(folder) as process:
         printed = read_until(process, "until Ctrl-C")
@@ -91,7 +91,7 @@ def test_nothing_of_it_is_left_however_it_is_told_to_end(folder: Path, how: sign
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_end_while_the_gateway_starts_is_quiet(folder: Path, how: signal.Signals) -> None:
     with demo(folder) as process:
         read_until(process, "gateway")

@@ -7,7 +7,7 @@ import httpx
 
 from tokenweir.delivery import Message, MessageBatch
 from tokenweir.delivery.sources import Reassembler
-from tokenweir.serve.hosting import free_port, running_gateway
+from tokenweir.serve.gateway_process import free_port, running_gateway
 from tokenweir.simulator import HostedSimulator
 
 

@@ -11,7 +11,7 @@ import pytest
 from openai import AzureOpenAI
 
 from support.amqp.emulator import running_event_hubs
-from tokenweir.serve.hosting import HostedGateway, free_port, running_gateway
+from tokenweir.serve.gateway_process import GatewayProcess, free_port, running_gateway
 from tokenweir.simulator import HostedSimulator
 
 MESSAGES: Any = [{"role": "user", "content": "Hello"}]
@@ -53,7 +53,7 @@ def file_sink(name: str, path: Path, **settings: str) -> str:
     return f'[[sinks]]\nname = "{name}"\nkind = "file"\nconnection = {{ path = "{path}" }}\n{lines}\n'
 
 
-def call(gateway: HostedGateway, stream: bool = False) -> None:
+def call(gateway: GatewayProcess, stream: bool = False) -> None:
     with AzureOpenAI(azure_endpoint=gateway.url, api_key="any", api_version="2024-10-21", max_retries=0) as client:
         answer = client.chat.completions.create(model="gpt-4o", messages=MESSAGES, stream=stream)
         if stream:
@@ -67,7 +67,7 @@ def events(path: Path, count: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def statuses(gateway: HostedGateway) -> dict[str, dict[str, Any]]:
+def statuses(gateway: GatewayProcess) -> dict[str, dict[str, Any]]:
     return {one["name"]: one for one in httpx.get(f"{gateway.admin_url}/api/sinks").json()}
 
 

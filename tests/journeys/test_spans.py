@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind
 
 from support.otlp_collector import Answer, Collector, attributes_of, running_collector
 from support.servers import closed_port
-from tokenweir.serve.hosting import HostedGateway, free_port, running_gateway
+from tokenweir.serve.gateway_process import GatewayProcess, free_port, running_gateway
 from tokenweir.simulator import HostedSimulator
 
 SERVER, CLIENT = Span.SpanKind.SPAN_KIND_SERVER, Span.SpanKind.SPAN_KIND_CLIENT
@@ -38,7 +38,7 @@ def serve(tmp_path: Path, sim: HostedSimulator, collector: Collector) -> Serve:
     """A gateway that knows of the collector by OpenTelemetry's variables alone."""
 
     @contextmanager
-    def start(**environ: str) -> Iterator[HostedGateway]:
+    def start(**environ: str) -> Iterator[GatewayProcess]:
         data, admin = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         variables = {
             "AZURE_OPENAI_BASE_URL": sim.url,
@@ -60,7 +60,7 @@ def serve(tmp_path: Path, sim: HostedSimulator, collector: Collector) -> Serve:
 class Traced:
     """A caller with a tracer: each call is a client span of its own, whose context goes along."""
 
-    def __init__(self, gateway: HostedGateway, sampler: Sampler = ALWAYS_ON) -> None:
+    def __init__(self, gateway: GatewayProcess, sampler: Sampler = ALWAYS_ON) -> None:
         self._url = gateway.url
         self._tracer = TracerProvider(sampler=sampler).get_tracer("caller")
 

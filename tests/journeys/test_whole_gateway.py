@@ -14,7 +14,7 @@ import pytest
 from openai import AuthenticationError, AzureOpenAI
 
 from tokenweir.policy import hash_key
-from tokenweir.serve.hosting import HostedGateway, free_port, running_gateway
+from tokenweir.serve.gateway_process import GatewayProcess, free_port, running_gateway
 from tokenweir.simulator import HostedSimulator
 
 MESSAGES: Any = [{"role": "user", "content": "Hello"}]
@@ -47,7 +47,7 @@ credential = {{ key = "upstream-key" }}
 
 
 @pytest.fixture
-def gateway(config: Path, tmp_path: Path) -> Iterator[HostedGateway]:
+def gateway(config: Path, tmp_path: Path) -> Iterator[GatewayProcess]:
     addresses = [line.split('"')[1] for line in config.read_text().splitlines() if line.startswith(("data", "admin"))]
     with running_gateway(config, *addresses, log=tmp_path / "log") as running:
         yield running
@@ -61,7 +61,7 @@ def tokenweir(config: Path, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def call(gateway: HostedGateway, key: str = "any", stream: bool = True) -> None:
+def call(gateway: GatewayProcess, key: str = "any", stream: bool = True) -> None:
     with AzureOpenAI(azure_endpoint=gateway.url, api_key=key, api_version="2024-10-21", max_retries=0) as client:
         if stream:
             with client.chat.completions.create(model="gpt-4o", messages=MESSAGES, stream=True) as chunks:
@@ -70,13 +70,13 @@ def call(gateway: HostedGateway, key: str = "any", stream: bool = True) -> None:
             client.chat.completions.create(model="gpt-4o", messages=MESSAGES)
 
 
-def wait_for_rows(gateway: HostedGateway, calls: int) -> None:
+def wait_for_rows(gateway: GatewayProcess, calls: int) -> None:
     """Until the ledger has so many calls: a record is on disk some milliseconds after its answer's end."""
     while sum(row["calls"] for row in httpx.get(f"{gateway.admin_url}/api/usage").json()) < calls:
         pass
 
 
-def relay_pid(gateway: HostedGateway, name: str = "relay-0") -> int:
+def relay_pid(gateway: GatewayProcess, name: str = "relay-0") -> int:
     """The process that holds a relay's journal."""
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -90,7 +90,7 @@ def relay_pid(gateway: HostedGateway, name: str = "relay-0") -> int:
 
 
 def test_a_streamed_call_is_in_the_books_a_moment_later_running_or_not(
-    gateway: HostedGateway, config: Path, sim: HostedSimulator
+    gateway: GatewayProcess, config: Path, sim: HostedSimulator
 ) -> None:
     call(gateway)
     call(gateway, stream=False)
@@ -112,7 +112,7 @@ def test_a_streamed_call_is_in_the_books_a_moment_later_running_or_not(
     assert gateway.process.returncode == 0
 
 
-def test_the_admin_port_tells_how_everything_is(gateway: HostedGateway) -> None:
+def test_the_admin_port_tells_how_everything_is(gateway: GatewayProcess) -> None:
     call(gateway)
     wait_for_rows(gateway, 1)
     with httpx.Client(base_url=gateway.admin_url) as admin:
@@ -127,7 +127,7 @@ def test_the_admin_port_tells_how_everything_is(gateway: HostedGateway) -> None:
     assert 'tokenweir_relay_up{relay="relay-0"} 1.0' in metrics
 
 
-def test_the_first_key_ends_anonymous_access_without_a_restart(gateway: HostedGateway, config: Path) -> None:
+def test_the_first_key_ends_anonymous_access_without_a_restart(gateway: GatewayProcess, config: Path) -> None:
     command = [sys.executable, "-m", "tokenweir", "keys", "create", "team-b", "--config", str(config)]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     key = next(word for word in shown.split() if word.startswith("tw-"))
@@ -142,7 +142,7 @@ def test_the_first_key_ends_anonymous_access_without_a_restart(gateway: HostedGa
 
 
 def test_books_that_are_killed_are_started_again_and_catch_up_exactly_once(
-    gateway: HostedGateway, config: Path
+    gateway: GatewayProcess, config: Path
 ) -> None:
     call(gateway)
     children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children").read_text().split()
@@ -159,7 +159,7 @@ def test_books_that_are_killed_are_started_again_and_catch_up_exactly_once(
     assert row["calls"] == 6
 
 
-def test_a_relay_that_is_killed_comes_back_on_the_same_port(gateway: HostedGateway, config: Path) -> None:
+def test_a_relay_that_is_killed_comes_back_on_the_same_port(gateway: GatewayProcess, config: Path) -> None:
     call(gateway)
     wait_for_rows(gateway, 1)  # what is killed with a record that is not on disk yet takes it along
     os.kill(relay_pid(gateway), signal.SIGKILL)
@@ -190,7 +190,7 @@ def test_the_proxy_functions_variables_are_enough(sim: HostedSimulator, tmp_path
     assert (tmp_path / "tokenweir-data/ledger.duckdb").exists()
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(gateway: HostedGateway, config: Path) -> None:
+def test_a_port_that_is_taken_is_said_in_one_line(gateway: GatewayProcess, config: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tokenweir", "serve", "--config", str(config)], capture_output=True, text=True
     )
@@ -200,7 +200,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(gateway: HostedGateway, config
     assert "Traceback" not in done.stderr
 
 
-def test_every_metric_is_explained_and_nothing_else(gateway: HostedGateway) -> None:
+def test_every_metric_is_explained_and_nothing_else(gateway: GatewayProcess) -> None:
     call(gateway)
     wait_for_rows(gateway, 1)
     text = ""
@@ -215,7 +215,7 @@ def test_every_metric_is_explained_and_nothing_else(gateway: HostedGateway) -> N
 
 
 def test_a_relay_that_dies_after_a_reload_comes_back_with_what_it_had_taken(
-    gateway: HostedGateway, config: Path
+    gateway: GatewayProcess, config: Path
 ) -> None:
     caller = f'\n[[callers]]\nname = "team-a"\nkey_sha256 = "{hash_key("new-key")}"\n'
     config.write_text(config.read_text() + caller)
@@ -227,7 +227,7 @@ def test_a_relay_that_dies_after_a_reload_comes_back_with_what_it_had_taken(
     assert refused(gateway, "any")
 
 
-def refused(gateway: HostedGateway, key: str) -> bool:
+def refused(gateway: GatewayProcess, key: str) -> bool:
     try:
         call(gateway, key, stream=False)
     except AuthenticationError:
@@ -251,7 +251,7 @@ def test_a_ledger_that_is_broken_stops_no_call_and_has_them_all_once_it_is_mende
     command = [sys.executable, "-m", "tokenweir", "serve", "--config", str(config)]
     with (tmp_path / "log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:
         try:
-            gateway = HostedGateway(process, data, admin)
+            gateway = GatewayProcess(process, data, admin)
             while ready(gateway, "ledger").get("relays") is not True:
                 assert process.poll() is None
             call(gateway)
@@ -271,7 +271,7 @@ def test_a_ledger_that_is_broken_stops_no_call_and_has_them_all_once_it_is_mende
     assert b"wait in the journal" in (tmp_path / "log").read_bytes()
 
 
-def ready(gateway: HostedGateway, exclude: str = "") -> dict[str, bool]:
+def ready(gateway: GatewayProcess, exclude: str = "") -> dict[str, bool]:
     """The checks, and whether each is well; none while nobody answers."""
     try:
         answer = httpx.get(f"{gateway.admin_url}/readyz", params={"exclude": exclude} if exclude else {})
@@ -280,7 +280,7 @@ def ready(gateway: HostedGateway, exclude: str = "") -> dict[str, bool]:
     return {check["name"]: check["ok"] for check in answer.json()["checks"]}
 
 
-def test_what_may_hold_prompts_is_nobody_elses_to_read(gateway: HostedGateway, config: Path, tmp_path: Path) -> None:
+def test_what_may_hold_prompts_is_nobody_elses_to_read(gateway: GatewayProcess, config: Path, tmp_path: Path) -> None:
     call(gateway)
     tokenweir(config, "usage")
     for path in (tmp_path / "ledger.duckdb", tmp_path / "journal" / "relay-0"):

@@ -32,11 +32,11 @@ def test_it_says_why_and_opens_when_the_cause_is_gone(
     tmp_path: Path, trouble: Callable[[Path], Callable[[], object]], reason: str
 ) -> None:
     clock = JumpingClock()
-    mend = trouble(tmp_path / "ledger.duckdb")
+    fix = trouble(tmp_path / "ledger.duckdb")
     ledger = LateLedger(ledger_opener(f"duckdb:{tmp_path}/ledger.duckdb"), clock)
     with pytest.raises(LedgerError, match=f"{reason}.*wait in the journal"):
         ledger.position("relay-0")
-    mend()
+    fix()
     clock.jump(0.5)
     with pytest.raises(LedgerError, match=reason):
         ledger.query_sql("SELECT 1")

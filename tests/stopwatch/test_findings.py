@@ -219,13 +219,13 @@ def test_a_refusal_is_quoted_and_explained(status: int) -> None:
     [finding] = found([(0.1, b'{"error": {"message": "not like\\n this", "code": "x"}}')], status=status)
     assert finding.code == "refused"
     assert finding.seen == f"the answer is {status}: not like this"
-    assert finding.mend
+    assert finding.fix
 
 
 def test_a_refusal_of_api_management_is_quoted_too() -> None:
     [finding] = found([(0.1, b'{ "statusCode": 401, "message": "Access denied" }')], status=401)
     assert finding.seen == "the answer is 401: Access denied"
-    assert "Ocp-Apim-Subscription-Key" in (finding.mend or "")
+    assert "Ocp-Apim-Subscription-Key" in (finding.fix or "")
 
 
 def test_a_redirect_says_where_to() -> None:

@@ -17,13 +17,13 @@ import uvicorn
 import uvloop
 
 from tokenweir.config import Config, Loaded
-from tokenweir.config.places import Origins
+from tokenweir.config.setting_path import Origins
 from tokenweir.deployments import DeploymentSettings
 from tokenweir.gateway import ServerSettings
 from tokenweir.journal import Journal, JournalReader, JournalSettings
 from tokenweir.policy import CallerSettings, TracingSettings, hash_key
 from tokenweir.records import CallRecord
-from tokenweir.serve.hosted import HostedGateway
+from tokenweir.serve.asgi_app import GatewayApp
 from tokenweir.serve.relay import RelayProcess
 from tokenweir.upstream import CredentialSettings, UpstreamSettings
 
@@ -152,7 +152,7 @@ def running_relay(
     relay = RelayThread(folder, JumpingClock(runs=True), host)
 
     async def serve_hosted() -> None:
-        gateway = HostedGateway(lambda: Loaded(config, config_path, Origins(None, {}), [], []), clock=relay.clock)
+        gateway = GatewayApp(lambda: Loaded(config, config_path, Origins(None, {}), [], []), clock=relay.clock)
         settings = uvicorn.Config(
             gateway, log_config=None, access_log=False, lifespan="on", date_header=False, server_header=False
         )

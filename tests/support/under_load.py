@@ -13,7 +13,7 @@ import msgspec
 from tokenweir.config import load
 from tokenweir.ledger import open_ledger
 from tokenweir.serve.books import catch_up
-from tokenweir.serve.hosting import free_port
+from tokenweir.serve.gateway_process import free_port
 from tokenweir.simulator import HostedSimulator
 
 __all__ = ["CHAT", "Load", "SeenCall", "assert_books_agree", "config_file", "records_of"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from tokenweir.cli import app
-from tokenweir.serve.hosting import HostedGateway, free_port, running_gateway
+from tokenweir.serve.gateway_process import GatewayProcess, free_port, running_gateway
 
 __all__ = ["WholeGateway", "whole_gateway"]
 
@@ -15,7 +15,7 @@ __all__ = ["WholeGateway", "whole_gateway"]
 class WholeGateway:
     """A gateway that runs, and its configuration."""
 
-    def __init__(self, hosted: HostedGateway, config: Path) -> None:
+    def __init__(self, hosted: GatewayProcess, config: Path) -> None:
         self.hosted = hosted
         self.config = config
         self.url = hosted.url

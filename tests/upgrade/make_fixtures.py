@@ -26,7 +26,7 @@ import msgspec
 import trustme
 
 from tokenweir import __version__
-from tokenweir.config.kinds import chosen_by, fields, item_of
+from tokenweir.config.coercion import chosen_by, fields, item_of
 from tokenweir.config.model import Config
 from tokenweir.delivery import Message, Rejected
 from tokenweir.delivery.dead_letters import DeadEvents, DeadMessageFile

@@ -180,7 +180,7 @@ async def test_everyone_waits_for_one_request(endpoint: Endpoint, clock: Jumping
 
 
 @pytest.mark.anyio
-async def test_no_token_is_told_with_the_mend_and_asked_for_again(
+async def test_no_token_is_told_with_the_fix_and_asked_for_again(
     endpoint: Endpoint, clock: JumpingClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     endpoint.is_ill = True
@@ -230,7 +230,7 @@ async def test_a_failure_nobody_waits_for_any_more_is_quiet(endpoint: Endpoint, 
     assert waiting.cancelled() and not chosen.is_ready
 
 
-def test_without_the_azure_extra_the_mend_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_azure_extra_the_fix_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "azure.identity", None)
     with pytest.raises(ConfigError, match=r"pip install 'tokenweir\[azure\]'"):
         credential(MANAGED)

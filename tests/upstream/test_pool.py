@@ -1,4 +1,4 @@
-"""Connections are opened, kept, reused and closed; whatever fails is told in words with the mend."""
+"""Connections are opened, kept, reused and closed; whatever fails is told in words with the fix."""
 
 import asyncio
 from collections.abc import Callable

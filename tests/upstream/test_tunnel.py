@@ -96,7 +96,7 @@ async def test_a_proxy_that_makes_no_tunnel_is_in_the_log_with_its_answer(
 
 
 @pytest.mark.anyio
-async def test_the_log_names_the_mend(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_names_the_fix(caplog: pytest.LogCaptureFixture) -> None:
     async with serving(TunnelProxy(answer=b"HTTP/1.1 403 No\r\n\r\n").script) as proxy_port:
         pool = pool_of(upstream_at("https://example.com", proxy=f"http://127.0.0.1:{proxy_port}"), JumpingClock())
         with pytest.raises(UpstreamUnreachable, match="the proxy on the way gives no tunnel"):

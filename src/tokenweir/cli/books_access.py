@@ -19,12 +19,12 @@ from ..journal import journal_directories
 from ..ledger import Ledger, LedgerLocked, Table, ledger_file, open_ledger
 from .admin_client import AdminClient, NoAnswer
 
-__all__ = ["Books", "Row", "open_books"]
+__all__ = ["OpenBooks", "Row", "open_books"]
 
 Row = dict[str, Any]
 
 
-class Books(Protocol):
+class OpenBooks(Protocol):
     """What can be asked. QueryError says what was wrong with a question."""
 
     def usage(self, by: Sequence[str], since: datetime | None, until: datetime | None) -> list[Row]: ...
@@ -37,7 +37,7 @@ class Books(Protocol):
 
 
 @contextmanager
-def open_books(config: Config) -> Iterator[Books]:
+def open_books(config: Config) -> Iterator[OpenBooks]:
     """The books with every call that is in the journals now. Raises ConfigError where there are none."""
     _refuse_the_wrong_place(config)
     try:

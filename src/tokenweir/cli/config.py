@@ -11,7 +11,7 @@ from .app import new_group
 from .params import ConfigOption, load_config
 
 if TYPE_CHECKING:
-    from ..config.written import Line
+    from ..config.dump import Line
 
 __all__ = ["config"]
 
@@ -22,7 +22,7 @@ config = new_group("Look at the configuration.")
 def check(file: ConfigOption = None) -> None:
     """Say what was read from where, and what is wrong. Exit code 2 if anything is."""
     from ..config import examine
-    from ..config.written import write
+    from ..config.dump import write
 
     loaded = examine(file, os.environ)
     print("\n".join(_with_origins(list(write(loaded, defaults=False)))) or "Nothing is configured.")
@@ -38,7 +38,7 @@ def check(file: ConfigOption = None) -> None:
 @config.command()
 def show(file: ConfigOption = None) -> None:
     """Print every setting in force as TOML; secrets are masked."""
-    from ..config.written import write
+    from ..config.dump import write
 
     print("\n".join(_with_origins(list(write(load_config(file, checked=False), defaults=True)))))
 

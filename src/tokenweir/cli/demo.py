@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from openai import AzureOpenAI
 
-    from ..serve.hosting import HostedGateway
+    from ..serve.gateway_process import GatewayProcess
 
 __all__ = ["demo"]
 
@@ -64,7 +64,7 @@ def _demonstrate(upstream: str, *, kind: str, model: str, once: bool) -> None:
     import secrets
     import tempfile
 
-    from ..serve.hosting import running_gateway
+    from ..serve.gateway_process import running_gateway
 
     key = "tw-" + secrets.token_urlsafe(24)
     with tempfile.TemporaryDirectory(prefix="tokenweir-demo-") as folder:
@@ -79,7 +79,7 @@ def _demonstrate(upstream: str, *, kind: str, model: str, once: bool) -> None:
                 _stay(gateway, key, model)
 
 
-def _call(gateway: "HostedGateway", key: str, model: str, *, once: bool) -> None:
+def _call(gateway: "GatewayProcess", key: str, model: str, *, once: bool) -> None:
     """One plain and one streamed call with the unmodified SDK; only its endpoint and key are ours.
 
     A proxy in the environment is not for loopback, so nothing is read from there.
@@ -117,7 +117,7 @@ def _streamed(client: "AzureOpenAI", model: str) -> Any:
                 yield chunk.choices[0].delta.content
 
 
-def _show_records(gateway: "HostedGateway", *, once: bool) -> None:
+def _show_records(gateway: "GatewayProcess", *, once: bool) -> None:
     from urllib.request import ProxyHandler, build_opener
 
     with build_opener(ProxyHandler({})).open(f"{gateway.admin_url}/api/calls?limit=2") as answer:
@@ -131,7 +131,7 @@ def _show_records(gateway: "HostedGateway", *, once: bool) -> None:
             print(json.dumps(shown, indent=2, ensure_ascii=False))
 
 
-def _stay(gateway: "HostedGateway", key: str, model: str) -> None:
+def _stay(gateway: "GatewayProcess", key: str, model: str) -> None:
     try:
         print(_INVITATION.format(url=gateway.url, admin=gateway.admin_url, key=key, model=model), flush=True)
         signal.pause()
@@ -143,7 +143,7 @@ def _address(preferred: int) -> str:
     """The usual port if it is free, else any."""
     import socket
 
-    from ..serve.hosting import free_port
+    from ..serve.gateway_process import free_port
 
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

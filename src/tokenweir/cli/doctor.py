@@ -1,4 +1,4 @@
-"""``tokenweir doctor``: what is configured, what can be reached, what is missing, and how to mend it."""
+"""``tokenweir doctor``: what is configured, what can be reached, what is missing, and how to fix it."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ import typer
 from .params import ConfigOption
 
 if TYPE_CHECKING:
-    from .checkup import Finding
+    from .checkup import CheckResult
 
 __all__ = ["doctor"]
 
@@ -29,20 +29,20 @@ def doctor(
     from .checkup import check_all
     from .output import print_json
 
-    findings: list[Finding] = []
-    for finding in check_all(examine(file, os.environ), os.environ):
-        findings.append(finding)
+    results: list[CheckResult] = []
+    for result in check_all(examine(file, os.environ), os.environ):
+        results.append(result)
         if not as_json:
-            _print(finding)
+            _print(result)
     if as_json:
-        print_json(findings)
-    raise typer.Exit(1 if any(finding.status == "bad" for finding in findings) else 0)
+        print_json(results)
+    raise typer.Exit(1 if any(result.status == "bad" for result in results) else 0)
 
 
-def _print(finding: "Finding") -> None:
-    mark, colour = _MARKS[finding.status]
+def _print(result: "CheckResult") -> None:
+    mark, colour = _MARKS[result.status]
     typer.secho(mark, fg=colour if sys.stdout.isatty() else None, nl=False)
-    print(f" {finding.what}")
-    if finding.mend:
-        print(f"  → {finding.mend}")
+    print(f" {result.what}")
+    if result.fix:
+        print(f"  → {result.fix}")
     sys.stdout.flush()

@@ -16,7 +16,7 @@ def running_model() -> Iterator[str]:
 
     One thread: with two, llama.cpp's spin barriers make it many times slower on a busy small machine.
     """
-    from ..serve.hosting import free_port
+    from ..serve.gateway_process import free_port
 
     try:
         import xllamacpp

@@ -60,7 +60,7 @@ def stream(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The header for the key, such as Ocp-Apim-Subscription-Key.",
+            help="Its header, like Ocp-Apim-Subscription-Key.",
             show_default="api-key, or Authorization for /v1",
         ),
     ] = None,
@@ -201,7 +201,7 @@ def _call(
 ) -> None:
     from ..records import SystemClock
     from ..stopwatch import CaptureFile, Head, Running, require_sdk
-    from .streaming import Seen, show_trace
+    from .streaming import CaptureSession, show_trace
 
     if any(call.via == "sdk" for call in plan):
         require_sdk()
@@ -211,7 +211,7 @@ def _call(
     with ExitStack() as stack:
         kept = stack.enter_context(CaptureFile(save)) if save is not None else None
         view = _view(labels, as_json=as_json, shows=shows, key=key)
-        seen = Seen(view, kept)
+        seen = CaptureSession(view, kept)
         answered: dict[str, str] = {}
         try:
             for number, moment in running:
@@ -235,11 +235,11 @@ def _replay(path: Path, speed: float, *, as_json: bool, shows: "Shows") -> None:
 
     from ..records import SystemClock
     from ..stopwatch import read_captures, replay
-    from .streaming import Seen
+    from .streaming import CaptureSession
 
     calls = read_captures(path)
     view = _view(_labels_of(calls), as_json=as_json, shows=shows, key=f"as kept in {path}")
-    seen = Seen(view, None)
+    seen = CaptureSession(view, None)
     last = 0.0
     try:
         for number, moments in enumerate(calls):

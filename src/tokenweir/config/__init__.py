@@ -2,7 +2,6 @@
 
 from .addresses import is_loopback, parse_address
 from .loading import InvalidConfig, examine, load
-from .model import Config, Loaded
-from .profiles import ProfileSettings
+from .model import Config, Loaded, ProfileSettings
 
 __all__ = ["Config", "InvalidConfig", "Loaded", "ProfileSettings", "examine", "is_loopback", "load", "parse_address"]

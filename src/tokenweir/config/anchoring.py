@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from .kinds import fields, item_of, path_mark, without_none
+from .coercion import fields, item_of, path_mark, without_none
 from .model import Config
-from .places import LISTS, Origins, Path, item_label
+from .setting_path import LISTS, Origins, Path, item_label
 
 __all__ = ["HOME_VARIABLE", "Anchored", "MovedPath", "anchored", "base_of"]
 

@@ -1,4 +1,4 @@
-"""What the tables of a configuration must be to one another and to this machine. Each check names the mend.
+"""What the tables of a configuration must be to one another and to this machine. Each check names the fix.
 
 A check runs only where the tables it compares were read without a mistake: what is missing because of a
 mistake is not a second one. Tables with a mistake are not in the configuration at all, so checks that look
@@ -16,12 +16,12 @@ from ..delivery.sources import IntakeSettings, check_intake
 from ..errors import ConfigError, quoted
 from ..ledger import NO_LEDGER, check_url
 from ..policy.keys_file import read_keys
+from ..pricing import known_as
+from ..upstream import Endpoint
 from .addresses import is_loopback, parse_address
-from .found import Found, no_key_pair, too_small, unreadable
 from .model import Config
-from .places import LISTS, Origins
-from .price_checks import price_rows
-from .profiles import check_profiles
+from .problems import Problems, no_key_pair, too_small, unreadable
+from .setting_path import LISTS, Origins
 from .sink_checks import sink_connections, sink_events, sink_files, sink_names
 from .upstream_checks import any_upstream, credentials, endpoints, targets, upstream_amounts
 
@@ -30,6 +30,7 @@ __all__ = ["check"]
 # Of hex digits, half of what its signatures have.
 _SHORTEST_SECRET = 32
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
 
 
@@ -43,7 +44,7 @@ def check(config: Config, environ: Mapping[str, str], origins: Origins, flawed: 
     ]
 
 
-def _addresses(config: Config, environ: Mapping[str, str]) -> Found:
+def _addresses(config: Config, environ: Mapping[str, str]) -> Problems:
     server = config.server
     for name, address in (("data", server.data), ("admin", server.admin)):
         try:
@@ -60,7 +61,7 @@ def _addresses(config: Config, environ: Mapping[str, str]) -> Found:
         yield ("server", "admin"), f"is {server.admin}, and so is `data`; give each its own port"
 
 
-def _data_port(config: Config, environ: Mapping[str, str]) -> Found:
+def _data_port(config: Config, environ: Mapping[str, str]) -> Problems:
     """With no key at all, every key is accepted; that must not leave this machine."""
     address = config.server.data
     try:
@@ -76,7 +77,7 @@ def _data_port(config: Config, environ: Mapping[str, str]) -> Found:
         yield ("server", "data"), text
 
 
-def _admin_port(config: Config, environ: Mapping[str, str]) -> Found:
+def _admin_port(config: Config, environ: Mapping[str, str]) -> Problems:
     address, token = config.server.admin, config.server.admin_token
     if token == "":
         yield ("server", "admin_token"), "is empty; give a long random text, or leave it out"
@@ -85,7 +86,7 @@ def _admin_port(config: Config, environ: Mapping[str, str]) -> Found:
         yield ("server", "admin"), text
 
 
-def _certificate(config: Config, environ: Mapping[str, str]) -> Found:
+def _certificate(config: Config, environ: Mapping[str, str]) -> Problems:
     server = config.server
     if (server.certificate is None) != (server.private_key is None):
         missing = "private_key" if server.certificate else "certificate"
@@ -99,7 +100,7 @@ def _certificate(config: Config, environ: Mapping[str, str]) -> Found:
         yield from no_key_pair(("server", "certificate"), server.certificate, server.private_key)
 
 
-def _amounts(config: Config, environ: Mapping[str, str]) -> Found:
+def _amounts(config: Config, environ: Mapping[str, str]) -> Problems:
     names = ("relays", "request_timeout", "keep_alive", "max_head", "max_body", "max_upload")
     yield from too_small(("server",), config.server, *names)
     for name in ("max_clients", "max_clients_per_address"):
@@ -108,7 +109,7 @@ def _amounts(config: Config, environ: Mapping[str, str]) -> Found:
     yield from too_small(("journal",), config.journal, "segment_size")
 
 
-def _tracing(config: Config, environ: Mapping[str, str]) -> Found:
+def _tracing(config: Config, environ: Mapping[str, str]) -> Problems:
     tracing = config.tracing
     if not 0 <= tracing.sample <= 1:
         yield ("tracing", "sample"), f"is {tracing.sample:g}; give a share from 0 to 1, like 0.01"
@@ -118,7 +119,7 @@ def _tracing(config: Config, environ: Mapping[str, str]) -> Found:
         yield ("tracing", "api"), "is empty; give the name that `apiId` ends with"
 
 
-def _distinct_names(config: Config, environ: Mapping[str, str]) -> Found:
+def _distinct_names(config: Config, environ: Mapping[str, str]) -> Problems:
     for table in (table for table in LISTS if table != "prices"):
         for name, count in Counter(item.name for item in getattr(config, table)).items():
             if not name.strip():
@@ -127,7 +128,7 @@ def _distinct_names(config: Config, environ: Mapping[str, str]) -> Found:
                 yield (table, f'"{name}"'), f"is there {count} times; give each its own name"
 
 
-def _caller_keys(config: Config, environ: Mapping[str, str]) -> Found:
+def _caller_keys(config: Config, environ: Mapping[str, str]) -> Problems:
     owners: dict[str, str] = {}
     for caller in config.callers:
         path = ("callers", f'"{caller.name}"', "key_sha256")
@@ -139,19 +140,19 @@ def _caller_keys(config: Config, environ: Mapping[str, str]) -> Found:
             yield path, f'is the key of "{owner}" too; a key belongs to one caller'
 
 
-def _ledger(config: Config, environ: Mapping[str, str]) -> Found:
+def _ledger(config: Config, environ: Mapping[str, str]) -> Problems:
     try:
         check_url(config.ledger.url)
     except ConfigError as error:
         yield ("ledger", "url"), str(error)
 
 
-def _no_ledger(config: Config, environ: Mapping[str, str]) -> Found:
+def _no_ledger(config: Config, environ: Mapping[str, str]) -> Problems:
     if config.ledger.url == NO_LEDGER and not config.sinks:
         yield ("ledger", "url"), 'is "none" and there are no [[sinks]], so records would go nowhere; add one'
 
 
-def _intake(config: Config, environ: Mapping[str, str]) -> Found:
+def _intake(config: Config, environ: Mapping[str, str]) -> Problems:
     """Who never consumes has no such table; the default in it starts at the file all the same."""
     if msgspec.structs.replace(config.intake, dead_letters="") == IntakeSettings(dead_letters=""):
         return
@@ -161,8 +162,39 @@ def _intake(config: Config, environ: Mapping[str, str]) -> Found:
         yield ("intake",), str(error)
 
 
-def _profiles(config: Config, environ: Mapping[str, str]) -> Found:
-    yield from check_profiles(config.profiles)
+def _prices(config: Config, environ: Mapping[str, str]) -> Problems:
+    alike: dict[tuple[object, ...], int] = {}
+    names: dict[str, int] = {}
+    for number, row in enumerate(config.prices, start=1):
+        path = ("prices", f"#{number}")
+        if not row.model.strip() or "*" in row.model[:-1]:
+            yield (
+                (*path, "model"),
+                'is a whole name like "gpt-4o-2024-11-20", or a beginning and a star: "gpt-4o*"',
+            )
+        if not _CURRENCY.fullmatch(row.currency):
+            yield (*path, "currency"), "is three capital letters, like EUR or USD"
+        if row.id is not None and not row.id.strip():
+            yield (*path, "id"), "is empty; leave it out, or give the row a name"
+        same = alike.setdefault(
+            (row.model, row.sku, row.deployment, row.since, known_as(row.service_tier or "")), number
+        )
+        if same != number:
+            yield (
+                path,
+                f"is for the same calls as #{same}; let them differ in `since`, `sku`, `deployment` or `service_tier`",
+            )
+        elif (owner := names.setdefault(row.name, number)) != number:
+            yield (*path, "id"), f'is "{row.name}", and so is that of #{owner}; give each its own'
+
+
+def _profiles(config: Config, environ: Mapping[str, str]) -> Problems:
+    """A key's variable may be missing here: the file is shared, and keys are each person's own."""
+    for profile in config.profiles:
+        try:
+            Endpoint.parse(profile.endpoint)
+        except ConfigError as error:
+            yield ("profiles", f'"{profile.name}"', "endpoint"), str(error)
 
 
 def _is_loopback(address: str) -> bool:
@@ -173,7 +205,7 @@ def _is_loopback(address: str) -> bool:
         return True
 
 
-_CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Found], tuple[str, ...]]] = [
+_CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Problems], tuple[str, ...]]] = [
     (_addresses, ()),
     (_data_port, ("server", "callers")),
     (_admin_port, ("server",)),
@@ -193,7 +225,7 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Found], tuple[str, ...
     (sink_connections, ()),
     (sink_events, ()),
     (sink_files, ()),
-    (price_rows, ("prices",)),
+    (_prices, ("prices",)),
     (_intake, ("intake",)),
     (_profiles, ()),
 ]

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
-from .found import Found
 from .model import Config
-from .places import Path
+from .problems import Problems
+from .setting_path import Path
 
 __all__ = ["missing_extras"]
 
@@ -25,7 +25,7 @@ Need = tuple[Path, str, str]
 """The setting, the extra, the module."""
 
 
-def missing_extras(config: Config, environ: Mapping[str, str]) -> Found:
+def missing_extras(config: Config, environ: Mapping[str, str]) -> Problems:
     """One line for each setting, with the command that installs what it needs."""
     told: set[tuple[Path, str]] = set()
     for path, extra, module in (*_of_upstreams(config), *_of_sinks(config), *_of_books(config)):

@@ -5,17 +5,16 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from ..errors import ConfigError
+from .advisories import notes, notes_on_moved
 from .anchoring import anchored, base_of
 from .checks import check
 from .extras import missing_extras
 from .model import Loaded
-from .notes import notes, notes_on_moved
-from .otel_variables import endpoint_variable, sink_from_otel_variables
-from .places import LISTS, Origins, Path
-from .proxy_function import HUB_VARIABLE, sink_from_proxy_variables
 from .reading import read_tree
-from .sdk_variables import upstream_from_variables
+from .setting_path import LISTS, Origins, Path
+from .sink_variables import HUB_VARIABLE, endpoint_variable, sink_from_otel_variables, sink_from_proxy_variables
 from .sources import DEFAULT_FILE, read_environment, read_file, variable_name
+from .upstream_variables import upstream_from_variables
 
 __all__ = ["InvalidConfig", "examine", "load"]
 

@@ -1,6 +1,7 @@
 """The whole configuration: every room's settings in one frozen value."""
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -13,10 +14,30 @@ from ..ledger.settings import LedgerSettings
 from ..policy.settings import CallerSettings, TracingSettings
 from ..pricing.settings import PriceSettings
 from ..upstream.settings import UpstreamSettings
-from .places import Origins
-from .profiles import ProfileSettings
+from .setting_path import Origins
 
-__all__ = ["Config", "Loaded"]
+__all__ = ["Config", "Loaded", "ProfileSettings"]
+
+
+class ProfileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One ``[[profiles]]`` table; only ``tokenweir stream`` reads it."""
+
+    name: str
+    """What ``--profile`` and ``--compare`` call it."""
+    endpoint: str
+    """``https://my-resource.openai.azure.com``, a gateway's address, or a base URL that ends in ``/v1``."""
+    kind: Literal["auto", "azure", "openai"] = "auto"
+    """What it understands. ``auto``: ``openai`` where the endpoint ends in ``/v1``, else ``azure``."""
+    key_env: str | None = None
+    """The environment variable that holds the key. Without it, the one that the official SDK reads."""
+    key_header: str | None = None
+    """The header for the key, such as ``Ocp-Apim-Subscription-Key``. Without it, that of the official SDK."""
+    deployment: str | None = None
+    """The deployment, or the model, to ask for."""
+    api: Literal["chat", "completions", "responses"] = "chat"
+    """The API to call."""
+    api_version: str | None = None
+    """Sent as ``api-version`` where ``kind`` is ``azure``. Without it, ``OPENAI_API_VERSION`` or 2024-10-21."""
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -45,4 +66,4 @@ class Loaded(msgspec.Struct, frozen=True):
     notes: list[str]
     """Things that are allowed and may surprise."""
     problems: list[str]
-    """What keeps it from being used, each with its place and its mend; empty in what ``load`` returns."""
+    """What keeps it from being used, each with its place and its fix; empty in what ``load`` returns."""

@@ -9,16 +9,16 @@ from typing import Any, get_origin
 
 import msgspec
 
+from ..errors import nearest
 from ..records import ChosenBy
-from .kinds import chosen_by, convert, expected, fields, item_of, without_none
+from .coercion import chosen_by, convert, expected, fields, item_of, without_none
 from .model import Config
-from .names import nearest
-from .places import Origins, Path, item_label
+from .setting_path import Origins, Path, item_label
 
-__all__ = ["Reading", "read_tree"]
+__all__ = ["ParsedTree", "read_tree"]
 
 
-class Reading(msgspec.Struct, frozen=True):
+class ParsedTree(msgspec.Struct, frozen=True):
     """The settings that could be read, and what could not."""
 
     config: Config
@@ -27,7 +27,7 @@ class Reading(msgspec.Struct, frozen=True):
     """The top-level tables in which something is wrong."""
 
 
-def read_tree(raw: dict[str, Any], origins: Origins) -> Reading:
+def read_tree(raw: dict[str, Any], origins: Origins) -> ParsedTree:
     """The configuration of a raw tree, as far as it goes."""
     reader = _Reader(origins)
     tables = fields(Config)
@@ -43,7 +43,7 @@ def read_tree(raw: dict[str, Any], origins: Origins) -> Reading:
             values[table] = reader.table((table,), kind, raw[table])
         if len(reader.problems) > before:
             flawed.add(table)
-    return Reading(
+    return ParsedTree(
         Config(**{table: value for table, value in values.items() if value is not None}),
         reader.problems,
         frozenset(flawed),

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 
 from ..records.meanings import meanings
-from .kinds import chosen_by, fields, item_of, kind_name, without_none
+from .coercion import chosen_by, fields, item_of, kind_name, without_none
+from .dump import as_toml
 from .model import Config
-from .places import LISTS, Path, place
+from .setting_path import LISTS, Path, place
 from .sources import variable_name
-from .written import as_toml
 
 __all__ = ["settings_reference"]
 

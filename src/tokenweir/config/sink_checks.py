@@ -7,23 +7,23 @@ from pathlib import Path as FilePath
 from ..delivery.sinks import KINDS, SinkSettings, dead_letters_path
 from ..delivery.sinks.formats import SMALLEST_LIMIT
 from ..records import Duration, Size
-from .found import Found, too_small, unreadable
-from .kinds import fields, path_mark, without_none
+from .coercion import fields, path_mark, without_none
 from .model import Config
-from .places import Path, place
+from .problems import Problems, too_small, unreadable
+from .setting_path import Path, place
 
 __all__ = ["sink_connections", "sink_events", "sink_files", "sink_names"]
 
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
-def sink_names(config: Config, environ: Mapping[str, str]) -> Found:
+def sink_names(config: Config, environ: Mapping[str, str]) -> Problems:
     for sink in config.sinks:
         if not _NAME.fullmatch(sink.name):
             yield (*_of(sink), "name"), "names a cursor file, too: use letters, digits, `-`, `_` and `.`"
 
 
-def sink_connections(config: Config, environ: Mapping[str, str]) -> Found:
+def sink_connections(config: Config, environ: Mapping[str, str]) -> Problems:
     for sink in config.sinks:
         path, connection = (*_of(sink), "connection"), sink.connection
         for name, wrong in connection.problems(environ):
@@ -38,7 +38,7 @@ def sink_connections(config: Config, environ: Mapping[str, str]) -> Found:
                 yield from unreadable((*path, name), getattr(connection, name))
 
 
-def sink_events(config: Config, environ: Mapping[str, str]) -> Found:
+def sink_events(config: Config, environ: Mapping[str, str]) -> Problems:
     """What is sent of a call: settings that mean something to other kinds only."""
     known = fields(SinkSettings)
     owners: dict[str, list[str]] = {}
@@ -52,7 +52,7 @@ def sink_events(config: Config, environ: Mapping[str, str]) -> Found:
                 yield (*_of(sink), name), f'belongs to kind {meant}, and this one is "{sink.kind}"'
 
 
-def sink_files(config: Config, environ: Mapping[str, str]) -> Found:
+def sink_files(config: Config, environ: Mapping[str, str]) -> Problems:
     """Two that write one file would cut off each other's lines."""
     owners: dict[FilePath, Path] = {}
     for path, file in _files(config):

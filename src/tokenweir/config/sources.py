@@ -12,11 +12,10 @@ from typing import Any
 
 import msgspec
 
-from ..errors import ConfigError
-from .kinds import NotJson, fields, is_text, item_of, without_none
+from ..errors import ConfigError, nearest
+from .coercion import NotJson, fields, is_text, item_of, without_none
 from .model import Config
-from .names import nearest
-from .places import Path
+from .setting_path import Path
 
 __all__ = ["CONFIG_VARIABLE", "DEFAULT_FILE", "PREFIX", "read_environment", "read_file", "variable_name"]
 

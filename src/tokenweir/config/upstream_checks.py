@@ -4,17 +4,16 @@ import re
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
-from ..errors import ConfigError
+from ..errors import ConfigError, nearest
 from ..gateway.settings import ServerSettings
 from ..providers import PROVIDERS
 from ..proxies import Proxy, proxy_url
 from ..upstream.settings import CredentialSettings, UpstreamSettings
 from .addresses import is_loopback, parse_address
-from .found import Found, no_certificates, too_small
 from .model import Config
-from .names import nearest
-from .places import Path
-from .sdk_variables import KEY_VARIABLES
+from .problems import Problems, no_certificates, too_small
+from .setting_path import Path
+from .upstream_variables import KEY_VARIABLES
 
 __all__ = ["any_upstream", "credentials", "endpoints", "targets", "upstream_amounts"]
 
@@ -23,7 +22,7 @@ _OWN = "name the resource's (without a file, by AZURE_OPENAI_BASE_URL, where the
 _WAYS_TO_SIGN_IN = ("key_env", "key", "managed_identity", "pass_through")
 
 
-def any_upstream(config: Config, environ: Mapping[str, str]) -> Found:
+def any_upstream(config: Config, environ: Mapping[str, str]) -> Problems:
     if not config.upstreams:
         text = (
             "there is none, so calls have nowhere to go; add one (`tokenweir config example` shows how), "
@@ -35,7 +34,7 @@ def any_upstream(config: Config, environ: Mapping[str, str]) -> Found:
         yield ("upstreams",), text
 
 
-def endpoints(config: Config, environ: Mapping[str, str]) -> Found:
+def endpoints(config: Config, environ: Mapping[str, str]) -> Problems:
     for upstream in config.upstreams:
         url, path = _http_url(upstream.endpoint), (*_of(upstream), "endpoint")
         provider = PROVIDERS[upstream.kind]
@@ -53,7 +52,7 @@ def endpoints(config: Config, environ: Mapping[str, str]) -> Found:
         yield from no_certificates((*_of(upstream), "ca_bundle"), upstream.ca_bundle)
 
 
-def _no_proxy(upstream: UpstreamSettings, url: SplitResult | None, environ: Mapping[str, str]) -> Found:
+def _no_proxy(upstream: UpstreamSettings, url: SplitResult | None, environ: Mapping[str, str]) -> Problems:
     """A proxy that cannot be used, of the upstream itself or of the environment."""
     path = (*_of(upstream), "proxy")
     named: str | None
@@ -84,7 +83,7 @@ def _is_own(server: ServerSettings, url: SplitResult) -> bool:
     return own and is_loopback(at) and (is_loopback(host) or host in ("0.0.0.0", "::"))
 
 
-def credentials(config: Config, environ: Mapping[str, str]) -> Found:
+def credentials(config: Config, environ: Mapping[str, str]) -> Problems:
     for upstream in config.upstreams:
         credential, path = upstream.credential, (*_of(upstream), "credential")
         ways = [way for way in _WAYS_TO_SIGN_IN if getattr(credential, way)]
@@ -97,7 +96,7 @@ def credentials(config: Config, environ: Mapping[str, str]) -> Found:
             yield from _key_variable((*path, "key_env"), credential, environ)
 
 
-def _key_variable(path: Path, credential: CredentialSettings, environ: Mapping[str, str]) -> Found:
+def _key_variable(path: Path, credential: CredentialSettings, environ: Mapping[str, str]) -> Problems:
     name = credential.key_env or ""
     if environ.get(name, "").strip():
         return
@@ -107,7 +106,7 @@ def _key_variable(path: Path, credential: CredentialSettings, environ: Mapping[s
         yield path, "is not a variable that is set; give the name of one, not the key itself"
 
 
-def targets(config: Config, environ: Mapping[str, str]) -> Found:
+def targets(config: Config, environ: Mapping[str, str]) -> Problems:
     known = [upstream.name for upstream in config.upstreams]
     for deployment in config.deployments:
         path = ("deployments", f'"{deployment.name}"', "targets")
@@ -120,7 +119,7 @@ def targets(config: Config, environ: Mapping[str, str]) -> Found:
                 yield (*path, f"#{number}", "upstream"), f'no upstream is called "{target.upstream}"; {hint}'
 
 
-def upstream_amounts(config: Config, environ: Mapping[str, str]) -> Found:
+def upstream_amounts(config: Config, environ: Mapping[str, str]) -> Problems:
     for upstream in config.upstreams:
         waits = ("connect_timeout", "first_byte_timeout", "idle_timeout")
         yield from too_small(_of(upstream), upstream, "max_connections", *waits)

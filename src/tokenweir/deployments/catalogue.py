@@ -1,11 +1,10 @@
 """What callers may ask for, and the places it can be served from, best first. Pure decisions."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import get_args
 
-from ..errors import UnknownDeployment, UnknownRoute
+from ..errors import UnknownDeployment, UnknownRoute, nearest
 from ..providers import PROVIDERS, ProviderKind
 from ..records import PathFamily
 from .settings import DeploymentSettings, Target
@@ -57,8 +56,8 @@ class Catalogue:
         return _everywhere(None, serving[0]) if deployment is None else _everywhere(deployment, *serving)
 
     def _explain(self, deployment: str) -> str:
-        nearest = get_close_matches(deployment[:80], self._known, n=1)
-        hint = f" Did you mean `{nearest[0]}`?" if nearest else ""
+        meant = nearest(deployment[:80], self._known)
+        hint = f" Did you mean `{meant}`?" if meant else ""
         return (
             f"The deployment `{deployment[:80]}` does not exist on this gateway.{hint} "
             "Ask for one of its deployments, or have it added as [[deployments]]."

@@ -15,7 +15,7 @@ _STATUS = re.compile(rb"HTTP/1\.\d ([1-9]\d\d)(?:[ \r]|$)")
 class TunnelRefused(OSError):
     """The proxy is there, and gives no tunnel."""
 
-    mend = "allow the upstream's host on the proxy, or name it in NO_PROXY"
+    fix = "allow the upstream's host on the proxy, or name it in NO_PROXY"
 
 
 def connect_request(proxy: Proxy, host: str, port: int) -> bytes:

@@ -13,15 +13,15 @@ from pathlib import Path
 import msgspec
 
 from ..config import Config, load
-from ..config.insights_variables import sink_from_insights_variables
+from ..config.sink_variables import sink_from_insights_variables
 from ..delivery import Message, MessageBatch, Pricer, once
 from ..delivery.dead_letters import bury
 from ..delivery.shipping import outlet
 from ..delivery.sources import Reassembler, open_dead_messages, records_of
 from ..errors import ConfigError
 from ..records import Clock, SystemClock
+from .asgi_app import with_dead_letters
 from .consuming import format_of
-from .hosted import with_dead_letters
 
 __all__ = ["HostedMeter"]
 

@@ -5,12 +5,12 @@ with the members of ``Script``), or ``messages[0].content.simulation`` in the fo
 mock server: ``{"default": {"response_status_code": 429, "wait_time_ms": 100}}``, a key per host name.
 """
 
-import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from ..errors import nearest
 from ..records import Duration
 from .failures import Refused
 
@@ -145,8 +145,8 @@ def _script(told: Any, place: str) -> Script:
         raise Refused.bad_request(f'{place} must be a JSON object, such as {{"output_tokens": 20}}', place)
     for key in told:
         if key not in _FIELDS:
-            near = difflib.get_close_matches(key, _FIELDS, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(sorted(_FIELDS))}"
+            meant = nearest(key, _FIELDS)
+            hint = f"did you mean {meant}?" if meant else f"known are: {', '.join(sorted(_FIELDS))}"
             raise Refused.bad_request(f"{place} has no member {key}; {hint}", place)
     try:
         return msgspec.convert(told, Script, dec_hook=lambda kind, value: kind.parse(value))

@@ -83,10 +83,10 @@ class Pool:
         except TimeoutError as error:
             raise self._unreachable(f"no connection within {seconds:g} s", "check the network path") from error
         except ssl.SSLError as error:
-            mend = "if its certificate comes from your own authority, set ca_bundle"
-            raise self._unreachable("the TLS handshake failed", mend, f"{error.reason or error}") from error
+            fix = "if its certificate comes from your own authority, set ca_bundle"
+            raise self._unreachable("the TLS handshake failed", fix, f"{error.reason or error}") from error
         except TunnelRefused as error:
-            raise self._unreachable("the proxy on the way gives no tunnel", error.mend, f"{error}") from error
+            raise self._unreachable("the proxy on the way gives no tunnel", error.fix, f"{error}") from error
         except OSError as error:
             raise self._unreachable(_without_address(error), "check its endpoint", f"{error}") from error
         finally:
@@ -114,7 +114,7 @@ class Pool:
         connection.receiver = _Drain(connection)
         self._draining[connection] = self._clock.monotonic() + _MAX_DRAIN_SECONDS
 
-    def _unreachable(self, what: str, mend: str, detail: str = "") -> UpstreamUnreachable:
+    def _unreachable(self, what: str, fix: str, detail: str = "") -> UpstreamUnreachable:
         """Callers are not told hosts and proxies. The log says it once, and again while it goes on."""
         name, now = self._settings.name, self._clock.monotonic()
         if now >= self._report_due:
@@ -126,7 +126,7 @@ class Pool:
                 self._endpoint.port,
                 what,
                 detail and f" ({detail})",
-                mend,
+                fix,
             )
         return UpstreamUnreachable(
             f"Upstream `{name}` cannot be reached: {what}. Try again shortly; the gateway's log says more."

@@ -127,9 +127,9 @@ def _is_extra(event: bytes) -> bool:
     if _USAGE_OBJECT.search(event) is None:
         return False
     data = data_of(event)
-    for mend in (bytes, mend_json):
+    for fix in (bytes, mend_json):
         try:
-            frame = _decode_frame(mend(data))
+            frame = _decode_frame(fix(data))
         except (ValueError, RecursionError):
             continue
         return frame.usage is not None and not frame.choices and frame.error is None

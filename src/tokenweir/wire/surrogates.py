@@ -23,7 +23,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 def decode_json(data: bytes) -> Any:
-    """A JSON document, mended if it has to be; None if it is none."""
+    """A JSON document, repaired if it has to be; None if it is none."""
     for attempt in (bytes, mend_json):
         try:
             return _decode(attempt(data))

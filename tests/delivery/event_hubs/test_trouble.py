@@ -121,7 +121,7 @@ def test_a_condition_decides_and_no_text_of_the_sdk_is_passed_on(condition: str,
         ),
     ],
 )
-def test_each_trouble_is_told_with_its_mend(
+def test_each_trouble_is_told_with_its_fix(
     error: Exception, address: HubAddress, right: Right, trouble: HubFailure
 ) -> None:
     assert explain(error, address, right) == trouble

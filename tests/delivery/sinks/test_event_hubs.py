@@ -300,7 +300,7 @@ async def test_a_connection_string_that_is_none_is_told_before_anything_is_sent(
     assert told in text and "secret" not in text
 
 
-async def test_without_the_azure_extra_the_mend_is_named(
+async def test_without_the_azure_extra_the_fix_is_named(
     hubs: EventHubsEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "azure.eventhub.aio", None)

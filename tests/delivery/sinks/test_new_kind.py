@@ -13,8 +13,8 @@ from support.servers import until
 from tokenweir.admin.metrics import Metrics
 from tokenweir.cli.checkup.sinks import check_sinks
 from tokenweir.config import examine, load
+from tokenweir.config.dump import write
 from tokenweir.config.reference import settings_reference
-from tokenweir.config.written import write
 from tokenweir.delivery import Denied, Rejected
 from tokenweir.delivery.shipping import Shipping
 from tokenweir.delivery.sinks import KINDS, Sink, SinkConnection, SinkSettings

@@ -197,7 +197,7 @@ async def test_a_receiver_with_a_bad_day_is_asked_again(status: int) -> None:
         ("302 Found\r\nLocation: https://elsewhere/", "sends us elsewhere"),
     ],
 )
-async def test_what_only_a_person_can_mend_is_said_in_words(answer: str, said: str) -> None:
+async def test_what_only_a_person_can_fix_is_said_in_words(answer: str, said: str) -> None:
     async with receiving() as receiver, open_sink(receiver.url) as sink:
         receiver.answer = lambda delivery: answer
         with pytest.raises(Denied, match=said):

@@ -9,10 +9,10 @@ from typing import Any
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from tokenweir.serve.hosted import HostedGateway
+from tokenweir.serve.asgi_app import GatewayApp
 
 # Callers show a Functions key (FUNCTION below), so that they need none of the gateway's.
-gateway = HostedGateway(has_disk=False, is_guarded=True)
+gateway = GatewayApp(has_disk=False, is_guarded=True)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 

@@ -7,17 +7,17 @@ from ...errors import TokenweirError
 from ...records import SystemClock
 from ..admin_client import AdminClient
 from .books import check_journals, check_ledger
-from .finding import Finding, bad, fine, warn
+from .check_result import CheckResult, bad, fine, warn
 from .machine import check_directories, check_file_limit, check_software, check_vocabularies
 from .models import check_models
 from .ports import check_ports
 from .sinks import check_sinks
 from .upstream import check_upstream
 
-__all__ = ["Finding", "check_all"]
+__all__ = ["CheckResult", "check_all"]
 
 
-def check_all(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Finding]:
+def check_all(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[CheckResult]:
     """Everything, the cheap first. Each upstream gets one request, each sink one connection; nothing is changed."""
     config = loaded.config
     gateway_runs = _gateway_runs(loaded)
@@ -35,12 +35,12 @@ def check_all(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Finding]:
     yield from check_sinks(config, environ)
 
 
-def _check_config(loaded: Loaded) -> Iterator[Finding]:
+def _check_config(loaded: Loaded) -> Iterator[CheckResult]:
     source = loaded.source or "the environment alone"
     for problem in loaded.problems:
         yield bad(f"configuration: {problem}", "`tokenweir config check` shows what was read from where")
     for note in loaded.notes:
-        yield warn(f"configuration: {note}", "nothing to mend, if that is meant so")
+        yield warn(f"configuration: {note}", "nothing to fix, if that is meant so")
     if not loaded.problems:
         yield fine(f"configuration: good, from {source}")
 

@@ -7,7 +7,7 @@ from ...config import Config
 from ...errors import TokenweirError
 from ...journal import JournalReader, journal_directories, load_cursor, read_missing, read_status
 from ...ledger import NO_LEDGER, LedgerLocked, ledger_file, open_ledger
-from .finding import Finding, bad, fine, warn
+from .check_result import CheckResult, bad, fine, warn
 
 __all__ = ["check_journals", "check_ledger"]
 
@@ -15,7 +15,7 @@ __all__ = ["check_journals", "check_ledger"]
 _ENOUGH = 100_000
 
 
-def check_ledger(config: Config, *, gateway_runs: bool) -> Iterator[Finding]:
+def check_ledger(config: Config, *, gateway_runs: bool) -> Iterator[CheckResult]:
     url, file = config.ledger.url, ledger_file(config.ledger.url)
     if url == NO_LEDGER:
         yield fine("ledger: none is kept here; records go to the sinks")
@@ -32,8 +32,8 @@ def check_ledger(config: Config, *, gateway_runs: bool) -> Iterator[Finding]:
         if gateway_runs:
             yield fine(f"ledger: {url} is open in the gateway that is running ({locked.holder})")
         else:
-            mend = f"stop {locked.holder}, or start this gateway with another [ledger] url"
-            yield bad(f"ledger: {url} is open in {locked.holder}, and no gateway answers on the admin port", mend)
+            fix = f"stop {locked.holder}, or start this gateway with another [ledger] url"
+            yield bad(f"ledger: {url} is open in {locked.holder}, and no gateway answers on the admin port", fix)
     except TokenweirError as error:
         yield bad(
             f"ledger: {error}",
@@ -43,7 +43,7 @@ def check_ledger(config: Config, *, gateway_runs: bool) -> Iterator[Finding]:
         yield fine(f"ledger: {url} can be opened")
 
 
-def _server(url: str) -> Finding:
+def _server(url: str) -> CheckResult:
     """A ledger behind a server, whose address may hold a password."""
     try:
         ledger = open_ledger(url)
@@ -53,33 +53,33 @@ def _server(url: str) -> Finding:
     return fine(f"ledger: {ledger} can be opened")
 
 
-def check_journals(config: Config) -> Iterator[Finding]:
-    """One finding for each relay that ever wrote here."""
+def check_journals(config: Config) -> Iterator[CheckResult]:
+    """One result for each relay that ever wrote here."""
     try:
         for directory in journal_directories(Path(config.journal.directory)):
             yield _journal(directory)
             yield from _missing(directory)
             yield from _refusals(directory)
     except TokenweirError as error:
-        yield bad(f"journals: {error}", "change [journal] directory, or mend what is said")
+        yield bad(f"journals: {error}", "change [journal] directory, or fix what is said")
 
 
-def _journal(directory: Path) -> Finding:
+def _journal(directory: Path) -> CheckResult:
     name = f"journal of {directory.name}"
     status = read_status(directory)
     if status is not None and status.failing_since is not None:
         since = f"{status.failing_since:%Y-%m-%d %H:%M:%S} UTC"
         what = f"{name}: nothing could be written since {since} ({status.last_error})"
-        return bad(what, "mend the disk; the relay goes on by itself")
+        return bad(what, "fix the disk; the relay goes on by itself")
     waiting = _not_in_the_ledger(directory)
     if not waiting:
         return fine(f"{name}: every record is in the ledger")
     shown = f"{waiting:,}" if waiting < _ENOUGH else f"more than {_ENOUGH:,}"
-    mend = "a gateway that runs, or `tokenweir usage`, brings them in"
-    return warn(f"{name}: {shown} records are not in the ledger yet", mend)
+    fix = "a gateway that runs, or `tokenweir usage`, brings them in"
+    return warn(f"{name}: {shown} records are not in the ledger yet", fix)
 
 
-def _missing(directory: Path) -> Iterator[Finding]:
+def _missing(directory: Path) -> Iterator[CheckResult]:
     """What the journal should hold and does not: noted by the relay at its start, or by the books as they read."""
     noted = read_missing(directory)
     if not noted:
@@ -95,7 +95,7 @@ def _missing(directory: Path) -> Iterator[Finding]:
     yield bad(f"{what}; the latest: {noted[-1]}", fix)
 
 
-def _refusals(directory: Path) -> Iterator[Finding]:
+def _refusals(directory: Path) -> Iterator[CheckResult]:
     """What the relay that runs there says of its upstreams; which of them, its log and their own findings tell."""
     status = read_status(directory)
     count = int(status.gauges.get("upstream_refusals", 0)) if status is not None and status.running else 0

@@ -14,7 +14,7 @@ from ...config import Config
 from ...errors import TokenweirError
 from ...ledger import ledger_file
 from ...vocabulary import verify
-from .finding import Finding, bad, fine, warn
+from .check_result import CheckResult, bad, fine, warn
 
 __all__ = ["check_directories", "check_directory", "check_file_limit", "check_software", "check_vocabularies"]
 
@@ -27,7 +27,7 @@ _GB = 1024**3
 _LOW_SPACE = 1 * _GB
 
 
-def check_software() -> Iterator[Finding]:
+def check_software() -> Iterator[CheckResult]:
     parts = ", ".join(f"{name} {version(name)}" for name in ("uvloop", "httptools", "msgspec", "duckdb"))
     yield fine(f"tokenweir {__version__} on Python {platform.python_version()}, {parts}")
     build = running_build()
@@ -36,7 +36,7 @@ def check_software() -> Iterator[Finding]:
     yield bad(core, build.hint) if build.hint else fine(core)
 
 
-def check_vocabularies() -> Iterator[Finding]:
+def check_vocabularies() -> Iterator[CheckResult]:
     try:
         verify()
     except TokenweirError as error:
@@ -45,7 +45,7 @@ def check_vocabularies() -> Iterator[Finding]:
         yield fine("vocabularies: both are whole (SHA-256)")
 
 
-def check_file_limit() -> Iterator[Finding]:
+def check_file_limit() -> Iterator[CheckResult]:
     """The relay raises the soft limit to the hard one by itself."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY or hard >= _DESCRIPTORS:
@@ -57,14 +57,14 @@ def check_file_limit() -> Iterator[Finding]:
         )
 
 
-def check_directories(config: Config) -> Iterator[Finding]:
+def check_directories(config: Config) -> Iterator[CheckResult]:
     yield check_directory("journal", "[journal] directory", Path(config.journal.directory))
     if file := ledger_file(config.ledger.url):
         yield check_directory("ledger", "[ledger] url", Path(file).parent)
     yield check_directory("keys", "[server] keys", Path(config.server.keys).parent)
 
 
-def check_directory(label: str, setting: str, directory: Path) -> Finding:
+def check_directory(label: str, setting: str, directory: Path) -> CheckResult:
     """Whether files can be made in it; one that is not there yet is made where its nearest parent allows."""
     nearest = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     if not nearest.is_dir():

@@ -6,7 +6,7 @@ from datetime import date
 from ...config import Config
 from ...deployments import retirement_of
 from ...providers import PROVIDERS
-from .finding import Finding, warn
+from .check_result import CheckResult, warn
 
 __all__ = ["check_models"]
 
@@ -14,7 +14,7 @@ __all__ = ["check_models"]
 _NEAR_DAYS = 90
 
 
-def check_models(config: Config, today: date) -> Iterator[Finding]:
+def check_models(config: Config, today: date) -> Iterator[CheckResult]:
     """Only of Azure's, whose schedule is known. It may have moved meanwhile, so nothing here is called broken."""
     scheduled = {upstream.name for upstream in config.upstreams if PROVIDERS[upstream.kind].retires_on_schedule}
     for deployment in config.deployments:

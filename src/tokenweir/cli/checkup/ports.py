@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from ...config import Config, parse_address
 from ...errors import ConfigError
-from .finding import Finding, bad, fine
+from .check_result import CheckResult, bad, fine
 from .holders import holder_of
 
 __all__ = ["check_ports"]
 
 
-def check_ports(config: Config, *, gateway_runs: bool) -> Iterator[Finding]:
+def check_ports(config: Config, *, gateway_runs: bool) -> Iterator[CheckResult]:
     """``gateway_runs``: a Tokenweir answers on the admin port."""
     for name, address in (("data", config.server.data), ("admin", config.server.admin)):
         try:
@@ -26,13 +26,13 @@ def check_ports(config: Config, *, gateway_runs: bool) -> Iterator[Finding]:
             yield fine(f"{name} port: {address} is held by the gateway that is running")
         elif problem == errno.EADDRINUSE:
             holder = holder_of(parse_address(address)[1])
-            mend = f"stop it, or change [server] {name}"
+            fix = f"stop it, or change [server] {name}"
             if holder is None:
-                mend = f"`ss -ltnp`, as root, shows which; {mend}"
-            yield bad(f"{name} port: {address} is held by {holder or 'another program'}", mend)
+                fix = f"`ss -ltnp`, as root, shows which; {fix}"
+            yield bad(f"{name} port: {address} is held by {holder or 'another program'}", fix)
         else:
-            mend = f"change [server] {name}, or give this user the right (ports below 1024 need one)"
-            yield bad(f"{name} port: {address} cannot be listened on ({os.strerror(problem)})", mend)
+            fix = f"change [server] {name}, or give this user the right (ports below 1024 need one)"
+            yield bad(f"{name} port: {address} cannot be listened on ({os.strerror(problem)})", fix)
 
 
 def _cannot_listen(address: str) -> int | None:

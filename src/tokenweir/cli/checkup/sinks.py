@@ -10,7 +10,7 @@ from ...delivery.shipping import CURSOR_PREFIX, cursor_of
 from ...delivery.sinks import SinkSettings, dead_letters_path
 from ...errors import TokenweirError
 from ...journal import bytes_behind, cursor_names, journal_directories
-from .finding import Finding, bad, fine, warn
+from .check_result import CheckResult, bad, fine, warn
 
 __all__ = ["check_sinks"]
 
@@ -18,7 +18,7 @@ __all__ = ["check_sinks"]
 _MUCH_BYTES = 1024 * 1024
 
 
-def check_sinks(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+def check_sinks(config: Config, environ: Mapping[str, str]) -> Iterator[CheckResult]:
     """Each sink in turn: a connection, by which nothing is sent, and what lies on the disk for it."""
     root = Path(config.journal.directory)
     for sink in config.sinks:
@@ -28,7 +28,7 @@ def check_sinks(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]
     yield from _left_behind(config, root)
 
 
-def _probe(sink: SinkSettings, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _probe(sink: SinkSettings, environ: Mapping[str, str]) -> Iterator[CheckResult]:
     name = f'sink "{sink.name}"'
     try:
         found = asyncio.run(sink.connection.probe(sink, environ))
@@ -41,17 +41,17 @@ def _probe(sink: SinkSettings, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield fine(f"{name}: {found}")
 
 
-def _backlog(sink: SinkSettings, root: Path) -> Iterator[Finding]:
+def _backlog(sink: SinkSettings, root: Path) -> Iterator[CheckResult]:
     try:
         behind = sum(bytes_behind(directory, cursor_of(sink)) for directory in journal_directories(root))
     except (TokenweirError, OSError):
-        return  # the journals' own finding
+        return  # the journals' own result
     if behind > _MUCH_BYTES:
         what = f'sink "{sink.name}": {behind / _MUCH_BYTES:,.0f} MB of the journals are not sent yet'
         yield warn(what, "a gateway that runs sends them; /api/sinks says whether it can")
 
 
-def _dead_letters(sink: SinkSettings) -> Iterator[Finding]:
+def _dead_letters(sink: SinkSettings) -> Iterator[CheckResult]:
     path = dead_letters_path(sink)
     try:
         with path.open("rb") as file:
@@ -59,15 +59,15 @@ def _dead_letters(sink: SinkSettings) -> Iterator[Finding]:
     except FileNotFoundError:
         count = 0
     except OSError as error:
-        mend = "give this user the right to write it, or change `dead_letters`"
-        yield bad(f'sink "{sink.name}": {path} cannot be read ({error.strerror})', mend)
+        fix = "give this user the right to write it, or change `dead_letters`"
+        yield bad(f'sink "{sink.name}": {path} cannot be read ({error.strerror})', fix)
         return
     if count:
-        mend = "each line has a reason; send what you still want by hand, then move the file away"
-        yield warn(f'sink "{sink.name}": {count:,} events could never be sent and are in {path}', mend)
+        fix = "each line has a reason; send what you still want by hand, then move the file away"
+        yield warn(f'sink "{sink.name}": {count:,} events could never be sent and are in {path}', fix)
 
 
-def _left_behind(config: Config, root: Path) -> Iterator[Finding]:
+def _left_behind(config: Config, root: Path) -> Iterator[CheckResult]:
     """Cursors of sinks that are not configured any more: for them, no segment is ever removed."""
     known = {cursor_of(sink) for sink in config.sinks}
     try:

@@ -20,7 +20,7 @@ from ...proxies import open_tunnel
 from ...records import SystemClock
 from ...upstream import Endpoint, UpstreamSettings, credential_for
 from ...upstream.tunnel import proxy_for
-from .finding import Broken, Finding, fine, warn
+from .check_result import Broken, CheckResult, fine, warn
 
 __all__ = ["check_upstream"]
 
@@ -45,17 +45,17 @@ _MEND_TLS = (
 )
 
 
-def check_upstream(settings: UpstreamSettings, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """One finding a step, up to the first that fails."""
+def check_upstream(settings: UpstreamSettings, environ: Mapping[str, str]) -> Iterator[CheckResult]:
+    """One result a step, up to the first that fails."""
     try:
-        for finding in _Probe(settings, environ).steps():
-            yield _named(settings, finding)
+        for result in _Probe(settings, environ).steps():
+            yield _named(settings, result)
     except Broken as broken:
-        yield _named(settings, broken.finding)
+        yield _named(settings, broken.result)
 
 
-def _named(settings: UpstreamSettings, finding: Finding) -> Finding:
-    return msgspec.structs.replace(finding, what=f"upstream {settings.name}: {finding.what}")
+def _named(settings: UpstreamSettings, result: CheckResult) -> CheckResult:
+    return msgspec.structs.replace(result, what=f"upstream {settings.name}: {result.what}")
 
 
 class _Probe:
@@ -74,7 +74,7 @@ class _Probe:
         except TokenweirError as error:
             raise Broken(f"{error}", "correct `proxy`, or HTTPS_PROXY and ALL_PROXY") from error
 
-    def steps(self) -> Iterator[Finding]:
+    def steps(self) -> Iterator[CheckResult]:
         header = self._credential()
         host, port = self._first_stop()
         yield fine(f"{host} is {self._resolve(host, port)}")
@@ -135,7 +135,7 @@ class _Probe:
         connection.sock = secured
         return f"{secured.version()} with a certificate that is trusted"
 
-    def _ask(self, connection: http.client.HTTPConnection, header: dict[str, str]) -> Finding:
+    def _ask(self, connection: http.client.HTTPConnection, header: dict[str, str]) -> CheckResult:
         began = time.monotonic()
         probe, provider = self._provider.probe, self._provider
         version = self._settings.api_version or provider.api_version
@@ -150,11 +150,11 @@ class _Probe:
             response = connection.getresponse()
             response.read(_MOST_OF_AN_ANSWER)
         except (OSError, http.client.HTTPException) as error:
-            mend = "check that what listens at `endpoint` speaks HTTP"
-            raise Broken(f"no answer to {asked} ({_said(error)})", mend) from error
+            fix = "check that what listens at `endpoint` speaks HTTP"
+            raise Broken(f"no answer to {asked} ({_said(error)})", fix) from error
         return self._judge(response, asked, f"{(time.monotonic() - began) * 1000:.0f} ms")
 
-    def _judge(self, response: http.client.HTTPResponse, asked: str, took: str) -> Finding:
+    def _judge(self, response: http.client.HTTPResponse, asked: str, took: str) -> CheckResult:
         """What a status means in words."""
         status = response.status
         if status == 401 and self._settings.credential.pass_through:
@@ -165,9 +165,9 @@ class _Probe:
             target = urlsplit(response.getheader("location") or "").hostname or "elsewhere"
             raise Broken(f"it redirects to {target} ({status})", "name that address as `endpoint`")
         if status in _MEANINGS:
-            what, mend = _MEANINGS[status]
+            what, fix = _MEANINGS[status]
             raise Broken(
-                f"{what} ({status} to {asked})", mend.format(role=self._provider.role, example=self._provider.example)
+                f"{what} ({status} to {asked})", fix.format(role=self._provider.role, example=self._provider.example)
             )
         return warn(f"answers {status} to {asked} in {took}", "try again; if it stays, ask who runs the upstream")
 

@@ -3,18 +3,17 @@
 from .json_lines import JsonLines
 from .live import LiveView
 from .many import ManyView
-from .seen import Seen
 from .targets import Asked, target_for
 from .tracing import DEBUG_HEADER, Tracer, show_trace
-from .view import Shows, View
+from .view import CaptureSession, Shows, View
 
 __all__ = [
     "DEBUG_HEADER",
     "Asked",
+    "CaptureSession",
     "JsonLines",
     "LiveView",
     "ManyView",
-    "Seen",
     "Shows",
     "Tracer",
     "View",

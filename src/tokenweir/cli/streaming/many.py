@@ -22,8 +22,7 @@ from ...stopwatch import (
     spread_of,
 )
 from .summary import print_finding, width_of
-from .timeline import timeline
-from .view import plain
+from .view import plain, timeline
 from .wrapping import print_fitted
 
 __all__ = ["ManyView"]

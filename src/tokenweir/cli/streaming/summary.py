@@ -4,8 +4,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ...stopwatch import Capture, Finding, Measures, milliseconds
-from .timeline import axis, timeline
-from .view import MARKS, plain
+from .view import MARKS, axis, plain, timeline
 from .wrapping import fitted, print_fitted
 
 __all__ = ["print_finding", "print_findings", "print_numbers", "width_of"]
@@ -49,8 +48,8 @@ def print_finding(console: Console, finding: Finding, which: str = "") -> None:
     mark, colour = MARKS[finding.weight]
     _indented(console, 0, Text(f"{mark} ", colour) + Text(plain(which)) + Text(plain(finding.seen), "bold"))
     _indented(console, 2, Text(plain(finding.means)))
-    if finding.mend:
-        _indented(console, 2, Text("→ ", colour) + Text(plain(finding.mend)))
+    if finding.fix:
+        _indented(console, 2, Text("→ ", colour) + Text(plain(finding.fix)))
 
 
 def _rate(measures: Measures) -> str | None:

@@ -14,8 +14,7 @@ from typing import Any
 import msgspec
 
 from ...config import Config, ProfileSettings, parse_address
-from ...config.names import nearest
-from ...errors import ConfigError
+from ...errors import ConfigError, nearest
 from ...stopwatch import Kind, StreamApi, Target, kind_of
 from ...upstream import Endpoint
 
@@ -48,7 +47,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 def target_for(name: str | None, asked: Asked, config: Config, environ: Mapping[str, str]) -> Target:
     """The endpoint called ``name`` (a profile, or a URL), or the one that is called where nothing is named.
 
-    Raises ``ConfigError`` with the mend; it never repeats a key.
+    Raises ``ConfigError`` with the fix; it never repeats a key.
     """
     profile = _profile(name, asked, config, environ)
     endpoint = Endpoint.parse(profile.endpoint)

@@ -1,4 +1,4 @@
-"""A DuckDB file, held open by one process: opening it, locking its settings down, and mending it.
+"""A DuckDB file, held open by one process: opening it, locking its settings down, and repairing it.
 
 Everybody works on a cursor of their own, which in DuckDB is a connection with its own transaction: a reader
 sees the last commit and holds up nobody.

@@ -18,7 +18,7 @@ class Finding(msgspec.Struct, frozen=True):
     weight: Weight
     seen: str
     means: str
-    mend: str | None = None
+    fix: str | None = None
 
 
 def milliseconds(seconds: float) -> str:

@@ -92,11 +92,11 @@ def _silences(measures: Measures) -> Iterator[Finding]:
             f"then {longest.caught_up} pieces came at once, about as many as had been missed: they had been written, "
             "and were held up on the way"
         )
-        mend = "look at the network (lost packets, a proxy that pauses), not at the model"
+        fix = "look at the network (lost packets, a proxy that pauses), not at the model"
     elif longest.caught_up < _FEW:
         means = "then it went on at its usual pace: whoever writes had paused, and nothing was waiting on the way"
-        mend = "look at the model's side: shared capacity, a content filter, a gateway's upstream"
+        fix = "look at the model's side: shared capacity, a content filter, a gateway's upstream"
     else:
         means = f"then {longest.caught_up} pieces came at once, which does not tell who had paused"
-        mend = "repeat the call, and compare with one past the gateway: --repeat, --compare"
-    yield Finding("stall", "bad", seen, means, mend)
+        fix = "repeat the call, and compare with one past the gateway: --repeat, --compare"
+    yield Finding("stall", "bad", seen, means, fix)

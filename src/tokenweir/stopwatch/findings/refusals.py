@@ -47,12 +47,12 @@ def refusals(capture: Capture, measures: Measures) -> Iterator[Finding]:
         where = head.header("location") or "elsewhere"
         yield Finding("redirect", "bad", f"{seen}, to {where}", "redirects are not followed", "call that address")
         return
-    means, mend = _MEANINGS.get(head.status) or (
+    means, fix = _MEANINGS.get(head.status) or (
         ("the upstream or a gateway failed", "try again; the request id above finds it")
         if head.status >= 500
         else ("the request is refused", "read the message")
     )
-    yield Finding("refused", "bad", seen, means, mend)
+    yield Finding("refused", "bad", seen, means, fix)
 
 
 def _message(body: bytes) -> str:

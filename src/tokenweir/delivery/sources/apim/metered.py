@@ -115,7 +115,7 @@ def _no_clock() -> float:
 
 
 class _Read:
-    """A body: one that should be a JSON object is mended where it was cut."""
+    """A body: one that should be a JSON object is repaired where it was cut."""
 
     def __init__(self, body: str | None, *, is_json: bool = True) -> None:
         self.is_cut = False

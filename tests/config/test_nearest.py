@@ -2,7 +2,7 @@
 
 import pytest
 
-from tokenweir.config.names import nearest
+from tokenweir.errors import nearest
 
 KNOWN = ["data", "admin", "admin_token", "max_body", "max_head", "key", "key_env"]
 

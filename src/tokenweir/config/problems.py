@@ -5,16 +5,16 @@ from collections.abc import Iterator
 
 import msgspec
 
-from .kinds import fields
-from .places import Path
+from .coercion import fields
+from .setting_path import Path
 
-__all__ = ["Found", "no_certificates", "no_key_pair", "too_small", "unreadable"]
+__all__ = ["Problems", "no_certificates", "no_key_pair", "too_small", "unreadable"]
 
-Found = Iterator[tuple[Path, str]]
-"""Where something is wrong, and what it is with its mend."""
+Problems = Iterator[tuple[Path, str]]
+"""Where something is wrong; what it is, and the fix."""
 
 
-def unreadable(path: Path, file: str | None) -> Found:
+def unreadable(path: Path, file: str | None) -> Problems:
     """A file that is named must be there and open to us."""
     if file is None:
         return
@@ -25,7 +25,7 @@ def unreadable(path: Path, file: str | None) -> Found:
         yield path, f"{file} cannot be read: {error.strerror}"
 
 
-def no_certificates(path: Path, bundle: str | None) -> Found:
+def no_certificates(path: Path, bundle: str | None) -> Problems:
     """A bundle must be a PEM file of certificates."""
     found = [*unreadable(path, bundle)]
     yield from found
@@ -37,7 +37,7 @@ def no_certificates(path: Path, bundle: str | None) -> Found:
         yield path, f"{bundle} is not a PEM file of certificates"
 
 
-def no_key_pair(path: Path, certificate: str, private_key: str) -> Found:
+def no_key_pair(path: Path, certificate: str, private_key: str) -> Problems:
     """A certificate and its key, each a PEM file, that belong together."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, private_key)
@@ -46,7 +46,7 @@ def no_key_pair(path: Path, certificate: str, private_key: str) -> Found:
         yield path, f"{certificate} and {private_key} are not a certificate and its key, in PEM ({reason})"
 
 
-def too_small(path: Path, settings: msgspec.Struct, *names: str) -> Found:
+def too_small(path: Path, settings: msgspec.Struct, *names: str) -> Problems:
     """Nothing works with none of these."""
     known = fields(type(settings))
     for name in names:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tokenweir.config import Loaded, examine, load
-from tokenweir.config.sdk_variables import upstream_from_variables
+from tokenweir.config.upstream_variables import upstream_from_variables
 from tokenweir.upstream import UpstreamSettings
 
 AZURE = "https://my.openai.azure.com"

@@ -9,7 +9,7 @@ import pytest
 
 from tokenweir.config import load
 from tokenweir.errors import ConfigError
-from tokenweir.serve.hosted import HostedGateway
+from tokenweir.serve.asgi_app import GatewayApp
 
 PROXY = {"AZURE_OPENAI_BASE_URL": "http://127.0.0.1:9", "AZURE_OPENAI_KEY": "upstream-key"}
 
@@ -21,11 +21,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def gateway(environ: dict[str, str] = PROXY, **options: Any) -> HostedGateway:
-    return HostedGateway(lambda: load(None, environ), **options)
+def gateway(environ: dict[str, str] = PROXY, **options: Any) -> GatewayApp:
+    return GatewayApp(lambda: load(None, environ), **options)
 
 
-async def answered(app: HostedGateway, body: bytes = b"{}", **scope: Any) -> list[dict[str, Any]]:
+async def answered(app: GatewayApp, body: bytes = b"{}", **scope: Any) -> list[dict[str, Any]]:
     """The messages of the answer to a call."""
     usual: dict[str, Any] = {
         "type": "http",

@@ -10,10 +10,9 @@ from ..policy.keys_file import StoredKey, read_keys
 from .addresses import is_loopback
 from .anchoring import HOME_VARIABLE, MovedPath
 from .model import Config
-from .otel_variables import otel_note
-from .places import place
-from .proxy_function import event_hub_note
-from .sdk_variables import upstream_notes
+from .setting_path import place
+from .sink_variables import event_hub_note, otel_note
+from .upstream_variables import upstream_notes
 
 __all__ = ["notes", "notes_on_moved"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given, strategies as st
 
 from tokenweir.config import Loaded, load
-from tokenweir.config.written import as_toml, write
+from tokenweir.config.dump import as_toml, write
 from tokenweir.records import Duration, Size
 
 

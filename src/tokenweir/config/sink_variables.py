@@ -1,13 +1,27 @@
-"""OpenTelemetry's own variables: where they name an endpoint for spans and nobody configured one, calls go there."""
+"""Sinks that the variables of others describe: OpenTelemetry's, the SSE proxy function's, Application Insights'."""
 
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..delivery.sinks import OtlpConnection
+from ..delivery.sinks import ApplicationInsightsConnection, OtlpConnection, SinkSettings
+from ..delivery.sinks.application_insights import CONNECTION_STRING_VARIABLE
 from .model import Config
 
-__all__ = ["endpoint_variable", "otel_note", "sink_from_otel_variables"]
+__all__ = [
+    "HUB_VARIABLE",
+    "endpoint_variable",
+    "event_hub_note",
+    "otel_note",
+    "sink_from_insights_variables",
+    "sink_from_otel_variables",
+    "sink_from_proxy_variables",
+]
+
+HUB_VARIABLE = "AZURE_EVENTHUB_CONN_STR"
+_HUB_NAME = "AZURE_EVENTHUB_NAME"
+
+_SIGN_IN_VARIABLE = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
 
 _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
@@ -74,3 +88,49 @@ def _variable(environ: Mapping[str, str], what: str) -> str | None:
     """Which variable says it, the one for traces first."""
     names = (f"OTEL_EXPORTER_OTLP_TRACES_{what}", f"OTEL_EXPORTER_OTLP_{what}")
     return next((name for name in names if environ.get(name, "").strip()), None)
+
+
+def sink_from_proxy_variables(environ: Mapping[str, str]) -> dict[str, Any] | None:
+    """The one ``[[sinks]]`` table they describe, raw; ``None`` where there is no hub among them.
+
+    Its events are the function's, so they carry prompts and answers: the journal has to keep them.
+    """
+    if not environ.get(HUB_VARIABLE):
+        return None
+    connection = {"connection_string_env": HUB_VARIABLE}
+    if environ.get(_HUB_NAME):
+        connection["hub"] = environ[_HUB_NAME]
+    return {"name": "event-hub", "kind": "event_hubs", "shape": "sse-proxy", "connection": connection}
+
+
+def event_hub_note(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
+    """What becomes of the Event Hubs variables, where they are set."""
+    if not environ.get(HUB_VARIABLE):
+        return
+    if not any(getattr(sink.connection, "connection_string_env", None) == HUB_VARIABLE for sink in config.sinks):
+        yield f"{HUB_VARIABLE} is set and no [[sinks]] uses it, so nothing is sent to that hub"
+    elif config.journal.content == "full":
+        yield (
+            f"{HUB_VARIABLE}: each call is sent to the hub with its prompt and its answer, so the journal and the "
+            'ledger keep them too; journal.content = "none" leaves them out everywhere'
+        )
+
+
+def sink_from_insights_variables(environ: Mapping[str, str]) -> SinkSettings | None:
+    """The one sink they describe; ``None`` where there is no connection string among them. Only for hosts whose one
+    purpose is to meter: wherever Azure runs a gateway they may be set for other telemetry, and each event costs money.
+
+    ``APPLICATIONINSIGHTS_AUTHENTICATION_STRING`` is ``Authorization=AAD``, perhaps with ``;ClientId=…``, where the
+    resource takes telemetry only from who signs in.
+    """
+    if not environ.get(CONNECTION_STRING_VARIABLE, "").strip():
+        return None
+    pairs = (part.partition("=") for part in environ.get(_SIGN_IN_VARIABLE, "").split(";"))
+    sign_in = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    signs_in = sign_in.get("authorization", "").upper() == "AAD"
+    connection = ApplicationInsightsConnection(
+        connection_string_env=CONNECTION_STRING_VARIABLE,
+        managed_identity=signs_in,
+        client_id=sign_in.get("clientid") or None if signs_in else None,
+    )
+    return SinkSettings("application-insights", "application_insights", connection)

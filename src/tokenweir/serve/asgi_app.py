@@ -25,7 +25,7 @@ from ..journal import Journal
 from ..records import Clock, SystemClock
 from .relay import RelayProcess
 
-__all__ = ["HostedGateway", "with_dead_letters"]
+__all__ = ["GatewayApp", "with_dead_letters"]
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 _MOST_PROCESSES = 256
 
 
-class HostedGateway:
+class GatewayApp:
     """An ASGI 3 application. ``process`` is there from the host's start, or from the first call, until its end."""
 
     def __init__(

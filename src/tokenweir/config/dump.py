@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from ..records import Duration, Size
-from .kinds import fields
+from .coercion import fields
 from .model import Config, Loaded
-from .places import LISTS
+from .setting_path import LISTS
 
 __all__ = ["Line", "MASK", "as_toml", "write"]
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from ..errors import TokenweirError
 
-__all__ = ["HostedGateway", "free_port", "running_gateway"]
+__all__ = ["GatewayProcess", "free_port", "running_gateway"]
 
 _PATIENCE_SECONDS = 30.0
 _END_SECONDS = 20.0
 
 
-class HostedGateway:
+class GatewayProcess:
     """A ``tokenweir serve`` and where it listens."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", data: str, admin: str) -> None:
@@ -62,7 +62,7 @@ def running_gateway(
     environ: Mapping[str, str] | None = None,
     directory: Path | None = None,
     descriptors: int | None = None,
-) -> Iterator[HostedGateway]:
+) -> Iterator[GatewayProcess]:
     """Serves ``config`` (or what ``environ`` says), which must name these two addresses, until the block ends.
 
     Settings in the host's own environment are not the gateway's; only how it logs is. ``descriptors`` is how many each
@@ -79,7 +79,7 @@ def running_gateway(
         env={**_without_settings(os.environ), **(environ or {})},
         start_new_session=True,  # Ctrl-C at the terminal is the host's to answer
     )
-    gateway = HostedGateway(process, data, admin)
+    gateway = GatewayProcess(process, data, admin)
     try:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not gateway.is_ready():
