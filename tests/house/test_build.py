@@ -2,7 +2,10 @@
 
 import importlib
 import json
+import os
 import re
+import subprocess
+import sys
 import sysconfig
 import tomllib
 from pathlib import Path
@@ -95,3 +98,17 @@ def test_a_wheel_is_tagged_with_the_oldest_library_that_has_its_symbols(
     new.write_bytes(b"GLIBC_2.33\0")
     assert re.fullmatch(r"cp3\d+-cp3\d+-manylinux_2_17_x86_64", hatch_build.wheel_tag([old]))
     assert hatch_build.wheel_tag([old, new]).endswith("-manylinux_2_33_x86_64")
+
+
+def border(sources: Path) -> str:
+    """The digest of what hostile values come to; a process that they end has none."""
+    command = [sys.executable, "-m", "benchmarks.border", "--rounds", "2200", "--seed", "20261130"]
+    environ = {**os.environ, "PYTHONPATH": str(sources)}
+    ran = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout.splitlines()[-1]
+
+
+def test_hostile_values_end_no_process_and_come_to_the_same_in_every_build() -> None:
+    here = border(PACKAGE.parent)
+    assert PACKAGE.parent == ROOT / "src" or here == border(ROOT / "src")
