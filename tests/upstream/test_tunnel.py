@@ -21,7 +21,6 @@ from support.servers import (
 from tokenweir.errors import UpstreamUnreachable
 from tokenweir.proxies import Proxy
 from tokenweir.upstream import Endpoint
-from tokenweir.upstream.tunnel import proxy_for
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
@@ -176,27 +175,27 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_the_environments_proxy_is_used_for_tls(environment: pytest.MonkeyPatch) -> None:
-    assert proxy_for(AZURE, None) == Proxy("proxy.example", 3128)
-    assert proxy_for(Endpoint.parse("http://example.com"), None) is None
+    assert AZURE.proxy(None) == Proxy("proxy.example", 3128)
+    assert Endpoint.parse("http://example.com").proxy(None) is None
 
 
 @pytest.mark.parametrize("excepted", ["example.openai.azure.com", ".azure.com", "azure.com, internal", "*"])
 def test_hosts_in_no_proxy_are_reached_directly(environment: pytest.MonkeyPatch, excepted: str) -> None:
     environment.setenv("NO_PROXY", excepted)
-    assert proxy_for(AZURE, None) is None
+    assert AZURE.proxy(None) is None
 
 
 def test_other_hosts_in_no_proxy_change_nothing(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("NO_PROXY", "other.example,localhost")
-    assert proxy_for(AZURE, None) == Proxy("proxy.example", 3128)
+    assert AZURE.proxy(None) == Proxy("proxy.example", 3128)
 
 
 def test_an_upstreams_own_setting_goes_before_the_environment(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("NO_PROXY", "*")
-    assert proxy_for(AZURE, "http://mine:1") == Proxy("mine", 1)
-    assert proxy_for(AZURE, "") is None
+    assert AZURE.proxy("http://mine:1") == Proxy("mine", 1)
+    assert AZURE.proxy("") is None
 
 
 def test_without_any_setting_there_is_no_proxy(environment: pytest.MonkeyPatch) -> None:
     environment.delenv("HTTPS_PROXY")
-    assert proxy_for(AZURE, None) is None
+    assert AZURE.proxy(None) is None

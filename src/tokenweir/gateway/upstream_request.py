@@ -115,8 +115,8 @@ _VISIBLE = re.compile(rb"[!-~]+")
 def upstream_body(request: Request, target: Target, upstream: Upstream, *, inject: bool) -> Body:
     """The body for one target: as it came, but for a model's name or a usage to be asked for."""
     body, route, model = request.body, request.address.route, None
-    provider, surface = upstream.provider, surface_of(route.api)
-    names_model = not (surface.has_deployment_path and provider.names_deployment(route.family))
+    surface = surface_of(route.api)
+    names_model = route.family not in upstream.deployment_families or not surface.has_deployment_path
     if names_model and request.model != target.deployment and target.deployment is not None:
         if request.model is not None or route.is_metered:
             model = target.deployment

@@ -79,9 +79,10 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         """Whether calls to paths of ``family`` can go there."""
         return family in self.paths
 
-    def names_deployment(self, family: PathFamily) -> bool:
-        """Whether the path says which deployment is meant; else the body's ``model`` does."""
-        return "{deployment}" in self.paths[family]
+    @property
+    def deployment_families(self) -> frozenset[PathFamily]:
+        """Families whose paths say which deployment is meant; elsewhere the body's ``model`` does."""
+        return frozenset(family for family, path in self.paths.items() if "{deployment}" in path)
 
     def request_target(
         self,

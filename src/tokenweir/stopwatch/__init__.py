@@ -2,7 +2,7 @@
 
 target.py                           an endpoint: its address, its dialect, where its key goes
 moments.py                          what is told of a call, in order; also the lines of a saved capture
-connecting.py, http.py, sdk.py      two ways to watch a call
+http.py, sdk.py                     two ways to watch a call
 headers.py, masking.py              what may be shown
 running.py, replay.py, file.py      where moments come from, and how they are kept
 frames.py, capture.py, measures.py  from moments to events, and from events to numbers

@@ -13,11 +13,13 @@ import h11
 import msgspec
 
 from .. import __version__
+from ..errors import ConfigError
+from ..proxies import NoConnection, look_up, reach, secure
 from ..records import Clock
-from .connecting import Unreachable, connect
+from ..upstream import Endpoint
 from .headers import shown_headers
 from .masking import BodyMask
-from .moments import READ_SIZE, Began, Ended, Ending, Head, Piece, Tell
+from .moments import READ_SIZE, Began, Connected, Ended, Ending, Head, Piece, Tell
 from .target import Target
 
 __all__ = ["watch_http"]
@@ -33,8 +35,8 @@ def watch_http(target: Target, prompt: str, *, timeout: float, clock: Clock, tel
     tell(Began.now(target, "http", clock))
     began = clock.monotonic()
     try:
-        connection, connected = connect(target.endpoint, timeout, clock)
-    except Unreachable as error:
+        connection, connected = _connect(target.endpoint, timeout, clock)
+    except NoConnection as error:
         tell(Ended(round(clock.monotonic() - began, 6), "unreachable", str(error)))
         return
     tell(connected)
@@ -42,6 +44,29 @@ def watch_http(target: Target, prompt: str, *, timeout: float, clock: Clock, tel
         exchange = _Exchange(connection, target, clock, tell)
         ended = exchange.run(_request(target, prompt))
     tell(ended)
+
+
+def _connect(endpoint: Endpoint, timeout: float, clock: Clock) -> tuple[socket.socket, Connected]:
+    """A socket on which nothing has been said, and the time that each step took. Through ``HTTPS_PROXY`` where the
+    environment names one and the endpoint is TLS, as the official SDKs do. Raises ``NoConnection``."""
+    try:
+        proxy = endpoint.proxy(None)
+    except ConfigError as error:
+        raise NoConnection("proxy", f"HTTPS_PROXY or ALL_PROXY: {error}") from error
+    host, port = (endpoint.host, endpoint.port) if proxy is None else (proxy.host, proxy.port)
+    began = clock.monotonic()
+    addresses = look_up(host, port)
+    found = clock.monotonic()
+    connection = reach(endpoint.host, endpoint.port, proxy, addresses, timeout)
+    reached = clock.monotonic()
+    address = str(connection.getpeername()[0])
+    tls = None
+    if endpoint.tls:
+        connection = secure(connection, endpoint.host)
+        tls = round(clock.monotonic() - reached, 6)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    through = None if proxy is None else str(proxy)
+    return connection, Connected(address, round(found - began, 6), round(reached - found, 6), tls, through)
 
 
 def _request(target: Target, prompt: str) -> tuple[h11.Request, bytes]:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ..errors import ConfigError, quoted
+from ..proxies import Proxy, proxy_url
 
 __all__ = ["Endpoint"]
 
@@ -41,3 +42,13 @@ class Endpoint(msgspec.Struct, frozen=True):
         if port is not None and port != (443 if tls else 80):
             authority += b":%d" % port
         return cls(parts.hostname, port or (443 if tls else 80), tls, base, authority)
+
+    def proxy(self, configured: str | None) -> Proxy | None:
+        """The proxy on the way: the one ``configured`` (``""``: none), else the environment's; only for TLS.
+
+        Raises ``ConfigError`` where it is none that can be used.
+        """
+        if not self.tls or configured == "":
+            return None
+        url = proxy_url(self.host, self.port) if configured is None else configured
+        return Proxy.parse(url) if url else None

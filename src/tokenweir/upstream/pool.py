@@ -20,7 +20,7 @@ from .connection import UpstreamConnection
 from .endpoint import Endpoint
 from .settings import UpstreamSettings
 from .tls import start_tls, tls_context
-from .tunnel import connect_through, proxy_for
+from .tunnel import connect_through
 
 __all__ = ["Pool"]
 
@@ -44,7 +44,7 @@ class Pool:
         self._endpoint = endpoint
         self._clock = clock
         self._context = tls_context(settings) if endpoint.tls else None
-        self._proxy = proxy_for(endpoint, settings.proxy)
+        self._proxy = endpoint.proxy(settings.proxy)
         self._heads = ResponseHeadReader()
         self._idle: deque[UpstreamConnection] = deque()
         self._open: set[UpstreamConnection] = set()

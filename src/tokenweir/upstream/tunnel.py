@@ -3,23 +3,12 @@
 import asyncio
 import ssl
 
-from ..proxies import Proxy, TunnelAnswer, TunnelRefused, connect_request, proxy_url
+from ..proxies import Proxy, TunnelAnswer, TunnelRefused, connect_request
 from .connection import UpstreamConnection
 from .endpoint import Endpoint
 from .tls import start_tls
 
-__all__ = ["connect_through", "proxy_for"]
-
-
-def proxy_for(endpoint: Endpoint, configured: str | None) -> Proxy | None:
-    """The proxy to use: the upstream's own setting, else the environment's; only for TLS.
-
-    Raises ``ConfigError`` where it is none that can be used.
-    """
-    if not endpoint.tls or configured == "":
-        return None
-    url = proxy_url(endpoint.host, endpoint.port) if configured is None else configured
-    return Proxy.parse(url) if url else None
+__all__ = ["connect_through"]
 
 
 class _Connect(asyncio.Protocol):

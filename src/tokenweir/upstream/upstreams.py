@@ -26,6 +26,7 @@ class Upstream:
         self.name = settings.name
         self.settings = settings
         self.provider = PROVIDERS[settings.kind]
+        self.deployment_families = self.provider.deployment_families
         self.endpoint = Endpoint.parse(settings.endpoint)
         self.credential = credential
         self.signs = not settings.credential.pass_through

@@ -6,8 +6,6 @@ Only the standard library's blocking client is used, so that a fault in the rela
 import asyncio
 import http.client
 import ipaddress
-import socket
-import ssl
 import time
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
@@ -16,11 +14,10 @@ import msgspec
 
 from ...errors import TokenweirError
 from ...providers import PROVIDERS
-from ...proxies import open_tunnel
+from ...proxies import NoConnection, look_up, reach, reason, secure
 from ...records import SystemClock
 from ...upstream import Endpoint, UpstreamSettings, credential_for
-from ...upstream.tunnel import proxy_for
-from .check_result import Broken, CheckResult, fine, warn
+from .check_result import Broken, CheckResult, bad, fine, warn
 
 __all__ = ["check_upstream"]
 
@@ -33,16 +30,14 @@ _MEANINGS = {
     404: ("there is no such API", "correct `endpoint` (such as {example}), or `kind` if it is another provider's"),
 }
 
-_MEND_NAME = (
-    "check the spelling of `endpoint`; a private endpoint needs its DNS zone linked to this network; "
-    "behind a proxy, set HTTPS_PROXY or `proxy`"
-)
-_MEND_CONNECTION = "open the way in firewall and networking rules; behind a proxy, set HTTPS_PROXY or `proxy`"
-_MEND_PROXY = "let the upstream's host through at the proxy, correct `proxy` or HTTPS_PROXY, or set NO_PROXY"
-_MEND_TLS = (
-    "if a company's proxy or authority signed it, name that certificate as `ca_bundle`; "
-    "if the name does not match, correct `endpoint`"
-)
+_FIXES = {
+    "name": "check the spelling of `endpoint`; a private endpoint needs its DNS zone linked to this network; "
+    "behind a proxy, set HTTPS_PROXY or `proxy`",
+    "connection": "open the way in firewall and networking rules; behind a proxy, set HTTPS_PROXY or `proxy`",
+    "proxy": "let the upstream's host through at the proxy, correct `proxy` or HTTPS_PROXY, or set NO_PROXY",
+    "tls": "if a company's proxy or authority signed it, name that certificate as `ca_bundle`; "
+    "if the name does not match, correct `endpoint`",
+}
 
 
 def check_upstream(settings: UpstreamSettings, environ: Mapping[str, str]) -> Iterator[CheckResult]:
@@ -50,6 +45,8 @@ def check_upstream(settings: UpstreamSettings, environ: Mapping[str, str]) -> It
     try:
         for result in _Probe(settings, environ).steps():
             yield _named(settings, result)
+    except NoConnection as failed:
+        yield _named(settings, bad(f"{failed}", _FIXES[failed.step]))
     except Broken as broken:
         yield _named(settings, broken.result)
 
@@ -70,19 +67,25 @@ class _Probe:
         except TokenweirError as error:
             raise Broken("`endpoint` cannot be used", "see the configuration's problems above") from error
         try:
-            self._proxy = proxy_for(self._endpoint, settings.proxy)
+            self._proxy = self._endpoint.proxy(settings.proxy)
         except TokenweirError as error:
             raise Broken(f"{error}", "correct `proxy`, or HTTPS_PROXY and ALL_PROXY") from error
 
     def steps(self) -> Iterator[CheckResult]:
+        """Raises `NoConnection`, too."""
         header = self._credential()
-        host, port = self._first_stop()
-        yield fine(f"{host} is {self._resolve(host, port)}")
-        connection = self._connect(host, port)
+        to, proxy = self._endpoint, self._proxy
+        host, port = (to.host, to.port) if proxy is None else (proxy.host, proxy.port)
+        addresses = look_up(host, port)
+        is_private = all(ipaddress.ip_address(address.partition("%")[0]).is_private for address in addresses)
+        yield fine(f"{host} is {', '.join(addresses)}{' (private)' if is_private else ''}")
+        connection = http.client.HTTPConnection(to.host, to.port)
+        connection.sock = reach(to.host, to.port, proxy, addresses, self._settings.connect_timeout)
         try:
-            yield fine(f"connected to {'the proxy ' if self._proxy else ''}{host}:{port}")
-            if self._endpoint.tls:
-                yield fine(self._secure(connection))
+            yield fine(f"connected to {'the proxy ' if proxy else ''}{host}:{port}")
+            if to.tls:
+                connection.sock = secured = secure(connection.sock, to.host, self._settings.ca_bundle)
+                yield fine(f"{secured.version()} with a certificate that is trusted")
             yield self._ask(connection, header)
         finally:
             connection.close()
@@ -99,42 +102,6 @@ class _Probe:
         name, _, value = credential.line.decode().partition(": ")
         return {name: value}
 
-    def _first_stop(self) -> tuple[str, int]:
-        if self._proxy is None:
-            return self._endpoint.host, self._endpoint.port
-        return self._proxy.host, self._proxy.port
-
-    def _resolve(self, host: str, port: int) -> str:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise Broken(f"the name {host} has no address here ({error.strerror})", _MEND_NAME) from error
-        addresses = list(dict.fromkeys(str(address[4][0]) for address in found))
-        is_private = all(ipaddress.ip_address(address.partition("%")[0]).is_private for address in addresses)
-        return ", ".join(addresses) + (" (private)" if is_private else "")
-
-    def _connect(self, host: str, port: int) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection(host, port, timeout=self._settings.connect_timeout)
-        try:
-            connection.connect()
-            if self._proxy is not None:
-                open_tunnel(connection.sock, self._proxy, self._endpoint.host, self._endpoint.port)
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            if self._proxy is not None:
-                raise Broken(f"no way through the proxy {host}:{port} ({_said(error)})", _MEND_PROXY) from error
-            raise Broken(f"no connection to {host}:{port} ({_said(error)})", _MEND_CONNECTION) from error
-        return connection
-
-    def _secure(self, connection: http.client.HTTPConnection) -> str:
-        try:
-            context = ssl.create_default_context(cafile=self._settings.ca_bundle)
-            secured = context.wrap_socket(connection.sock, server_hostname=self._endpoint.host)
-        except OSError as error:
-            raise Broken(f"its certificate or the handshake is refused ({_said(error)})", _MEND_TLS) from error
-        connection.sock = secured
-        return f"{secured.version()} with a certificate that is trusted"
-
     def _ask(self, connection: http.client.HTTPConnection, header: dict[str, str]) -> CheckResult:
         began = time.monotonic()
         probe, provider = self._provider.probe, self._provider
@@ -150,8 +117,8 @@ class _Probe:
             response = connection.getresponse()
             response.read(_MOST_OF_AN_ANSWER)
         except (OSError, http.client.HTTPException) as error:
-            fix = "check that what listens at `endpoint` speaks HTTP"
-            raise Broken(f"no answer to {asked} ({_said(error)})", fix) from error
+            mend = "check that what listens at `endpoint` speaks HTTP"
+            raise Broken(f"no answer to {asked} ({reason(error)})", mend) from error
         return self._judge(response, asked, f"{(time.monotonic() - began) * 1000:.0f} ms")
 
     def _judge(self, response: http.client.HTTPResponse, asked: str, took: str) -> CheckResult:
@@ -170,12 +137,3 @@ class _Probe:
                 f"{what} ({status} to {asked})", fix.format(role=self._provider.role, example=self._provider.example)
             )
         return warn(f"answers {status} to {asked} in {took}", "try again; if it stays, ask who runs the upstream")
-
-
-def _said(error: Exception) -> str:
-    """The reason, without the noise of its type and number."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    if isinstance(error, TimeoutError):
-        return "timed out"
-    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
