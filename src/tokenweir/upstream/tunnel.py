@@ -38,7 +38,11 @@ async def connect_through(
     """Connects ``connection`` to ``endpoint`` through ``proxy``. Raises ``OSError``; ``TunnelRefused`` is one."""
     loop = asyncio.get_running_loop()
     opened: asyncio.Future[None] = loop.create_future()
-    transport, _ = await loop.create_connection(lambda: _Connect(proxy, opened), proxy.host, proxy.port)
+    try:
+        transport, _ = await loop.create_connection(lambda: _Connect(proxy, opened), proxy.host, proxy.port)
+    except BaseException:
+        opened.cancel()  # a connection that stood at the last moment must not tell its end to nobody
+        raise
     try:
         transport.write(connect_request(proxy, endpoint.host, endpoint.port))
         await opened
