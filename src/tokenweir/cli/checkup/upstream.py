@@ -117,8 +117,8 @@ class _Probe:
             response = connection.getresponse()
             response.read(_MOST_OF_AN_ANSWER)
         except (OSError, http.client.HTTPException) as error:
-            mend = "check that what listens at `endpoint` speaks HTTP"
-            raise Broken(f"no answer to {asked} ({reason(error)})", mend) from error
+            fix = "check that what listens at `endpoint` speaks HTTP"
+            raise Broken(f"no answer to {asked} ({reason(error)})", fix) from error
         return self._judge(response, asked, f"{(time.monotonic() - began) * 1000:.0f} ms")
 
     def _judge(self, response: http.client.HTTPResponse, asked: str, took: str) -> CheckResult:
