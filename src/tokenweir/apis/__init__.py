@@ -9,7 +9,7 @@ others         one surface each, listed in `SURFACES`
 from . import audio, chat_completions, completions, embeddings, messages, responses
 from .digest import FACTS, digest
 from .relayed import HEADS, JOB_OBJECTS, JOBS, OTHER, SESSION_OBJECTS, SESSIONS, TWO_WORDS
-from .structs import Answer, Choice, Custom, Function, Message, Tools
+from .structs import AnswerChoice, AnswerMessage, ApiAnswer, CustomCall, FunctionCall, UpstreamTools
 from .surface import Surface
 
 __all__ = [
@@ -23,13 +23,13 @@ __all__ = [
     "SESSION_OBJECTS",
     "SURFACES",
     "TWO_WORDS",
-    "Answer",
-    "Choice",
-    "Custom",
-    "Function",
-    "Message",
+    "ApiAnswer",
+    "AnswerChoice",
+    "CustomCall",
+    "FunctionCall",
+    "AnswerMessage",
     "Surface",
-    "Tools",
+    "UpstreamTools",
     "digest",
     "surface_of",
 ]

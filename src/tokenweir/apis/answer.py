@@ -10,18 +10,18 @@ import msgspec
 
 from ..wire import mend_json
 from .digest import digest_of, told_usage
-from .structs import Answer, Choice, Loose
+from .structs import AnswerChoice, ApiAnswer, LooseAnswer
 
 __all__ = ["answer_of", "read_answer"]
 
 Shape = TypeVar("Shape")
 
 
-_decode = msgspec.json.Decoder(Answer).decode
-_decode_loosely = msgspec.json.Decoder(Loose).decode
+_decode = msgspec.json.Decoder(ApiAnswer).decode
+_decode_loosely = msgspec.json.Decoder(LooseAnswer).decode
 
 
-def read_answer(data: bytes) -> Answer | None:
+def read_answer(data: bytes) -> ApiAnswer | None:
     """One JSON object as an answer, or None if it is none."""
     try:
         return _decode(data)
@@ -29,7 +29,7 @@ def read_answer(data: bytes) -> Answer | None:
         return _read_loosely(mend_json(data))
 
 
-def _read_loosely(data: bytes) -> Answer | None:
+def _read_loosely(data: bytes) -> ApiAnswer | None:
     try:
         loose = _decode_loosely(data)
     except (ValueError, RecursionError):
@@ -38,19 +38,19 @@ def _read_loosely(data: bytes) -> Answer | None:
     return _loosely(loose)
 
 
-def answer_of(facts: dict[str, Any]) -> Answer | None:
+def answer_of(facts: dict[str, Any]) -> ApiAnswer | None:
     """The answer that these facts amount to."""
-    return _loosely(Loose(**{name: facts.get(_NAMES.get(name, name)) for name in Loose.__struct_fields__}))
+    return _loosely(LooseAnswer(**{name: facts.get(_NAMES.get(name, name)) for name in LooseAnswer.__struct_fields__}))
 
 
 _NAMES = {"status_code": "statusCode"}
 
 
-def _loosely(loose: Loose) -> Answer:
-    return Answer(
+def _loosely(loose: LooseAnswer) -> ApiAnswer:
+    return ApiAnswer(
         id=_convert(loose.id, str),
         model=_convert(loose.model, str),
-        choices=_convert(loose.choices, list[Choice]),
+        choices=_convert(loose.choices, list[AnswerChoice]),
         usage=told_usage(loose.usage),
         service_tier=_convert(loose.service_tier, str),
         error=loose.error,

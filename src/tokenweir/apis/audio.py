@@ -11,7 +11,7 @@ import msgspec
 
 from ..wire import Path
 from .digest import FACTS, read_object, told_usage
-from .structs import Answer, Choice, EventAnswer, Message
+from .structs import AnswerChoice, AnswerMessage, ApiAnswer, EventAnswer
 from .surface import Surface
 
 __all__ = ["TRANSCRIPTIONS", "TRANSLATIONS"]
@@ -35,13 +35,13 @@ class _Event(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Event).decode
 
 
-def _read(data: bytes) -> Answer | None:
+def _read(data: bytes) -> ApiAnswer | None:
     """A body or an event as an answer, or None if it is no JSON object."""
     event = read_object(data, _decode, _event_of, _FACTS)
     return None if event is None else _answer(event)
 
 
-def _answer_of(facts: dict[str, Any]) -> Answer | None:
+def _answer_of(facts: dict[str, Any]) -> ApiAnswer | None:
     return _answer(_event_of(facts))
 
 
@@ -49,14 +49,14 @@ def _event_of(facts: dict[str, Any]) -> _Event:
     return msgspec.convert(facts, _Event)
 
 
-def _answer(event: _Event) -> Answer:
+def _answer(event: _Event) -> ApiAnswer:
     text = event.delta if event.type == "transcript.text.delta" else event.text if event.type is None else None
     usage = event.usage
     if usage is None and type(event.duration) in (int, float):
         usage = {"seconds": event.duration}  # `verbose_json` told it so before there was a usage
     return EventAnswer(
         is_last=event.type == "transcript.text.done",
-        choices=[Choice(message=Message(content=text))] if isinstance(text, str) and text else None,
+        choices=[AnswerChoice(message=AnswerMessage(content=text))] if isinstance(text, str) and text else None,
         usage=told_usage(usage),
         error={"code": event.code or "error"} if event.type == "error" and not event.error else event.error,
         status_code=event.status_code,

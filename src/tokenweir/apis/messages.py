@@ -13,7 +13,7 @@ import msgspec
 
 from ..wire import Path
 from .digest import FACTS, read_object
-from .structs import Answer, Call, Choice, EventAnswer, Function, Message, Tools
+from .structs import AnswerChoice, AnswerMessage, ApiAnswer, CalledTool, EventAnswer, FunctionCall, UpstreamTools
 from .surface import Surface
 
 __all__ = ["SURFACE"]
@@ -49,13 +49,13 @@ class _Event(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Event).decode
 
 
-def _read(data: bytes) -> Answer | None:
+def _read(data: bytes) -> ApiAnswer | None:
     """A body or an event as an answer, or None if it is no JSON object."""
     event = read_object(data, _decode, _event_of, _FACTS)
     return None if event is None else _answer(event)
 
 
-def _answer_of(facts: _Object) -> Answer | None:
+def _answer_of(facts: _Object) -> ApiAnswer | None:
     return _answer(_event_of(facts))
 
 
@@ -63,14 +63,14 @@ def _event_of(facts: _Object) -> _Event:
     return msgspec.convert(facts, _Event)
 
 
-def _answer(event: _Event) -> Answer:
+def _answer(event: _Event) -> ApiAnswer:
     message = _object(event.message)
     delta = _object(event.delta)
     usage = _object(message.get("usage") or event.usage)
     reason = _text(event.stop_reason or delta.get("stop_reason"))
     calls = list(_calls(event))
     text = _written(event)
-    choice = Choice(finish_reason=reason, message=Message(content=text or None, tool_calls=calls or None))
+    choice = AnswerChoice(finish_reason=reason, message=AnswerMessage(content=text or None, tool_calls=calls or None))
     return EventAnswer(
         is_last=event.type == "message_stop",
         did=_tools(usage),
@@ -91,23 +91,23 @@ def _written(event: _Event) -> str:
     return "".join(_text(block.get("text") or block.get("thinking")) or "" for block in _objects(event.content))
 
 
-def _calls(event: _Event) -> Iterator[Call]:
+def _calls(event: _Event) -> Iterator[CalledTool]:
     """Calls of tools. A stream tells the name when the call begins, then what it is called with."""
     at = event.index if isinstance(event.index, int) else 0
     if event.type == "content_block_start" and (name := _text(_object(event.content_block).get("name"))):
-        yield Call(index=at, function=Function(name))
+        yield CalledTool(index=at, function=FunctionCall(name))
     elif event.type == "content_block_delta" and (part := _text(_object(event.delta).get("partial_json"))):
-        yield Call(index=at, function=Function(arguments=part))
+        yield CalledTool(index=at, function=FunctionCall(arguments=part))
     for position, block in enumerate(_objects(event.content)):
         if name := _text(block.get("name")):
-            yield Call(index=position, function=Function(name, _object(block.get("input"))))
+            yield CalledTool(index=position, function=FunctionCall(name, _object(block.get("input"))))
 
 
-def _tools(usage: _Object) -> Tools | None:
+def _tools(usage: _Object) -> UpstreamTools | None:
     """What Anthropic's own tools did, by the names that the usage counts them under."""
     counts = _object(usage.get("server_tool_use"))
     calls = {name: _count(value) for name, value in counts.items() if _count(value)}
-    return Tools(calls=calls, are_all=True) if calls else None
+    return UpstreamTools(calls=calls, are_all=True) if calls else None
 
 
 def _counts(usage: _Object) -> _Object:

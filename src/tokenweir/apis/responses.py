@@ -12,7 +12,18 @@ from typing import Any
 import msgspec
 
 from .digest import read_object, told_usage
-from .structs import Answer, Call, Choice, Custom, Event, EventAnswer, Function, Message, Response, Tools
+from .structs import (
+    AnswerChoice,
+    AnswerMessage,
+    ApiAnswer,
+    CalledTool,
+    CustomCall,
+    EventAnswer,
+    FunctionCall,
+    ResponseEvent,
+    ResponseObject,
+    UpstreamTools,
+)
 from .surface import Surface
 
 __all__ = ["SURFACE"]
@@ -41,39 +52,39 @@ _TOOL = re.compile("[a-z_]{1,60}_call")
 _REASONS = {"max_output_tokens": "length"}
 
 
-_decode = msgspec.json.Decoder(Event).decode
+_decode = msgspec.json.Decoder(ResponseEvent).decode
 
 
-def _read(data: bytes) -> Answer | None:
+def _read(data: bytes) -> ApiAnswer | None:
     """A body or an event as an answer, or None if it is no JSON object."""
     event = read_object(data, _decode, _event_of)
     return None if event is None else _answer(event)
 
 
-def _answer_of(facts: dict[str, Any]) -> Answer | None:
+def _answer_of(facts: dict[str, Any]) -> ApiAnswer | None:
     """The answer that these facts amount to."""
     event = _event_of(facts)
     return None if event is None else _answer(event)
 
 
-def _event_of(facts: dict[str, Any]) -> Event | None:
+def _event_of(facts: dict[str, Any]) -> ResponseEvent | None:
     try:
-        return msgspec.convert(facts, Event)
+        return msgspec.convert(facts, ResponseEvent)
     except (ValueError, RecursionError, OverflowError):
         return None
 
 
-def _answer(event: Event) -> Answer:
+def _answer(event: ResponseEvent) -> ApiAnswer:
     is_last = event.type in _LAST
     response = event.response or event
-    calls = list(_calls(event))
-    choice = Choice(finish_reason=_reason(response), message=Message(content=_text(event), tool_calls=calls))
+    calls, text = list(_calls(event)), _text(event)
+    choice = AnswerChoice(finish_reason=_reason(response), message=AnswerMessage(content=text, tool_calls=calls))
     return EventAnswer(
         is_last=is_last,
         did=_tools(event, response, is_whole=is_last or event.type is None),
         id=_str(response.id),
         model=_str(response.model),
-        choices=[choice] if choice.finish_reason or calls or choice.message and choice.message.content else None,
+        choices=[choice] if choice.finish_reason or calls or text else None,
         usage=told_usage(response.usage),
         service_tier=_str(response.service_tier),
         error={"code": event.code or "error"} if event.type == "error" and not event.error else response.error,
@@ -81,14 +92,14 @@ def _answer(event: Event) -> Answer:
     )
 
 
-def _tools(event: Event, response: Response, *, is_whole: bool) -> Tools | None:
+def _tools(event: ResponseEvent, response: ResponseObject, *, is_whole: bool) -> UpstreamTools | None:
     """A whole answer has all calls in its output; a stream tells each as it ends, and may break before the last."""
     usage = response.tool_usage if isinstance(response.tool_usage, dict) else None
     if is_whole and isinstance(response.output, list):
         calls = [kind for item in response.output if (kind := _tool_of(item))]
-        return Tools(usage, dict(Counter(calls)), are_all=True) if calls or usage else None
+        return UpstreamTools(usage, dict(Counter(calls)), are_all=True) if calls or usage else None
     kind = _tool_of(event.item) if event.type == "response.output_item.done" else None
-    return Tools(usage, {kind: 1} if kind else {}) if kind or usage else None
+    return UpstreamTools(usage, {kind: 1} if kind else {}) if kind or usage else None
 
 
 def _tool_of(item: Any) -> str | None:
@@ -97,7 +108,7 @@ def _tool_of(item: Any) -> str | None:
     return kind if isinstance(kind, str) and kind not in _CALLERS_OWN and _TOOL.fullmatch(kind) else None
 
 
-def _reason(response: Response) -> str | None:
+def _reason(response: ResponseObject) -> str | None:
     if response.status == "completed":
         return "stop"
     if response.status != "incomplete":
@@ -107,7 +118,7 @@ def _reason(response: Response) -> str | None:
     return _REASONS.get(reason, reason) if reason else "incomplete"
 
 
-def _text(event: Event) -> str | None:
+def _text(event: ResponseEvent) -> str | None:
     """What is to be seen; in a stream also what was thought, or its summary, and what tools of the upstream's ran."""
     if event.type in _TEXT:
         return _str(event.delta)
@@ -115,28 +126,28 @@ def _text(event: Event) -> str | None:
     return "".join(texts) or None
 
 
-def _calls(event: Event) -> Iterator[Call]:
+def _calls(event: ResponseEvent) -> Iterator[CalledTool]:
     """Calls of the caller's own tools. A stream tells the name when the call begins, then what it is called with."""
     at = event.output_index if isinstance(event.output_index, int) else 0
     if event.type == _ARGUMENTS:
-        yield Call(index=at, function=Function(arguments=_str(event.delta)))
+        yield CalledTool(index=at, function=FunctionCall(arguments=_str(event.delta)))
     elif event.type == _INPUT:
-        yield Call(index=at, custom=Custom(input=_str(event.delta)))
+        yield CalledTool(index=at, custom=CustomCall(input=_str(event.delta)))
     elif event.type == "response.output_item.added" and isinstance(event.item, dict):
         yield from _call(event.item, at, named_only=True)
     for position, item in enumerate(_items(event)):
         yield from _call(item, position, named_only=False)
 
 
-def _call(item: dict[str, Any], at: int, *, named_only: bool) -> Iterator[Call]:
+def _call(item: dict[str, Any], at: int, *, named_only: bool) -> Iterator[CalledTool]:
     name = _str(item.get("name"))
     if item.get("type") == "function_call":
-        yield Call(index=at, function=Function(name, None if named_only else _str(item.get("arguments"))))
+        yield CalledTool(index=at, function=FunctionCall(name, None if named_only else _str(item.get("arguments"))))
     elif item.get("type") == "custom_tool_call":
-        yield Call(index=at, custom=Custom(name, None if named_only else _str(item.get("input"))))
+        yield CalledTool(index=at, custom=CustomCall(name, None if named_only else _str(item.get("input"))))
 
 
-def _items(event: Event) -> list[dict[str, Any]]:
+def _items(event: ResponseEvent) -> list[dict[str, Any]]:
     """The output of a body. That of a stream's events has come piece by piece before."""
     output = event.output if event.type is None else None
     return [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []

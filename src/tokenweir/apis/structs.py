@@ -9,39 +9,39 @@ from typing import Any
 import msgspec
 
 __all__ = [
-    "Answer",
-    "Call",
-    "Choice",
-    "Custom",
-    "Event",
+    "ApiAnswer",
+    "CalledTool",
+    "AnswerChoice",
+    "CustomCall",
+    "ResponseEvent",
     "EventAnswer",
-    "Function",
-    "Loose",
-    "Message",
-    "Response",
-    "Tools",
+    "FunctionCall",
+    "LooseAnswer",
+    "AnswerMessage",
+    "ResponseObject",
+    "UpstreamTools",
 ]
 
 
-class Function(msgspec.Struct, gc=False):
+class FunctionCall(msgspec.Struct, gc=False):
     name: str | None = None
     arguments: str | dict[str, Any] | None = None
 
 
-class Custom(msgspec.Struct, gc=False):
+class CustomCall(msgspec.Struct, gc=False):
     """A call of a tool that takes free text."""
 
     name: str | None = None
     input: str | None = None
 
 
-class Call(msgspec.Struct, gc=False):
+class CalledTool(msgspec.Struct, gc=False):
     index: int | None = None
-    function: Function | None = None
-    custom: Custom | None = None
+    function: FunctionCall | None = None
+    custom: CustomCall | None = None
 
 
-class Message(msgspec.Struct, gc=False):
+class AnswerMessage(msgspec.Struct, gc=False):
     """A frame's ``delta`` or a body's ``message``."""
 
     content: str | list[Any] | None = None
@@ -50,19 +50,19 @@ class Message(msgspec.Struct, gc=False):
     reasoning_details: Any = None
     audio: Any = None
     refusal: str | None = None
-    tool_calls: list[Call] | None = None
-    function_call: Function | None = None
+    tool_calls: list[CalledTool] | None = None
+    function_call: FunctionCall | None = None
 
 
-class Choice(msgspec.Struct, gc=False):
+class AnswerChoice(msgspec.Struct, gc=False):
     index: int | None = None
-    delta: Message | None = None
-    message: Message | None = None
+    delta: AnswerMessage | None = None
+    message: AnswerMessage | None = None
     text: str | None = None
     finish_reason: str | None = None
 
 
-class Tools(msgspec.Struct, gc=False):
+class UpstreamTools(msgspec.Struct, gc=False):
     """What the upstream's own tools did for an answer."""
 
     usage: dict[str, Any] | None = None
@@ -73,10 +73,10 @@ class Tools(msgspec.Struct, gc=False):
     """Whether these are all the calls of the answer; otherwise they come on top of those before."""
 
 
-class Answer(msgspec.Struct, gc=False):
+class ApiAnswer(msgspec.Struct, gc=False):
     id: str | None = None
     model: str | None = None
-    choices: list[Choice] | None = None
+    choices: list[AnswerChoice] | None = None
     usage: dict[str, Any] | None = None
     service_tier: str | None = None
     error: Any = None
@@ -84,7 +84,7 @@ class Answer(msgspec.Struct, gc=False):
     """API Management's own errors have this instead of ``error``."""
 
     @property
-    def tools(self) -> "Tools | None":
+    def tools(self) -> "UpstreamTools | None":
         """What the upstream's own tools did, of which chats say nothing."""
         return None
 
@@ -105,7 +105,7 @@ class Answer(msgspec.Struct, gc=False):
         return str(code) if isinstance(code, (str, int)) else "error"
 
 
-class Loose(msgspec.Struct):
+class LooseAnswer(msgspec.Struct):
     id: Any = None
     model: Any = None
     choices: Any = None
@@ -115,7 +115,7 @@ class Loose(msgspec.Struct):
     status_code: Any = msgspec.field(default=None, name="statusCode")
 
 
-class Response(msgspec.Struct, gc=False):
+class ResponseObject(msgspec.Struct, gc=False):
     """A body of the Responses API, or what an event of it holds."""
 
     id: Any = None
@@ -130,27 +130,27 @@ class Response(msgspec.Struct, gc=False):
     status_code: Any = msgspec.field(default=None, name="statusCode")
 
 
-class Event(Response, gc=False):
+class ResponseEvent(ResponseObject, gc=False):
     """An event, or a body, which is a response and nothing else."""
 
     type: Any = None
     code: Any = None
-    response: Response | None = None
+    response: ResponseObject | None = None
     delta: Any = None
     item: Any = None
     output_index: Any = None
 
 
-class EventAnswer(Answer, gc=False):
+class EventAnswer(ApiAnswer, gc=False):
     """Of an API whose events say which one is the last."""
 
     is_last: bool = False
-    did: Tools | None = None
+    did: UpstreamTools | None = None
 
     @property
     def ends(self) -> bool:
         return self.is_last
 
     @property
-    def tools(self) -> Tools | None:
+    def tools(self) -> UpstreamTools | None:
         return self.did

@@ -12,7 +12,7 @@ import msgspec
 from ..wire import Path
 from .answer import answer_of, read_answer
 from .digest import FACTS
-from .structs import Answer
+from .structs import ApiAnswer
 
 __all__ = ["Surface"]
 
@@ -55,9 +55,9 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a stream tells its usage only where ``stream_options.include_usage`` asks for it."""
 
     # the answer (metering/)
-    read_answer: Callable[[bytes], Answer | None] = read_answer
+    read_answer: Callable[[bytes], ApiAnswer | None] = read_answer
     """One JSON object of an answer, an event's or a whole body; None where it is none."""
-    answer_of: Callable[[dict[str, Any]], Answer | None] = answer_of
+    answer_of: Callable[[dict[str, Any]], ApiAnswer | None] = answer_of
     """The same of facts that were found in an object too long to be decoded."""
     facts: dict[Path, int] = msgspec.field(default_factory=lambda: FACTS)
     """Where facts stand in an object too long to be decoded, and the most bytes of each."""

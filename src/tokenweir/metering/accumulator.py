@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ..apis import Answer, Choice, Custom, Function, Message, Tools, digest, surface_of
+from ..apis import AnswerChoice, AnswerMessage, ApiAnswer, CustomCall, FunctionCall, UpstreamTools, digest, surface_of
 from ..records import UsageReason
 from ..wire import MemberScanner, data_of, split_events
 from .filters import filtered_categories, filtered_in, mentions_filtered
@@ -26,10 +26,10 @@ class WrittenCall:
         self.name: list[str] = [name] if name else []
         self.arguments: list[str] = [arguments] if arguments else []
 
-    def add(self, called: Function | Custom) -> None:
+    def add(self, called: FunctionCall | CustomCall) -> None:
         if called.name:
             self.name.append(called.name)
-        written = called.input if isinstance(called, Custom) else called.arguments
+        written = called.input if isinstance(called, CustomCall) else called.arguments
         if isinstance(written, dict):
             written = msgspec.json.encode(written).decode()
         if written:
@@ -54,7 +54,7 @@ class WrittenChoice:
         """Name and arguments of each call."""
         return [("".join(tool.name), "".join(tool.arguments)) for tool in self._calls.values()]
 
-    def add(self, choice: Choice) -> None:
+    def add(self, choice: AnswerChoice) -> None:
         if choice.text:
             self._text.append(choice.text)
         message = choice.delta or choice.message
@@ -67,7 +67,7 @@ class WrittenChoice:
         for tool in self._calls.values():
             tool.arguments = ["".join(tool.arguments)]
 
-    def _add_message(self, message: Message) -> None:
+    def _add_message(self, message: AnswerMessage) -> None:
         content = message.content
         if content:
             self._text.append(content if isinstance(content, str) else _text_of(content))
@@ -122,12 +122,12 @@ class Accumulator(Output):
         self.usage_is_too_large = False
         self.api = api
         self._surface = surface_of(api)
-        self.read_answer: Callable[[bytes], Answer | None] = self._surface.read_answer
+        self.read_answer: Callable[[bytes], ApiAnswer | None] = self._surface.read_answer
         """One JSON object of this API as an answer."""
         self.finish_reasons: list[str] = []
         self.filtered: dict[str, None] = {}
         self.tool_calls: dict[str, int] = {}
-        self._rest: Answer | bytes | None = None
+        self._rest: ApiAnswer | bytes | None = None
 
     def choices(self) -> list[WrittenChoice]:
         rest, self._rest = self._rest, None
@@ -141,7 +141,7 @@ class Accumulator(Output):
         self,
         *,
         content: bytes | None = None,
-        rest: Answer | bytes | None = None,
+        rest: ApiAnswer | bytes | None = None,
         unreadable: str | None = None,
         reason: UsageReason | None = None,
     ) -> Measurement:
@@ -209,7 +209,7 @@ class Accumulator(Output):
         found = [members for path, members in scanner.members.items() if path[-1] == "usage" and members]
         self.usage_is_too_large = any(members[-1].raw is None for members in found)
 
-    def add_text(self, answer: Answer) -> None:
+    def add_text(self, answer: ApiAnswer) -> None:
         """Take what the model wrote in an answer."""
         if self.usage is not None and not answer.usage and any(map(_has_text, answer.choices or ())):
             self.wrote_since_usage = True
@@ -231,7 +231,7 @@ class Accumulator(Output):
         """Read which filters acted."""
         self.filtered |= filtered_categories(data)
 
-    def note(self, answer: Answer) -> None:
+    def note(self, answer: ApiAnswer) -> None:
         """Take the facts of an answer and leave its text."""
         if answer.model:
             self.model = answer.model
@@ -252,7 +252,7 @@ class Accumulator(Output):
             if choice.finish_reason:
                 self.finish_reasons.append(choice.finish_reason)
 
-    def _note_tools(self, tools: Tools) -> None:
+    def _note_tools(self, tools: UpstreamTools) -> None:
         if tools.usage is not None:
             self.tool_usage = tools.usage
         before = {} if tools.are_all else self.tool_calls
@@ -269,7 +269,7 @@ def _payloads(raw: bytes) -> Iterable[bytes]:
     return map(data_of, split_events(raw))
 
 
-def _has_text(choice: Choice) -> bool:
+def _has_text(choice: AnswerChoice) -> bool:
     message = choice.delta or choice.message
     if message is None:
         return bool(choice.text)

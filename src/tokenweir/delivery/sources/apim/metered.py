@@ -22,7 +22,7 @@ EVENT_TRUNCATED = "event_truncated"
 BODIES_LEFT_OUT = "bodies_left_out"
 """The ``error_code`` of a call whose bodies were too large to be logged and whose usage was not found."""
 
-_BY_OPERATION = {surface.event_operation: surface for surface in SURFACES}
+_BY_OPERATION = {surface.event_operation or surface.name: surface for surface in SURFACES}
 _BY_OBJECT = {surface.object_name: surface for surface in SURFACES if surface.object_name}
 # What an answer calls itself. In a text that a model wrote, the quotes are escaped.
 _OBJECT = re.compile(rf'(?<!\\)"object"\s*:\s*"({"|".join(map(re.escape, _BY_OBJECT))})\b')
