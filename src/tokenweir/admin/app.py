@@ -17,14 +17,13 @@ from ..errors import QueryError, TokenweirError, quoted
 from ..ledger import MOST_QUERIES, Ledger, Table, TooManyQueries
 from ..policy import DebugTokens
 from ..records import Clock
-from .answering import ERROR_HANDLERS, NoLedger, error_answer, json_answer
-from .asking import asked, limit, moment, query
 from .guard import Guard, is_stranger
-from .health import Check, readiness
+from .health import Check, RelayStatus, readiness
 from .management import Management
 from .metrics import Metrics
 from .openapi import LIST_DEBUG_CREDENTIALS, LIST_TRACE, document
-from .relays import RelayStatus
+from .params import limit, moment, parameters, query
+from .responses import ERROR_HANDLERS, NoLedger, error_response, json_response
 
 __all__ = ["create_app"]
 
@@ -51,26 +50,26 @@ def create_app(
     """The application. ``catch_up`` posts what the journals hold, before every answer that reads the ledger,
     so that a call can be found as soon as its record is on disk. Blocking work runs in threads. Without a ledger,
     questions to it are answered with where to ask instead."""
-    desk = _Desk(ledger, catch_up, metrics, relays, sinks, expected_relays, clock)
-    management = Management(debug_tokens, desk.find, clock)
+    api = _Api(ledger, catch_up, metrics, relays, sinks, expected_relays, clock)
+    management = Management(debug_tokens, api.find, clock)
     routes = [
-        Route("/api/calls", desk.calls),
-        Route("/api/calls/{call_id}", desk.call),
-        Route("/api/usage", desk.usage),
-        Route("/api/query", desk.query, methods=["POST"]),
-        Route("/api/relays", desk.relays),
-        Route("/api/sinks", desk.sinks),
-        Route("/api/openapi.json", desk.openapi),
+        Route("/api/calls", api.calls),
+        Route("/api/calls/{call_id}", api.call),
+        Route("/api/usage", api.usage),
+        Route("/api/query", api.query, methods=["POST"]),
+        Route("/api/relays", api.relays),
+        Route("/api/sinks", api.sinks),
+        Route("/api/openapi.json", api.openapi),
         Route(LIST_DEBUG_CREDENTIALS, management.list_debug_credentials, methods=["POST"]),
         Route(LIST_TRACE, management.list_trace, methods=["POST"]),
-        Route("/metrics", desk.metrics),
-        Route("/healthz", desk.healthz),
-        Route("/readyz", desk.readyz),
+        Route("/metrics", api.metrics),
+        Route("/healthz", api.healthz),
+        Route("/readyz", api.readyz),
     ]
     return Starlette(routes=routes, middleware=[Middleware(Guard, token=token)], exception_handlers=ERROR_HANDLERS)
 
 
-class _Desk:
+class _Api:
     """Answers questions, one method per route; `.openapi` describes them."""
 
     def __init__(
@@ -94,28 +93,30 @@ class _Desk:
         self._querying = CapacityLimiter(_QUERY_THREADS)
 
     async def calls(self, request: Request) -> Response:
-        given = asked(request, "/api/calls")
+        given = parameters(request, "/api/calls")
         now = self._clock.now()
         most, since, until = limit(given), moment(given, "since", now), moment(given, "until", now)
         caller = given.get("caller")
-        return json_answer(await self._read(lambda ledger: ledger.calls(most, caller=caller, since=since, until=until)))
+        return json_response(
+            await self._read(lambda ledger: ledger.calls(most, caller=caller, since=since, until=until))
+        )
 
     async def call(self, request: Request) -> Response:
         call_id = request.path_params["call_id"]
         found = await self.find(call_id)
         if found is None:
-            return error_answer(404, "unknown_call", f"there is no call {quoted(call_id[:80])} in the ledger")
-        return json_answer(found)
+            return error_response(404, "unknown_call", f"there is no call {quoted(call_id[:80])} in the ledger")
+        return json_response(found)
 
     async def find(self, call_id: str) -> dict[str, Any] | None:
         return await self._read(lambda ledger: ledger.call(call_id))
 
     async def usage(self, request: Request) -> Response:
-        given = asked(request, "/api/usage")
+        given = parameters(request, "/api/usage")
         now = self._clock.now()
         since, until = moment(given, "since", now), moment(given, "until", now)
         by = [name.strip() for name in given.get("by", "caller").split(",") if name.strip()]
-        return json_answer(await self._read(lambda ledger: ledger.usage(by, since, until)))
+        return json_response(await self._read(lambda ledger: ledger.usage(by, since, until)))
 
     async def query(self, request: Request) -> Response:
         language, text = await query(request)
@@ -125,31 +126,31 @@ class _Desk:
 
         if not self._querying.available_tokens:
             raise TooManyQueries
-        return json_answer(await self._read(ask, self._querying))
+        return json_response(await self._read(ask, self._querying))
 
     async def relays(self, request: Request) -> Response:
-        return json_answer(await run_sync(self._relays))
+        return json_response(await run_sync(self._relays))
 
     async def sinks(self, request: Request) -> Response:
-        return json_answer(await run_sync(self._sinks))
+        return json_response(await run_sync(self._sinks))
 
     async def openapi(self, request: Request) -> Response:
-        return json_answer(document())
+        return json_response(document())
 
     async def metrics(self, request: Request) -> Response:
         text = await run_sync(self._metrics.exposition)
         return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     async def healthz(self, request: Request) -> Response:
-        return json_answer({"status": "ok"})
+        return json_response({"status": "ok"})
 
     async def readyz(self, request: Request) -> Response:
-        excluded = asked(request, "/readyz").get("exclude", "")
+        excluded = parameters(request, "/readyz").get("exclude", "")
         if excluded not in ("", "ledger"):
             raise QueryError(f"exclude must be `ledger`, not {quoted(excluded[:20])}")
         checks = await run_sync(self._checks_of_calls if excluded else self._checks)
         status = 200 if all(check.ok for check in checks) else 503
-        return json_answer({"checks": [] if is_stranger(request.scope) else checks}, status)
+        return json_response({"checks": [] if is_stranger(request.scope) else checks}, status)
 
     def _checks(self) -> list[Check]:
         error = None

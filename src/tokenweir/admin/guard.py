@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .answering import error_answer
+from .responses import error_response
 
 __all__ = ["Guard", "is_stranger"]
 
@@ -23,7 +23,7 @@ _NOT_CROSS_SITE = ("same-origin", "none")
 """What ``Sec-Fetch-Site`` says of requests of our own pages, and of those that a person typed."""
 
 _OPEN = ("/healthz", "/readyz")
-"""Need no token, as probes of Kubernetes and Container Apps can keep none secret. Strangers learn well or not."""
+"""Need no token, as probes of Kubernetes and Container Apps keep none secret; without it only the status is told."""
 
 
 def is_stranger(scope: Scope) -> bool:
@@ -47,14 +47,14 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         if self._expected is not None and not hmac.compare_digest(_authorization(scope), self._expected):
-            return error_answer(
+            return error_response(
                 401,
                 "unauthorized",
                 "give the admin token (server.admin_token) as `Authorization: Bearer`",
                 {"WWW-Authenticate": "Bearer"},
             )
         if self._expected is None and not _is_asked_locally(scope):
-            return error_answer(
+            return error_response(
                 421, "not_local", "without a server.admin_token, ask by the name localhost or 127.0.0.1"
             )
         return _refusal_of_sites(scope)
@@ -70,9 +70,9 @@ def _refusal_of_sites(scope: Scope) -> ASGIApp | None:
         origin is not None and _host_of(origin) != headers.get("host", "").lower()
     )
     if is_foreign and not is_link:
-        return error_answer(403, "cross_site", "a page of another site may not ask this port")
+        return error_response(403, "cross_site", "a page of another site may not ask this port")
     if scope["method"] not in _READS and headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
-        return error_answer(415, "unsupported_media_type", f"send the body with `Content-Type: {_JSON}`")
+        return error_response(415, "unsupported_media_type", f"send the body with `Content-Type: {_JSON}`")
     return None
 
 

@@ -1,14 +1,29 @@
-"""Whether everything that should run runs, in checks that a person can read."""
+"""How each relay is, and whether everything that should run runs, in checks that a person can read."""
 
 import msgspec
 
 from ..journal import JournalStatus
-from .relays import RelayStatus
 
-__all__ = ["Check", "readiness"]
+__all__ = ["Check", "RelayStatus", "readiness"]
 
 # Half a minute's posting. A ledger that is further behind is not catching up but standing still.
 MOST_LAG_BYTES = 256 * 1024 * 1024
+
+
+class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One relay. ``age`` is how long ago it last wrote its status, in seconds; ``None``: it never did."""
+
+    name: str
+    fresh: bool
+    age: float | None
+    gauges: dict[str, float | int] = {}
+    journal: JournalStatus | None = None
+    lag_bytes: int | None = None
+    """How much of its journal is not in the ledger yet; ``None``: nobody has looked."""
+    records_missing: int = 0
+    """How many records its journal should hold and does not; after a kill, how many at most."""
+    segments_cut: int = 0
+    """How many of its journal's segments were found empty, short or gone."""
 
 
 class Check(msgspec.Struct, frozen=True):

@@ -19,8 +19,8 @@ from ..errors import quoted
 from ..policy import DebugTokens
 from ..records import Clock
 from ..traces import record_of_row, trace_entries, why_no_trace
-from .answering import ManagementError, json_answer
-from .asking import read_body
+from .params import read_body
+from .responses import ManagementError, json_response
 
 __all__ = ["Management"]
 
@@ -66,7 +66,7 @@ class Management:
         if not timedelta() < asked.credentials_expire_after <= _LONGEST:
             raise _invalid("credentialsExpireAfter must be more than nothing and at most PT1H, an hour")
         token = self._tokens.issue(self._clock.now() + asked.credentials_expire_after)
-        return json_answer({"token": token}, headers={"Cache-Control": "no-store"})
+        return json_response({"token": token}, headers={"Cache-Control": "no-store"})
 
     async def list_trace(self, request: Request) -> Response:
         asked = await _asked(request, _TraceAsked)
@@ -87,7 +87,7 @@ class Management:
         record = record_of_row(row)
         if record.trace is None:
             raise ManagementError(404, "TraceNotFound", f"call {call_id} has no trace: {why_no_trace(record)}")
-        return json_answer({"traceId": call_id, "traceEntries": trace_entries(record)})
+        return json_response({"traceId": call_id, "traceEntries": trace_entries(record)})
 
 
 async def _asked(request: Request, kind: type[T]) -> T:

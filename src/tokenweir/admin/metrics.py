@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from .. import __version__
 from ..build import running_build
 from ..delivery import SinkStatus
 from ..records import CallRecord
-from .relays import RelayStatus
-from .sink_metrics import SinkCollector
+from .health import RelayStatus
 
 __all__ = ["Metrics"]
 
@@ -58,7 +57,7 @@ class Metrics:
         self._first_token = self._histogram("tokenweir_first_token_seconds", "From request to first output.")
         self._gateway = self._histogram("tokenweir_gateway_seconds", "The gateway's own part of it.")
         self._registry.register(_RelayCollector(relays))
-        self._registry.register(SinkCollector(sinks))
+        self._registry.register(_SinkCollector(sinks))
 
     def observe(self, record: CallRecord) -> None:
         """Counts one call that was posted."""
@@ -144,3 +143,36 @@ def _family(name: str, meaning: str, values: Mapping[str, float]) -> GaugeMetric
     for relay, value in values.items():
         family.add_metric([relay], float(value))
     return family
+
+
+_SINK_COUNTERS: dict[str, tuple[str, Callable[[SinkStatus], float]]] = {
+    "events_sent": ("Events that the other side has confirmed.", lambda sink: sink.sent),
+    "events_dead": ("Events that can never be sent and are in the dead letters.", lambda sink: sink.dead),
+    "retries": ("Times that something had to be tried again.", lambda sink: sink.retries),
+}
+_SINK_GAUGES: dict[str, tuple[str, Callable[[SinkStatus], float]]] = {
+    "failing": ("Whether nothing can be sent.", lambda sink: sink.failing_since is not None),
+    "behind_bytes": ("How much of the journals is not sent yet.", lambda sink: sink.behind_bytes),
+    "last_sent_timestamp_seconds": (
+        "When something was sent last; 0 before.",
+        lambda sink: sink.last_sent_at.timestamp() if sink.last_sent_at else 0,
+    ),
+}
+
+
+class _SinkCollector(Collector):
+    def __init__(self, sinks: Callable[[], list[SinkStatus]]) -> None:
+        self._sinks = sinks
+
+    def collect(self) -> Iterable[Metric]:
+        sinks = self._sinks()
+        for name, (meaning, value) in _SINK_COUNTERS.items():
+            counter = CounterMetricFamily(f"tokenweir_sink_{name}", meaning, labels=["sink"])
+            for sink in sinks:
+                counter.add_metric([sink.name], value(sink))
+            yield counter
+        for name, (meaning, value) in _SINK_GAUGES.items():
+            gauge = GaugeMetricFamily(f"tokenweir_sink_{name}", meaning, labels=["sink"])
+            for sink in sinks:
+                gauge.add_metric([sink.name], value(sink))
+            yield gauge

@@ -11,8 +11,7 @@ from ..delivery import SinkStatus
 from ..ledger import GROUPINGS, SUMS, Table
 from ..records import FlatRecord
 from ..records.meanings import column_meanings
-from .health import Check
-from .relays import RelayStatus
+from .health import Check, RelayStatus
 
 __all__ = ["LIST_DEBUG_CREDENTIALS", "LIST_TRACE", "MOST_CALLS", "PATHS", "document"]
 

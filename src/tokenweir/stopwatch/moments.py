@@ -26,7 +26,7 @@ Via = Literal["http", "sdk"]
 
 Ending = Literal["complete", "closed", "reset", "timed_out", "unreachable", "not_http", "refused", "interrupted"]
 """``complete``: the answer's end was told, as HTTP tells it. ``closed``: the connection ended before that.
-``refused``: the SDK raised what the endpoint had answered. ``interrupted``: whoever watched had enough."""
+``refused``: the SDK raised what the endpoint had answered. ``interrupted``: cancelled (Ctrl-C)."""
 
 
 class Began(msgspec.Struct, frozen=True, kw_only=True, tag="began"):

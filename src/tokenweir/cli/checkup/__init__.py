@@ -1,4 +1,4 @@
-"""What the doctor looks at, one file per organ."""
+"""The checks of ``tokenweir doctor``."""
 
 from collections.abc import Iterator, Mapping
 

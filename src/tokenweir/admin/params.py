@@ -10,7 +10,7 @@ from ..errors import QueryError, quoted
 from ..ledger import parse_moment, unknown_name
 from .openapi import MOST_CALLS, PATHS
 
-__all__ = ["asked", "limit", "moment", "query", "read_body"]
+__all__ = ["limit", "moment", "parameters", "query", "read_body"]
 
 # A query that a person typed is a few hundred bytes; one that a program wrote may list a thousand ids.
 _MOST_QUERY_BYTES = 256 * 1024
@@ -18,7 +18,7 @@ _MOST_QUERY_BYTES = 256 * 1024
 _LANGUAGES = ("kql", "sql")
 
 
-def asked(request: Request, path: str) -> dict[str, str]:
+def parameters(request: Request, path: str) -> dict[str, str]:
     """The parameters of a GET. A misspelled one would otherwise be a filter that silently does not filter."""
     known = PATHS[path]["get"]["parameters"]
     for name in request.query_params:
@@ -27,15 +27,15 @@ def asked(request: Request, path: str) -> dict[str, str]:
     return dict(request.query_params)
 
 
-def limit(parameters: dict[str, str]) -> int:
-    text = parameters.get("limit", "50")
+def limit(given: dict[str, str]) -> int:
+    text = given.get("limit", "50")
     if not (text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MOST_CALLS):
         raise QueryError(f"limit must be a number from 1 to {MOST_CALLS}, not {quoted(text[:20])}")
     return int(text)
 
 
-def moment(parameters: dict[str, str], name: str, now: datetime) -> datetime | None:
-    return parse_moment(parameters[name], now) if name in parameters else None
+def moment(given: dict[str, str], name: str, now: datetime) -> datetime | None:
+    return parse_moment(given[name], now) if name in given else None
 
 
 async def query(request: Request) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from ..errors import QueryError, TokenweirError
 from ..ledger import TooManyQueries
 
-__all__ = ["ERROR_HANDLERS", "ManagementError", "NoLedger", "error_answer", "json_answer"]
+__all__ = ["ERROR_HANDLERS", "ManagementError", "NoLedger", "error_response", "json_response"]
 
 _log = logging.getLogger(__name__)
 
@@ -33,51 +33,51 @@ class ManagementError(TokenweirError):
         self.code = code
 
 
-def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(_encode(value), status, headers, media_type="application/json")
 
 
-def error_answer(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    return json_answer({"error": {"message": message, "code": code}}, status, headers)
+def error_response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    return json_response({"error": {"message": message, "code": code}}, status, headers)
 
 
 async def _bad_question(request: Request, error: Exception) -> Response:
-    return error_answer(400, "invalid_query", str(error))
+    return error_response(400, "invalid_query", str(error))
 
 
 async def _busy(request: Request, error: Exception) -> Response:
-    return error_answer(429, "too_many_queries", str(error), {"Retry-After": str(TooManyQueries.retry_after_seconds)})
+    return error_response(429, "too_many_queries", str(error), {"Retry-After": str(TooManyQueries.retry_after_seconds)})
 
 
 async def _no_such_route(request: Request, error: Exception) -> Response:
     message = "nothing is at this path; /api/openapi.json lists what there is"
-    return error_answer(404, "unknown_route", message)
+    return error_response(404, "unknown_route", message)
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
     headers = error.headers if isinstance(error, HTTPException) else None
     allowed = (headers or {}).get("Allow", "another method")
-    return error_answer(405, "wrong_method", f"ask this path with {allowed}, not {request.method}", headers)
+    return error_response(405, "wrong_method", f"ask this path with {allowed}, not {request.method}", headers)
 
 
 async def _failure(request: Request, error: Exception) -> Response:
     """A defect of ours. It goes on to the server, which logs it."""
-    return error_answer(500, "internal_error", "the gateway made a mistake; its log says which")
+    return error_response(500, "internal_error", "the gateway made a mistake; its log says which")
 
 
 async def _no_ledger(request: Request, error: Exception) -> Response:
-    return error_answer(501, "no_ledger", str(error))
+    return error_response(501, "no_ledger", str(error))
 
 
 async def _not_managed(request: Request, error: Exception) -> Response:
     assert isinstance(error, ManagementError)
-    return error_answer(error.status, error.code, str(error))
+    return error_response(error.status, error.code, str(error))
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     """A journal or a ledger that fails says why, and what to do."""
     _log.error("the admin port could not answer %s: %s", request.url.path, error)
-    return error_answer(503, "unavailable", str(error))
+    return error_response(503, "unavailable", str(error))
 
 
 ERROR_HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
