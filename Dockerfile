@@ -9,14 +9,16 @@
 
 ARG PYTHON=3.13
 
-FROM docker.io/library/python:${PYTHON}-slim AS build
+# Not slim: it has the C compiler that the core is compiled with. An image in pure Python: --build-arg PURE=1.
+FROM docker.io/library/python:${PYTHON} AS build
 ARG EXTRAS=azure,insights,kafka,postgres
+ARG PURE=0
 WORKDIR /build
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE hatch_build.py ./
 COPY src ./src
-RUN ["python", "-m", "pip", "wheel", "--no-cache-dir", "--no-deps", "--wheel-dir", "/wheels", "."]
-# A virtual environment can be handed on whole: nothing of pip's or of the build is in the image that runs. Its modules
-# are compiled here, because they cannot be where the file system is read only.
+RUN TOKENWEIR_PURE=${PURE} python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+# A virtual environment can be handed on whole: nothing of pip's or of the build is in the image that runs. Bytecode
+# is made here, because it cannot be where the file system is read only.
 RUN ["python", "-m", "venv", "--without-pip", "/opt/tokenweir"]
 RUN python -m pip --python /opt/tokenweir/bin/python install --no-cache-dir --compile \
         "$(echo /wheels/tokenweir-*.whl)[${EXTRAS}]"

@@ -35,6 +35,7 @@ def test_no_secret_can_be_built_in() -> None:
     assert [text for instruction, text in said if instruction == "ARG"] == [
         "PYTHON=3.13",
         "EXTRAS=azure,insights,kafka,postgres",
+        "PURE=0",
     ]
     assert [text for instruction, text in said if instruction == "ADD"] == []
     ignored = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
@@ -133,7 +134,7 @@ def state(pid: int) -> str:
 
 
 @slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_it_answers_writes_only_to_its_volume_and_ends_when_told(
     image: Image, sim: HostedSimulator, tmp_path: Path
 ) -> None:
@@ -142,6 +143,7 @@ def test_it_answers_writes_only_to_its_volume_and_ends_when_told(
         assert answer.status_code == 200, answer.text
         usage = httpx.get(container.gateway.admin_url + "/api/usage?by=caller").json()
         assert [(row["caller"], row["calls"]) for row in usage] == [("team-a", 1)]
+        assert 'tokenweir_build_info{compiled="true"' in httpx.get(container.gateway.admin_url + "/metrics").text
         status = Path(f"/proc/{container.first}/status").read_text()
         assert "\nUid:\t10001\t10001\t10001\t10001\n" in status
         assert Path(f"/proc/{container.first}/root").resolve() != Path("/")
@@ -154,7 +156,7 @@ def test_it_answers_writes_only_to_its_volume_and_ends_when_told(
 
 
 @slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_as_process_1_it_takes_in_its_dead_children_and_starts_new_ones(
     image: Image, sim: HostedSimulator, tmp_path: Path
 ) -> None:
@@ -174,7 +176,7 @@ def test_as_process_1_it_takes_in_its_dead_children_and_starts_new_ones(
 
 
 @slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_it_says_what_is_missing_and_ends(image: Image, tmp_path: Path) -> None:
     command = image.enter([*image.entrypoint, *image.command], image.env, volume=new_volume(image, tmp_path))
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -183,7 +185,7 @@ def test_it_says_what_is_missing_and_ends(image: Image, tmp_path: Path) -> None:
 
 
 @slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_the_extras_that_it_is_built_with_are_there(image: Image, tmp_path: Path) -> None:
     asked = "import azure.eventhub, azure.identity, aiokafka, psycopg, tokenweir; print(tokenweir.__file__)"
     command = image.enter(["python", "-c", asked], image.env, volume=new_volume(image, tmp_path))

@@ -20,7 +20,7 @@ from dockerfile_parse import DockerfileParser
 
 __all__ = ["Image", "build_image", "instructions"]
 
-_STEP_SECONDS = 400
+_STEP_SECONDS = 900
 # An upper layer must not lie within the lower one, which is all of `/`, so it is in memory.
 _MEMORY = Path("/dev/shm")
 
