@@ -28,6 +28,21 @@ def test_an_azure_address_is_one_however_it_ends(variable: str, end: str) -> Non
     assert not [note for note in loaded.notes if "OPENAI" in note]
 
 
+def test_claude_in_foundry_is_known_by_its_own_variables() -> None:
+    url = "https://my.services.ai.azure.com/anthropic"
+    loaded, upstream = only(
+        {"ANTHROPIC_FOUNDRY_BASE_URL": url, "ANTHROPIC_FOUNDRY_API_KEY": "k", "OPENAI_API_KEY": "for something else"}
+    )
+    assert (upstream.name, upstream.kind, upstream.endpoint) == ("anthropic", "anthropic", url)
+    assert upstream.credential.key_env == "ANTHROPIC_FOUNDRY_API_KEY"
+    assert not loaded.problems
+    loaded, upstream = only(
+        {"AZURE_OPENAI_ENDPOINT": AZURE, "AZURE_OPENAI_API_KEY": "k", "ANTHROPIC_FOUNDRY_BASE_URL": url}
+    )
+    assert upstream.kind == "azure"
+    assert "ANTHROPIC_FOUNDRY_BASE_URL is set and not used: AZURE_OPENAI_ENDPOINT says where calls go" in loaded.notes
+
+
 @pytest.mark.parametrize(
     ("variable", "first", "second"),
     [

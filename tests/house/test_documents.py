@@ -16,6 +16,7 @@ from tokenweir.config.reference import settings_reference
 from tokenweir.delivery.sinks.formats import SHAPES, envelope
 from tokenweir.gateway.reference import phase_table, request_tables, surfaces_reference
 from tokenweir.ledger import open_ledger
+from tokenweir.providers.reference import providers_reference
 from tokenweir.records import CallRecord
 from tokenweir.records.meanings import record_table
 
@@ -36,6 +37,10 @@ def test_the_reference_of_settings_is_current() -> None:
 def test_the_reference_of_surfaces_is_current() -> None:
     page = (ROOT / "docs/reference/surfaces.md").read_text("utf-8")
     assert page == surfaces_reference(), "run scripts/docs"
+
+
+def test_the_reference_of_providers_is_current() -> None:
+    assert (ROOT / "docs/reference/providers.md").read_text("utf-8") == providers_reference(), "run scripts/docs"
 
 
 def test_the_reference_of_requests_has_the_tables_that_they_are_judged_by() -> None:

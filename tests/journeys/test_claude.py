@@ -162,7 +162,7 @@ def test_another_target_has_room(tmp_path: Path, status: int) -> None:
 def test_an_error_in_the_middle_of_a_stream_is_recorded_with_what_was_told_and_seen(
     claude: Anthropic, relay: RelayThread
 ) -> None:
-    script = Script(output_tokens=50, error_frame_after=20)
+    script = Script(output_tokens=50, cached_tokens=4, error_frame_after=20)
     with (
         pytest.raises(anthropic.APIStatusError, match="Overloaded"),
         claude.messages.stream(model=MODEL, max_tokens=99, messages=HELLO, extra_headers=script.headers()) as stream,
@@ -171,7 +171,7 @@ def test_an_error_in_the_middle_of_a_stream_is_recorded_with_what_was_told_and_s
     record = relay.record()
     assert (record.status, record.outcome, record.error_code) == (200, "upstream_error", "overloaded_error")
     assert record.usage.source == "estimated"
-    assert record.usage.output_tokens == 20
+    assert (record.usage.cached_input_tokens, record.usage.output_tokens) == (4, 20)
 
 
 def test_one_gateway_leads_to_gpt_and_to_claude(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ first of these that is set does, and `tokenweir config check` tells of others th
 | `AZURE_OPENAI_BASE_URL` | `AZURE_OPENAI_KEY`, else `AZURE_OPENAI_API_KEY` |
 | `AZURE_OPENAI_ENDPOINT` | `AZURE_OPENAI_API_KEY`, else `AZURE_OPENAI_KEY` |
 | `OPENAI_BASE_URL` | `OPENAI_API_KEY` |
+| `ANTHROPIC_FOUNDRY_BASE_URL` | `ANTHROPIC_FOUNDRY_API_KEY` |
 | none: `https://api.openai.com/v1` | `OPENAI_API_KEY` |
 
 An Azure address may end in `/openai` or `/openai/v1/`, as base URLs do, and goes with the api-version for callers who

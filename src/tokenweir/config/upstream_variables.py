@@ -3,6 +3,7 @@
     AZURE_OPENAI_BASE_URL    the SSE proxy function's     with AZURE_OPENAI_KEY, or else AZURE_OPENAI_API_KEY
     AZURE_OPENAI_ENDPOINT    the SDK's, for Azure         with AZURE_OPENAI_API_KEY, or else AZURE_OPENAI_KEY
     OPENAI_BASE_URL          the SDK's                    with OPENAI_API_KEY
+    ANTHROPIC_FOUNDRY_BASE_URL, and those of other providers: their SDK's, with its key
     OPENAI_API_KEY           alone: api.openai.com
 
 The first that is set describes the one upstream. So who points the SDK at this gateway by its own variable, in the same
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ..providers import PROVIDERS, Provider
 from .model import Config
 
 __all__ = ["KEY_VARIABLES", "VariableUpstream", "upstream_from_variables", "upstream_notes"]
@@ -28,11 +30,10 @@ _AZURE_KEYS = {
     _BASE_URL: ("AZURE_OPENAI_KEY", "AZURE_OPENAI_API_KEY"),
     _ENDPOINT: ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_KEY"),
 }
-_ENDPOINTS = (_BASE_URL, _ENDPOINT, _OPENAI_URL)
+_ENDPOINTS = (_BASE_URL, *(provider.url_variable for provider in PROVIDERS.values()))
 _VERSIONS = ("AZURE_OPENAI_API_VERSION", "OPENAI_API_VERSION")
-_DEFAULT_URL = "https://api.openai.com/v1"
 
-KEY_VARIABLES = ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_KEY")
+KEY_VARIABLES = PROVIDERS["azure"].key_variables
 """A key for which an endpoint is needed, too."""
 
 _API = re.compile(r"/+openai(/+v1)?/*$", re.IGNORECASE)
@@ -57,9 +58,11 @@ def upstream_from_variables(environ: Mapping[str, str]) -> VariableUpstream | No
     url = _value(environ, _OPENAI_URL)
     if url and _is_azure(url):
         return VariableUpstream(_OPENAI_URL, _azure(url, _OPENAI_KEY, environ))
-    if url or _value(environ, _OPENAI_KEY):
-        table = {"name": "openai", "endpoint": url or _DEFAULT_URL, "kind": "openai"}
-        return VariableUpstream(_OPENAI_URL if url else _OPENAI_KEY, {**table, "credential": {"key_env": _OPENAI_KEY}})
+    for kind, provider in PROVIDERS.items():
+        if url := _value(environ, provider.url_variable):
+            return VariableUpstream(provider.url_variable, _table(kind, url, provider))
+    if _value(environ, _OPENAI_KEY):
+        return VariableUpstream(_OPENAI_KEY, _table("openai", PROVIDERS["openai"].example, PROVIDERS["openai"]))
     return None
 
 
@@ -86,6 +89,10 @@ def upstream_notes(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
         yield f"{_VERSIONS[1]} is set and not used: {_VERSIONS[0]} says which api-version callers have who name none"
     if found.variable == _OPENAI_KEY:
         yield f"{_OPENAI_KEY} is set, and no endpoint: calls go to api.openai.com; {_ENDPOINT} is for Azure"
+
+
+def _table(kind: str, url: str, provider: Provider) -> dict[str, Any]:
+    return {"name": kind, "endpoint": url, "kind": kind, "credential": {"key_env": provider.key_variables[0]}}
 
 
 def _azure(url: str, key: str, environ: Mapping[str, str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from .provider import Probe, Provider
 __all__ = ["ANTHROPIC"]
 
 ANTHROPIC = Provider(
+    title="Anthropic: Claude in Microsoft Foundry, or at Anthropic itself",
     prefix="/v1",
     paths={"anthropic": "/{tail}"},
     example="https://<your-resource>.services.ai.azure.com/anthropic",
@@ -23,6 +24,7 @@ ANTHROPIC = Provider(
     ),
     key_header="x-api-key",
     key_variables=("ANTHROPIC_FOUNDRY_API_KEY", "ANTHROPIC_API_KEY"),
+    url_variable="ANTHROPIC_FOUNDRY_BASE_URL",
     token_scope="https://ai.azure.com/.default",
     role="Azure AI User",
     headers=((b"anthropic-version", b"2023-06-01"),),  # the only one there has been since

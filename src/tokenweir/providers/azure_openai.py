@@ -7,6 +7,7 @@ from .provider import Probe, Provider
 __all__ = ["AZURE_OPENAI"]
 
 AZURE_OPENAI = Provider(
+    title="Azure OpenAI, and OpenAI's APIs in Microsoft Foundry",
     prefix="/openai",
     paths={"deployments": "/deployments/{deployment}/{tail}", "v1": "/v1/{tail}", "openai": "/{tail}"},
     versioned=frozenset(["deployments", "openai"]),
@@ -15,6 +16,7 @@ AZURE_OPENAI = Provider(
     mistakes=((re.compile(r"/openai(/v1)?$"), "ends in /openai, which is added to each call; leave it away"),),
     key_header="api-key",
     key_variables=("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_KEY"),
+    url_variable="AZURE_OPENAI_ENDPOINT",
     bills_end_tokens=True,
     retires_on_schedule=True,
     # 401: a wrong key, an expired token, an identity without the role. 403: a key where only Entra ID signs in.

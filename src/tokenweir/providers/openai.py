@@ -5,11 +5,13 @@ from .provider import Probe, Provider
 __all__ = ["OPENAI"]
 
 OPENAI = Provider(
+    title="OpenAI, and whatever understands its `/v1`",
     prefix="/v1",
     paths=dict.fromkeys(("deployments", "v1", "openai"), "/{tail}"),
     example="https://api.openai.com/v1",
     key_header="authorization",
     key_variables=("OPENAI_API_KEY",),
+    url_variable="OPENAI_BASE_URL",
     credential_codes=frozenset(["missing_scope"]),
     credential_messages="missing scopes",
     network_codes=frozenset(["unsupported_country_region_territory"]),

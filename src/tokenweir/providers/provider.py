@@ -25,6 +25,9 @@ class Probe(msgspec.Struct, frozen=True):
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """One value of ``kind`` in ``[[upstreams]]``."""
 
+    title: str
+    """For people."""
+
     # addresses
     paths: Mapping[PathFamily, str]
     """Path family → path behind ``prefix``, with ``{deployment}`` and ``{tail}``. A family that is not named is not
@@ -45,6 +48,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """Where a key goes, and where callers of this provider's API put theirs."""
     key_variables: tuple[str, ...]
     """The variables that its official SDK, or a tool that came before us, reads a key from."""
+    url_variable: str
+    """The variable from which its official SDK reads an address."""
     token_scope: str = "https://cognitiveservices.azure.com/.default"
     """What a managed identity's token has to be for."""
     role: str = "Cognitive Services OpenAI User"

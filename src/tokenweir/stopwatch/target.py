@@ -15,6 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from ..apis import Surface, surface_of
+from ..providers import PROVIDERS
 from ..upstream import Endpoint
 
 __all__ = ["CALLED", "Kind", "StreamApi", "Target", "kind_of"]
@@ -90,9 +91,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             return None
         if self.key_header is not None and self.key_header.lower() != "authorization":
             return self.key_header, self.key
-        if self.key_header is not None or self.kind == "openai":
+        if self.key_header is not None:
             return "authorization", f"Bearer {self.key}"
-        return "api-key", self.key
+        name, _, value = PROVIDERS[self.kind].key_line(self.key).decode().partition(": ")
+        return name, value
 
     @property
     def secrets(self) -> tuple[str, ...]:

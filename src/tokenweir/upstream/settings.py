@@ -33,8 +33,7 @@ class UpstreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     credential: CredentialSettings
     """How to sign in; see below."""
     kind: ProviderKind = "azure"
-    """What it understands. ``azure``: ``/openai/deployments/…`` and ``/openai/v1/…``. ``openai``: only
-    ``/v1/…``, with the model in the body. ``anthropic``: ``/anthropic/v1/…``, for Claude in Microsoft Foundry."""
+    """Whose API it speaks: [providers](providers.md)."""
     region: str | None = None
     """Used where the answer carries no ``x-ms-region``."""
     api_version: str | None = None

@@ -15,6 +15,7 @@ import msgspec
 
 from ...config import Config, ProfileSettings, parse_address
 from ...errors import ConfigError, nearest
+from ...providers import PROVIDERS
 from ...stopwatch import Kind, StreamApi, Target, kind_of
 from ...upstream import Endpoint
 
@@ -22,7 +23,6 @@ __all__ = ["Asked", "target_for"]
 
 _API_VERSION = "2024-10-21"
 _DEPLOYMENT = "gpt-4o"
-_KEYS: dict[Kind, str] = {"azure": "AZURE_OPENAI_API_KEY", "openai": "OPENAI_API_KEY"}
 _ANYWHERE = re.compile(r"(0\.0\.0\.0|::)")
 _KEY = re.compile(r"[!-~]+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -111,7 +111,7 @@ def _key(
         return _checked(asked.key, "--key")
     named = asked.key_env or profile.key_env
     if named is None:
-        usual = _KEYS[kind]
+        usual = PROVIDERS[kind].key_variables[0]
         return _checked(environ[usual], usual) if environ.get(usual) else (None, None)
     shown = named if _VARIABLE.fullmatch(named) else "a variable"
     if not environ.get(named):

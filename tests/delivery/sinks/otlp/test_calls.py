@@ -229,6 +229,14 @@ def test_the_provider_is_known_by_path_and_region(path: str, region: str | None,
     assert ("azure.resource_provider.namespace" in said(attempt)) is is_azure
 
 
+def test_claude_is_anthropics_wherever_it_runs() -> None:
+    call, _ = spans_of(a_call(api="messages", path="/anthropic/v1/messages", cache_write_tokens=3, attempts=1))
+    told = said(call)
+    assert (told["gen_ai.provider.name"], told["gen_ai.operation.name"]) == ("anthropic", "chat")
+    assert told["gen_ai.usage.cache_creation.input_tokens"] == 3
+    assert "openai.api.type" not in told
+
+
 def test_tokens_that_nobody_knows_are_not_said_to_be_none() -> None:
     names = said(the_call(a_call(usage_source="none", input_tokens=0, output_tokens=0)))
 

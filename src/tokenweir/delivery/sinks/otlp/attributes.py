@@ -95,7 +95,7 @@ def _generation(record: CallRecord) -> Attributes:
         return {}
     return {
         "gen_ai.operation.name": operation,
-        "gen_ai.provider.name": "azure.ai.openai" if _is_azure(record) else "openai",
+        "gen_ai.provider.name": _provider(record),
         "gen_ai.request.model": model_of(record),
         "gen_ai.request.stream": record.stream or None,
         "gen_ai.response.model": record.response_model,
@@ -113,10 +113,17 @@ def _usage(usage: Usage) -> Attributes:
         "gen_ai.usage.input_tokens": usage.input_tokens,
         "gen_ai.usage.output_tokens": usage.output_tokens,
         "gen_ai.usage.cache_read.input_tokens": usage.cached_input_tokens or None,
+        "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens or None,
         "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens or None,
         "gen_ai.usage.audio.input_tokens": usage.input_audio_tokens or None,
         "gen_ai.usage.audio.output_tokens": usage.output_audio_tokens or None,
     }
+
+
+def _provider(record: CallRecord) -> str:
+    if surface_of(record.api).root == "anthropic":
+        return "anthropic"
+    return "azure.ai.openai" if _is_azure(record) else "openai"
 
 
 def _is_azure(record: CallRecord) -> bool:
