@@ -62,6 +62,9 @@ def test_every_recorded_answer_passes_unchanged_and_is_metered_exactly(
 def assert_usage(record: CallRecord, recording: Recording) -> None:
     usage = recording.entry["usage"]
     name = recording.name
+    if usage.get("type") != "duration" and not usage["total_tokens"]:  # one has zeros beside its text
+        assert (record.usage.source, record.usage.reason) == ("estimated", "withheld"), name
+        return
     assert record.usage.source == "reported", name
     if usage.get("type") == "duration":
         assert (record.usage.raw, record.usage.total_tokens) == (usage, 0), name
