@@ -8,7 +8,8 @@
     │   │            UnknownRoute, UnknownMethod, MethodNotAllowed, UnknownDeployment, RequestTimeout
     │   ├── upstream UpstreamUnreachable, UpstreamTimeout, UpstreamBroken, UpstreamBusy,
     │   │            UpstreamRefusedCredential, UpstreamRefusedNetwork
-    │   └── gateway  JournalUnavailable, BuffersFull, ShuttingDown, TooManyConnections, CredentialUnavailable
+    │   └── gateway  JournalUnavailable, KeysUnavailable, BuffersFull, ShuttingDown, TooManyConnections,
+    │                CredentialUnavailable
     ├── JournalError             a record could not be made durable
     │   └── JournalInUse         another process writes there
     └── QueryError               a query was refused or failed; the text is for the person who typed it
@@ -30,6 +31,7 @@ __all__ = [
     "JournalError",
     "JournalInUse",
     "JournalUnavailable",
+    "KeysUnavailable",
     "MalformedRequest",
     "MethodNotAllowed",
     "QueryError",
@@ -246,6 +248,13 @@ class JournalUnavailable(Refusal):
     status = 503
     code = "journal_unavailable"
     retry_after = "1"
+
+
+class KeysUnavailable(Refusal):
+    """The keys file has changed and cannot be read: the key may be one that was revoked."""
+
+    status = 503
+    code = "keys_unavailable"
 
 
 class BuffersFull(Refusal):

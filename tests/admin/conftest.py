@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ import pytest
 from starlette.applications import Starlette
 
 from support.clocks import JumpingClock
-from tokenweir.admin import Metrics, RelayStatus, create_app
+from tokenweir.admin import ConfigInForce, Metrics, RelayStatus, create_app
 from tokenweir.delivery import SinkStatus
 from tokenweir.journal import JournalStatus
 from tokenweir.ledger import Ledger, open_ledger
@@ -24,8 +25,9 @@ NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 class Gateway:
     """What surrounds the application, for a test to change: journals with calls to post, relays, a token."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, keys: Path) -> None:
         self.ledger = ledger
+        self.keys = keys
         self.has_ledger = True
         self.waiting: list[CallRecord] = []
         self.relays: list[RelayStatus] = []
@@ -47,6 +49,8 @@ class Gateway:
             relays=lambda: self.relays,
             sinks=lambda: self.sinks,
             expected_relays=self.expected_relays,
+            keys=self.keys,
+            configuration=lambda: ConfigInForce("/etc/tokenweir.toml", ["[server]", 'data = "127.0.0.1:8080"'], 7),
             debug_tokens=DebugTokens("a secret", "openai"),
             clock=JumpingClock(NOW),
         )
@@ -61,7 +65,7 @@ class Gateway:
 
 
 @pytest.fixture
-def gateway() -> Iterator[Gateway]:
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
     """Four calls of two callers, one an hour, the newest an hour ago."""
     ledger = open_ledger("duckdb::memory:")
     calls = [
@@ -80,7 +84,7 @@ def gateway() -> Iterator[Gateway]:
         for number in range(4)
     ]
     ledger.post(calls, "relay-0", "4")
-    yield Gateway(ledger)
+    yield Gateway(ledger, tmp_path / "keys.json")
     ledger.close()
 
 
@@ -89,7 +93,12 @@ def make_relay() -> Callable[..., RelayStatus]:
     """A relay that is well, unless something else is asked for; the rest goes to its journal's status."""
 
     def make(
-        name: str = "relay-0", *, age: float | None = 0.5, lag_bytes: int | None = None, **journal: Any
+        name: str = "relay-0",
+        *,
+        age: float | None = 0.5,
+        lag_bytes: int | None = None,
+        keys_digest: int = 0,
+        **journal: Any,
     ) -> RelayStatus:
         status: dict[str, Any] = {
             "replica": name,
@@ -110,7 +119,7 @@ def make_relay() -> Callable[..., RelayStatus]:
             name=name,
             fresh=age is not None and age < 5,
             age=age,
-            gauges={"active_calls": 2, "open_connections": 5},
+            gauges={"active_calls": 2, "open_connections": 5, "keys_digest": keys_digest},
             journal=JournalStatus(**(status | journal)),
             lag_bytes=lag_bytes,
         )

@@ -4,15 +4,15 @@ import json
 import threading
 from pathlib import Path
 
-import pytest
-
 from support.raw_client import RawClient, chat_request
 from support.relay_thread import KEY, RelayThread
 from support.scripted import Line
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, answer, chunked, frame
 from support.world import World
+from tokenweir.config import load
 from tokenweir.policy import add_key, hash_key, revoke_key
 from tokenweir.records import SystemClock
+from tokenweir.serve.reloading import reloaded
 
 NEW_KEY = "tw-test-key-of-team-b"
 
@@ -149,14 +149,25 @@ def test_keys_come_and_go_while_connections_stay(world: World, tmp_path: Path) -
         until_seen(before)
         assert [status(client, key), status(client, KEY)] == [401, 200]
 
+        before = relay.process.data_plane.services.keyring
+        good = keys.read_bytes()
         keys.write_text("this is no keys file")
-        while not (logged := world.errors.taken()):
-            relay.until(lambda: True)
-        assert "the keys file was not reloaded, the old keys stay" in logged[0]
-        assert status(client, KEY) == 200
-    records = relay.records(6)
+        relay.until(lambda: world.errors._messages)
+        relay.inside(lambda: relay.clock.jump(10))
+        until_seen(before)
+        assert "all of its keys will be refused" in world.errors.taken()[0]
+        relay.until(lambda: "all of its keys are refused" in relay.journal.troubles["keys"].message)
+        assert [status(client, key), status(client, KEY)] == [503, 200]
 
-    assert [record.caller for record in records] == ["team-a", "team-c", "team-a", None, "team-a", "team-a"]
+        before = relay.process.data_plane.services.keyring
+        keys.write_bytes(good)
+        until_seen(before)
+        assert [status(client, key), status(client, KEY)] == [401, 200]
+        world.errors.taken()
+    records = relay.records(9)
+
+    assert [record.caller for record in records[:5]] == ["team-a", "team-c", "team-a", None, "team-a"]
+    assert records[5].error_code == "keys_unavailable"
     assert records[1].key_id == stored.key_id
     assert records[1].tags == {"cost_centre": "1"}
 
@@ -177,17 +188,28 @@ def test_a_keys_file_that_is_gone_does_not_open_the_port(world: World, tmp_path:
     assert len(relay.records(4)) == 4
 
 
-def test_a_table_that_needs_a_new_start_is_named(
-    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_needs_a_new_start_is_named_each_time_and_nothing_else_is(world: World, tmp_path: Path) -> None:
+    config = tmp_path / "tokenweir.toml"
+    write_config(config, ("sim", world.sim.url), caller="team-a", key=KEY)
+    running = load(config, {}).config
+    assert reloaded(config, running).waiting == []
+    price = '[[prices]]\nmodel = "gpt-4o"\ncurrency = "EUR"\ninput = 1\noutput = 1\n'
+    tables = '[journal]\ncontent = "full"\n[tracing]\nsample = 0.5\n'
+    config.write_text(f"{tables}{price}{config.read_text()}\n")
+    for _ in range(2):
+        again = reloaded(config, running)
+        assert again.waiting == ["journal.content", "tracing.sample"]
+        running = again.config
+    assert running.journal.content != "full"
+    assert [price.model for price in running.prices] == ["gpt-4o"]
+
+
+def test_what_needs_a_new_start_does_not_come_with_a_reload(world: World, tmp_path: Path) -> None:
     config = tmp_path / "tokenweir.toml"
     relay = world.relay(config_path=config)
     write_config(config, ("sim", world.sim.url), caller="team-a", key=KEY)
     config.write_text('[journal]\ncontent = "full"\n' + config.read_text())
     reload(relay)
-    assert [
-        record.message for record in caplog.records if "next start" in record.message and "journal" in record.message
-    ]
     with RawClient(relay.address) as client:
         assert status(client, KEY) == 200
     assert relay.record().request_body is None

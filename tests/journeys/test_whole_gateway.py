@@ -13,7 +13,7 @@ import httpx
 import pytest
 from openai import AuthenticationError, AzureOpenAI
 
-from tokenweir.policy import hash_key
+from tokenweir.policy import hash_key, read_keys
 from tokenweir.serve.gateway_process import GatewayProcess, free_port, running_gateway
 from tokenweir.simulator import HostedSimulator
 
@@ -127,18 +127,34 @@ def test_the_admin_port_tells_how_everything_is(gateway: GatewayProcess) -> None
     assert 'tokenweir_relay_up{relay="relay-0"} 1.0' in metrics
 
 
-def test_the_first_key_ends_anonymous_access_without_a_restart(gateway: GatewayProcess, config: Path) -> None:
-    command = [sys.executable, "-m", "tokenweir", "keys", "create", "team-b", "--config", str(config)]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    key = next(word for word in shown.split() if word.startswith("tw-"))
-    url = f"{gateway.url}/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
-    status = 200
-    while status == 200:  # until the relay has seen the file, within a second
-        status = httpx.post(url, json={"messages": MESSAGES}, headers={"api-key": "any"}).status_code
-    call(gateway, key=key)
+def test_a_key_is_made_and_revoked_by_the_running_gateway_and_what_is_said_holds(
+    gateway: GatewayProcess, config: Path
+) -> None:
+    def keys(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "tokenweir", "keys", *arguments, "--config", str(config)]
+        return subprocess.run(command, capture_output=True, text=True, check=True)
 
-    assert status == 401
+    call(gateway)
+    made = keys("create", "team-b")
+    key = made.stdout.strip()
+    assert "It is the first key" in made.stderr and "It is in force in relay-0." in made.stderr
+    assert refused(gateway, "any")
+    call(gateway, key=key)
+    [stored] = read_keys(config.with_name("keys.json"))
+    assert "It is refused by relay-0." in keys("revoke", stored.key_id).stderr
+    assert refused(gateway, key)
+    assert "This is in force in relay-0." in keys("list").stderr
     assert "team-b" in {row["caller"] for row in tokenweir(config, "usage")}
+
+
+def test_keys_that_cannot_be_read_are_told_until_they_can(gateway: GatewayProcess, config: Path) -> None:
+    file = config.with_name("keys.json")
+    file.write_text("not keys")
+    while ready(gateway).get("keys of relay-0") is not False:
+        pass
+    file.unlink()
+    while not all(ready(gateway).values()):
+        pass
 
 
 def test_books_that_are_killed_are_started_again_and_catch_up_exactly_once(

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import pytest
 
-from tokenweir.errors import InvalidApiKey
+from tokenweir.errors import InvalidApiKey, KeysUnavailable
 from tokenweir.policy import ANONYMOUS, CallerSettings, Identity, Keyring, StoredKey, hash_key
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -82,3 +82,19 @@ def test_a_refusal_says_where_a_key_belongs_and_never_repeats_it() -> None:
     with pytest.raises(InvalidApiKey) as wrong:
         keyring.identify(b"s3cret")
     assert "s3cret" not in str(wrong.value) and wrong.value.status == 401
+
+
+def test_keys_that_cannot_be_read_may_have_been_revoked() -> None:
+    ring = Keyring([CallerSettings("ada", hash_key("known"))], [], unreadable=True)
+    assert ring.identify(b"known").caller == "ada"
+    with pytest.raises(KeysUnavailable):
+        ring.identify(b"of the file")
+    with pytest.raises(InvalidApiKey):
+        ring.identify(None)
+
+
+def test_a_ring_that_may_not_be_open_lets_nobody_in() -> None:
+    ring = Keyring([], [], may_be_open=False)
+    assert not ring.is_open
+    with pytest.raises(InvalidApiKey):
+        ring.identify(b"any")

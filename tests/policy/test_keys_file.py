@@ -1,6 +1,8 @@
 """The keys file keeps hashes only, and survives whatever happens around a change."""
 
+import errno
 import multiprocessing
+import os
 import stat
 from pathlib import Path
 
@@ -103,3 +105,41 @@ def test_two_people_creating_keys_at_once_lose_none(tmp_path: Path) -> None:
     for person in people:
         person.join()
     assert len(read_keys(path)) == 20
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_changes_still_belongs_to_the_service(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, 12345, 23456)
+    path = home / "data" / "keys.json"
+    _, stored = add_key(path, "team-a", {}, CLOCK)
+    owned = [path.parent, path, path.with_name("keys.json.lock")]
+    assert [(file.stat().st_uid, file.stat().st_gid) for file in owned] == [(12345, 23456)] * 3
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.chmod(0o640)
+    os.chown(path, 12345, 34567)
+    revoke_key(path, stored.key_id, CLOCK)
+    assert (path.stat().st_uid, path.stat().st_gid, stat.S_IMODE(path.stat().st_mode)) == (12345, 34567, 0o640)
+
+
+def test_where_a_new_file_finds_no_room_the_old_one_is_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "keys.json"
+    ids = [add_key(path, "team-a", {}, CLOCK)[1].key_id for _ in range(20)]
+    size = path.stat().st_size
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.replace", full)
+    monkeypatch.setattr("os.posix_fallocate", full)
+    for key_id in ids:
+        assert revoke_key(path, key_id, CLOCK).is_revoked
+    assert all(key.is_revoked for key in read_keys(path))
+    assert path.stat().st_size == size
+    with pytest.raises(ConfigError, match=r"cannot be written \(No space left on device\), so nothing has changed"):
+        for _ in range(20):
+            add_key(path, "team-a", {}, CLOCK)
+    assert all(key.is_revoked for key in read_keys(path)[:20])

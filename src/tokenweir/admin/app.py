@@ -1,6 +1,7 @@
 """The admin port's application: each route is a question to ledger, relays or sinks. Runs in the books process."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter
@@ -18,7 +19,8 @@ from ..ledger import MOST_QUERIES, Ledger, Table, TooManyQueries
 from ..policy import DebugTokens
 from ..records import Clock
 from .guard import Guard, is_stranger
-from .health import Check, RelayStatus, readiness
+from .health import Applied, Check, ConfigInForce, RelayStatus, readiness
+from .keys import KeysApi
 from .management import Management
 from .metrics import Metrics
 from .openapi import LIST_DEBUG_CREDENTIALS, LIST_TRACE, document
@@ -45,12 +47,15 @@ def create_app(
     sinks: Callable[[], list[SinkStatus]],
     expected_relays: int,
     debug_tokens: DebugTokens,
+    keys: Path,
+    configuration: Callable[[], ConfigInForce],
     clock: Clock,
 ) -> Starlette:
     """The application. ``catch_up`` posts what the journals hold, before every answer that reads the ledger,
     so that a call can be found as soon as its record is on disk. Blocking work runs in threads. Without a ledger,
     questions to it are answered with where to ask instead."""
-    api = _Api(ledger, catch_up, metrics, relays, sinks, expected_relays, clock)
+    api = _Api(ledger, catch_up, metrics, relays, sinks, expected_relays, configuration, clock)
+    keys_api = KeysApi(keys, relays, clock)
     management = Management(debug_tokens, api.find, clock)
     routes = [
         Route("/api/calls", api.calls),
@@ -59,6 +64,10 @@ def create_app(
         Route("/api/query", api.query, methods=["POST"]),
         Route("/api/relays", api.relays),
         Route("/api/sinks", api.sinks),
+        Route("/api/config", api.config),
+        Route("/api/keys", keys_api.all),
+        Route("/api/keys", keys_api.create, methods=["POST"]),
+        Route("/api/keys/{key_id}/revoke", keys_api.revoke, methods=["POST"]),
         Route("/api/openapi.json", api.openapi),
         Route(LIST_DEBUG_CREDENTIALS, management.list_debug_credentials, methods=["POST"]),
         Route(LIST_TRACE, management.list_trace, methods=["POST"]),
@@ -80,6 +89,7 @@ class _Api:
         relays: Callable[[], list[RelayStatus]],
         sinks: Callable[[], list[SinkStatus]],
         expected_relays: int,
+        configuration: Callable[[], ConfigInForce],
         clock: Clock,
     ) -> None:
         self._ledger = ledger
@@ -88,6 +98,7 @@ class _Api:
         self._relays = relays
         self._sinks = sinks
         self._expected_relays = expected_relays
+        self._configuration = configuration
         self._clock = clock
         self._reading = CapacityLimiter(_READ_THREADS)
         self._querying = CapacityLimiter(_QUERY_THREADS)
@@ -133,6 +144,16 @@ class _Api:
 
     async def sinks(self, request: Request) -> Response:
         return json_response(await run_sync(self._sinks))
+
+    async def config(self, request: Request) -> Response:
+        return json_response(await run_sync(self._config))
+
+    def _config(self) -> dict[str, Any]:
+        config = self._configuration()
+        late = "it was not reloaded yet, or could not be; its log says why"
+        same = {one.name: one.gauges.get("config_digest") == config.digest for one in self._relays() if one.fresh}
+        relays = [Applied(name, is_same, None if is_same else late) for name, is_same in same.items()]
+        return {"source": config.source, "lines": config.lines, "relays": relays}
 
     async def openapi(self, request: Request) -> Response:
         return json_response(document())

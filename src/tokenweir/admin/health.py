@@ -4,7 +4,7 @@ import msgspec
 
 from ..journal import JournalStatus
 
-__all__ = ["Check", "RelayStatus", "readiness"]
+__all__ = ["Applied", "Check", "ConfigInForce", "RelayStatus", "readiness"]
 
 # Half a minute's posting. A ledger that is further behind is not catching up but standing still.
 MOST_LAG_BYTES = 256 * 1024 * 1024
@@ -26,6 +26,26 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How many of its journal's segments were found empty, short or gone."""
 
 
+class Applied(msgspec.Struct, frozen=True):
+    """Whether a relay works with the keys file, or with the configuration, as it is now."""
+
+    relay: str
+    in_force: bool
+    reason: str | None = None
+    """Why not."""
+
+
+class ConfigInForce(msgspec.Struct, frozen=True):
+    """What the gateway runs with."""
+
+    source: str | None
+    """The file that it was read from; ``None`` where there was none."""
+    lines: list[str]
+    """All of it as TOML, secrets masked."""
+    digest: int
+    """What relays that run with it give as the gauge ``config_digest``."""
+
+
 class Check(msgspec.Struct, frozen=True):
     """One thing that has to be well, and what is wrong with it if it is not."""
 
@@ -37,14 +57,20 @@ class Check(msgspec.Struct, frozen=True):
 def readiness(
     relays: list[RelayStatus], expected: int, ledger_error: str | None, *, has_ledger: bool = True
 ) -> list[Check]:
-    """The relays, the journal of each, and the ledger, if one is kept.
+    """The relays, the journal of each, what else each has trouble with, and the ledger, if one is kept.
 
     A directory of a relay that is no longer configured says nothing: only as many relays are waited for as
     there should be.
     """
     fresh = [relay for relay in relays if relay.fresh]
     journals = [_journal(relay.name, relay.journal) for relay in fresh if relay.journal is not None]
-    return [_relays(relays, len(fresh), expected), *journals, _ledger(relays, ledger_error, has_ledger)]
+    troubles = [
+        Check(f"{part} of {relay.name}", False, f"since {trouble.since:%H:%M:%S} UTC: {trouble.message}")
+        for relay in fresh
+        if relay.journal is not None
+        for part, trouble in relay.journal.troubles.items()
+    ]
+    return [_relays(relays, len(fresh), expected), *journals, *troubles, _ledger(relays, ledger_error, has_ledger)]
 
 
 def _relays(relays: list[RelayStatus], fresh: int, expected: int) -> Check:

@@ -11,7 +11,7 @@ from ..delivery import SinkStatus
 from ..ledger import GROUPINGS, SUMS, Table
 from ..records import FlatRecord
 from ..records.meanings import column_meanings
-from .health import Check, RelayStatus
+from .health import Applied, Check, RelayStatus
 
 __all__ = ["LIST_DEBUG_CREDENTIALS", "LIST_TRACE", "MOST_CALLS", "PATHS", "document"]
 
@@ -86,6 +86,27 @@ PATHS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "/api/relays": {"get": {"summary": "How each relay is", "answer": _list_of("RelayStatus")}},
     "/api/sinks": {"get": {"summary": "How each sink is", "answer": _list_of("SinkStatus")}},
+    "/api/config": {
+        "get": {
+            "summary": "The configuration in force as TOML, secrets masked, and which relays run with it",
+            "answer": _ref("ConfigAnswer"),
+        }
+    },
+    "/api/keys": {
+        "get": {"summary": "All keys, without hashes, and which relays have them in force", "answer": _ref("Keys")},
+        "post": {
+            "summary": "Make a key, which is shown this once; answered when it is in force, or after five seconds",
+            "body": _ref("KeyWanted"),
+            "status": "201",
+            "answer": _ref("KeyMade"),
+        },
+    },
+    "/api/keys/{key_id}/revoke": {
+        "post": {
+            "summary": "Revoke a key; answered when it is refused everywhere, or after five seconds",
+            "answer": _ref("KeyRevoked"),
+        }
+    },
     "/api/openapi.json": {"get": {"summary": "This description", "answer": {"type": "object"}}},
     LIST_DEBUG_CREDENTIALS: {
         "post": {
@@ -123,6 +144,23 @@ _ERROR = {
     "type": "object",
     "properties": {"message": {"type": "string"}, "code": {"type": "string"}},
     "required": ["message", "code"],
+}
+
+_KEY = {
+    "type": "object",
+    "properties": {
+        "key_id": {"type": "string"},
+        "caller": {"type": "string"},
+        "created_at": {"type": "string", "format": "date-time"},
+        "revoked_at": {"type": ["string", "null"], "format": "date-time"},
+        "tags": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+    "required": ["key_id", "caller", "created_at", "revoked_at", "tags"],
+}
+_KEYS: dict[str, Any] = {
+    "type": "object",
+    "properties": {"file": {"type": "string"}, "relays": _list_of("Applied")},
+    "required": ["file", "relays"],
 }
 
 _SCHEMAS: dict[str, Any] = {
@@ -165,6 +203,27 @@ _SCHEMAS: dict[str, Any] = {
         },
         "required": ["source", "timestamp", "elapsed", "data"],
     },
+    "ConfigAnswer": {
+        "type": "object",
+        "properties": {
+            "source": {"type": ["string", "null"]},
+            "lines": {"type": "array", "items": {"type": "string"}},
+            "relays": _list_of("Applied"),
+        },
+        "required": ["source", "lines", "relays"],
+    },
+    "KeyWanted": {
+        "type": "object",
+        "properties": {
+            "caller": {"type": "string"},
+            "tags": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+        "required": ["caller"],
+        "additionalProperties": False,
+    },
+    "Keys": _KEYS | {"properties": _KEYS["properties"] | {"keys": {"type": "array", "items": _KEY}}},
+    "KeyMade": _KEYS | {"properties": _KEYS["properties"] | {"key": {"type": "string"}, "stored": _KEY}},
+    "KeyRevoked": _KEYS | {"properties": _KEYS["properties"] | {"stored": _KEY}},
     "UsageRow": {
         "description": "The groups asked for, then sums.",
         "type": "object",
@@ -180,7 +239,7 @@ _SCHEMAS: dict[str, Any] = {
 def document() -> dict[str, Any]:
     """The whole description."""
     _, definitions = msgspec.json.schema_components(
-        [FlatRecord, Table, RelayStatus, SinkStatus, Check], ref_template="#/components/schemas/{name}"
+        [FlatRecord, Table, RelayStatus, SinkStatus, Check, Applied], ref_template="#/components/schemas/{name}"
     )
     for name, meaning in column_meanings().items():
         definitions["CallRecord"]["properties"][name]["description"] = meaning
@@ -205,7 +264,7 @@ def _operation(path: str, operation: dict[str, Any]) -> dict[str, Any]:
         "summary": operation["summary"],
         "parameters": parameters,
         "responses": {
-            "200": {"description": "OK", "content": answer},
+            operation.get("status", "200"): {"description": "OK", "content": answer},
             "default": {"description": "Why not", "content": {"application/json": {"schema": _ref("Error")}}},
         },
     }

@@ -1,9 +1,9 @@
 """``tokenweir consume``: from Event Hubs or Kafka into the ledger."""
 
+import os
 from enum import StrEnum
 from typing import Annotated
 
-import msgspec
 import typer
 
 from .params import ConfigOption, load_config
@@ -29,11 +29,10 @@ def consume(
     With --format apim, with the calls that API Management logs to Event Hubs, which are metered here.
 
     [intake] says where from, [ledger] where to. Start as many as you like: those of one group share the partitions.
-    SIGTERM lets the batch under way end.
+    SIGHUP reads the configuration anew; SIGTERM lets the batch under way end.
     """
     from ..serve.consuming import run
 
-    config = load_config(file, checked=False).config
     if format is not None:
-        config = msgspec.structs.replace(config, intake=msgspec.structs.replace(config.intake, format=format.value))
-    raise typer.Exit(run(config))
+        os.environ["TOKENWEIR_INTAKE__FORMAT"] = format.value  # for reloads, too
+    raise typer.Exit(run(load_config(file, checked=False)))

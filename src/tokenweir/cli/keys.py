@@ -1,19 +1,26 @@
-"""``tokenweir keys``: makes, lists and revokes the keys that callers use."""
+"""``tokenweir keys``: makes, lists and revokes the keys that callers use.
 
+Where a gateway runs that reads the same file, it makes the change itself, and what is printed is what its relays say.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
-from ..errors import ConfigError, quoted
+from ..errors import ConfigError
 from .app import new_group
 from .params import ConfigOption, FormatOption, load_config
+
+if TYPE_CHECKING:
+    from ..config import Config
+    from .admin_client import AdminClient
 
 __all__ = ["keys"]
 
 keys = new_group("Make, list and revoke the keys that callers use.")
-
-_NAME_LIMIT = 128
 
 
 @keys.command()
@@ -25,27 +32,30 @@ def create(
     ] = None,
     file: ConfigOption = None,
 ) -> None:
-    """Make a key. It is shown once; only its hash is kept."""
-    from ..policy.keys_file import add_key, read_keys
+    """Make a key. It is shown once; only its hash is kept. Exit code 1 where a running gateway does not take it."""
+    from ..policy.keys_file import StoredKey, add_key, read_keys
     from ..records import SystemClock
 
-    if not name.isprintable() or name != name.strip() or not 0 < len(name) <= _NAME_LIMIT:
-        raise ConfigError(
-            f"{quoted(name)} cannot be a caller's name: up to {_NAME_LIMIT} printable characters, no space around"
-        )
-    settings = load_config(file, checked=False).config
-    path = Path(settings.server.keys)
-    was_open = not settings.callers and not read_keys(path)
-    key, stored = add_key(path, name, _tags(tag or []), SystemClock())
+    config, tags = load_config(file, checked=False).config, _tags(tag or [])
+    path = Path(config.server.keys)
+    gateway = _gateway_of(config)
+    relays = None
+    if gateway is not None:
+        known, answer = gateway.get("/api/keys")["keys"], gateway.post("/api/keys", {"caller": name, "tags": tags})
+        key, relays = answer["key"], answer["relays"]
+        stored = msgspec.convert({"sha256": "0" * 64, **answer["stored"]}, StoredKey)
+    else:
+        known = read_keys(path)
+        key, stored = add_key(path, name, tags, SystemClock())
     print(key)
     typer.echo(
         f"This is the only time the key is shown; {path} keeps its hash. "
-        f"Its id is {stored.key_id}, and its caller is {name}. "
-        "A gateway that reads this file knows it within a second.",
+        f"Its id is {stored.key_id}, and its caller is {name}.",
         err=True,
     )
-    if was_open:
+    if not config.callers and not known:
         typer.echo("It is the first key: from now on a call without a known key is refused.", err=True)
+    _say_what_was_seen(config, relays, "It is in force in {}.", "It is NOT in force in {}")
 
 
 @keys.command("list")
@@ -55,11 +65,17 @@ def list_keys(file: ConfigOption = None, format: FormatOption = "table") -> None
     from .hints import say_if_empty
     from .output import print_rows
 
-    path = Path(load_config(file, checked=False).config.server.keys)
+    config = load_config(file, checked=False).config
+    path = Path(config.server.keys)
     stored = read_keys(path)
     columns = ["key_id", "caller", "created_at", "revoked_at", "tags"]
     print_rows(columns, [[getattr(key, column) for column in columns] for key in stored], format)
     say_if_empty(stored, format, f"there are no keys in {path} yet; `tokenweir keys create NAME` makes one")
+    gateway = _gateway_of(config)
+    if gateway is not None:
+        _say_what_was_seen(
+            config, gateway.get("/api/keys")["relays"], "This is in force in {}.", "This is NOT in force in {}"
+        )
 
 
 @keys.command()
@@ -67,12 +83,58 @@ def revoke(
     key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="As `tokenweir keys list` shows it.")],
     file: ConfigOption = None,
 ) -> None:
-    """Revoke a key: calls with it are refused from now on."""
-    from ..policy.keys_file import revoke_key
+    """Revoke a key: calls with it are refused from now on. Exit code 1 where a running gateway does not do so yet."""
+    from ..policy.keys_file import StoredKey, UnknownKey, revoke_key
     from ..records import SystemClock
 
-    stored = revoke_key(Path(load_config(file, checked=False).config.server.keys), key_id, SystemClock())
+    config = load_config(file, checked=False).config
+    gateway = _gateway_of(config)
+    relays = None
+    if gateway is not None:
+        answer = gateway.post(f"/api/keys/{key_id}/revoke", {})
+        if answer is None:
+            raise UnknownKey(f"there is no key {key_id} in {config.server.keys}; `tokenweir keys list` shows them")
+        relays = answer["relays"]
+        stored = msgspec.convert({"sha256": "0" * 64, **answer["stored"]}, StoredKey)
+    else:
+        stored = revoke_key(Path(config.server.keys), key_id, SystemClock())
     print(f"{stored.key_id} of {stored.caller} is revoked since {stored.revoked_at:%Y-%m-%d %H:%M:%S} UTC.")
+    _say_what_was_seen(config, relays, "It is refused by {}.", "It is NOT refused yet by {}")
+
+
+def _gateway_of(config: "Config") -> "AdminClient | None":
+    """The running gateway that reads the configuration's keys file, if one answers."""
+    from .admin_client import AdminClient, NoAnswer
+
+    client = AdminClient(config)
+    try:
+        answer = client.get("/api/keys")
+    except NoAnswer:
+        return None
+    path = str(Path(config.server.keys).resolve())
+    return client if answer is not None and answer.get("file") == path else None
+
+
+def _say_what_was_seen(
+    config: "Config", relays: Sequence[dict[str, Any]] | None, everywhere: str, missing: str
+) -> None:
+    """What the relays of a running gateway say of the keys file, on standard error."""
+    if relays is None:
+        typer.echo(
+            f"No gateway with this keys file answers on {config.server.admin}; one that reads it, here or on another "
+            "machine, takes a change within seconds.",
+            err=True,
+        )
+        return
+    late = [relay for relay in relays if not relay["in_force"]]
+    if not relays:
+        typer.echo("The gateway has no relay that is well; `tokenweir doctor` says why.", err=True)
+    elif not late:
+        typer.echo(everywhere.format(", ".join(relay["relay"] for relay in relays)), err=True)
+    for relay in late:
+        typer.echo(f"{missing.format(relay['relay'])}: {relay['reason']}", err=True)
+    if late or not relays:
+        raise typer.Exit(1)
 
 
 def _tags(pairs: list[str]) -> dict[str, str]:

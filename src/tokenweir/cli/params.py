@@ -1,7 +1,6 @@
 """Options that several commands share, and how a configuration is found for them."""
 
 import os
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -28,14 +27,12 @@ Format = Literal["table", "json", "csv"]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the answer.")]
 
 
-def load_config(file: Path | None, *, checked: bool = True, variables: Mapping[str, str] | None = None) -> "Loaded":
-    """The configuration in force. ``checked = False``: what only a running gateway needs may be missing.
-
-    ``variables`` are what options stand for; they win over the environment.
-    """
+def load_config(file: Path | None, *, checked: bool = True) -> "Loaded":
+    """The configuration as a start would take it. ``checked = False``: what only a running gateway needs may be
+    missing."""
     from ..config import load
 
-    return load(file, {**os.environ, **(variables or {})}, checked=checked)
+    return load(file, os.environ, checked=checked)
 
 
 def moment(text: str | None) -> datetime | None:

@@ -1,5 +1,6 @@
 """``tokenweir serve``: the gateway."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -22,10 +23,12 @@ def serve(
 
     Without a file, AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY are enough, as for the SDK; or AZURE_OPENAI_BASE_URL
     and AZURE_OPENAI_KEY, as for the SSE proxy function; or OPENAI_API_KEY.
-    SIGHUP reloads callers, deployments and upstreams; SIGTERM lets open answers finish first.
+    SIGHUP reloads callers, deployments, upstreams, sinks and prices; SIGTERM lets open answers finish first.
     """
     require_whole_build()
-    loaded = load_config(file, variables={"TOKENWEIR_LEDGER__URL": "none"} if no_ledger else None)
+    if no_ledger:
+        os.environ["TOKENWEIR_LEDGER__URL"] = "none"  # for reloads, too
+    loaded = load_config(file)
     for note in loaded.notes:
         print(f"tokenweir: note: {note}", file=sys.stderr)
     from ..serve.supervisor import run

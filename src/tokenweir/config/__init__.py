@@ -1,7 +1,18 @@
 """Reads files and environment, once, and composes every room's settings. The only reader of both."""
 
 from .addresses import is_loopback, parse_address
+from .certificates import expires_at
 from .loading import InvalidConfig, examine, load
 from .model import Config, Loaded, ProfileSettings
 
-__all__ = ["Config", "InvalidConfig", "Loaded", "ProfileSettings", "examine", "is_loopback", "load", "parse_address"]
+__all__ = [
+    "Config",
+    "InvalidConfig",
+    "Loaded",
+    "ProfileSettings",
+    "examine",
+    "expires_at",
+    "is_loopback",
+    "load",
+    "parse_address",
+]

@@ -14,7 +14,7 @@ from .missing import Missing, SeqWatch, read_missing
 from .payload import changed_fields
 from .reader import Batch, JournalReader
 from .settings import JournalSettings
-from .status import JournalStatus, read_status
+from .status import JournalStatus, Trouble, read_status
 
 __all__ = [
     "Batch",
@@ -24,6 +24,7 @@ __all__ = [
     "JournalStatus",
     "Missing",
     "SeqWatch",
+    "Trouble",
     "begin_cursor",
     "bytes_behind",
     "changed_fields",

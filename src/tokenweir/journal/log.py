@@ -18,7 +18,7 @@ from .segment import frame, new_marker
 from .segment_file import cut_torn_tail
 from .seq_limit import SeqLimit, read_limit
 from .settings import JournalSettings
-from .status import JournalStatus, write_status
+from .status import JournalStatus, Trouble, write_status
 
 __all__ = ["Journal"]
 
@@ -75,6 +75,8 @@ class Journal:
         self.replica = f"{socket.gethostname()}-{self.directory.name}-{secrets.token_hex(6)}"
         self.gauges: dict[str, float | int] = {}
         """Published in the status file with our own counters; the owner keeps them up to date."""
+        self.troubles: dict[str, Trouble] = {}
+        """Published likewise."""
         self._lock = lock
         self._clock = clock
         self._marker = new_marker()
@@ -150,6 +152,7 @@ class Journal:
             failing_since=committer.failing_since,
             last_error=committer.last_error,
             gauges=self.gauges.copy(),
+            troubles=self.troubles.copy(),
         )
 
     def announce_end(self) -> None:

@@ -7,11 +7,18 @@ from pathlib import Path
 
 import msgspec
 
-__all__ = ["JournalStatus", "read_status", "write_status"]
+__all__ = ["JournalStatus", "Trouble", "read_status", "write_status"]
 
 STATUS_NAME = "status.json"
 
 _encode = msgspec.json.Encoder().encode
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """What is wrong with a part of the gateway, since when, and what to do about it."""
+
+    since: datetime
+    message: str
 
 
 class JournalStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +43,8 @@ class JournalStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The latest reason why the disk did not take something; kept after it has recovered."""
     gauges: dict[str, float | int] = {}
     """Whatever else the owner of the journal wants seen."""
+    troubles: dict[str, Trouble] = {}
+    """What is wrong with the owner's other parts, by their names."""
 
 
 _decode = msgspec.json.Decoder(JournalStatus).decode

@@ -2,7 +2,7 @@
 
 from .debug_tokens import DebugToken, DebugTokens
 from .keyring import ANONYMOUS, Keyring
-from .keys_file import StoredKey, add_key, hash_key, read_keys, revoke_key
+from .keys_file import StoredKey, UnknownKey, add_key, decode_keys, digest_of, hash_key, read_keys, revoke_key
 from .settings import CallerSettings, Identity, TracingSettings
 
 __all__ = [
@@ -14,7 +14,10 @@ __all__ = [
     "Keyring",
     "StoredKey",
     "TracingSettings",
+    "UnknownKey",
     "add_key",
+    "decode_keys",
+    "digest_of",
     "hash_key",
     "read_keys",
     "revoke_key",

@@ -7,7 +7,7 @@ dictionary, and whoever could choose that could invert it (`benchmarks/strangers
 from collections.abc import Iterable
 from hashlib import sha256
 
-from ..errors import InvalidApiKey
+from ..errors import InvalidApiKey, KeysUnavailable
 from .keys_file import StoredKey
 from .settings import CallerSettings, Identity
 
@@ -20,7 +20,16 @@ ANONYMOUS = Identity("anonymous")
 class Keyring:
     """All keys that open the data port. With none at all, every key does and the caller is ``anonymous``."""
 
-    def __init__(self, callers: Iterable[CallerSettings], stored: Iterable[StoredKey]) -> None:
+    def __init__(
+        self,
+        callers: Iterable[CallerSettings],
+        stored: Iterable[StoredKey],
+        *,
+        unreadable: bool = False,
+        may_be_open: bool = True,
+    ) -> None:
+        """``unreadable``: there are more keys, of which nobody knows which ones are revoked. Not ``may_be_open``: with
+        no key at all, nobody is let in."""
         by_name = {caller.name: caller for caller in callers}
         self._identities: dict[bytes, Identity] = {}
         self._has_stored = False
@@ -36,7 +45,8 @@ class Keyring:
                 tags = {**(known.tags if known else {}), **key.tags}
                 gone = known.on_client_gone if known else None
                 self._identities[bytes.fromhex(key.sha256)] = Identity(key.caller, key.key_id, tags, gone)
-        self._is_open = not by_name and not self._has_stored
+        self._unreadable = unreadable
+        self._is_open = may_be_open and not (by_name or self._has_stored or unreadable)
 
     def __repr__(self) -> str:
         return f"<Keyring {self}>"
@@ -44,7 +54,10 @@ class Keyring:
     def __str__(self) -> str:
         """For a person."""
         count = len(self._identities)
-        return "open to all" if self._is_open else "1 key" if count == 1 else f"{count} keys"
+        if self._is_open:
+            return "open to all"
+        known = "1 key" if count == 1 else f"{count} keys"
+        return f"{known}, and a keys file that cannot be read" if self._unreadable else known
 
     @property
     def is_open(self) -> bool:
@@ -55,7 +68,8 @@ class Keyring:
         return self._identities.get(digest)
 
     def identify(self, key: bytes | None) -> Identity:
-        """Whose key this is. Raises ``InvalidApiKey`` saying which headers are looked at."""
+        """Whose key this is. Raises ``InvalidApiKey`` saying which headers are looked at, and ``KeysUnavailable``
+        where the key may be one of those that cannot be read."""
         if self._is_open:
             return ANONYMOUS
         if not key:
@@ -64,6 +78,11 @@ class Keyring:
                 "`Authorization: Bearer`, or as `subscription-key` or `api-key` in the query."
             )
         identity = self._identities.get(sha256(key).digest())
+        if identity is None and self._unreadable:
+            raise KeysUnavailable(
+                "The gateway cannot read its keys, so this one cannot be checked. Tell whoever runs the gateway; its "
+                "log says why."
+            )
         if identity is None:
             raise InvalidApiKey(
                 "This API key is not known here, or was revoked. Use the key your platform team gave you for "

@@ -1,7 +1,8 @@
 """The keys file: what ``tokenweir keys`` creates and the gateway's keyring reads. It holds hashes, never a key.
 
-Writers take a lock beside the file and replace it whole, so a reader sees the old file or the new one,
-and its modification time changes with every change. A revoked key stays in the file: old records name it.
+Writers take a lock beside the file and replace it whole, so a reader sees the old file or the new one. Owner and mode
+stay, whoever writes: a file that root has changed is still readable for the gateway. A revoked key stays in the file:
+old records name it.
 """
 
 import fcntl
@@ -9,17 +10,23 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-from ..errors import ConfigError
+from ..errors import ConfigError, quoted
 from ..records import Clock
 
-__all__ = ["StoredKey", "add_key", "hash_key", "read_keys", "revoke_key"]
+__all__ = ["StoredKey", "UnknownKey", "add_key", "decode_keys", "digest_of", "hash_key", "read_keys", "revoke_key"]
+
+_NAME_LIMIT = 128
+
+
+class UnknownKey(ConfigError):
+    """There is no key with this id."""
 
 
 class StoredKey(msgspec.Struct, frozen=True):
@@ -49,23 +56,41 @@ def hash_key(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
+def digest_of(content: bytes) -> int:
+    """Tells whether two processes have read the same file: 48 bits of its SHA-256, which a metric holds exactly."""
+    return int.from_bytes(hashlib.sha256(content).digest()[:6])
+
+
 def read_keys(path: Path) -> list[StoredKey]:
     """Every key in the file, oldest first, revoked ones included; none where there is no file.
 
     Raises ConfigError for a file that cannot be read or is something else.
     """
     try:
-        return _DECODER.decode(path.read_bytes()).keys
+        return decode_keys(path, path.read_bytes())
     except FileNotFoundError:
         return []
     except OSError as error:
         raise ConfigError(f"the keys file {path} cannot be read: {error.strerror}") from error
+
+
+def decode_keys(path: Path, content: bytes) -> list[StoredKey]:
+    """The keys in the content of the file at ``path``. Raises ConfigError if it is something else."""
+    try:
+        return _DECODER.decode(content).keys
     except msgspec.DecodeError as error:
         raise ConfigError(f"{path} is not a keys file ({error}); restore it, or move it away") from error
 
 
 def add_key(path: Path, caller: str, tags: Mapping[str, str], clock: Clock) -> tuple[str, StoredKey]:
-    """A new key for a caller: the key itself, which is kept nowhere, and what was stored of it."""
+    """A new key for a caller: the key itself, which is kept nowhere, and what was stored of it.
+
+    Raises ConfigError for a name that would spoil reports, and where the file cannot be written.
+    """
+    if not caller.isprintable() or caller != caller.strip() or not 0 < len(caller) <= _NAME_LIMIT:
+        raise ConfigError(
+            f"{quoted(caller)} cannot be a caller's name: up to {_NAME_LIMIT} printable characters, no space around"
+        )
     key = "tw-" + secrets.token_urlsafe(32)
     stored = StoredKey(
         key_id="key_" + secrets.token_hex(4),
@@ -80,45 +105,111 @@ def add_key(path: Path, caller: str, tags: Mapping[str, str], clock: Clock) -> t
 
 
 def revoke_key(path: Path, key_id: str, clock: Clock) -> StoredKey:
-    """Mark a key as revoked; one that already was keeps its time. Raises ConfigError for an unknown id."""
-    if not path.exists():  # nor is it made by asking
-        raise ConfigError(
-            f"there is no key {key_id}, and no keys file {path}; is it another gateway's? Give its --config"
-        )
+    """Mark a key as revoked; one that already was keeps its time. Raises UnknownKey for an unknown id."""
+    with suppress(PermissionError):  # which is told below
+        if not path.exists():  # nor is it made by asking
+            raise UnknownKey(
+                f"there is no key {key_id}, and no keys file {path}; is it another gateway's? Give its --config"
+            )
     with _changing(path) as keys:
         for index, stored in enumerate(keys):
             if stored.key_id == key_id:
                 if not stored.is_revoked:
                     keys[index] = msgspec.structs.replace(stored, revoked_at=clock.now())
                 return keys[index]
-        raise ConfigError(f"there is no key {key_id} in {path}; `tokenweir keys list` shows them")
+        raise UnknownKey(f"there is no key {key_id} in {path}; `tokenweir keys list` shows them")
 
 
 @contextmanager
 def _changing(path: Path) -> Iterator[list[StoredKey]]:
     """The keys as a list to change; written back at the end, unless an error left the block."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(path.with_name(path.name + ".lock"), "w") as lock:
+        _make_directories(path.parent)
+        lock_path = path.with_name(path.name + ".lock")
+        with open(os.open(lock_path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "w") as lock:
+            owner = path if path.exists() else path.parent
+            _give_to(lock.fileno(), owner)
             fcntl.flock(lock, fcntl.LOCK_EX)
             keys = read_keys(path)
             yield keys
-            _replace(path, msgspec.json.format(msgspec.json.encode(_File(keys)), indent=2) + b"\n")
+            try:
+                _replace(path, msgspec.json.format(msgspec.json.encode(_File(keys)), indent=2) + b"\n")
+            except OSError:
+                # A full disk, a file that is mounted by itself, a directory or an owner that is not ours to set.
+                if not path.exists():
+                    raise
+                _write_over(path, msgspec.json.encode(_File(keys)) + b"\n")
     except OSError as error:
-        raise ConfigError(f"the keys file {path} cannot be written: {error.strerror}") from error
+        raise ConfigError(
+            f"the keys file {path} cannot be written ({error.strerror}), so nothing has changed; "
+            "run this as its owner, or through the gateway, and see that the disk has room"
+        ) from error
+
+
+def _make_directories(directory: Path) -> None:
+    """Those that are missing, readable by the owner of the first one that is there."""
+    missing = []
+    while not directory.exists():
+        missing.append(directory)
+        directory = directory.parent
+    for one in reversed(missing):
+        with suppress(FileExistsError):
+            one.mkdir(mode=0o700)
+            descriptor = os.open(one, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                _give_to(descriptor, one.parent)
+            finally:
+                os.close(descriptor)
+
+
+def _give_to(descriptor: int, owner: Path) -> None:
+    """Makes what root has made belong to the owner of ``owner``. Nobody else may give a file away."""
+    if os.geteuid() == 0:
+        wanted = owner.stat()
+        os.fchown(descriptor, wanted.st_uid, wanted.st_gid)
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Put a whole new file, readable by its owner only, in the place of the old one; durable on return."""
+    """Put a whole new file with the owner and mode of the old one in its place; durable on return.
+
+    Where there was none, it is readable by the owner of the directory only.
+    """
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
+    before = path.stat() if path.exists() else None
+    try:
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            if before is None:
+                _give_to(file.fileno(), path.parent)
+            else:
+                own = os.fstat(file.fileno())
+                if (own.st_uid, own.st_gid) != (before.st_uid, before.st_gid):
+                    os.fchown(file.fileno(), before.st_uid, before.st_gid)
+                os.fchmod(file.fileno(), before.st_mode & 0o777)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path.resolve())
+    except OSError:
+        with suppress(OSError):
+            fresh.unlink()
+        raise
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _write_over(path: Path, content: bytes) -> None:
+    """Writes into the file itself. It may need no more room than the file has, as what people read has indentation;
+    more is taken before anything is written. A reader that sees half of it reads it again."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        if len(content) > size:
+            os.posix_fallocate(descriptor, 0, len(content))
+        os.pwrite(descriptor, content.ljust(size), 0)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

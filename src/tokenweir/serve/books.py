@@ -9,6 +9,7 @@ import logging
 import os
 import resource
 import secrets
+import signal
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +18,10 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from ..admin import Metrics, RelayStatus, create_app
-from ..config import Config
+from ..admin import ConfigInForce, Metrics, RelayStatus, create_app
+from ..config import Config, Loaded
+from ..config.dump import write
+from ..config.setting_path import Origins
 from ..delivery.pricer import FREE, Pricer
 from ..delivery.shipping import Shipping
 from ..errors import TokenweirError
@@ -42,6 +45,7 @@ from ..records import CallRecord, Clock, SystemClock
 from .late_ledger import LateLedger
 from .logs import configure_logging
 from .relay import stop_with_supervisor
+from .reloading import digest_of_config, reloaded
 from .starting import one_line_for_errors
 
 __all__ = ["Books", "books_main", "catch_up"]
@@ -81,12 +85,19 @@ class Books:
         self._root = root
         self._ledger = ledger
         self._clock = clock
-        self._shipping = shipping
+        self.shipping = shipping
         self._price = price
-        self.metrics = Metrics(self.relays, shipping.statuses)
+        self.metrics = Metrics(self.relays, lambda: self.shipping.statuses())
         self._one_at_a_time = threading.Lock()
         self._readers: dict[str, JournalReader] = {}
         self._watches: dict[str, SeqWatch] = {}
+
+    def configure(self, shipping: Shipping, price: Pricer) -> None:
+        """Exchanges the sinks and the prices. What is not posted yet gets the new prices."""
+        with self._one_at_a_time:
+            for directory in journal_directories(self._root):
+                shipping.begin(directory)
+            self.shipping, self._price = shipping, price
 
     def catch_up(self) -> int:
         """Posts everything the journals hold. Returns how many records were new."""
@@ -99,7 +110,7 @@ class Books:
         source = f"{journal_name(self._root)}/{directory.name}"
         reader = self._readers.get(source)
         if reader is None:
-            self._shipping.begin(directory)  # or segments would go that no sink has seen
+            self.shipping.begin(directory)  # or segments would go that no sink has seen
             begin_cursor(directory, _CURSOR)  # or that the ledger, which may be away, has not
             position = self._position(directory, source)
             reader = self._readers[source] = JournalReader(directory, position)
@@ -173,7 +184,7 @@ def catch_up(config: Config, ledger: Ledger) -> int:
     return Books(root, ledger, clock, Shipping(root, config.sinks, os.environ, clock, price), price).catch_up()
 
 
-def books_main(config: Config, listener: socket.socket, supervisor: int) -> None:
+def books_main(config: Config, config_path: Path | None, listener: socket.socket, supervisor: int) -> None:
     """The books process's whole life; called in a process of its own."""
     configure_logging("books")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
@@ -181,7 +192,7 @@ def books_main(config: Config, listener: socket.socket, supervisor: int) -> None
     os.umask(0o077)  # the ledger and what its engine writes beside it can hold prompts
     _limit_memory()
     with one_line_for_errors():
-        uvloop.run(_serve(config, listener, supervisor))
+        uvloop.run(_serve(config, config_path, listener, supervisor))
 
 
 def _limit_memory() -> None:
@@ -190,29 +201,58 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
-async def _serve(config: Config, listener: socket.socket, supervisor: int) -> None:
+async def _serve(config: Config, config_path: Path | None, listener: socket.socket, supervisor: int) -> None:
     clock = SystemClock()
     ledger = LateLedger(ledger_opener(config.ledger.url), clock) if config.ledger.url != NO_LEDGER else None
     root = Path(config.journal.directory)
     price = Pricer(config.prices)
-    shipping = Shipping(root, config.sinks, os.environ, clock, price)
-    books = Books(root, ledger, clock, shipping, price)
+    books = Books(root, ledger, clock, Shipping(root, config.sinks, os.environ, clock, price), price)
+    running = config
     app = create_app(
         ledger,
         catch_up=books.catch_up,
         metrics=books.metrics,
         token=config.server.admin_token,
         relays=books.relays,
-        sinks=shipping.statuses,
+        sinks=lambda: books.shipping.statuses(),
+        configuration=lambda: _in_force(running, config_path),
         expected_relays=config.server.relays,
+        keys=Path(config.server.keys),
         debug_tokens=DebugTokens(config.tracing.secret or secrets.token_hex(), config.tracing.api),
         clock=clock,
     )
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
     stop = asyncio.Event()
     stop_with_supervisor(stop.set, supervisor)
-    shipping.start()
+    books.shipping.start()
     loop = asyncio.get_running_loop()
+    one_reload = asyncio.Lock()
+
+    async def reload() -> None:
+        nonlocal running
+        async with one_reload:
+            try:
+                config = reloaded(config_path, running).config
+                price = Pricer(config.prices)
+                shipping = Shipping(root, config.sinks, os.environ, clock, price)
+            except TokenweirError as error:
+                _log.error("the configuration was not reloaded, the old one stays: %s", error)
+                return
+            if (config.sinks, config.prices) != (running.sinks, running.prices):
+                await books.shipping.stop()
+                await asyncio.to_thread(books.configure, shipping, price)
+                shipping.start()
+                _log.info("prices and sinks reloaded: %d and %d", len(config.prices), len(config.sinks))
+            running = config
+
+    reloads: set[asyncio.Task[None]] = set()
+
+    def on_reload() -> None:
+        task = loop.create_task(reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, on_reload)
     # A thread of its own: those that all share may wait for the disk of a sink.
     posting = ThreadPoolExecutor(1, "posting")
     trouble = _Trouble(clock)
@@ -228,9 +268,19 @@ async def _serve(config: Config, listener: socket.socket, supervisor: int) -> No
         server.should_exit = True
         await serving
         _try_to_catch_up(books, trouble)
-        await shipping.stop()
+        await books.shipping.stop()
         if ledger is not None:
             ledger.close()
+
+
+def _in_force(config: Config, source: Path | None) -> ConfigInForce:
+    """The configuration as the admin port tells it, secrets masked."""
+    loaded = Loaded(config, source, Origins(None, {}), [], [])
+    return ConfigInForce(
+        source=str(source.resolve()) if source is not None else None,
+        lines=[line.text for line in write(loaded, defaults=True)],
+        digest=digest_of_config(config),
+    )
 
 
 class _Trouble:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from ..config import Config
+from ..config import Config, Loaded, load
 from ..delivery import Delivery, Pricer, RecordBatch
 from ..delivery.base import Attempt
 from ..delivery.dead_letters import DeadMessages, bury
@@ -24,9 +24,11 @@ from ..delivery.sources import (
     open_dead_messages,
     open_source,
 )
-from ..ledger import Ledger, open_ledger
+from ..errors import TokenweirError
+from ..ledger import Ledger, ledger_opener
 from ..policy import Keyring, read_keys
 from ..records import Clock, SystemClock
+from .late_ledger import LateLedger
 from .logs import configure_logging
 
 __all__ = ["LedgerDestination", "format_of", "run"]
@@ -97,29 +99,70 @@ def format_of(config: Config) -> MessageFormat:
     )
 
 
-def run(config: Config) -> int:
-    """Consumes until SIGTERM or Ctrl-C. Returns the exit code. `ConfigError` or `LedgerError` if it cannot begin."""
+def run(loaded: Loaded) -> int:
+    """Consumes until SIGTERM or Ctrl-C. Returns the exit code. `ConfigError` if the configuration cannot be used."""
     configure_logging("consume")
     logging.getLogger("aiokafka").setLevel(logging.WARNING)
-    uvloop.run(_run(config))
+    uvloop.run(_run(loaded))
     return 0
 
 
-async def _run(config: Config) -> None:
-    # What is wrong with the source is said before a ledger is made.
-    format = format_of(config)
-    source = open_source(config.intake, os.environ, lambda name: ledger.position(name))
+class _Intake:
+    """Everything that one configuration makes: a source, a ledger, which may be away, and the loop between them."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        """`ConfigError` if something of it cannot be."""
+        # What is wrong with the source is said before a ledger is made.
+        format = format_of(config)
+        source = open_source(config.intake, os.environ, lambda name: self._ledger.position(name))
+        self._dead_messages = open_dead_messages(config.intake, clock)
+        self._ledger = LateLedger(ledger_opener(config.ledger.url), clock)
+        self.destination = LedgerDestination(self._ledger, self._dead_messages, clock)
+        records = MessageRecords(source, format, Pricer(config.prices))
+        self.delivery = Delivery("consume", records, [self.destination], clock)
+        self._about = f"from {source} into {config.ledger.url.partition(':')[0]}"
+
+    def __str__(self) -> str:
+        return self._about
+
+    def close(self) -> None:
+        self._ledger.close()
+        self._dead_messages.close()
+
+
+async def _run(loaded: Loaded) -> None:
     clock = SystemClock()
-    dead_messages = open_dead_messages(config.intake, clock)
-    ledger = open_ledger(config.ledger.url)
-    records = MessageRecords(source, format, Pricer(config.prices))
-    delivery = Delivery("consume", records, [LedgerDestination(ledger, dead_messages, clock)], clock)
     loop = asyncio.get_running_loop()
+    is_stopping = False
+    intake = _Intake(loaded.config, clock)
+    following: _Intake | None = None
+
+    def stop() -> None:
+        nonlocal is_stopping
+        is_stopping = True
+        intake.delivery.stop()
+
+    def reload() -> None:
+        """The batch under way ends, then everything is made anew. What is wrong changes nothing."""
+        nonlocal following
+        try:
+            config = load(loaded.source, os.environ, checked=False).config
+            following = _Intake(config, clock)
+        except TokenweirError as error:
+            _log.error("the configuration was not reloaded, the old one stays: %s", error)
+            return
+        intake.delivery.stop()
+
     for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, delivery.stop)
-    _log.info("from %s into %s", source, ledger)
-    try:
-        await delivery.run()
-    finally:
-        ledger.close()
-        dead_messages.close()
+        loop.add_signal_handler(signum, stop)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    while True:
+        _log.info("%s", intake)
+        try:
+            await intake.delivery.run()
+        finally:
+            intake.close()
+        if is_stopping or following is None:
+            return
+        intake, following = following, None
+        _log.info("configuration reloaded")

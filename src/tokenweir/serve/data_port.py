@@ -13,6 +13,7 @@ import errno
 import logging
 import socket
 import ssl
+from collections.abc import Callable
 
 from ..errors import MalformedRequest, Refusal
 from ..gateway import DataPlane
@@ -36,8 +37,13 @@ class DataPort:
     """Takes connections from a listening socket until ``close``."""
 
     def __init__(
-        self, listener: socket.socket, context: ssl.SSLContext | None, data_plane: DataPlane, backlog: int
+        self,
+        listener: socket.socket,
+        context: Callable[[], ssl.SSLContext | None],
+        data_plane: DataPlane,
+        backlog: int,
     ) -> None:
+        """``context`` gives the one in force, with which the next connection begins; None for plain HTTP."""
         self._listener = listener
         self._context = context
         self._data_plane = data_plane
@@ -82,7 +88,7 @@ class DataPort:
                 continue
             client.setblocking(False)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._context is None:
+            if self._context() is None:
                 self._data_plane.services.tasks.start(self._serve(client, None, None))
             else:
                 self._silent[client] = self._loop.call_later(_HANDSHAKE_SECONDS, self._give_up, client)
@@ -105,7 +111,7 @@ class DataPort:
             first = b""
         self._forget(client)
         if first == _HANDSHAKE:
-            self._data_plane.services.tasks.start(self._serve(client, self._context, None))
+            self._data_plane.services.tasks.start(self._serve(client, self._context(), None))
         elif first:
             self._data_plane.services.tasks.start(self._serve(client, None, MalformedRequest(_SPEAKS_TLS)))
         else:

@@ -12,31 +12,31 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
 import uvloop
 
-from ..config import Config, is_loopback, load, parse_address
+from ..config import Config, is_loopback, parse_address
 from ..deployments import Catalogue
 from ..errors import ConfigError, JournalInUse, TokenweirError
-from ..gateway import SWEEP_SECONDS, DataPlane, RecordLog, ServerSettings, Tracing
-from ..journal import Journal, changed_fields
-from ..policy import Keyring, read_keys
+from ..gateway import SWEEP_SECONDS, DataPlane, RecordLog, Tracing
+from ..journal import Journal, Trouble, changed_fields
+from ..policy import Keyring
 from ..records import Clock, SystemClock
 from ..upstream import Upstream, open_upstreams
 from ..vocabulary import ENCODINGS, load as load_vocabulary, verify as verify_vocabulary
+from .certificate import Certificate
 from .data_port import DataPort
+from .keys_watch import KeysWatch
 from .logs import configure_logging
+from .reloading import digest_of_config, reloaded
 from .starting import one_line_for_errors
 
-__all__ = ["ONLY_AT_START", "ProcessLog", "RelayProcess", "relay_main", "with_debug_secret"]
+__all__ = ["ProcessLog", "RelayProcess", "relay_main"]
 
 _log = logging.getLogger(__name__)
-
-# What a running relay keeps: its sockets, its journal, and what was made with its settings.
-ONLY_AT_START = ("server", "journal", "ledger", "tracing")
 
 # Connections that the kernel may queue while a relay restarts or the loop is busy.
 _BACKLOG = 4096
@@ -50,6 +50,7 @@ class ProcessLog(RecordLog, Protocol):
     """Where a process's records go, and who closes it: a `Journal`, or what stands in for one without a disk."""
 
     gauges: dict[str, float | int]
+    troubles: dict[str, Trouble]
 
     def close(self) -> int:
         """Blocks until what can be brought out is; returns how many records are lost."""
@@ -68,16 +69,15 @@ class RelayProcess:
         open_log: Callable[[], ProcessLog] | None = None,
     ) -> None:
         """``open_log`` gives another log than the journal called ``name``."""
-        self._config = config
+        self._config, self._config_digest = config, digest_of_config(config)
         self._config_path = config_path
-        self._keys_path = Path(config.server.keys)
-        self._keys_seen = _modified(self._keys_path)
         self._clock = clock
+        self._keys = KeysWatch(Path(config.server.keys), clock)
         self._stop = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         # What may be wrong comes first: once the journal is open, its status says that all is well.
         keyring, catalogue, upstreams = self._parts(config)
-        self._tls = tls_context(config.server)
+        self._certificate = Certificate(config.server, clock) if config.server.certificate is not None else None
         self.journal: ProcessLog = open_log() if open_log else _open_journal(config, name, clock)
         self.data_plane = DataPlane(
             config.server,
@@ -94,11 +94,11 @@ class RelayProcess:
 
     def _parts(self, config: Config) -> tuple[Keyring, Catalogue, dict[str, Upstream]]:
         """What a reload exchanges. Raises ``ConfigError``."""
-        keyring = Keyring(config.callers, read_keys(self._keys_path))
+        keyring = self._keyring(config)
         if keyring.is_open and not is_loopback(parse_address(self._config.server.data)[0]):
             raise ConfigError(
                 f"no caller has a key (any more), and {self._config.server.data} can be reached from other machines, "
-                f"so anyone could call; restore {self._keys_path}, or create a key with `tokenweir keys create NAME`"
+                f"so anyone could call; restore {self._keys.path}, or create a key with `tokenweir keys create NAME`"
             )
         catalogue = Catalogue(config.deployments, {upstream.name: upstream.kind for upstream in config.upstreams})
         return keyring, catalogue, open_upstreams(config.upstreams, os.environ, self._clock)
@@ -106,35 +106,26 @@ class RelayProcess:
     def reload(self) -> None:
         """Takes callers, deployments and upstreams anew; no stream notices. What is wrong changes nothing."""
         try:
-            config = with_debug_secret(load(self._config_path, os.environ).config, self._config.tracing.secret)
-            keyring, catalogue, upstreams = self._parts(config)
+            reload = reloaded(self._config_path, self._config)
+            keyring, catalogue, upstreams = self._parts(reload.config)
             self.data_plane.configure(keyring=keyring, catalogue=catalogue, upstreams=upstreams)
         except TokenweirError as error:
             _log.error("the configuration was not reloaded, the old one stays: %s", error)
             return
-        for table in ONLY_AT_START:
-            if getattr(config, table) != getattr(self._config, table):
-                _log.warning("[%s] has changed; that takes effect with the next start, not with a reload", table)
-        self._config = msgspec.structs.replace(
-            config, **{table: getattr(self._config, table) for table in ONLY_AT_START}
-        )
+        self._config, self._config_digest = reload.config, digest_of_config(reload.config)
+        self._publish()
         services = self.data_plane.services
         _log.info("configuration reloaded: %s; %s", services.keyring, services.catalogue)
 
-    def _reload_keys(self) -> None:
-        """``tokenweir keys`` takes effect within a second, without a signal."""
-        seen = _modified(self._keys_path)
-        if seen == self._keys_seen:
-            return
-        self._keys_seen = seen
-        if not seen:
-            _log.error("the keys file %s is gone; the keys it held stay in force until it is back", self._keys_path)
-            return
-        try:
-            self.data_plane.configure(keyring=self._parts(self._config)[0])
-        except TokenweirError as error:
-            _log.error("the keys file was not reloaded, the old keys stay: %s", error)
-            return
+    def _keyring(self, config: Config, *, may_be_open: bool = True) -> Keyring:
+        keys = self._keys.in_force
+        return Keyring(config.callers, keys.stored, unreadable=keys.is_closed, may_be_open=may_be_open)
+
+    def _keys_changed(self) -> None:
+        """``tokenweir keys`` takes effect within seconds, without a signal. What was closed is never opened by it."""
+        is_open = self.data_plane.services.keyring.is_open
+        self.data_plane.configure(keyring=self._keyring(self._config, may_be_open=is_open))
+        self._publish()
         _log.info("keys reloaded: %s", self.data_plane.services.keyring)
 
     def stop(self) -> None:
@@ -145,7 +136,7 @@ class RelayProcess:
 
     async def run(self, listener: socket.socket) -> None:
         """Serves until ``stop``; returns when the journal is flushed."""
-        port = DataPort(listener, self._tls, self.data_plane, _BACKLOG)
+        port = DataPort(listener, self._tls_context, self.data_plane, _BACKLOG)
         self.begin()
         try:
             await self._stop.wait()
@@ -156,6 +147,13 @@ class RelayProcess:
 
     def begin(self) -> None:
         """Starts what runs beside the calls: time limits, and a look at the keys file."""
+        loop = asyncio.get_running_loop()
+
+        def changed() -> None:
+            with suppress(RuntimeError):  # the loop may have ended meanwhile
+                loop.call_soon_threadsafe(self._keys_changed)
+
+        self._keys.start(changed)
         self._sweep()
 
     async def drain(self) -> None:
@@ -168,14 +166,27 @@ class RelayProcess:
         """Flushes the journal; nothing may be under way any more."""
         if self._timer is not None:
             self._timer.cancel()
+        self._keys.end()
         unwritten = self.journal.close()
         if unwritten:
             _log.error("%d records could not be written before the end", unwritten)
 
     def _sweep(self) -> None:
+        self.data_plane.sweep()
+        if self._certificate is not None:
+            self._certificate.look()
+        self._publish()
+        self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+    def _tls_context(self) -> ssl.SSLContext | None:
+        return self._certificate.context if self._certificate is not None else None
+
+    def _publish(self) -> None:
+        """What the journal's status file tells others of this process."""
         data_plane, services = self.data_plane, self.data_plane.services
-        data_plane.sweep()
-        self._reload_keys()
+        trouble = self._keys.trouble
+        expires = self._certificate.expires_at if self._certificate is not None else None
+        self.journal.troubles = {} if trouble is None else {"keys": trouble}
         self.journal.gauges.update(
             active_calls=len(data_plane.calls),
             open_connections=len(data_plane.clients),
@@ -185,16 +196,11 @@ class RelayProcess:
             buffered_bytes=services.bodies.used,
             buffers_full=services.bodies.refused,
             record_fields_changed=changed_fields(),
+            certificate_expires_timestamp_seconds=expires.timestamp() if expires is not None else 0,
+            config_digest=self._config_digest,
+            keys_digest=self._keys.in_force.digest,
+            keys_failing=int(trouble is not None),  # the file knows no `true` among numbers
         )
-        self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
-
-
-def with_debug_secret(config: Config, secret: str | None) -> Config:
-    """The configuration with ``secret`` where it names none to sign debug tokens with: what the books issue, the
-    relays must know."""
-    if config.tracing.secret is not None:
-        return config
-    return msgspec.structs.replace(config, tracing=msgspec.structs.replace(config.tracing, secret=secret))
 
 
 def _open_journal(config: Config, name: str, clock: Clock) -> Journal:
@@ -264,23 +270,3 @@ def raise_file_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _modified(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-def tls_context(server: ServerSettings) -> ssl.SSLContext | None:
-    """The data port's, if it speaks TLS. Raises ``ConfigError``."""
-    if server.certificate is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(server.certificate, server.private_key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"[server] certificate or private_key cannot be used: {error}") from error
-    return context

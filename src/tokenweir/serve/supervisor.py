@@ -25,11 +25,12 @@ from typing import Any
 
 import msgspec
 
-from ..config import Config, load, parse_address
+from ..config import Config, parse_address
 from ..errors import ConfigError, TokenweirError, quoted
 from .logs import configure_logging
 from .notify import tell_service_manager
-from .relay import ONLY_AT_START, raise_file_limit, relay_main, with_debug_secret
+from .relay import raise_file_limit, relay_main
+from .reloading import reloaded, with_debug_secret
 from .starting import CANNOT_START
 
 __all__ = ["run"]
@@ -99,7 +100,7 @@ def run(config: Config, *, config_path: Path | None) -> int:
         _Child(f"relay-{index}", relay_main, (config, config_path, index), data)
         for index in range(config.server.relays)
     ]
-    books = _Child("books", _books_main, (config,), admin)
+    books = _Child("books", _books_main, (config, config_path), admin)
     supervisor = _Supervisor(relays, books, config.server.shutdown_grace, config_path)
     supervisor.start()
     scheme = "https" if config.server.certificate else "http"
@@ -108,10 +109,10 @@ def run(config: Config, *, config_path: Path | None) -> int:
     return supervisor.wait()
 
 
-def _books_main(config: Config, listener: socket.socket, supervisor: int) -> None:
+def _books_main(config: Config, config_path: Path | None, listener: socket.socket, supervisor: int) -> None:
     from .books import books_main
 
-    books_main(config, listener, supervisor)
+    books_main(config, config_path, listener, supervisor)
 
 
 class _Supervisor:
@@ -189,20 +190,19 @@ class _Supervisor:
         self._wake_writer.send(b"x")
 
     def _on_reload(self, signum: int, frame: FrameType | None) -> None:
-        """Relays read the file themselves, and say what is wrong with it. One that dies later is to come back
+        """The processes read the file themselves, and say what is wrong with it. One that dies later is to come back
         with what they took, not with what this process began with."""
         try:
-            config = load(self._config_path, os.environ).config
+            reload = reloaded(self._config_path, self._books.arguments[0])
         except TokenweirError as error:
             _log.error("the configuration was not reloaded, the old one stays: %s", error)
             return
-        for relay in self._relays:
-            began: Config = relay.arguments[0]
-            kept = {table: getattr(began, table) for table in ONLY_AT_START}
-            relay.arguments = (msgspec.structs.replace(config, **kept), *relay.arguments[1:])
-        for relay in self._relays:
-            if relay.process is not None and relay.process.pid is not None and relay.process.is_alive():
-                os.kill(relay.process.pid, signal.SIGHUP)
+        if reload.waiting:
+            _log.warning("changed, and taking effect with the next start only: %s", ", ".join(reload.waiting))
+        for child in self._children:
+            child.arguments = (reload.config, *child.arguments[1:])
+            if child.process is not None and child.process.pid is not None and child.process.is_alive():
+                os.kill(child.process.pid, signal.SIGHUP)
 
 
 def _listen(address: str, which: str) -> socket.socket:

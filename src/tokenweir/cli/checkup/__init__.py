@@ -8,7 +8,7 @@ from ...records import SystemClock
 from ..admin_client import AdminClient
 from .books import check_journals, check_ledger
 from .check_result import CheckResult, bad, fine, warn
-from .machine import check_directories, check_file_limit, check_software, check_vocabularies
+from .machine import check_certificate, check_directories, check_file_limit, check_software, check_vocabularies
 from .models import check_models
 from .ports import check_ports
 from .sinks import check_sinks
@@ -26,6 +26,7 @@ def check_all(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[CheckResul
     yield from _check_config(loaded)
     yield from check_file_limit()
     yield from check_directories(config)
+    yield from check_certificate(config, SystemClock().now())
     yield from check_ports(config, gateway_runs=gateway_runs)
     yield from check_ledger(config, gateway_runs=gateway_runs)
     yield from check_journals(config)

@@ -5,22 +5,33 @@ import platform
 import resource
 import shutil
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 from ... import __version__
 from ...build import python_is_optimized, running_build
-from ...config import Config
+from ...config import Config, expires_at
 from ...errors import TokenweirError
 from ...ledger import ledger_file
 from ...vocabulary import verify
 from .check_result import CheckResult, bad, fine, warn
 
-__all__ = ["check_directories", "check_directory", "check_file_limit", "check_software", "check_vocabularies"]
+__all__ = [
+    "check_certificate",
+    "check_directories",
+    "check_directory",
+    "check_file_limit",
+    "check_software",
+    "check_vocabularies",
+]
 
 # A stream takes two descriptors, the client's and the upstream's; idle connections and files some more.
 _STREAMS = 10_000
 _DESCRIPTORS = 2 * _STREAMS + 1_000
+
+_RENEWAL_DUE = timedelta(days=14)
+_RENEW = "renew it; a running gateway takes the new files within seconds"
 
 _GB = 1024**3
 # Room for about a million records without bodies.
@@ -55,6 +66,26 @@ def check_file_limit() -> Iterator[CheckResult]:
             f"open files: the limit of {hard:,} is enough for about {max(0, hard - 1_000) // 2:,} streams",
             f"raise it to {_DESCRIPTORS:,} for {_STREAMS:,}: LimitNOFILE= of systemd, ulimits of a container",
         )
+
+
+def check_certificate(config: Config, now: datetime) -> Iterator[CheckResult]:
+    """When the data port's certificate ends; that it can be used at all is a matter of the configuration's checks."""
+    if config.server.certificate is None:
+        return
+    path = Path(config.server.certificate)
+    try:
+        end = expires_at(path.read_bytes())
+    except OSError as error:
+        yield bad(f"certificate: {path} cannot be read ({error.strerror})", "change [server] certificate")
+        return
+    if end is None:
+        yield warn(f"certificate: {path} does not tell when it ends", "look at it with `openssl x509 -enddate`")
+    elif end < now:
+        yield bad(f"certificate: {path} has expired on {end:%Y-%m-%d}", _RENEW)
+    elif end - now < _RENEWAL_DUE:
+        yield warn(f"certificate: {path} expires on {end:%Y-%m-%d}", _RENEW)
+    else:
+        yield fine(f"certificate: {path} is good until {end:%Y-%m-%d}")
 
 
 def check_directories(config: Config) -> Iterator[CheckResult]:

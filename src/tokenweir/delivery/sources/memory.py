@@ -16,6 +16,7 @@ from sys import getsizeof
 from typing import NamedTuple
 
 from ...errors import JournalError
+from ...journal import Trouble
 from ...records import CallRecord, without_contents
 from ..base import RecordBatch
 from ..pricer import FREE, Pricer
@@ -74,6 +75,7 @@ class MemoryLog:
     def __init__(self, sinks: int, limit: int = MEMORY_LIMIT, price: Pricer = FREE) -> None:
         self.replica = f"{socket.gethostname()}-memory-{secrets.token_hex(6)}"
         self.gauges: dict[str, float | int] = {}
+        self.troubles: dict[str, Trouble] = {}
         self.sources: Sequence[MemorySource] = [MemorySource(self) for _ in range(sinks)]
         self._limit = limit
         self._price = price

@@ -1,0 +1,88 @@
+"""Keys by the admin port: made and revoked by the gateway itself, which then says which of its relays have the change
+in force. Who asks waits for that, some seconds at most."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..errors import ConfigError, QueryError
+from ..policy import StoredKey, UnknownKey, add_key, digest_of, read_keys, revoke_key
+from ..records import Clock
+from .health import Applied, RelayStatus
+from .params import read_body
+from .responses import error_response, json_response
+
+__all__ = ["KeysApi"]
+
+# A relay looks every second and says so within another.
+_PATIENCE_SECONDS = 5.0
+_PAUSE_SECONDS = 0.1
+
+
+class _Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    caller: str
+    tags: dict[str, str] = {}
+
+
+class KeysApi:
+    """Answers questions about one keys file."""
+
+    def __init__(self, path: Path, relays: Callable[[], list[RelayStatus]], clock: Clock) -> None:
+        self._path = path
+        self._relays = relays
+        self._clock = clock
+
+    async def all(self, request: Request) -> Response:
+        stored = await run_sync(read_keys, self._path)
+        return await self._answer(0, keys=[_without_hash(one) for one in stored])
+
+    async def create(self, request: Request) -> Response:
+        try:
+            wanted = msgspec.json.decode(await read_body(request), type=_Wanted)
+        except msgspec.DecodeError as error:
+            raise QueryError(f'the body must be like {{"caller": "team-a", "tags": {{}}}}: {error}') from error
+        try:
+            key, stored = await run_sync(add_key, self._path, wanted.caller, wanted.tags, self._clock)
+        except ConfigError as error:
+            return error_response(400, "no_key", str(error))
+        return await self._answer(_PATIENCE_SECONDS, 201, key=key, stored=_without_hash(stored))
+
+    async def revoke(self, request: Request) -> Response:
+        try:
+            stored = await run_sync(revoke_key, self._path, request.path_params["key_id"], self._clock)
+        except UnknownKey as error:
+            return error_response(404, "unknown_key", str(error))
+        return await self._answer(_PATIENCE_SECONDS, stored=_without_hash(stored))
+
+    async def _answer(self, patience: float, status: int = 200, **what: Any) -> Response:
+        """``what``, and where it is in force, once it is everywhere or patience is at its end."""
+        waited = 0.0
+        seen = await run_sync(self._in_force)
+        while not all(one.in_force for one in seen) and waited < patience:
+            await asyncio.sleep(_PAUSE_SECONDS)
+            waited += _PAUSE_SECONDS
+            seen = await run_sync(self._in_force)
+        return json_response({"file": str(self._path.resolve()), **what, "relays": seen}, status)
+
+    def _in_force(self) -> list[Applied]:
+        digest = digest_of(self._path.read_bytes()) if self._path.exists() else 0
+        return [_in_force(relay, digest) for relay in self._relays() if relay.fresh]
+
+
+def _in_force(relay: RelayStatus, digest: int) -> Applied:
+    if relay.gauges.get("keys_digest") == digest:
+        return Applied(relay.name, True)
+    trouble = relay.journal.troubles.get("keys") if relay.journal is not None else None
+    return Applied(relay.name, False, trouble.message if trouble else "it has not read the file's present state")
+
+
+def _without_hash(stored: StoredKey) -> dict[str, Any]:
+    described: dict[str, Any] = msgspec.to_builtins(stored)
+    del described["sha256"]
+    return described
