@@ -88,7 +88,8 @@ A call is metered if it is a POST to one of these paths, under any of the [begin
 - **streams tell usage**: where a stream has to be asked, and the client did not, the gateway asks and takes the
   answer out of the client's copy again.
 - **estimated**: whether the usage of a call that was cut, or whose answer told none, is counted from its texts. If
-  not, the record says why there is none (`usage_reason`), never 0 tokens as if that were known.
+  not, the record says why there is none (`usage_reason`), never 0 tokens as if that were known. The texts of Messages
+  are counted with OpenAI's vocabulary, as Claude's is not published, so these estimates are rough.
 
 Relayed without being metered (`api` `other`): everything else under these beginnings, such as {others}.
 If the answer to a POST there holds a `usage`, that is recorded.
