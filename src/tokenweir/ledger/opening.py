@@ -68,6 +68,8 @@ def check_url(url: str) -> None:
     scheme, place = url.partition(":")[0], _place(url)
     if scheme not in SCHEMES or not place or (scheme != "duckdb" and not place.startswith("//")):
         raise ConfigError(f"is no ledger this version knows; write it like {_EXAMPLES}")
+    if scheme == "duckdb" and "?" in place:
+        raise ConfigError("has a ? in its path, behind which DuckDB looks for options; choose another path")
 
 
 def ledger_file(url: str) -> str | None:

@@ -87,8 +87,8 @@ class Server:
 
 
 def explain(error: psycopg.Error) -> str:
-    """What went wrong, in the server's words or, if it could not be reached, in those of the client."""
-    return error.diag.message_primary or str(error).strip()
+    """What went wrong, in the server's words or, if it could not be reached, in those of the client; on one line."""
+    return " ".join((error.diag.message_primary or str(error)).split())
 
 
 def understood(url: str) -> tuple[str, str]:
