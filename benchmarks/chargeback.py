@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter, process_time
 
-from tokenweir.delivery import Message, MessageBatch
+from tokenweir.delivery import BrokerMessage, MessageBatch
 from tokenweir.delivery.sources import Reassembler
 from tokenweir.delivery.sources.apim import ApimEvents
 from tokenweir.policy import Keyring
@@ -87,7 +87,7 @@ def _row(case: Case, seconds: float) -> str:
 def _batches(make: Callable[[int], bytes]) -> Iterator[MessageBatch]:
     number = 0
     while True:
-        messages = [Message(body=make(at), place=str(at)) for at in range(number, number + _BATCH)]
+        messages = [BrokerMessage(body=make(at), place=str(at)) for at in range(number, number + _BATCH)]
         number += _BATCH
         yield MessageBatch(partition="hub/0", position=str(number), messages=messages)
 

@@ -17,7 +17,7 @@ from time import perf_counter, process_time
 
 import uvloop
 
-from tokenweir.delivery.sinks import KINDS, Event, JsonEvent, SinkSettings
+from tokenweir.delivery.sinks import KINDS, JsonEvent, SinkEvent, SinkSettings
 from tokenweir.records import CallRecord, from_fields
 
 from .machine import describe_machine
@@ -87,7 +87,7 @@ async def _send(
     sink = settings.new_sink({"C": connection_string})
     await sink.open()
     if options.kind == "event_hubs":
-        events: list[Event] = [_event(number, options.size) for number in range(options.group)]
+        events: list[SinkEvent] = [_event(number, options.size) for number in range(options.group)]
     else:
         events = [
             one

@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tokenweir.delivery import FREE, Delivery, Denied, Message, MessageBatch, Pricer, Unavailable
+from tokenweir.delivery import FREE, BrokerMessage, Delivery, Denied, MessageBatch, Pricer, Unavailable
+from tokenweir.delivery.base import DeadMessage
 from tokenweir.delivery.dead_letters import DeadMessageFile
-from tokenweir.delivery.messages import DeadMessage
 from tokenweir.delivery.sources import MessageRecords
 from tokenweir.ledger import Ledger, LedgerError, open_ledger
 from tokenweir.pricing import Price, PriceSettings
@@ -28,16 +28,16 @@ def record(**fields: object) -> CallRecord:
     return from_fields(call_id=new_call_id(), started_at=datetime(2026, 3, 1, tzinfo=UTC), **fields)
 
 
-def message(record: CallRecord, part: int = 1, parts: int = 1) -> Message:
+def message(record: CallRecord, part: int = 1, parts: int = 1) -> BrokerMessage:
     data = msgspec.json.encode(flat(record))
     size = -(-len(data) // parts)
     properties = {"call_id": record.call_id, "shape": "tokenweir"}
     if parts > 1:
         properties |= {"part": str(part), "parts": str(parts)}
-    return Message(body=data[size * (part - 1) : size * part], properties=properties, place=f"offset {part}")
+    return BrokerMessage(body=data[size * (part - 1) : size * part], properties=properties, place=f"offset {part}")
 
 
-def batch(position: int, *messages: Message, source: str = "hub/0") -> MessageBatch:
+def batch(position: int, *messages: BrokerMessage, source: str = "hub/0") -> MessageBatch:
     return MessageBatch(partition=source, position=str(position), messages=list(messages))
 
 
@@ -203,7 +203,7 @@ async def test_that_done_could_not_be_saved_stops_nothing(ledger: Ledger, letter
 async def test_what_cannot_be_read_is_kept_with_its_reason_before_it_is_done(
     ledger: Ledger, letters: DeadMessageFile, caplog: pytest.LogCaptureFixture
 ) -> None:
-    odd = Message(body=b"a secret that is no JSON", place="offset 7")
+    odd = BrokerMessage(body=b"a secret that is no JSON", place="offset 7")
     source = ScriptedSource(batch(2, odd, message(record())))
     consumer = await consume(source, Faulty(ledger, source, failures=0), letters)
     [line] = [json.loads(line) for line in letters.path.read_text().splitlines()]
@@ -217,7 +217,7 @@ async def test_what_cannot_be_read_is_kept_with_its_reason_before_it_is_done(
 async def test_a_disk_that_takes_no_dead_letter_holds_up_its_batch(
     ledger: Ledger, letters: DeadMessageFile, caplog: pytest.LogCaptureFixture
 ) -> None:
-    source = ScriptedSource(batch(1, Message(body=b"odd", place="here"), message(record())))
+    source = ScriptedSource(batch(1, BrokerMessage(body=b"odd", place="here"), message(record())))
     disk = FullDisk(letters.path, CLOCK)
     await consume(source, ledger, disk)
     assert disk.tries == 3
@@ -240,7 +240,7 @@ async def test_positions_of_all_partitions_that_a_record_settles_are_kept(
 async def test_a_lost_part_of_a_call_that_is_in_the_ledger_is_no_dead_letter(
     ledger: Ledger, letters: DeadMessageFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tokenweir.delivery.sources.reassembly.Reassembler.__init__.__defaults__", (1,))
+    monkeypatch.setattr("tokenweir.delivery.sources.messages.Reassembler.__init__.__defaults__", (1,))
     known, lost = record(), record()
     ledger.post([known], "elsewhere", "1")
     source = ScriptedSource(batch(1, message(known, 1, 2)), batch(2, message(lost, 1, 2)))

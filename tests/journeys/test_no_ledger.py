@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 
-from tokenweir.delivery import Message, MessageBatch
+from tokenweir.delivery import BrokerMessage, MessageBatch
 from tokenweir.delivery.sources import Reassembler
 from tokenweir.serve.gateway_process import free_port, running_gateway
 from tokenweir.simulator import HostedSimulator
@@ -41,7 +41,9 @@ connection = {{ path = "{events}" }}
         counted = httpx.get(f"{gateway.admin_url}/metrics").text
 
     # The event is what a consumer makes a record of.
-    batch = MessageBatch(partition="file", position="1", messages=[Message(body=events.read_bytes(), place="line 1")])
+    batch = MessageBatch(
+        partition="file", position="1", messages=[BrokerMessage(body=events.read_bytes(), place="line 1")]
+    )
     [record] = Reassembler().take(batch).records
     assert record.call_id == answer.headers["x-tokenweir-call-id"]
     assert record.usage.total_tokens == answer.json()["usage"]["total_tokens"] > 0

@@ -10,7 +10,7 @@ import pytest
 from support.apim_events import LoggedCall, our_event
 from support.ingestion import accepted, serving_ingestion, some_of
 from tokenweir.config import load
-from tokenweir.delivery import DeliveryError, Message
+from tokenweir.delivery import BrokerMessage, DeliveryError
 from tokenweir.errors import ConfigError
 from tokenweir.serve.hosted_meter import HostedMeter
 
@@ -37,9 +37,9 @@ def meter(configured: Path) -> Iterator[HostedMeter]:
     yield HostedMeter(lambda: load(configured, {}, checked=False).config)
 
 
-def event(number: int) -> Message:
+def event(number: int) -> BrokerMessage:
     call = LoggedCall(request='{"messages": []}', response=ANSWER, request_id=f"00000000-0000-7000-8000-{number:012}")
-    return Message(body=our_event(call).encode(), place=f"sequence number {number}")
+    return BrokerMessage(body=our_event(call).encode(), place=f"sequence number {number}")
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -47,8 +47,8 @@ def lines(path: Path) -> list[dict[str, object]]:
 
 
 async def test_a_bad_event_is_set_aside_alone_and_without_its_key(meter: HostedMeter, tmp_path: Path) -> None:
-    odd = Message(body=b'{"appSubscriptionKey": "%b", "water": 1}' % KEY.encode(), place="sequence number 2")
-    await meter.take("hub", [event(1), odd, event(3), Message(body=b"not JSON", place="sequence number 4")])
+    odd = BrokerMessage(body=b'{"appSubscriptionKey": "%b", "water": 1}' % KEY.encode(), place="sequence number 2")
+    await meter.take("hub", [event(1), odd, event(3), BrokerMessage(body=b"not JSON", place="sequence number 4")])
     await meter.close()
     sent = lines(tmp_path / "sent/lines.jsonl")
     assert [record["call_id"] for record in sent] == [f"00000000-0000-7000-8000-{n:012}" for n in (1, 3)]
@@ -76,7 +76,7 @@ async def test_a_sink_that_fails_gives_the_batch_back_and_the_next_try_succeeds(
 async def test_dead_letters_that_find_no_place_give_the_batch_back(meter: HostedMeter, tmp_path: Path) -> None:
     (tmp_path / "dead.jsonl").mkdir()
     with pytest.raises(OSError):
-        await meter.take("hub", [Message(body=b"odd", place="sequence number 1")])
+        await meter.take("hub", [BrokerMessage(body=b"odd", place="sequence number 1")])
 
 
 async def test_without_a_sink_it_says_what_to_set() -> None:

@@ -28,9 +28,9 @@ import trustme
 from tokenweir import __version__
 from tokenweir.config.coercion import chosen_by, fields, item_of
 from tokenweir.config.model import Config
-from tokenweir.delivery import Message, Rejected
+from tokenweir.delivery import BrokerMessage, Rejected
+from tokenweir.delivery.base import DeadMessage
 from tokenweir.delivery.dead_letters import DeadEvents, DeadMessageFile
-from tokenweir.delivery.messages import DeadMessage
 from tokenweir.delivery.sinks import FileConnection, SinkSettings
 from tokenweir.delivery.sinks.formats import fit_json
 from tokenweir.journal import Journal, JournalReader, JournalSettings, save_cursor
@@ -355,7 +355,7 @@ def _events(home: Path) -> dict[str, Any]:
     letters = home / "tokenweir-data" / "dead-letters"
     DeadEvents(letters / "calls.jsonl", "calls", Clock()).bury(Rejected("413 Payload Too Large", events[:1]))
     unread = [
-        DeadMessage("hub/0", Message(place=f"offset {at}", body=body, properties={"a": "b"}), "no JSON")
+        DeadMessage("hub/0", BrokerMessage(place=f"offset {at}", body=body, properties={"a": "b"}), "no JSON")
         for at, body in _UNREAD
     ]
     DeadMessageFile(letters / "intake.jsonl", Clock()).bury(unread)

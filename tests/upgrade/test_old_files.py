@@ -19,9 +19,9 @@ import pytest
 from support.clocks import JumpingClock
 from support.journals import NOW
 from tokenweir.config import Config, load
-from tokenweir.delivery import Message, MessageBatch, Rejected
+from tokenweir.delivery import BrokerMessage, MessageBatch, Rejected
+from tokenweir.delivery.base import DeadMessage
 from tokenweir.delivery.dead_letters import DeadEvents, DeadMessageFile
-from tokenweir.delivery.messages import DeadMessage
 from tokenweir.delivery.shipping import Shipping
 from tokenweir.delivery.sinks import JsonEvent
 from tokenweir.delivery.sources import Reassembler
@@ -197,7 +197,7 @@ def said_by(config: Config, expected: Any, home: Path) -> Any:
 
 def test_events_under_way_are_understood_by_a_consumer(old: Old) -> None:
     events = json.loads((old.home / "events.json").read_text())
-    messages = [Message(body=one["body"].encode(), properties=one["properties"], place="") for one in events]
+    messages = [BrokerMessage(body=one["body"].encode(), properties=one["properties"], place="") for one in events]
     taken = Reassembler().take(MessageBatch(partition="hub/0", position="9", messages=messages))
     assert (taken.dead, len(taken.settled)) == ([], 1)
     rows = old.expected["consumed"]
@@ -210,7 +210,7 @@ def test_dead_letters_are_kept_and_more_come_behind_them(old: Old) -> None:
     before = {path.name: path.read_bytes().splitlines() for path in letters.iterdir()}
     event = JsonEvent(body=b"{}", call_id="new", properties={})
     DeadEvents(letters / "calls.jsonl", "calls", CLOCK).bury(Rejected("new", [event]))
-    message = Message(body=b"new", place="offset 3")
+    message = BrokerMessage(body=b"new", place="offset 3")
     DeadMessageFile(letters / "intake.jsonl", CLOCK).bury([DeadMessage("hub/0", message, "new")])
     for name, lines in before.items():
         *kept, new = (letters / name).read_bytes().splitlines()

@@ -1,9 +1,20 @@
 """Records on their way from a source (journals, memory, messages of Event Hubs or Kafka) to sinks or to a ledger."""
 
-from .base import Destination, RecordBatch, RecordSource, once
-from .errors import DeliveryError, Denied, Rejected, Throttled, Unavailable
+from .base import (
+    BrokerMessage,
+    DeliveryError,
+    Denied,
+    Destination,
+    MessageBatch,
+    MessageSource,
+    RecordBatch,
+    RecordSource,
+    Rejected,
+    Throttled,
+    Unavailable,
+    once,
+)
 from .loop import Delivery
-from .messages import Message, MessageBatch, MessageSource
 from .outlet import Outlet, SinkStatus
 from .pricer import FREE, Pricer
 
@@ -13,7 +24,7 @@ __all__ = [
     "DeliveryError",
     "Denied",
     "Destination",
-    "Message",
+    "BrokerMessage",
     "MessageBatch",
     "MessageSource",
     "Outlet",

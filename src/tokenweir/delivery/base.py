@@ -1,14 +1,91 @@
-"""What a delivery loop joins: a source of records, and destinations that take them."""
+"""What a delivery loop joins: a source of records, and destinations that take them; what travels between them, and how
+delivery fails. Texts of errors are for a person, and hold no key and no prompt."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
 
+from ..errors import TokenweirError
 from ..records import CallRecord
-from .messages import DeadMessage
 
-__all__ = ["Attempt", "Destination", "Event", "RecordBatch", "RecordSource", "once"]
+__all__ = [
+    "AttemptPolicy",
+    "DeadMessage",
+    "DeliveryError",
+    "Denied",
+    "Destination",
+    "SinkEvent",
+    "BrokerMessage",
+    "MessageBatch",
+    "MessageSource",
+    "RecordBatch",
+    "RecordSource",
+    "Rejected",
+    "Throttled",
+    "Unavailable",
+    "once",
+]
+
+
+class BrokerMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """One message as it arrived: a whole event, or one part of it."""
+
+    body: bytes
+    properties: dict[str, str] = {}
+    """What stood beside the body: application properties or headers. Values that are no text are written as text."""
+    place: str
+    """Where it lies, for a person who looks for it: ``partition 3, offset 170``."""
+
+
+class MessageBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages of one partition, in their order, and how far it has been read with them."""
+
+    partition: str
+    """Which partition of what: the name under which the ledger keeps the position."""
+    position: str
+    """Behind the last of the messages; opaque to everybody but the source."""
+    messages: list[BrokerMessage]
+
+
+class DeadMessage(msgspec.Struct, frozen=True):
+    """A message that became no record, and why."""
+
+    partition: str
+    message: BrokerMessage
+    reason: str
+    call_id: str | None = None
+    """Of a part without the others: another consumer may have had them all."""
+
+
+class MessageSource(Protocol):
+    """Partitions of a hub or topic, shared with the other consumers of a group. At least once: what was not said to
+    be ``done`` comes again, to this consumer after a restart or to another one.
+
+    One task uses a source. It may ask for further batches before it says that one is done: a record that was sent in
+    parts can end in a later batch. Of a partition's batches it may say so for the last one only.
+    """
+
+    def batches(self) -> AsyncIterator[MessageBatch]:
+        """Connects, and gives what arrives until the iterator is closed; those of one partition in their order.
+
+        Waits as long as nothing arrives, and gets over outages by itself where the wire can. Otherwise raises
+        `Unavailable` or `Denied`; then this may be called anew.
+        """
+        ...
+
+    async def done(self, partition: str, position: str) -> None:
+        """Everything before the position is kept: save that with the group.
+
+        A partition that went to another consumer meanwhile is none of ours any more: then this does nothing.
+        `Unavailable` if it could not be saved; then it comes again, which the ledger does not mind.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Leaves the group and lets go of everything that is open; raises nothing."""
+        ...
+
 
 T = TypeVar("T")
 
@@ -28,7 +105,7 @@ class RecordBatch(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it is likely that the next ones can be read at once."""
 
 
-class Event(Protocol):
+class SinkEvent(Protocol):
     """One thing that a sink sends: what is said of one call, or a part of that."""
 
     @property
@@ -72,14 +149,14 @@ class RecordSource(Protocol):
         ...
 
 
-class Attempt(Protocol):
+class AttemptPolicy(Protocol):
     """How something that may fail is done: once, or again and again until it works. Only `Rejected` always passes."""
 
     def __call__(self, action: Callable[[], Awaitable[T]], /) -> Awaitable[T]: ...
 
 
 async def once(action: Callable[[], Awaitable[T]], /) -> T:
-    """The `Attempt` of a host that hands the same batch over again by itself."""
+    """The `AttemptPolicy` of a host that hands the same batch over again by itself."""
     return await action()
 
 
@@ -90,7 +167,7 @@ class Destination(Protocol):
         """Connects, if it is not connected. `DeliveryError` in words for a person."""
         ...
 
-    async def deliver(self, batch: RecordBatch, attempt: Attempt) -> None:
+    async def deliver(self, batch: RecordBatch, attempt: AttemptPolicy) -> None:
         """When this returns, everything of the batch is kept by the other side, or among the dead letters.
 
         Each step that can fail goes through ``attempt``, so that what was done before is not done again.
@@ -100,3 +177,33 @@ class Destination(Protocol):
     async def close(self) -> None:
         """Lets go of everything that is open; raises nothing."""
         ...
+
+
+class DeliveryError(TokenweirError):
+    """A source gave nothing; or a sink took nothing, or only some."""
+
+
+class Unavailable(DeliveryError):
+    """An outage or a timeout: the same may be tried again later."""
+
+
+class Throttled(Unavailable):
+    """The other side is busy, or a quota is used up for now."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds to wait, if the other side said so."""
+
+
+class Denied(DeliveryError):
+    """A wrong key, a hub or topic that does not exist, a certificate nobody trusts: a person must act."""
+
+
+class Rejected(DeliveryError):
+    """These events can never be sent; all others of the same sending were."""
+
+    def __init__(self, reason: str, events: Sequence[SinkEvent]) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.events = tuple(events)

@@ -10,9 +10,8 @@ from typing import Protocol
 import msgspec
 
 from ..records import Clock
-from .errors import Rejected, Unavailable
+from .base import DeadMessage, Rejected, Unavailable
 from .json_lines import LinesFile
-from .messages import DeadMessage
 
 __all__ = ["DeadEvents", "DeadMessageFile", "DeadMessages", "bury", "dead_message_line"]
 

@@ -10,9 +10,8 @@ from azure.storage.blob import BlobServiceClient
 
 from ..errors import ConfigError, quoted
 from ..records import Clock
+from .base import DeadMessage, Denied, Unavailable
 from .dead_letters import dead_message_line
-from .errors import Denied, Unavailable
-from .messages import DeadMessage
 
 __all__ = ["DeadMessageBlobs"]
 

@@ -16,8 +16,7 @@ from typing import TypeVar
 
 from ..errors import TokenweirError, place_of
 from ..records import Clock
-from .base import Destination, RecordSource
-from .errors import Denied, Rejected, Throttled
+from .base import Denied, Destination, RecordSource, Rejected, Throttled
 
 __all__ = ["Delivery", "backoff"]
 
@@ -112,7 +111,7 @@ class Delivery:
         return batch.has_more or self._stop.is_set()
 
     async def _until_it_works(self, action: Callable[[], Awaitable[T]], /) -> T:
-        """See `Attempt`: tries again and again, with pauses that grow."""
+        """See `AttemptPolicy`: tries again and again, with pauses that grow."""
         failures = 0
         while True:
             try:

@@ -10,10 +10,9 @@ import msgspec
 
 from ..errors import place_of
 from ..records import CallRecord, Clock, flat
-from .base import Attempt, RecordBatch
+from .base import AttemptPolicy, RecordBatch, Rejected, Throttled
 from .dead_letters import DeadEvents
-from .errors import Rejected, Throttled
-from .sinks import Event, JsonEvent, Sink, SinkSettings
+from .sinks import JsonEvent, Sink, SinkEvent, SinkSettings
 
 __all__ = ["Outlet", "SinkStatus"]
 
@@ -45,7 +44,7 @@ class SinkStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Group(NamedTuple):
-    events: list[Event]
+    events: list[SinkEvent]
     unfit: list[Rejected]
 
 
@@ -73,7 +72,7 @@ class Outlet:
             await self._sink.open()
             self._is_open = True
 
-    async def deliver(self, batch: RecordBatch, attempt: Attempt) -> None:
+    async def deliver(self, batch: RecordBatch, attempt: AttemptPolicy) -> None:
         if not batch.records:
             return
         await attempt(self.open)
@@ -115,7 +114,7 @@ class Outlet:
             body = repr(record).encode(errors="replace")
         return Rejected(reason, [JsonEvent(body=body, call_id=record.call_id, properties={})])
 
-    async def _deliver_group(self, group: _Group, attempt: Attempt) -> None:
+    async def _deliver_group(self, group: _Group, attempt: AttemptPolicy) -> None:
         rejections = list(group.unfit)
         sent = len(group.events)
         if group.events:
@@ -131,7 +130,7 @@ class Outlet:
             self.sent += sent
             self.last_sent_at = self._clock.now()
 
-    async def _send(self, events: Sequence[Event]) -> None:
+    async def _send(self, events: Sequence[SinkEvent]) -> None:
         await self.open()
         try:
             await self._sink.send(events)

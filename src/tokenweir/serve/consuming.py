@@ -14,7 +14,7 @@ import uvloop
 
 from ..config import Config, Loaded, load
 from ..delivery import Delivery, Pricer, RecordBatch
-from ..delivery.base import Attempt
+from ..delivery.base import AttemptPolicy
 from ..delivery.dead_letters import DeadMessages, bury
 from ..delivery.sources import (
     ApimEvents,
@@ -58,7 +58,7 @@ class LedgerDestination:
     async def open(self) -> None:
         """It is open already."""
 
-    async def deliver(self, batch: RecordBatch, attempt: Attempt) -> None:
+    async def deliver(self, batch: RecordBatch, attempt: AttemptPolicy) -> None:
         if batch.dead:
             self.dead += await attempt(lambda: asyncio.to_thread(self._bury, batch))
         new = await attempt(lambda: asyncio.to_thread(self._post, batch))

@@ -14,7 +14,7 @@ import msgspec
 
 from ..config import Config, load
 from ..config.sink_variables import sink_from_insights_variables
-from ..delivery import Message, MessageBatch, Pricer, once
+from ..delivery import BrokerMessage, MessageBatch, Pricer, once
 from ..delivery.dead_letters import bury
 from ..delivery.shipping import outlet
 from ..delivery.sources import Reassembler, open_dead_messages, records_of
@@ -37,7 +37,7 @@ class HostedMeter:
         self._meter: _Meter | None = None
         self._turn = asyncio.Lock()
 
-    async def take(self, source: str, messages: Sequence[Message]) -> None:
+    async def take(self, source: str, messages: Sequence[BrokerMessage]) -> None:
         """Each message is with every sink, or among the dead letters, when this returns. ``source`` is for people who
         look for a message. `ConfigError`, `DeliveryError` or OSError if the batch has to come again."""
         async with self._turn:  # one task uses a sink

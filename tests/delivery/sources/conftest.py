@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from support.kafka_broker import Broker, running_broker
-from tokenweir.delivery import Message
+from tokenweir.delivery import BrokerMessage
 from tokenweir.records import CallRecord, flat, from_fields, new_call_id
 
 MakeRecord = Callable[..., CallRecord]
@@ -32,10 +32,10 @@ def make_record() -> MakeRecord:
 
 
 @pytest.fixture(scope="session")
-def as_messages() -> Callable[..., list[Message]]:
+def as_messages() -> Callable[..., list[BrokerMessage]]:
     """A record as one message, or in so many parts."""
 
-    def messages(record: CallRecord, parts: int = 1) -> list[Message]:
+    def messages(record: CallRecord, parts: int = 1) -> list[BrokerMessage]:
         data = msgspec.json.encode(flat(record))
         properties = {
             "call_id": record.call_id,
@@ -44,11 +44,11 @@ def as_messages() -> Callable[..., list[Message]]:
             "shape": "tokenweir",
         }
         if parts == 1:
-            return [Message(body=data, properties=properties, place="somewhere")]
+            return [BrokerMessage(body=data, properties=properties, place="somewhere")]
         size = -(-len(data) // parts)
         cut = [data[start : start + size] for start in range(0, len(data), size)]
         return [
-            Message(
+            BrokerMessage(
                 body=piece,
                 properties=properties | {"part": str(number), "parts": str(len(cut))},
                 place=f"somewhere, part {number}",

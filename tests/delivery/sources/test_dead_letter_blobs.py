@@ -11,9 +11,9 @@ from azure.storage.blob import ContainerClient
 from support.azurite import Azurite, running_azurite, storage_token
 from support.clocks import JumpingClock
 from support.identity import serving_identity
-from tokenweir.delivery import Denied, Message
+from tokenweir.delivery import BrokerMessage, Denied
+from tokenweir.delivery.base import DeadMessage
 from tokenweir.delivery.dead_message_blobs import DeadMessageBlobs
-from tokenweir.delivery.messages import DeadMessage
 from tokenweir.delivery.sources import IntakeSettings, open_dead_messages
 from tokenweir.errors import ConfigError
 from tokenweir.records import SystemClock
@@ -29,7 +29,7 @@ def azurite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Azurite
 
 
 def letter(body: bytes) -> DeadMessage:
-    return DeadMessage("hub/0", Message(body=body, place="offset 7"), "it is odd")
+    return DeadMessage("hub/0", BrokerMessage(body=body, place="offset 7"), "it is odd")
 
 
 def lines_of(azurite: Azurite, container: str, blob: str) -> list[dict[str, object]]:

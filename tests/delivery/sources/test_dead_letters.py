@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tokenweir.delivery import Message
+from tokenweir.delivery import BrokerMessage
+from tokenweir.delivery.base import DeadMessage
 from tokenweir.delivery.dead_letters import DeadMessageFile
-from tokenweir.delivery.messages import DeadMessage
 from tokenweir.records import SystemClock
 
 
 def letter(body: bytes) -> DeadMessage:
-    return DeadMessage("hub/0", Message(body=body, properties={"call_id": "1"}, place="offset 7"), "it is odd")
+    return DeadMessage("hub/0", BrokerMessage(body=body, properties={"call_id": "1"}, place="offset 7"), "it is odd")
 
 
 def lines(path: Path) -> list[dict[str, object]]:

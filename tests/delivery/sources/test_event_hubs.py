@@ -15,8 +15,8 @@ from azure.eventhub.amqp import AmqpAnnotatedMessage
 from support.amqp.emulator import EventHubsEmulator, running_event_hubs
 from support.azurite import Azurite, running_azurite, storage_token
 from support.identity import serving_identity
-from tokenweir.delivery import Denied, Message, MessageBatch, Unavailable
-from tokenweir.delivery.event_hubs import HubAddress
+from tokenweir.delivery import BrokerMessage, Denied, MessageBatch, Unavailable
+from tokenweir.delivery.event_hub import HubAddress
 from tokenweir.delivery.sinks import EventHubsConnection, JsonEvent
 from tokenweir.delivery.sinks.event_hubs import EventHubsSink
 from tokenweir.delivery.sources.event_hubs.checkpoints import (
@@ -95,7 +95,7 @@ async def receive(source: EventHubsSource, count: int, *, is_done: bool = True) 
     return found
 
 
-def messages(batches: Sequence[MessageBatch]) -> list[Message]:
+def messages(batches: Sequence[MessageBatch]) -> list[BrokerMessage]:
     return [message for batch in batches for message in batch.messages]
 
 

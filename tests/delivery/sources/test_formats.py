@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from tokenweir.delivery import Message
+from tokenweir.delivery import BrokerMessage
 from tokenweir.delivery.sources.formats import RecordPart, Unreadable, decode, unwrap
 from tokenweir.records import CallRecord, flat
 
@@ -16,21 +16,23 @@ MakeRecord = Callable[..., CallRecord]
 OLDEST = b'{"call_id": "1", "started_at": "2026-01-01T00:00:00Z"}'
 
 
-def message(body: bytes, **properties: str) -> Message:
-    return Message(body=body, properties=properties, place="here")
+def message(body: bytes, **properties: str) -> BrokerMessage:
+    return BrokerMessage(body=body, properties=properties, place="here")
 
 
-def enveloped(**attributes: object) -> Message:
+def enveloped(**attributes: object) -> BrokerMessage:
     return message(msgspec.json.encode({"specversion": "1.0", "id": "1", "source": "/x", "type": "y"} | attributes))
 
 
-def refusal(given: Message) -> str:
+def refusal(given: BrokerMessage) -> str:
     with pytest.raises(Unreadable) as refused:
         decode(unwrap(given).data)
     return str(refused.value)
 
 
-def test_a_record_comes_back_as_it_was_sent(make_record: MakeRecord, as_messages: Callable[..., list[Message]]) -> None:
+def test_a_record_comes_back_as_it_was_sent(
+    make_record: MakeRecord, as_messages: Callable[..., list[BrokerMessage]]
+) -> None:
     record = make_record(request_body='{"specversion": "1.0", "ä": "€"}', usage={"prompt_tokens": 1})
     [sent] = as_messages(record)
     assert decode(unwrap(sent).data) == record
@@ -86,7 +88,7 @@ def test_parts_are_known_by_their_properties_and_in_an_envelope_by_its_attribute
         (message(b'{"usage":' * 5000 + b"1" + b"}" * 5000), "it is nested too deeply"),
     ],
 )
-def test_what_cannot_be_read_says_why(given: Message, reason: str) -> None:
+def test_what_cannot_be_read_says_why(given: BrokerMessage, reason: str) -> None:
     assert reason in refusal(given)
 
 

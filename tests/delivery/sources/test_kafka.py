@@ -8,7 +8,7 @@ import pytest
 
 from support.kafka_broker import Broker
 from support.servers import closed_port
-from tokenweir.delivery import Denied, Message, MessageBatch, MessageSource, Unavailable
+from tokenweir.delivery import BrokerMessage, Denied, MessageBatch, MessageSource, Unavailable
 from tokenweir.delivery.sources import IntakeSettings, open_source
 from tokenweir.records import Duration
 
@@ -66,7 +66,7 @@ async def test_a_message_has_its_body_headers_and_place(broker: Broker) -> None:
         [batch] = await take(source, 1)
     assert (batch.partition, batch.position) == (f"kafka/{topic}/1", "1")
     assert batch.messages == [
-        Message(body=b"7", properties={"call_id": "ä", "seq": "7"}, place="partition 1, offset 0")
+        BrokerMessage(body=b"7", properties={"call_id": "ä", "seq": "7"}, place="partition 1, offset 0")
     ]
 
 

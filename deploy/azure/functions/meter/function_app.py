@@ -8,7 +8,7 @@ from typing import List  # noqa: UP035 - the runtime refuses list[...] when it i
 
 import azure.functions as func
 
-from tokenweir.delivery import Message
+from tokenweir.delivery import BrokerMessage
 from tokenweir.serve.hosted_meter import HostedMeter
 
 hosted = HostedMeter()
@@ -34,5 +34,5 @@ app = func.FunctionApp()
 async def meter(events: List[func.EventHubEvent]) -> None:  # noqa: UP006
     await hosted.take(
         "event hub",
-        [Message(body=event.get_body(), place=f"sequence number {event.sequence_number}") for event in events],
+        [BrokerMessage(body=event.get_body(), place=f"sequence number {event.sequence_number}") for event in events],
     )

@@ -7,11 +7,11 @@ from .application_insights import ApplicationInsightsConnection
 from .base import (
     DEAD_LETTERS,
     KINDS,
-    Event,
     EventFormat,
     JsonEvent,
     Sink,
     SinkConnection,
+    SinkEvent,
     SinkSettings,
     dead_letters_path,
 )
@@ -25,7 +25,7 @@ __all__ = [
     "DEAD_LETTERS",
     "KINDS",
     "ApplicationInsightsConnection",
-    "Event",
+    "SinkEvent",
     "EventFormat",
     "EventHubsConnection",
     "FileConnection",

@@ -14,13 +14,12 @@ import msgspec
 
 from ... import __version__
 from ...records import CallRecord, ChosenBy, OneOf, PathMark
-from ..base import Event
-from ..errors import Denied, Rejected
+from ..base import Denied, Rejected, SinkEvent
 
 __all__ = [
     "DEAD_LETTERS",
     "KINDS",
-    "Event",
+    "SinkEvent",
     "EventFormat",
     "JsonEvent",
     "PartitionBy",
@@ -62,7 +61,7 @@ _AROUND_PROPERTY = 16
 
 
 class JsonEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An `Event` that is a message of JSON, or one part of one that was too large for its sink.
+    """A `SinkEvent` that is a message of JSON, or one part of one that was too large for its sink.
 
     ``properties`` go beside the body, where the wire has a place for them (application properties, headers). Those of
     a part also have ``part`` and ``parts``, where the first part is 1. The bodies of all parts (in envelopes: their
@@ -89,7 +88,7 @@ class JsonEvent(msgspec.Struct, frozen=True, kw_only=True):
         return self.body.decode(errors="replace")
 
 
-E = TypeVar("E", bound=Event)
+E = TypeVar("E", bound=SinkEvent)
 Sent = TypeVar("Sent", contravariant=True)
 
 
@@ -131,7 +130,7 @@ class EventFormat(NamedTuple):
 
     settings: tuple[str, ...]
     """Those fields of `SinkSettings` that mean something to it and not to every sink."""
-    fit: "Callable[[CallRecord, SinkSettings, int], Sequence[Event]]"
+    fit: "Callable[[CallRecord, SinkSettings, int], Sequence[SinkEvent]]"
     """A record's events, none larger than so many bytes. `Rejected`, holding the event, where that cannot be."""
 
 
@@ -245,9 +244,9 @@ class RejectedEvents:
     """Events that the other side does not take, with its reasons."""
 
     def __init__(self) -> None:
-        self._by_reason: dict[str, list[Event]] = {}
+        self._by_reason: dict[str, list[SinkEvent]] = {}
 
-    def add(self, reason: str, events: Sequence[Event]) -> None:
+    def add(self, reason: str, events: Sequence[SinkEvent]) -> None:
         self._by_reason.setdefault(reason, []).extend(events)
 
     def raise_if_any(self) -> None:
@@ -271,7 +270,7 @@ def by_size(events: Sequence[E], limit: int) -> Iterator[list[E]]:
 
 
 def event_properties(record: CallRecord, shape: str) -> dict[str, str]:
-    """What every `Event` of a record has among its properties."""
+    """What every `SinkEvent` of a record has among its properties."""
     return {"call_id": record.call_id, "replica": record.replica, "seq": str(record.seq), "shape": shape}
 
 

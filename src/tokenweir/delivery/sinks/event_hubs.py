@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from ...errors import ConfigError
 from ...records import Duration, PathText
-from ..errors import DeliveryError, Denied, Rejected, Throttled, Unavailable
-from ..event_hubs import Connected, HubAddress, connect, explain
+from ..base import DeliveryError, Denied, Rejected, Throttled, Unavailable
+from ..event_hub import HubAddress, HubConnection, connect
+from ..event_hub_failures import explain
 from .base import JsonEvent, Problems, SinkConnection, SinkSettings
 from .formats import JSON_EVENTS
 
@@ -89,7 +90,7 @@ class EventHubsSink:
         self._environ = environ
         self._address = HubAddress()
         # while it is open
-        self._hub: Connected[EventHubProducerClient] | None = None
+        self._hub: HubConnection[EventHubProducerClient] | None = None
         self._partitions: list[str] = []
         self._limit = 0
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ...records import PathText, Size
-from ..errors import DeliveryError, Denied, Unavailable
+from ..base import DeliveryError, Denied, Unavailable
 from ..json_lines import LinesFile
 from .base import JsonEvent, Problems, SinkConnection, SinkSettings
 from .formats import JSON_EVENTS

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from ... import __version__
 from ...records import Duration, PathText, Size
-from ..errors import DeliveryError, Denied, Throttled, Unavailable
+from ..base import DeliveryError, Denied, Throttled, Unavailable
 from .base import E, Problems, RejectedEvents, SinkConnection, variable
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError, quoted
 from ...records import Duration, PathText, Size
-from ..errors import DeliveryError, Denied, Rejected, Throttled, Unavailable
-from ..event_hubs import HubAddress
+from ..base import DeliveryError, Denied, Rejected, Throttled, Unavailable
+from ..event_hub import HubAddress
 from .base import JsonEvent, Problems, SinkConnection, SinkSettings, by_size, variable
 from .formats import JSON_EVENTS
 

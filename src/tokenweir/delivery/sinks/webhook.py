@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...records import Clock, SystemClock
-from ..errors import Denied
+from ..base import Denied
 from .base import JsonEvent, RejectedEvents, SinkSettings, variable
 from .formats import CLOUD_EVENTS_TYPE, JSON_EVENTS
 from .http import HttpConnection, HttpReceiver

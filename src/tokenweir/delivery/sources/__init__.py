@@ -3,9 +3,8 @@ Kafka."""
 
 from .apim import ApimEvents
 from .formats import MessageFormat, WholeRecords
+from .messages import MessageRecords, Reassembled, Reassembler, records_of
 from .opening import check_intake, open_dead_messages, open_source
-from .reassembly import Reassembled, Reassembler
-from .records import MessageRecords, records_of
 from .settings import IntakeSettings
 
 __all__ = [

@@ -12,7 +12,7 @@ import msgspec
 
 from ...errors import TokenweirError, quoted
 from ...records import CallRecord, FlatRecord, from_flat
-from ..messages import Message
+from ..base import BrokerMessage
 
 __all__ = ["MessageFormat", "RecordPart", "Unreadable", "WholeRecords", "decode", "unwrap"]
 
@@ -40,7 +40,7 @@ class RecordPart(msgspec.Struct, frozen=True):
 class MessageFormat(Protocol):
     """What senders write into their messages. Pure, but may take milliseconds: not for an event loop."""
 
-    def unwrap(self, message: Message) -> RecordPart:
+    def unwrap(self, message: BrokerMessage) -> RecordPart:
         """What a message holds: a record's bytes or a part of them. `Unreadable` if that can be nothing of ours."""
         ...
 
@@ -48,7 +48,7 @@ class MessageFormat(Protocol):
         """The record in a whole record's bytes. `Unreadable` if there is none."""
         ...
 
-    def presentable(self, message: Message) -> Message:
+    def presentable(self, message: BrokerMessage) -> BrokerMessage:
         """The message as it may be written down when nothing could be made of it: without secrets."""
         ...
 
@@ -56,13 +56,13 @@ class MessageFormat(Protocol):
 class WholeRecords:
     """Format ``tokenweir``: what the sinks write in the shape of the same name."""
 
-    def unwrap(self, message: Message) -> RecordPart:
+    def unwrap(self, message: BrokerMessage) -> RecordPart:
         return unwrap(message)
 
     def decode(self, data: bytes) -> CallRecord:
         return decode(data)
 
-    def presentable(self, message: Message) -> Message:
+    def presentable(self, message: BrokerMessage) -> BrokerMessage:
         return message
 
 
@@ -82,7 +82,7 @@ _decode_record = msgspec.json.Decoder(FlatRecord).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
-def unwrap(message: Message) -> RecordPart:
+def unwrap(message: BrokerMessage) -> RecordPart:
     """What a message holds, out of its envelope. `Unreadable` if that can be nothing of ours."""
     if not message.body:
         raise Unreadable("it is empty")

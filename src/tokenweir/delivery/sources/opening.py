@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ...errors import ConfigError
 from ...records import Clock
+from ..base import MessageSource
 from ..dead_letters import DeadMessageFile, DeadMessages
-from ..messages import MessageSource
 from . import event_hubs, kafka
 from .settings import IntakeSettings
 

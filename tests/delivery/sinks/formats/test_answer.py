@@ -6,35 +6,35 @@ from typing import Any
 from hypothesis import given, strategies as st
 
 from support.call_records import stream_of
-from tokenweir.delivery.sinks.formats.content import AnswerChoice, read_answer
+from tokenweir.delivery.sinks.formats.content import ChoiceContent, read_answer
 
 
 def test_azures_frames_without_choices_or_delta_are_passed_over() -> None:
     body = stream_of([], {"index": 0, "content_filter_offsets": {}}, {"index": 0, "delta": {"content": "Hi"}})
 
-    assert read_answer(body) == [AnswerChoice("Hi")]
+    assert read_answer(body) == [ChoiceContent("Hi")]
 
 
 def test_crlf_comments_and_a_missing_end_make_no_difference() -> None:
     first, second = (f"data: {json.dumps({'choices': [{'delta': {'content': text}}]})}" for text in "ab")
 
-    assert read_answer(f": hello\r\n\r\n{first}\r\n\r\n{second}") == [AnswerChoice("ab")]
+    assert read_answer(f": hello\r\n\r\n{first}\r\n\r\n{second}") == [ChoiceContent("ab")]
 
 
 def test_a_legacy_completion_has_its_text() -> None:
-    assert read_answer('{"choices": [{"index": 0, "text": "Once"}]}') == [AnswerChoice("Once")]
+    assert read_answer('{"choices": [{"index": 0, "text": "Once"}]}') == [ChoiceContent("Once")]
 
 
 def test_content_in_parts_is_joined() -> None:
     message = {"content": [{"type": "text", "text": "a"}, {"type": "image"}, {"type": "text", "text": "b"}]}
 
-    assert read_answer(json.dumps({"choices": [{"message": message}]})) == [AnswerChoice("ab")]
+    assert read_answer(json.dumps({"choices": [{"message": message}]})) == [ChoiceContent("ab")]
 
 
 def test_a_refusal_is_no_content() -> None:
     body = stream_of({"delta": {"refusal": "No"}}, {"delta": {"refusal": "."}})
 
-    assert read_answer(body) == [AnswerChoice(None, "No.")]
+    assert read_answer(body) == [ChoiceContent(None, "No.")]
 
 
 def test_the_older_function_call_and_a_custom_tool_are_tool_calls() -> None:
@@ -49,7 +49,7 @@ def test_the_older_function_call_and_a_custom_tool_are_tool_calls() -> None:
 
 def test_half_a_character_costs_one_character() -> None:
     assert read_answer('{"choices": [{"message": {"content": "x\\ud83d"}}]}') == [
-        AnswerChoice("x\N{REPLACEMENT CHARACTER}")
+        ChoiceContent("x\N{REPLACEMENT CHARACTER}")
     ]
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from support.call_records import a_call, chat_request, stream_of
-from tokenweir.delivery.sinks.formats.apim import apim_event
+from tokenweir.delivery.sinks.formats.shapes import apim_event
 
 FIVE = ["eventTime", "apiOperation", "appSubscriptionKey", "request", "response"]
 

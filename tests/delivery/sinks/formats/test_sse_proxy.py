@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from support.call_records import a_call, any_record, chat_request, stream_of
-from tokenweir.delivery.sinks.formats.sse_proxy import proxy_event
+from tokenweir.delivery.sinks.formats.shapes import proxy_event
 from tokenweir.records import CallRecord
 
 COMPLETION = ["type", "content", "usage", "model", "prompt", "region", "latency_ms", "timestamp"]

@@ -19,8 +19,7 @@ from opentelemetry.semconv._incubating.attributes import (
 )
 
 from support.call_records import a_call, any_record
-from tokenweir.delivery.sinks.otlp.calls import spans_of
-from tokenweir.delivery.sinks.otlp.context import read_traceparent
+from tokenweir.delivery.sinks.otlp.calls import read_traceparent, spans_of
 from tokenweir.delivery.sinks.otlp.span import CLIENT, SERVER, AnyValue, KeyValue, Span
 from tokenweir.records import COLUMNS, CallRecord, Trace, TracedAttempt, TracedTarget
 

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 from opentelemetry.trace import get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from tokenweir.delivery.sinks.otlp.context import TraceContext, read_traceparent, span_id, trace_id
+from tokenweir.delivery.sinks.otlp.calls import TraceContext, read_traceparent, span_id, trace_id
 from tokenweir.records import new_call_id
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -9,7 +9,7 @@ import pytest
 from support.call_records import a_call, chat_request
 from tokenweir.delivery import Rejected
 from tokenweir.delivery.sinks import OtlpConnection, SinkSettings
-from tokenweir.delivery.sinks.otlp.events import fit_spans
+from tokenweir.delivery.sinks.otlp.sink import fit_spans
 
 LARGE = chat_request(messages=[{"role": "user", "content": "x" * 9_000}])
 CONTEXT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"

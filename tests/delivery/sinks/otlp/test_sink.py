@@ -23,9 +23,8 @@ from support.servers import closed_port, serving
 from tokenweir.delivery import Denied, Rejected, Throttled, Unavailable
 from tokenweir.delivery.sinks import OtlpConnection, SinkSettings
 from tokenweir.delivery.sinks.otlp.calls import spans_of
-from tokenweir.delivery.sinks.otlp.events import SpansEvent, fit_spans
 from tokenweir.delivery.sinks.otlp.protobuf import encode_spans, export_request
-from tokenweir.delivery.sinks.otlp.sink import OtlpSink
+from tokenweir.delivery.sinks.otlp.sink import OtlpSink, SpansEvent, fit_spans
 from tokenweir.delivery.sinks.otlp.span import ScopeSpans
 from tokenweir.records import CallRecord, Duration, Size
 

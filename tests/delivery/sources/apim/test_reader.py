@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings as hypothesis_settings, strategies as st
 
 from support.apim_events import LoggedCall, our_event, todays_event
-from tokenweir.delivery import Message, MessageBatch
+from tokenweir.delivery import BrokerMessage, MessageBatch
 from tokenweir.delivery.sources import Reassembler
 from tokenweir.delivery.sources.apim import ApimEvents
 from tokenweir.delivery.sources.formats import Unreadable
@@ -140,10 +140,10 @@ def test_contents_are_kept_only_where_they_are_to_be() -> None:
     "data", [b"", b"7", b"[]", b'"text"', b"no JSON", b"\xff\xfe", b"{}", b'{"eventTime":7}', b"[" * 100_000]
 )
 def test_a_bad_event_is_a_dead_letter_and_the_batch_goes_on(data: bytes) -> None:
-    good = Message(body=json.dumps(event()).encode(), place="1")
+    good = BrokerMessage(body=json.dumps(event()).encode(), place="1")
     inbox = Reassembler(ApimEvents(Keyring([], [])))
     taken = inbox.take(
-        MessageBatch(partition="hub/0", position="3", messages=[good, Message(body=data, place="2"), good])
+        MessageBatch(partition="hub/0", position="3", messages=[good, BrokerMessage(body=data, place="2"), good])
     )
     assert (len(taken.records), len(taken.dead)) == (2, 1)
     assert [settled.position for settled in taken.settled] == ["3"]
@@ -169,7 +169,7 @@ def test_any_cut_of_any_event_is_a_record_or_a_dead_letter_and_never_shows_the_k
 ) -> None:
     data = whole.encode()
     data = data[: round(share * len(data))] + junk
-    message = Message(body=data, place="here")
+    message = BrokerMessage(body=data, place="here")
     taken = Reassembler(ApimEvents(Keyring([], []))).take(
         MessageBatch(partition="hub/0", position="1", messages=[message])
     )

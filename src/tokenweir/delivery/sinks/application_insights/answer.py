@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ...errors import DeliveryError, Denied, Throttled, Unavailable
+from ...base import DeliveryError, Denied, Throttled, Unavailable
 
 __all__ = ["IngestionAnswer", "ItemError", "read_answer"]
 

@@ -23,7 +23,7 @@ from ....records import (
     Column,
     ColumnKind,
 )
-from ...errors import Rejected
+from ...base import Rejected
 from ..base import SinkSettings, event_properties
 
 __all__ = ["CustomEvent", "InsightsEvent", "custom_event_of", "fit_custom_event"]
@@ -68,7 +68,7 @@ def custom_event_of(record: CallRecord) -> CustomEvent:
 
 
 class InsightsEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An `Event` that is a custom event."""
+    """A `SinkEvent` that is a custom event."""
 
     call_id: str
     properties: dict[str, str]

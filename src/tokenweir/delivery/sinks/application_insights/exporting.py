@@ -23,7 +23,7 @@ from opentelemetry._logs import LogRecord
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
 
-from ...errors import Denied
+from ...base import Denied
 from .answer import IngestionAnswer, read_answer
 from .custom_event import CustomEvent
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ....records import Duration, PathText
-from ...errors import DeliveryError, Denied, Throttled, Unavailable
+from ...base import DeliveryError, Denied, Throttled, Unavailable
 from ..base import (
     EventFormat,
     Problems,

@@ -11,13 +11,13 @@ import msgspec
 
 from ....wire import data_of, decode_json, mend_json, split_events
 
-__all__ = ["AnswerChoice", "RequestContent", "read_answer", "read_request"]
+__all__ = ["ChoiceContent", "RequestContent", "read_answer", "read_request"]
 
 _CALLED = ("function", "custom")
 _WRITTEN = ("arguments", "input")
 
 
-class AnswerChoice(msgspec.Struct, frozen=True):
+class ChoiceContent(msgspec.Struct, frozen=True):
     """One choice of an answer. ``None`` where there was no such text, which is not the same as an empty one."""
 
     content: str | None = None
@@ -26,7 +26,7 @@ class AnswerChoice(msgspec.Struct, frozen=True):
     """As a whole answer has them, also where they came in pieces."""
 
 
-def read_answer(body: str) -> list[AnswerChoice]:
+def read_answer(body: str) -> list[ChoiceContent]:
     """The choices of an answer by index; none where the body is no answer."""
     choices: dict[int, _Choice] = {}
     for frame in _frames(body):
@@ -54,9 +54,9 @@ class _Choice:
         if isinstance(function := message.get("function_call"), dict):  # how tools were called before 2023-12
             self._call(0).add({"type": "function", "function": function})
 
-    def finished(self) -> AnswerChoice:
+    def finished(self) -> ChoiceContent:
         calls = [call.whole() for _, call in sorted(self._calls.items())]
-        return AnswerChoice(_joined(self._content), _joined(self._refusal), calls)
+        return ChoiceContent(_joined(self._content), _joined(self._refusal), calls)
 
     def _call(self, index: int) -> "_Call":
         return self._calls.setdefault(index, _Call())

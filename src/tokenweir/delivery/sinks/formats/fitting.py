@@ -1,22 +1,55 @@
 """A record becomes JSON events that its sink takes: one, or several parts, or one without the bodies.
 
 An event is never cut off: what is split can be put together again byte for byte, what is shed says so.
+
+An envelope is that of CloudEvents 1.0, structured mode: one JSON object around an event's data. The event's properties
+are extension attributes, whose names may only have letters and digits: ``callid``, ``replica``, ``seq``, ``shape`` and,
+where an event was split, ``part`` and ``parts``. A part is no JSON by itself and goes as ``data_base64``; the decoded
+data of all parts, joined, is the event's data.
 """
 
-from collections.abc import Callable, Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 
 from ....records import CallRecord, flat, without_contents
-from ...errors import Rejected
+from ...base import Rejected
 from ..base import EventFormat, JsonEvent, SinkSettings, event_properties
-from .apim import apim_event
-from .cloud_events import CONTENT_TYPE as CLOUD_EVENTS_TYPE, envelope
-from .sse_proxy import proxy_event
+from .shapes import apim_event, ended_at, proxy_event
 
-__all__ = ["JSON_EVENTS", "SHAPES", "SMALLEST_LIMIT", "fit_json"]
+__all__ = ["CLOUD_EVENTS_TYPE", "JSON_EVENTS", "SHAPES", "SMALLEST_LIMIT", "envelope", "fit_json"]
+
+CLOUD_EVENTS_TYPE = "application/cloudevents+json"
+
+_TYPE = "tokenweir.call"
+# Routers filter by the subject; one that is longer than this is no name that somebody chose.
+_LONGEST_SUBJECT = 256
+
+
+def envelope(record: CallRecord, properties: Mapping[str, str], data: bytes) -> bytes:
+    """``data`` is the event's JSON text, or a part of it where ``properties`` say so."""
+    part = properties.get("part")
+    attributes: dict[str, object] = {
+        "specversion": "1.0",
+        # Receivers drop what has the same source and id, so each part has an id of its own.
+        "id": record.call_id if part is None else f"{record.call_id}-{part}",
+        "source": f"/tokenweir/{record.replica}",
+        "type": _TYPE,
+        "time": ended_at(record),
+        "datacontenttype": "application/json",
+    }
+    if record.deployment and len(record.deployment) <= _LONGEST_SUBJECT:
+        attributes["subject"] = record.deployment
+    attributes |= {name.replace("_", ""): value for name, value in properties.items()}
+    if part is None:
+        attributes["data"] = msgspec.Raw(data)
+    else:
+        attributes["data_base64"] = b64encode(data).decode()
+    return _encode(attributes)
+
 
 SMALLEST_LIMIT = 4096
 """With this many bytes an event, everything can be split: properties and envelope take half of it at most."""

@@ -1,6 +1,6 @@
-"""Spans to a collector. Requests are made of OpenTelemetry's own messages, and sent by us: its exporter tries
-again by itself and drops what it cannot send, which would hide outages from the delivery loop.
-"""
+"""The spans of calls as events, and what sends them to a collector. Requests are made of OpenTelemetry's own messages,
+and sent by us: its exporter tries again by itself and drops what it cannot send, which would hide outages from the
+delivery loop."""
 
 import asyncio
 import gzip
@@ -9,24 +9,86 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ...errors import Denied
+import msgspec
+
+from ....records import CallRecord
+from ...base import Denied, Rejected
 from ..base import (
     EventFormat,
     Problems,
     RejectedEvents,
     SinkSettings,
     by_size,
+    event_properties,
     resource_attributes,
     variable,
     written_pairs,
 )
 from ..http import HttpConnection, HttpReceiver
-from .events import SpansEvent, fit_spans
+from .calls import read_traceparent, spans_of
+from .span import ScopeSpans
 
 if TYPE_CHECKING:
     from httpx import Response
 
-__all__ = ["OtlpConnection", "OtlpSink"]
+__all__ = ["OtlpConnection", "OtlpSink", "SpansEvent", "fit_spans"]
+
+# What surrounds the spans of one call in a request, at most.
+_AROUND_SPANS = 16
+
+_encode = msgspec.json.Encoder().encode
+
+
+class SpansEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A `SinkEvent` that is all spans of one call."""
+
+    record: CallRecord
+    with_content: bool
+    is_shed: bool = False
+    encoded: bytes
+    """See `encode_spans`."""
+
+    @property
+    def call_id(self) -> str:
+        return self.record.call_id
+
+    @property
+    def properties(self) -> dict[str, str]:
+        return event_properties(self.record, "spans")
+
+    @property
+    def size(self) -> int:
+        return len(self.encoded) + _AROUND_SPANS
+
+    def text(self) -> str:
+        """OTLP's JSON encoding, so that it can be sent by hand as it is."""
+        spans = spans_of(self.record, with_content=self.with_content, is_shed=self.is_shed)
+        return _encode(ScopeSpans(spans)).decode(errors="replace")
+
+
+def fit_spans(record: CallRecord, settings: SinkSettings, limit: int) -> list[SpansEvent]:
+    """One event, none where the call's trace is not recorded, and one without content where that would be too large.
+
+    Raises: `Rejected`, holding the event, where the spans are larger than ``limit`` even without content.
+    """
+    context = read_traceparent(record.traceparent)
+    if context is not None and not context.is_sampled and settings.sampler == "parentbased_always_on":
+        return []
+    whole = _event(record, with_content=settings.content)
+    if whole.size <= limit:
+        return [whole]
+    bare = _event(record, with_content=False, is_shed=settings.content)
+    if bare.size <= limit:
+        return [bare]
+    raise Rejected(f"spans of {bare.size} bytes, and the sink takes {limit}", [bare])
+
+
+def _event(record: CallRecord, *, with_content: bool, is_shed: bool = False) -> SpansEvent:
+    from .protobuf import encode_spans  # comes with an extra of ours, which the open sink has found
+
+    encoded = encode_spans(spans_of(record, with_content=with_content, is_shed=is_shed))
+    return SpansEvent(record=record, with_content=with_content, is_shed=is_shed, encoded=encoded)
+
 
 _log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ Texts of errors are what is wrong with the ``[intake]`` table; whoever shows the
 from collections.abc import Callable, Mapping
 
 from ....errors import ConfigError
-from ...event_hubs import HubAddress
-from ...messages import MessageSource
+from ...base import MessageSource
+from ...event_hub import HubAddress
 from ..settings import IntakeSettings, secret
 
 __all__ = ["check", "hub_address", "open_source", "storage_connection_string"]

@@ -13,8 +13,8 @@ from azure.eventhub.aio import CheckpointStore
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 
 from ....errors import ConfigError, quoted
-from ...errors import Denied, Unavailable
-from ...event_hubs import AzureIdentity, HubAddress
+from ...base import Denied, Unavailable
+from ...event_hub import AzureIdentity, HubAddress
 
 __all__ = ["BlobCheckpoints", "Checkpoints", "CheckpointsAddress", "LedgerPositions", "ConsumerGroup"]
 

@@ -12,9 +12,9 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.amqp import AmqpMessageBodyType
 
 from ....errors import ConfigError
-from ...errors import DeliveryError, Denied, Unavailable
-from ...event_hubs import Connected, HubAddress, connect, explain
-from ...messages import Message, MessageBatch
+from ...base import BrokerMessage, DeliveryError, Denied, MessageBatch, Unavailable
+from ...event_hub import HubAddress, HubConnection, connect
+from ...event_hub_failures import explain
 from .checkpoints import Checkpoints, ConsumerGroup
 
 __all__ = ["EventHubsSource"]
@@ -50,7 +50,7 @@ class EventHubsSource:
         self._timeout = timeout
         self._balance_seconds = balance_seconds
         # while it is open
-        self._hub: Connected[EventHubConsumerClient] | None = None
+        self._hub: HubConnection[EventHubConsumerClient] | None = None
         self._receiving: asyncio.Task[None] | None = None
         self._arriving: asyncio.Queue[MessageBatch | DeliveryError] = asyncio.Queue(1)
         self._owned: set[str] = set()
@@ -189,9 +189,9 @@ async def _ignore(*_: object) -> None:
     return None
 
 
-def _message(partition: str, event: EventData) -> Message:
+def _message(partition: str, event: EventData) -> BrokerMessage:
     body: Any = event.body
-    return Message(
+    return BrokerMessage(
         body=b"".join(body) if event.body_type is AmqpMessageBodyType.DATA else str(body).encode(),
         properties=_texts(event.properties or {}),
         place=f"partition {partition}, offset {event.offset}",

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from ....errors import ConfigError, quoted
-from ...event_hubs import HubAddress
-from ...messages import MessageSource
+from ...base import MessageSource
+from ...event_hub import HubAddress
 from ..settings import IntakeSettings, secret
 
 __all__ = ["KafkaAddress", "check", "kafka_address", "open_source"]

@@ -16,8 +16,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import ConsumerRecord
 
-from ...errors import Denied, Unavailable
-from ...messages import Message, MessageBatch
+from ...base import BrokerMessage, Denied, MessageBatch, Unavailable
 from . import KafkaAddress
 
 __all__ = ["KafkaSource"]
@@ -113,8 +112,8 @@ class KafkaSource:
         return f"the topic {self._address} cannot be read: {type(error).__name__} {error}".rstrip()
 
 
-def _message(message: "ConsumerRecord[bytes, bytes]") -> Message:
-    return Message(
+def _message(message: "ConsumerRecord[bytes, bytes]") -> BrokerMessage:
+    return BrokerMessage(
         body=message.value or b"",
         properties={name: value.decode(errors="replace") for name, value in message.headers},
         place=f"partition {message.partition}, offset {message.offset}",

@@ -5,15 +5,15 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from tokenweir.delivery import Message, MessageBatch
+from tokenweir.delivery import BrokerMessage, MessageBatch
 from tokenweir.delivery.sources import Reassembled, Reassembler, WholeRecords
 from tokenweir.records import CallRecord
 
 MakeRecord = Callable[..., CallRecord]
-AsMessages = Callable[..., list[Message]]
+AsMessages = Callable[..., list[BrokerMessage]]
 
 
-def batch(messages: list[Message], position: int = 0, source: str = "hub/0") -> MessageBatch:
+def batch(messages: list[BrokerMessage], position: int = 0, source: str = "hub/0") -> MessageBatch:
     return MessageBatch(partition=source, position=str(position), messages=messages)
 
 
@@ -29,7 +29,7 @@ def test_whole_records_are_settled_with_their_batch(make_record: MakeRecord, as_
 
 
 def test_a_message_that_cannot_be_read_is_dead_alone(make_record: MakeRecord, as_messages: AsMessages) -> None:
-    record, odd = make_record(), Message(body=b"odd", place="offset 7")
+    record, odd = make_record(), BrokerMessage(body=b"odd", place="offset 7")
     taken = Reassembler().take(batch([odd, *as_messages(record)], 2))
     assert taken.records == [record]
     assert [(letter.partition, letter.message, letter.reason[:15]) for letter in taken.dead] == [
@@ -54,7 +54,7 @@ def test_a_defect_of_ours_costs_one_message_and_its_text_is_not_told(
     taken = Reassembler(Flawed()).take(batch([*as_messages(unlucky), *as_messages(record)], 2))
     assert taken.records == [record]
     (letter,) = taken.dead
-    assert letter.reason.startswith("no record could be made of it: ZeroDivisionError at test_reassembly.py:")
+    assert letter.reason.startswith("no record could be made of it: ZeroDivisionError at test_messages.py:")
     assert positions(taken) == {"hub/0": "2"}
 
 
@@ -97,7 +97,7 @@ def test_parts_of_a_record_that_was_sent_twice_and_cut_differently_are_told_apar
 
 def test_parts_that_make_no_record_are_all_kept(make_record: MakeRecord, as_messages: AsMessages) -> None:
     first, second = as_messages(make_record(), 2)
-    broken = Message(body=b"?", properties=second.properties, place="offset 2")
+    broken = BrokerMessage(body=b"?", properties=second.properties, place="offset 2")
     taken = Reassembler().take(batch([first, broken], 2))
     assert [letter.message for letter in taken.dead] == [first, broken]
     assert positions(taken) == {"hub/0": "2"}
@@ -130,7 +130,7 @@ def test_any_cut_into_parts_and_batches_brings_each_record_once(
     ]
     # The parts of each stay in their order, and what others send comes in between.
     queues = [as_messages(record, data.draw(st.integers(1, 5))) for record in records]
-    stream: list[Message] = []
+    stream: list[BrokerMessage] = []
     while queues := [queue for queue in queues if queue]:
         stream.append(queues[data.draw(st.integers(0, len(queues) - 1))].pop(0))
     inbox, came, settled, start = Reassembler(), [], 0, 0

@@ -1,21 +1,24 @@
-"""From batches of messages to records: what was split is put together, and what cannot be read is set aside.
+"""Messages as a source of records: put together where they came in parts, priced; what cannot be read is set aside.
 
-Pure: nothing is received, posted or written here. A batch is settled when each of its messages has become a record
-or a dead letter. One with a part whose other parts have not come yet is not, and holds up the batches behind it in
-its partition: if we are killed, the part has to come again.
+A batch is settled when each of its messages has become a record or a dead letter. One with a part whose other parts
+have not come yet is not, and holds up the batches behind it in its partition: if we are killed, the part has to come
+again.
 """
 
+import asyncio
+import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import msgspec
 
 from ...errors import place_of
 from ...records import CallRecord
-from ..messages import DeadMessage, Message, MessageBatch
+from ..base import BrokerMessage, DeadMessage, DeliveryError, MessageBatch, MessageSource, RecordBatch
+from ..pricer import FREE, Pricer
 from .formats import MessageFormat, RecordPart, Unreadable, WholeRecords
 
-__all__ = ["Reassembled", "Reassembler"]
+__all__ = ["MessageRecords", "Reassembled", "Reassembler", "records_of"]
 
 # The largest record by far: a request and a response of 64 MB each, in JSON.
 MOST_HELD_BYTES = 256 * 1024 * 1024
@@ -30,7 +33,7 @@ class Reassembled(msgspec.Struct, frozen=True):
     """Of each partition the last batch that is settled now, if there is a new one."""
 
 
-_Part = tuple[RecordPart, Message]
+_Part = tuple[RecordPart, BrokerMessage]
 
 
 class _Held(msgspec.Struct, eq=False):
@@ -93,7 +96,7 @@ class Reassembler:
             settled |= self._settle()
         return Reassembled(records, dead, list(settled.values()))
 
-    def _add(self, piece: RecordPart, message: Message, held: _Held) -> list[_Part]:
+    def _add(self, piece: RecordPart, message: BrokerMessage, held: _Held) -> list[_Part]:
         """The parts of a record that are there now, in their order; if it is all of them, they are not kept."""
         key = (piece.call_id, piece.parts)
         unfinished = self._unfinished.setdefault(key, _Unfinished({}, []))
@@ -118,7 +121,7 @@ class Reassembler:
         source = unfinished.held[0].batch.partition
         return (self._letter(source, message, reason, key[0]) for _, message in unfinished.parts.values())
 
-    def _letter(self, source: str, message: Message, reason: str, call_id: str | None = None) -> DeadMessage:
+    def _letter(self, source: str, message: BrokerMessage, reason: str, call_id: str | None = None) -> DeadMessage:
         return DeadMessage(source, self._format.presentable(message), reason, call_id)
 
     def _settle(self) -> dict[str, MessageBatch]:
@@ -132,3 +135,73 @@ class Reassembler:
             if not waiting:
                 del self._held[partition]
         return settled
+
+
+_log = logging.getLogger(__name__)
+
+
+def records_of(batch: MessageBatch, reassembler: Reassembler, price: Pricer) -> RecordBatch:
+    """What a batch of messages brought. What has to be counted takes its time: not for an event loop."""
+    found = reassembler.take(batch)
+    return RecordBatch(
+        records=[price(record) for record in found.records],
+        positions={settled.partition: settled.position for settled in found.settled},
+        partition=batch.partition,
+        dead=found.dead,
+    )
+
+
+class MessageRecords:
+    """A `RecordSource` of messages. When it fails it begins anew with what was not done, and lets go of the parts that
+    it held: they come again."""
+
+    def __init__(self, source: MessageSource, format: MessageFormat | None = None, price: Pricer = FREE) -> None:
+        self._source = source
+        self._format = format
+        self._price = price
+        self._stop = asyncio.Event()
+        # since the latest beginning
+        self._batches: AsyncIterator[MessageBatch] | None = None
+        self._reassembler = Reassembler(format)
+
+    async def read(self) -> RecordBatch | None:
+        if self._stop.is_set():
+            return None
+        if self._batches is None:
+            self._batches, self._reassembler = self._source.batches(), Reassembler(self._format)
+        try:
+            batch = await self._next(self._batches)
+            if batch is None:
+                return None
+            return await asyncio.to_thread(records_of, batch, self._reassembler, self._price)
+        except BaseException:
+            self._batches = None
+            raise
+
+    async def done(self, batch: RecordBatch) -> None:
+        for partition, position in batch.positions.items():
+            try:
+                await self._source.done(partition, position)
+            except DeliveryError as error:
+                _log.warning("%s comes again, which the ledger does not mind: %s", partition, error)
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def close(self) -> None:
+        await self._source.close()
+
+    async def _next(self, batches: AsyncIterator[MessageBatch]) -> MessageBatch | None:
+        """The next batch; `None` when it is time to stop."""
+        loop = asyncio.get_running_loop()
+        pulling, stopping = loop.create_task(_pull(batches)), loop.create_task(self._stop.wait())
+        await asyncio.wait({pulling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (pulling, stopping):
+            if not task.done():
+                task.cancel()
+        await asyncio.gather(pulling, stopping, return_exceptions=True)
+        return None if pulling.cancelled() else pulling.result()
+
+
+async def _pull(batches: AsyncIterator[MessageBatch]) -> MessageBatch:
+    return await anext(batches)

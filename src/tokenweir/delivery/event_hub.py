@@ -1,8 +1,8 @@
-"""From an address to a client of the official SDK.
+"""Where a hub of Azure Event Hubs is, how to sign in there, and a client of the official SDK for it; for the sink that
+sends and the source that receives.
 
 The SDK does not try again by itself (it does so once, whatever it is told): whoever uses it knows better when to.
-It is loaded here, when the first client is made, because most who import this room will never send to a hub.
-"""
+It is loaded here, when the first client is made, because most who import this room will never send to a hub."""
 
 import asyncio
 import logging
@@ -10,11 +10,65 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from ...errors import ConfigError
-from ...proxies import proxy_url
-from .address import HubAddress
+import msgspec
 
-__all__ = ["HubClient", "Connected", "AzureIdentity", "connect"]
+from ..errors import ConfigError, quoted
+from ..proxies import proxy_url
+
+__all__ = ["AzureIdentity", "HubConnection", "HubAddress", "HubClient", "connect"]
+
+
+class HubAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """One of ``connection_string`` and ``namespace``; with the latter, this machine's identity signs in."""
+
+    connection_string: str | None = None
+    namespace: str | None = None
+    """``my-namespace.servicebus.windows.net``"""
+    hub: str | None = None
+    """The hub's name, where the connection string has no ``EntityPath``."""
+    client_id: str | None = None
+    """Which of several managed identities."""
+    ca_bundle: str | None = None
+    """A PEM file to trust instead of the usual authorities."""
+    endpoint: str | None = None
+    """``sb://address:port`` to connect to instead of the namespace's own, where something stands in front of it. Its
+    certificate is for that address."""
+    websockets: bool = False
+    """Speak AMQP inside WebSockets on port 443, through the environment's HTTPS proxy if there is one."""
+
+    def __repr__(self) -> str:
+        return f"<HubAddress {self}>"
+
+    def __str__(self) -> str:
+        """For a person, without the key."""
+        namespace, hub = self.place()
+        return f"the hub {quoted(hub)} of {namespace}"
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether a managed identity signs in, and not a key."""
+        return self.connection_string is None
+
+    def place(self) -> tuple[str, str]:
+        """Namespace and hub, as far as they are given. Keys are looked for as the SDK does: in any case."""
+        parts = [part.partition("=") for part in (self.connection_string or "").split(";")]
+        fields = {name.strip().lower(): value.strip() for name, _, value in parts}
+        server = fields.get("endpoint", "").partition("://")[2].strip("/")
+        return self.namespace or server or "?", self.hub or fields.get("entitypath") or "?"
+
+    def check(self) -> None:
+        """`ConfigError` in words for a person if no client can be made of this."""
+        namespace, hub = self.place()
+        if namespace == "?":
+            raise ConfigError(
+                "the Event Hubs connection string has no Endpoint; copy it whole from the portal "
+                "(the namespace, Shared access policies): Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…"
+                if self.connection_string is not None
+                else "neither a connection string nor a namespace says where the hub is"
+            )
+        if hub == "?":
+            raise ConfigError(f"no hub of {namespace} is named: set hub, or add ;EntityPath=… to the connection string")
+
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +85,7 @@ class HubClient(Protocol):
 C = TypeVar("C", bound=HubClient)
 
 
-class Connected(Generic[C]):
+class HubConnection(Generic[C]):
     """A client and the credential that it signs in with, closed together. Nothing is sent before the first use."""
 
     def __init__(self, client: C, identity: "AzureIdentity | None") -> None:
@@ -94,7 +148,7 @@ def _transport(address: HubAddress) -> dict[str, Any]:
     return options
 
 
-def connect(kind: type[C], address: HubAddress, **options: Any) -> Connected[C]:
+def connect(kind: type[C], address: HubAddress, **options: Any) -> HubConnection[C]:
     """A client of this kind for a hub. `ConfigError` in words for a person if the address is none."""
     address.check()
     options = {"retry_total": 0, "retry_backoff_factor": 0} | options
@@ -108,10 +162,10 @@ def connect(kind: type[C], address: HubAddress, **options: Any) -> Connected[C]:
         namespace, hub = address.place()
         identity = AzureIdentity(address.client_id)
         place = {"fully_qualified_namespace": namespace, "eventhub_name": hub}
-        return Connected(make(**place, credential=identity, **options), identity)
+        return HubConnection(make(**place, credential=identity, **options), identity)
     try:
         named = {"eventhub_name": address.hub} if address.hub else {}
-        return Connected(make.from_connection_string(address.connection_string, **named, **options), None)
+        return HubConnection(make.from_connection_string(address.connection_string, **named, **options), None)
     except ValueError as error:
         # The SDK's texts name the parts that are missing, but could one day quote the others.
         raise ConfigError(

@@ -1,24 +1,66 @@
-"""The shape ``sse-proxy``: the events of the SSE proxy function, for whoever reads its hub today.
+"""What events of the shapes ``apim`` and ``sse-proxy`` say of a call.
 
-Its keys come first, in its order, with its types and its meanings. What it could not say comes behind them, under
-new keys that are always there. Two things differ, because its readers lost by them: every call has its event, also
-one that failed, called a tool or said nothing; and ``usage`` is never null.
+``apim`` is what API Management's ``log-to-eventhub`` policy writes for the chargeback function. Its five fields come
+first. The key is its id, because the gateway never knows keys. API Management wrote an event for an answer with status
+200 only; here every call has one, and those that it would not have written name no operation, which makes the
+chargeback function pass over them instead of stumbling.
+
+``sse-proxy`` is the events of the SSE proxy function, for whoever reads its hub today. Its keys come first, in its
+order, with its types and its meanings. What it could not say comes behind them, under new keys that are always there.
+Two things differ, because its readers lost by them: every call has its event, also one that failed, called a tool or
+said nothing; and ``usage`` is never null.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ....apis import surface_of
 from ....records import CallRecord
-from .cloud_events import ended_at
-from .content import AnswerChoice, read_answer, read_request
+from .content import ChoiceContent, read_answer, read_request
 
-__all__ = ["proxy_event"]
+__all__ = ["ended_at", "apim_event", "proxy_event"]
+
+# What the chargeback function knows.
+_KNOWN = ("ChatCompletion", "TextCompletion")
+
+
+def ended_at(record: CallRecord) -> datetime:
+    """Start and duration are what a record holds; the other systems' events carry the end."""
+    return record.started_at.astimezone(UTC) + timedelta(milliseconds=record.latency_ms)
+
+
+def apim_event(record: CallRecord) -> dict[str, Any]:
+    """``request`` and ``response`` are texts, null where the record has none; for a stream the whole SSE text."""
+    operation = surface_of(record.api).event_operation
+    return {
+        "eventTime": _with_seven_decimals(ended_at(record)),
+        "apiOperation": operation if record.status == 200 and operation in _KNOWN else "",
+        "appSubscriptionKey": record.key_id or "",
+        "request": record.request_body,
+        "response": record.response_body,
+        "callId": record.call_id,
+        "caller": record.caller,
+        "deployment": record.deployment,
+        "model": record.response_model,
+        "stream": record.stream,
+        "status": record.status,
+        "outcome": record.outcome,
+        "usageSource": record.usage.source,
+        "promptTokens": record.usage.input_tokens,
+        "completionTokens": record.usage.output_tokens,
+        "totalTokens": record.usage.total_tokens,
+    }
+
+
+def _with_seven_decimals(moment: datetime) -> str:
+    """``2026-11-22T12:00:00.0000010Z``: as .NET's round-trip format gives it."""
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}0Z"
 
 
 def proxy_event(record: CallRecord) -> dict[str, Any]:
     """``stream_completion`` where the caller asked for a stream, else ``completion``."""
     choices = read_answer(record.response_body) if record.response_body is not None else []
-    first, *others = choices or [AnswerChoice()]
+    first, *others = choices or [ChoiceContent()]
     asked = read_request(record.request_body)
     event: dict[str, Any] = {
         "type": "stream_completion" if record.stream else "completion",

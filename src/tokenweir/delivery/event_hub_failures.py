@@ -13,10 +13,10 @@ from typing import Literal
 
 import msgspec
 
-from ...errors import quoted
-from .address import HubAddress
+from ..errors import quoted
+from .event_hub import HubAddress
 
-__all__ = ["Right", "HubFailure", "explain"]
+__all__ = ["HubFailure", "Right", "explain"]
 
 Kind = Literal["unavailable", "throttled", "denied", "unfit"]
 Right = Literal["Send", "Listen"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tokenweir.delivery.event_hubs import HubAddress
+from tokenweir.delivery.event_hub import HubAddress
 from tokenweir.errors import ConfigError
 
 STRING = "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=root;SharedAccessKey=c2VjcmV0"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from support.call_records import a_call, any_record, chat_request, stream_of
-from tokenweir.delivery.sinks.otlp.content import content_attributes
+from tokenweir.delivery.sinks.otlp.attributes import content_attributes
 from tokenweir.records import CallRecord
 
 

@@ -8,7 +8,8 @@ import pytest
 from azure.core.exceptions import ClientAuthenticationError
 from azure.eventhub.exceptions import AuthenticationError, ConnectError, EventDataSendError, EventHubError
 
-from tokenweir.delivery.event_hubs import HubAddress, HubFailure, Right, explain
+from tokenweir.delivery.event_hub import HubAddress
+from tokenweir.delivery.event_hub_failures import HubFailure, Right, explain
 
 KEY = HubAddress(connection_string="Endpoint=sb://ns/;SharedAccessKeyName=n;SharedAccessKey=c2VjcmV0", hub="llm")
 IDENTITY = HubAddress(namespace="ns", hub="llm")
