@@ -45,9 +45,9 @@ def series(metrics: Metrics) -> int:
 
 def test_calls_are_counted_by_who_and_how_they_ended(metrics: Metrics) -> None:
     for _ in range(3):
-        metrics.observe(a_call(**DONE))
-    metrics.observe(a_call(**DONE | {"status": 429}, outcome="upstream_error"))
-    metrics.observe(a_call(caller="ada", deployment="gpt-4o", outcome="client_gone"))
+        metrics.observe([a_call(**DONE)])
+    metrics.observe([a_call(**DONE | {"status": 429}, outcome="upstream_error")])
+    metrics.observe([a_call(caller="ada", deployment="gpt-4o", outcome="client_gone")])
     assert value(metrics, "tokenweir_calls_total", "ada", "gpt-4o", "completed", "2xx") == 3
     assert value(metrics, "tokenweir_calls_total", "ada", "gpt-4o", "upstream_error", "4xx") == 1
     assert value(metrics, "tokenweir_calls_total", "ada", "gpt-4o", "client_gone", "none") == 1
@@ -60,8 +60,8 @@ def test_the_build_is_named(metrics: Metrics) -> None:
 
 def test_tokens_are_counted_by_kind_and_source(metrics: Metrics) -> None:
     used = {"input_tokens": 10, "cached_input_tokens": 4, "output_tokens": 7, "reasoning_tokens": 3}
-    metrics.observe(a_call(**DONE, usage_source="reported", **used))
-    metrics.observe(a_call(**DONE, usage_source="estimated", output_tokens=5))
+    metrics.observe([a_call(**DONE, usage_source="reported", **used)])
+    metrics.observe([a_call(**DONE, usage_source="estimated", output_tokens=5)])
     for kind, count in {"input": 10, "cached_input": 4, "output": 7, "reasoning": 3}.items():
         assert value(metrics, "tokenweir_tokens_total", "ada", "gpt-4o", kind, "reported") == count
     assert value(metrics, "tokenweir_tokens_total", "ada", "gpt-4o", "output", "estimated") == 5
@@ -69,14 +69,14 @@ def test_tokens_are_counted_by_kind_and_source(metrics: Metrics) -> None:
 
 def test_bytes_are_counted_both_ways(metrics: Metrics) -> None:
     for _ in range(2):
-        metrics.observe(a_call(**DONE, bytes_in=100, bytes_out=900))
+        metrics.observe([a_call(**DONE, bytes_in=100, bytes_out=900)])
     assert value(metrics, "tokenweir_body_bytes_total", "ada", "gpt-4o", "in") == 200
     assert value(metrics, "tokenweir_body_bytes_total", "ada", "gpt-4o", "out") == 1800
 
 
 def test_times_are_distributed_in_seconds(metrics: Metrics) -> None:
-    metrics.observe(a_call(**DONE, latency_ms=700.0, gateway_ms=0.2, first_token_ms=80.0))
-    metrics.observe(a_call(**DONE, latency_ms=300.0, gateway_ms=0.2))
+    metrics.observe([a_call(**DONE, latency_ms=700.0, gateway_ms=0.2, first_token_ms=80.0)])
+    metrics.observe([a_call(**DONE, latency_ms=300.0, gateway_ms=0.2)])
     assert value(metrics, "tokenweir_call_seconds_sum", "gpt-4o") == pytest.approx(1.0)
     assert value(metrics, "tokenweir_call_seconds_bucket", "gpt-4o", "0.5") == 1
     assert value(metrics, "tokenweir_call_seconds_bucket", "gpt-4o", "+Inf") == 2
@@ -87,26 +87,26 @@ def test_times_are_distributed_in_seconds(metrics: Metrics) -> None:
 
 def test_a_deployment_that_never_answered_gets_no_label(metrics: Metrics) -> None:
     for number in range(50):
-        metrics.observe(a_call(caller="ada", deployment=f"guess-{number}", status=404, outcome="upstream_error"))
+        metrics.observe([a_call(caller="ada", deployment=f"guess-{number}", status=404, outcome="upstream_error")])
     assert value(metrics, "tokenweir_calls_total", "ada", "(other)", "upstream_error", "4xx") == 50
-    metrics.observe(a_call(caller="ada", deployment="guess-7", status=200))
+    metrics.observe([a_call(caller="ada", deployment="guess-7", status=200)])
     assert value(metrics, "tokenweir_calls_total", "ada", "guess-7", "completed", "2xx") == 1
 
 
 def test_a_call_without_names_is_counted_too(metrics: Metrics) -> None:
-    metrics.observe(a_call(status=401, outcome="refused"))
+    metrics.observe([a_call(status=401, outcome="refused")])
     assert value(metrics, "tokenweir_calls_total", "(unknown)", "(none)", "refused", "4xx") == 1
 
 
 def test_the_number_of_series_is_bounded(metrics: Metrics) -> None:
     for number in range(1500):
-        metrics.observe(a_call(caller="ada", deployment=f"deployment-{number}", status=200))
+        metrics.observe([a_call(caller="ada", deployment=f"deployment-{number}", status=200)])
     by_deployment = series(metrics)
     for number in range(1500):
-        metrics.observe(a_call(caller=f"caller-{number}", deployment="deployment-1", status=200))
+        metrics.observe([a_call(caller=f"caller-{number}", deployment="deployment-1", status=200)])
     full = series(metrics)
     for number in range(1500):
-        metrics.observe(a_call(caller=f"more-{number}", deployment=f"more-{number}", status=200))
+        metrics.observe([a_call(caller=f"more-{number}", deployment=f"more-{number}", status=200)])
     # The one who comes too late is still counted, under one name for all of them.
     assert series(metrics) <= full + 4
     assert by_deployment < 8_000

@@ -296,6 +296,49 @@ def test_a_cost_is_the_exact_sum_of_its_parts_or_there_is_a_reason(
     assert Fraction(found.cost) == sum(part * Fraction(price) / 10**6 for part, price in charges(record.usage, rates))
 
 
+@given(
+    st.lists(
+        st.builds(
+            row,
+            st.sampled_from(["gpt-4o", "gpt-4o*", "o3", "*"]),
+            input=st.sampled_from(["1", "2", "3"]),
+            service_tier=st.sampled_from([None, "flex"]),
+            sku=st.sampled_from([None, "ptu"]),
+            deployment=st.sampled_from([None, "d", "e"]),
+            since=st.sampled_from([None, Moment(2026, 11, 1, tzinfo=UTC), Moment(2026, 11, 23, tzinfo=UTC)]),
+        ),
+        max_size=6,
+    ),
+    st.lists(
+        st.builds(
+            used,
+            response_model=st.sampled_from(["gpt-4o", "gpt-4o-mini", None]),
+            requested_model=st.sampled_from(["o3", None]),
+            deployment=st.sampled_from(["d", "e"]),
+            served_deployment=st.sampled_from(["e", None]),
+            spillover_from=st.sampled_from(["d", None]),
+            sku=st.sampled_from(["ptu", None]),
+            service_tier=st.sampled_from(["default", "flex", None]),
+            requested_service_tier=st.sampled_from(["flex", None]),
+            started_at=st.sampled_from(
+                [
+                    datetime(2026, 10, 1, tzinfo=UTC),
+                    datetime(2026, 11, 1, tzinfo=UTC),
+                    datetime(2026, 12, 1, tzinfo=UTC),
+                ]
+            ),
+        ),
+        min_size=2,
+        max_size=12,
+    ),
+)
+def test_a_list_that_has_priced_other_calls_prices_as_a_new_one(
+    rows: list[PriceSettings], calls: list[CallRecord]
+) -> None:
+    prices = PriceList(rows)
+    assert [prices.priced(call) for call in calls] == [PriceList(rows).priced(call) for call in calls]
+
+
 @given(st.integers(0, 10**9), st.integers(0, 10**9))
 def test_more_from_the_cache_never_costs_more(whole: int, cached: int) -> None:
     prices = PriceList([row(cached_input="1.25")])

@@ -131,8 +131,7 @@ class Books:
                 watch.see(batch.records, batch.position)
                 save_cursor(directory, _CURSOR, batch.position)
                 remove_passed_segments(directory)
-                for record in records:
-                    self.metrics.observe(record)
+                self.metrics.observe(records)
         except BaseException:
             # The reader may be ahead of the ledger now. The next one begins where the ledger really is.
             del self._readers[source]
