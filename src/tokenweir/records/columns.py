@@ -7,11 +7,11 @@ That is how everybody but the journal has it: events, ledgers, the admin API, qu
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from operator import attrgetter
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
+from msgspec.structs import astuple
 
 from .call import DISTINCT, SUMMED, CallRecord, Since, Usage
 from .trace import Trace
@@ -132,9 +132,13 @@ FlatRecord: Any = msgspec.defstruct(
 """A struct with the columns as its fields."""
 
 _NAMES = tuple(column.name for column in COLUMNS)
-_values = attrgetter(*(column.path for column in COLUMNS))
 _USAGE = _NAMES.index(_NAMES_OF_USAGE["source"])
 _AFTER = _USAGE + len(Usage.__struct_fields__)
+
+
+def _values(record: CallRecord) -> tuple[Any, ...]:
+    values = astuple(record)
+    return (*values[:_USAGE], *astuple(record.usage), *values[_USAGE + 1 :])
 
 
 def flat(record: CallRecord) -> msgspec.Struct:
@@ -145,7 +149,7 @@ def flat(record: CallRecord) -> msgspec.Struct:
 
 def from_flat(given: msgspec.Struct) -> CallRecord:
     """The record that a `FlatRecord` was made of."""
-    values = msgspec.structs.astuple(given)
+    values = astuple(given)
     return CallRecord(*(*values[:_USAGE], Usage(*values[_USAGE:_AFTER]), *values[_AFTER:]))
 
 
