@@ -66,11 +66,6 @@ def _is_plain(usage: Usage) -> bool:
 
 def _of_input(usage: Usage, row: PriceSettings) -> Iterator[_Part]:
     whole = max(0, usage.input_tokens)
-    if _is_text(usage):
-        cached = _within(usage.cached_input_tokens, whole)
-        yield whole - cached, row.input, "input"
-        yield cached, row.input if row.cached_input is None else row.cached_input, "cached_input"
-        return
     audio = _within(usage.input_audio_tokens, whole)
     # Models that see charge what they see as text; those that draw have prices of their own.
     image = 0 if row.input_image is None else _within(usage.input_image_tokens, whole - audio)
@@ -99,22 +94,8 @@ def _of_input(usage: Usage, row: PriceSettings) -> Iterator[_Part]:
     yield written - written_text, None, "cache_write"
 
 
-def _is_text(usage: Usage) -> bool:
-    """Whether all of the input is text that is not written to a cache, as in nearly every call."""
-    return not (
-        usage.input_audio_tokens
-        or usage.input_image_tokens
-        or usage.cached_audio_tokens
-        or usage.cached_image_tokens
-        or usage.cache_write_tokens
-    )
-
-
 def _of_output(usage: Usage, row: PriceSettings) -> Iterator[_Part]:
     whole = max(0, usage.output_tokens)
-    if not (usage.output_audio_tokens or usage.output_image_tokens):
-        yield whole, row.output, "output"
-        return
     audio = _within(usage.output_audio_tokens, whole)
     image = _within(usage.output_image_tokens, whole - audio)
     yield whole - audio - image, row.output, "output"
