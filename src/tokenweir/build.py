@@ -29,7 +29,6 @@ ROOMS: Final = (
     "journal",
     "metering",
     "policy",
-    "providers",
     "records",
     "upstream",
     "wire",
