@@ -53,6 +53,10 @@ class ReaderOfAll:
         assert not self.ends
         self.written += data
 
+    def write_chunk(self, data: bytes, chunk: bytes) -> None:
+        assert chunk == b"%x\r\n%b\r\n" % (len(data), data)
+        self.write(data)
+
     def flush(self) -> None: ...
 
     def finish(self) -> None:
@@ -330,6 +334,15 @@ def test_what_comes_after_the_end_makes_no_second_record(phase: Phase, late: str
     getattr(world.call, late)()
     world.estimator.count()
     assert len(world.log.records) == 1
+
+
+def test_an_error_that_was_read_before_it_was_passed_on_is_passed_on_whole() -> None:
+    world = World().to(Phase.DISPATCHING)
+    head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    for piece in (head, chunked(b'{"error":{"message":'), chunked(b'"no"}}'), b"0\r\n\r\n"):
+        world.upstream.deliver(piece)
+    assert world.client.written == b'{"error":{"message":"no"}}'
+    assert world.client.ends == ["finished"]
 
 
 def test_an_answer_whose_record_the_journal_lost_has_no_end_in_strict_durability() -> None:

@@ -33,6 +33,10 @@ class Reader:
         assert self.head and data
         self.written += data
 
+    def write_chunk(self, data: bytes, chunk: bytes) -> None:
+        assert chunk == b"%x\r\n%b\r\n" % (len(data), data)
+        self.write(data)
+
     def flush(self) -> None: ...
 
     def continue_body(self) -> None: ...

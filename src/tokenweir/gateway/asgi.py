@@ -104,6 +104,9 @@ class HostedCall:
             self._is_full = True
             self._call.client_paused(True)
 
+    def write_chunk(self, data: bytes, chunk: bytes) -> None:
+        self.write(data)
+
     def flush(self) -> None:
         self._changed.set()
 

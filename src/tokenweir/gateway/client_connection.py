@@ -145,6 +145,12 @@ class ClientConnection(asyncio.Protocol):
             data, self._head = self._head + data, b""
         self._send(data)
 
+    def write_chunk(self, data: bytes, chunk: bytes) -> None:
+        if self._chunked and not self._head:
+            self._send(chunk)
+        else:
+            self.write(data)
+
     def flush(self) -> None:
         head, self._head = self._head, b""
         if head:

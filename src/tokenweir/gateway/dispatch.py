@@ -312,6 +312,7 @@ class Dispatcher:
             return
         receiver = self._pass_on(connection, head)
         if receiver is not None:
+            connection.chunk = b""  # the body came in chunks of its own
             if body:
                 receiver.body_received(body)
             receiver.end_received()

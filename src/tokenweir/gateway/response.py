@@ -90,6 +90,7 @@ class Response:
         )
 
     def body_received(self, data: bytes) -> None:
+        came = data
         if not self.received:
             self.first_byte_at = self._clock.monotonic()
         self.received += len(data)
@@ -113,7 +114,11 @@ class Response:
             data, self._held = data[:end], data[end:]
             if not data:
                 return
-        self._client.write(data)
+        chunk = self._connection.chunk
+        if chunk and data is came:
+            self._client.write_chunk(data, chunk)
+        else:
+            self._client.write(data)
 
     def _replace_meter(self, error: Exception) -> None:
         self.meter = replacement(self.meter, error)

@@ -208,6 +208,8 @@ class _LongEvent:
 
 
 def _end_of_last_event(raw: bytes) -> int:
+    if raw.endswith(b"\n\n"):
+        return len(raw)
     lf, crlf = raw.rfind(b"\n\n"), raw.rfind(b"\n\r\n")
     end = max(lf + 2 if lf >= 0 else 0, crlf + 3 if crlf >= 0 else 0)
     return end or raw.rfind(b"\r\r", 0, -1) + 2 if b"\r\r" in raw[:-1] else end

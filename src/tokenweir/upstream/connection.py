@@ -61,6 +61,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.receiver: Receiver | None = None
         self._head = b""
         self._body: Body | None = None
+        self.chunk = b""
+        """What the receiver is being told of, as it came, if that is one chunk of the chunked coding; else empty."""
         self._keeps_alive = False
         self._is_head_request = False
         self._is_paused = False
@@ -143,11 +145,12 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             broken = None
             try:
-                data = body.feed(data)
+                content = body.feed(data)
             except ChunkError as error:
-                data, broken = error.before, error
-            if data:
-                receiver.body_received(data)
+                content, broken = error.before, error
+            if content:
+                self.chunk = data if body.took_one_chunk else b""
+                receiver.body_received(content)
             if body.is_whole:
                 self._finish(reusable=not body.rest)
             elif broken is not None:
@@ -233,7 +236,7 @@ class UpstreamConnection(asyncio.Protocol):
             body = SizedBody(head.content_length)
         else:
             body = UnsizedBody()
-        self._body, broken = body, None
+        self._body, self.chunk, broken = body, b"", None
         if data:
             try:
                 data = body.feed(data)

@@ -7,10 +7,12 @@ __all__ = ["Body", "SizedBody", "UnsizedBody"]
 
 class Body(Protocol):
     """``feed`` returns what of the body is in the bytes that came; once ``is_whole``, nothing may be fed any more,
-    and ``rest`` is what came behind the end."""
+    and ``rest`` is what came behind the end. ``took_one_chunk``: what was fed last was one chunk of the chunked coding,
+    exactly, so that it can be passed on as it came."""
 
     is_whole: bool
     rest: bytes
+    took_one_chunk: bool
 
     def feed(self, data: bytes) -> bytes: ...
 
@@ -22,6 +24,7 @@ class SizedBody:
         self._left = size
         self.is_whole = size == 0
         self.rest = b""
+        self.took_one_chunk = False
 
     def feed(self, data: bytes) -> bytes:
         left = self._left = self._left - len(data)
@@ -40,6 +43,7 @@ class UnsizedBody:
     def __init__(self) -> None:
         self.is_whole = False
         self.rest = b""
+        self.took_one_chunk = False
 
     def feed(self, data: bytes) -> bytes:
         return data
