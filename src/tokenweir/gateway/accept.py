@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ..apis import surface_of
+from ..apis import SURFACES
 from ..errors import InvalidBody
 from ..wire import PRINCIPAL, FormReader, Members, ObjectReader, RequestHead, boundary_of, decode_value
 from .request import Address, Request
@@ -35,6 +35,7 @@ DECIDED_ON = _Members.__struct_fields__
 
 _FIELDS = ("model", "stream")
 """Likewise, of a form."""
+_FORMS = frozenset(surface.name for surface in SURFACES if surface.body == "form")
 
 _decode_members = msgspec.json.Decoder(_Members).decode
 
@@ -81,7 +82,7 @@ def body_reader(request: Request) -> ObjectReader | FormReader:
 
 
 def _is_form(request: Request) -> bool:
-    return surface_of(request.address.route.api).body == "form"
+    return request.address.route.api in _FORMS
 
 
 def read_body(request: Request, body: bytes) -> None:
