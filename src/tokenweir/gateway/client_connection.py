@@ -57,8 +57,11 @@ class RequestReceiver(Protocol):
     def client_paused(self, paused: bool) -> None: ...
 
 
-class ClientConnection(asyncio.Protocol):
-    """One client. Implements ``request.Client`` for the call that is under way."""
+class ClientConnection:
+    """One client. Implements ``request.Client`` for the call that is under way.
+
+    An ``asyncio.Protocol`` by its methods. It does not inherit from that: compiled, its fields are those of a C struct.
+    """
 
     def __init__(
         self,

@@ -108,10 +108,10 @@ class DataPlane:
         """For a host that lets in only whom it knows: then an open gateway need not ask by which name it is called."""
         self.services = replace(self.services, own_names=None)
 
-    def new_connection(self, refusal: Refusal | None = None) -> ClientConnection:
+    def new_connection(self, refusal: Refusal | None = None) -> asyncio.Protocol:
         """The protocol factory for the data port. With ``refusal`` that is the answer to the first request."""
         services = self.services
-        return ClientConnection(
+        client = ClientConnection(
             services.settings,
             services.clock,
             self.new_call,
@@ -120,6 +120,7 @@ class DataPlane:
             self._half_closed,
             refusal,
         )
+        return cast(asyncio.Protocol, client)
 
     def new_call(self, client: Client, head_cache: HeadCache) -> Call:
         return Call(self.services, client, head_cache)

@@ -40,8 +40,11 @@ class Receiver(Protocol):
         ...
 
 
-class UpstreamConnection(asyncio.Protocol):
-    """Carries one call after another, and tells its owner when it may carry the next one or is closed."""
+class UpstreamConnection:
+    """Carries one call after another, and tells its owner when it may carry the next one or is closed.
+
+    An ``asyncio.Protocol`` by its methods. It does not inherit from that: compiled, its fields are those of a C struct.
+    """
 
     def __init__(self, owner: "ConnectionOwner", heads: ResponseHeadReader) -> None:
         # for the connection

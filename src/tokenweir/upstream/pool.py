@@ -11,6 +11,7 @@ import os
 import socket
 import ssl
 from collections import deque
+from typing import cast
 
 from ..errors import UpstreamUnreachable
 from ..proxies import TunnelRefused
@@ -103,7 +104,7 @@ class Pool:
             return
         loop = asyncio.get_running_loop()
         if self._context is None:
-            await loop.create_connection(lambda: connection, endpoint.host, endpoint.port)
+            await loop.create_connection(lambda: cast(asyncio.Protocol, connection), endpoint.host, endpoint.port)
             return
         transport, _ = await loop.create_connection(asyncio.Protocol, endpoint.host, endpoint.port)
         if not await start_tls(transport, connection, self._context, endpoint.host):

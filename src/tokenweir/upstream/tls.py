@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from typing import cast
 
 from ..errors import ConfigError, quoted
 from .connection import UpstreamConnection
@@ -17,7 +18,8 @@ async def start_tls(
     of which ``ssl.SSLError`` is one. Where it does not come to a connection, the transport is closed."""
     connection.below = transport
     try:
-        secured = await asyncio.get_running_loop().start_tls(transport, connection, context, server_hostname=host)
+        protocol = cast(asyncio.Protocol, connection)
+        secured = await asyncio.get_running_loop().start_tls(transport, protocol, context, server_hostname=host)
     except BaseException:
         transport.abort()
         raise
