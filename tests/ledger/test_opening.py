@@ -65,8 +65,8 @@ def test_only_a_file_is_a_file() -> None:
     assert ledger_file("none") is None
 
 
-# Every engine has the same six.
-@pytest.mark.parametrize("number", range(6))
+# Every engine has the same seven.
+@pytest.mark.parametrize("number", range(7))
 def test_a_ledger_of_an_older_program_is_brought_up_to_date(engine: Engine, number: int) -> None:
     with engine.connect_alone() as old:
         old.execute(MAKE_MIGRATIONS)
@@ -87,7 +87,7 @@ def test_a_ledger_of_an_older_program_is_brought_up_to_date(engine: Engine, numb
 
 
 def test_all_migrations_are_tried(engine: Engine) -> None:
-    assert len(engine.migrations) == 6
+    assert len(engine.migrations) == 7
 
 
 def test_a_ledger_of_a_newer_program_is_refused_and_can_still_be_used_by_it(engine: Engine) -> None:
