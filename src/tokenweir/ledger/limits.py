@@ -8,7 +8,7 @@ import msgspec
 
 from ..errors import QueryError
 
-__all__ = ["AT_ONCE", "MOST_QUERIES", "Limits", "TooManyQueries", "Turnstile"]
+__all__ = ["AT_ONCE", "MOST_QUERIES", "Limits", "TooManyQueries", "QuerySlots"]
 
 # A second question need not wait for a slow one; more would take the cores from the relays.
 AT_ONCE = 2
@@ -47,7 +47,7 @@ class Limits(msgspec.Struct, frozen=True):
         return f"only the first {self.rows:,} rows are shown; sum them up, or ask for less"
 
 
-class Turnstile:
+class QuerySlots:
     """Lets a few queries in at once, and a few more wait."""
 
     def __init__(self, limits: Limits) -> None:
@@ -56,7 +56,7 @@ class Turnstile:
         self._admitted = BoundedSemaphore(MOST_QUERIES)
 
     @contextmanager
-    def passed(self) -> Iterator[None]:
+    def acquire(self) -> Iterator[None]:
         """One's place until the block ends. `TooManyQueries` if the queue is full, or none gets free in time."""
         if not self._admitted.acquire(blocking=False):
             raise TooManyQueries

@@ -19,16 +19,16 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from enum import StrEnum
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..errors import QueryError, TokenweirError
 from .base import LedgerError, Table
-from .limits import Limits, Turnstile
+from .limits import Limits, QuerySlots
 
-__all__ = ["Answering", "OpenLedger", "Queries", "Snapshots", "unchanging"]
+__all__ = ["Answering", "OpenLedger", "Queries", "Snapshots", "TwoSandboxes", "unchanging"]
 
 _forkserver = multiprocessing.get_context("forkserver")
-_forkserver.set_forkserver_preload(["tokenweir.ledger.duckdb.visits", "duckdb_kql"])
+_forkserver.set_forkserver_preload(["tokenweir.ledger.kql", "duckdb_kql"])
 
 # The engine takes 1 GB for what it sorts and hashes. The rest is the interpreter, the engine's code and threads, and
 # the answer: what is mapped, and not what is in use.
@@ -53,6 +53,27 @@ class Answering(Protocol):
     def kql(self, text: str) -> Table: ...
 
 
+class _Sql(Protocol):
+    def sql(self, text: str) -> Table: ...
+
+
+class _Kql(Protocol):
+    def kql(self, text: str) -> Table: ...
+
+
+class TwoSandboxes(NamedTuple):
+    """SQL is run by a server's own engine, KQL over copies of its calls."""
+
+    of_sql: _Sql
+    of_kql: _Kql
+
+    def sql(self, text: str) -> Table:
+        return self.of_sql.sql(text)
+
+    def kql(self, text: str) -> Table:
+        return self.of_kql.kql(text)
+
+
 OpenLedger = Callable[[Limits], AbstractContextManager[Answering]]
 """Opens the ledger in the process of a query; it is pickled on its way there."""
 
@@ -75,7 +96,7 @@ class Queries:
     def __init__(self, snapshots: Snapshots, limits: Limits) -> None:
         self._snapshots = snapshots
         self._limits = limits
-        self._turnstile = Turnstile(limits)
+        self._slots = QuerySlots(limits)
 
     def sql(self, text: str) -> Table:
         """Raises `QueryError`; `TooManyQueries` where it should be asked again; `LedgerError`."""
@@ -85,7 +106,7 @@ class Queries:
         return self._ask("kql", text)
 
     def _ask(self, language: str, text: str) -> Table:
-        with self._turnstile.passed(), self._snapshots() as open_ledger:
+        with self._slots.acquire(), self._snapshots() as open_ledger:
             ours, theirs = _forkserver.Pipe(duplex=False)
             process = _forkserver.Process(
                 target=_answer, args=(theirs, open_ledger, self._limits, language, text), name="query", daemon=True

@@ -18,13 +18,13 @@ INT64 = range(-(2**63), 2**63)
 MONEY_END = Decimal(10) ** 26
 
 
-def storable(record: CallRecord, engine: str, *, holds_zeros: bool) -> CallRecord:
+def storable(record: CallRecord, engine: str, *, supports_nul: bool) -> CallRecord:
     """The record without numbers that are too large, and if need be with U+FFFD for U+0000.
 
     The same one if all of it fits. What is changed is logged under the engine's name.
     """
     fields = flat_fields(record)
-    kept = {name: value if holds_zeros else _without_zeros(value) for name, value in fields.items() if _fits(value)}
+    kept = {name: value if supports_nul else _without_zeros(value) for name, value in fields.items() if _fits(value)}
     changed = [name for name, value in fields.items() if kept.get(name, _ABSENT) != value]
     if not changed:
         return record

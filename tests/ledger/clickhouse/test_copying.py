@@ -11,7 +11,7 @@ from tokenweir.errors import QueryError
 from tokenweir.ledger.clickhouse.address import understood
 from tokenweir.ledger.clickhouse.copying import copy_calls
 from tokenweir.ledger.clickhouse.server import Server
-from tokenweir.ledger.duckdb.visits import KqlVisits
+from tokenweir.ledger.kql import KqlOverCopies
 from tokenweir.ledger.limits import Limits
 from tokenweir.records import CallRecord, SystemClock
 
@@ -25,7 +25,7 @@ def test_what_is_asked_about_less_time_fits_again(engine: ClickHouseEngine, make
     ledger.close()
 
     server = Server(understood(engine.url, {}))
-    visits = KqlVisits(partial(copy_calls, server), Limits(), most_calls=5)
+    visits = KqlOverCopies(partial(copy_calls, server), Limits(), most_calls=5)
     with pytest.raises(QueryError, match="more than 5 calls"):
         visits.kql("calls | count")
     assert visits.kql("calls | where started_at > ago(4d) | count").rows == [[4]]

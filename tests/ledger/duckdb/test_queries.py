@@ -10,7 +10,7 @@ from tokenweir.errors import QueryError
 from tokenweir.ledger import Ledger, open_ledger
 from tokenweir.ledger.duckdb.file import DuckDBFile
 from tokenweir.ledger.duckdb.ledger import DuckDBLedger
-from tokenweir.ledger.limits import MOST_QUERIES, Limits, TooManyQueries, Turnstile
+from tokenweir.ledger.limits import MOST_QUERIES, Limits, QuerySlots, TooManyQueries
 from tokenweir.records import CallRecord
 
 MakeCall = Callable[..., CallRecord]
@@ -89,11 +89,11 @@ def test_a_path_may_have_any_characters(tmp_path: Path, make_call: MakeCall) -> 
 
 
 def test_beyond_a_short_queue_queries_are_turned_away_at_once() -> None:
-    turnstile = Turnstile(Limits())
+    slots = QuerySlots(Limits())
     # As if so many were inside.
     for _ in range(MOST_QUERIES):
-        assert turnstile._admitted.acquire(blocking=False)
-    with pytest.raises(TooManyQueries, match="still running"), turnstile.passed():
+        assert slots._admitted.acquire(blocking=False)
+    with pytest.raises(TooManyQueries, match="still running"), slots.acquire():
         pass
 
 

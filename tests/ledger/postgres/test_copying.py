@@ -8,7 +8,7 @@ import pytest
 
 from support.engines import PostgresEngine
 from tokenweir.errors import QueryError
-from tokenweir.ledger.duckdb.visits import KqlVisits
+from tokenweir.ledger.kql import KqlOverCopies
 from tokenweir.ledger.limits import Limits
 from tokenweir.ledger.postgres.copying import copy_calls
 from tokenweir.ledger.postgres.server import Server
@@ -24,7 +24,7 @@ def test_what_is_asked_about_less_time_fits_again(engine: PostgresEngine, make_c
     ledger.close()
 
     server = Server(engine.url)
-    visits = KqlVisits(partial(copy_calls, server), Limits(), most_calls=5)
+    visits = KqlOverCopies(partial(copy_calls, server), Limits(), most_calls=5)
     with pytest.raises(QueryError, match="more than 5 calls"):
         visits.kql("calls | count")
     assert visits.kql("calls | where started_at > ago(4d) | count").rows == [[4]]

@@ -3,7 +3,7 @@
 from typing import BinaryIO
 
 from ...errors import QueryError
-from ..duckdb.visits import Wanted
+from ..kql import Wanted
 from ..limits import Limits
 from .sandbox import TOOK_TOO_LONG, guards
 from .server import Error, Server

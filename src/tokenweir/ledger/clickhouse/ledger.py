@@ -10,15 +10,15 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from decimal import Context, Decimal
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from ...records import COLUMNS, CallRecord, has_contents
 from ..base import Table
-from ..duckdb.visits import KqlVisits
+from ..kql import KqlOverCopies
 from ..limits import Limits
-from ..queries import Answering, Queries, unchanging
+from ..queries import Answering, Queries, TwoSandboxes, unchanging
 from ..reading import Reading
 from ..rows import CONTENT_COLUMNS, as_json, contents_of, json_encoder
 from ..storable import INT64, MONEY_END, storable
@@ -94,30 +94,17 @@ class ClickHouseLedger(Reading):
         return f"if(mapContains(tags, '{literal}'), tags['{literal}'], NULL)"
 
 
-class _Asked(NamedTuple):
-    """One server's two ways to be asked, in the process of a query."""
-
-    sandbox: Sandbox
-    visits: KqlVisits
-
-    def sql(self, text: str) -> Table:
-        return self.sandbox.sql(text)
-
-    def kql(self, text: str) -> Table:
-        return self.visits.kql(text)
-
-
 @contextmanager
 def _answering(address: Address, limits: Limits) -> Iterator[Answering]:
     with closing(Server(address)) as server:
-        yield _Asked(Sandbox(server, limits), KqlVisits(partial(copy_calls, server), limits))
+        yield TwoSandboxes(Sandbox(server, limits), KqlOverCopies(partial(copy_calls, server), limits))
 
 
 def _as_it_fits(record: CallRecord) -> CallRecord:
     """A whole number that is too large would be taken in as another one, and nobody would be told."""
     cost = record.cost
     if any(number is not None and number not in INT64 for number in _whole_numbers(record)) or not _is_money(cost):
-        return storable(record, "ClickHouse", holds_zeros=True)
+        return storable(record, "ClickHouse", supports_nul=True)
     if cost is not None and int(cost.as_tuple().exponent) < -12:
         return msgspec.structs.replace(record, cost=cost.quantize(_SMALLEST, context=_EXACT))
     return record

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import QueryError
 from ..base import Table
-from ..limits import Limits, Turnstile
+from ..limits import Limits, QuerySlots
 from .server import Answer, Column, Error, Server, explain
 
 __all__ = ["TOOK_TOO_LONG", "Sandbox", "guards"]
@@ -41,14 +41,14 @@ class Sandbox:
     def __init__(self, server: Server, limits: Limits) -> None:
         self._server = server
         self._limits = limits
-        self._turnstile = Turnstile(limits)
+        self._slots = QuerySlots(limits)
 
     def sql(self, text: str) -> Table:
         """One SELECT. Raises `QueryError` with the server's words, made into a sentence."""
         most = self._limits.rows
         # As everywhere but here, UNION alone drops what is there twice.
         settings = {**guards(self._limits), "limit": most + 1, "union_default_mode": "DISTINCT"}
-        with self._turnstile.passed():
+        with self._slots.acquire():
             try:
                 # What follows the text is on a line of its own, lest it end in a comment.
                 answer = self._server.ask(f"SELECT * FROM (\n{text.rstrip().rstrip(';')}\n)", settings=settings)

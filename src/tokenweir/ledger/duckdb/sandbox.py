@@ -20,7 +20,7 @@ from duckdb import DuckDBPyConnection
 
 from ...errors import QueryError
 from ..base import Table
-from ..limits import Limits, Turnstile
+from ..limits import Limits, QuerySlots
 from .event_columns import with_columns
 from .kusto_texts import with_texts
 
@@ -55,7 +55,7 @@ class Sandbox:
     ) -> None:
         self._open_cursor = cursor
         self._limits = limits or Limits()
-        self._turnstile = Turnstile(self._limits)
+        self._slots = QuerySlots(self._limits)
 
     def sql(self, text: str) -> Table:
         """One SELECT. Raises `QueryError` with the engine's words, made into a sentence."""
@@ -70,7 +70,7 @@ class Sandbox:
     @contextmanager
     def _cursor(self, *, is_typed: bool = True) -> Iterator[DuckDBPyConnection]:
         """A connection with a running clock, in a transaction that cannot write and is never committed."""
-        with self._turnstile.passed(), self._open_cursor() as cursor:
+        with self._slots.acquire(), self._open_cursor() as cursor:
             cursor.execute(f"SET max_execution_time = {round(self._limits.seconds * 1000)}")
             cursor.execute("BEGIN TRANSACTION READ ONLY")
             try:

@@ -5,7 +5,7 @@ from typing import BinaryIO
 import psycopg
 
 from ...errors import QueryError
-from ..duckdb.visits import Wanted
+from ..kql import Wanted
 from ..limits import Limits
 from .server import Server
 

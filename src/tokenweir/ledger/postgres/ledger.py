@@ -9,9 +9,9 @@ import psycopg
 
 from ...records import CallRecord, has_contents
 from ..base import Table
-from ..duckdb.visits import KqlVisits
+from ..kql import KqlOverCopies
 from ..limits import Limits
-from ..queries import Answering, Queries, unchanging
+from ..queries import Answering, Queries, TwoSandboxes, unchanging
 from ..reading import Reading
 from ..rows import CALL_COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of
 from ..storable import storable
@@ -95,27 +95,14 @@ class PostgresLedger(Reading):
         return f"tags ->> '{literal}'"
 
 
-class _Asked(NamedTuple):
-    """One server's two ways to be asked, in the process of a query."""
-
-    sandbox: Sandbox
-    visits: KqlVisits
-
-    def sql(self, text: str) -> Table:
-        return self.sandbox.sql(text)
-
-    def kql(self, text: str) -> Table:
-        return self.visits.kql(text)
-
-
 @contextmanager
 def _answering(url: str, limits: Limits) -> Iterator[Answering]:
     with closing(Server(url, is_migrated=True)) as server:
-        yield _Asked(Sandbox(server, limits), KqlVisits(partial(copy_calls, server), limits))
+        yield TwoSandboxes(Sandbox(server, limits), KqlOverCopies(partial(copy_calls, server), limits))
 
 
 def _mended(record: CallRecord) -> CallRecord:
-    return storable(record, "PostgreSQL", holds_zeros=False)
+    return storable(record, "PostgreSQL", supports_nul=False)
 
 
 class _Incoming(NamedTuple):

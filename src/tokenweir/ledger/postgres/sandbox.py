@@ -19,7 +19,7 @@ from psycopg.types.string import TextLoader
 
 from ...errors import QueryError
 from ..base import Table
-from ..limits import Limits, Turnstile
+from ..limits import Limits, QuerySlots
 from .server import Connection, Server, explain
 
 __all__ = ["Sandbox"]
@@ -43,11 +43,11 @@ class Sandbox:
     def __init__(self, server: Server, limits: Limits) -> None:
         self._server = server
         self._limits = limits
-        self._turnstile = Turnstile(limits)
+        self._slots = QuerySlots(limits)
 
     def sql(self, text: str) -> Table:
         """One SELECT. Raises `QueryError` with the server's words, made into a sentence."""
-        with self._turnstile.passed(), self._server.connection() as connection:
+        with self._slots.acquire(), self._server.connection() as connection:
             try:
                 _refuse_superuser(connection)
                 _lock_down(connection, self._limits.seconds)

@@ -19,15 +19,15 @@ import duckdb
 import msgspec
 from duckdb import DuckDBPyConnection
 
-from ...errors import QueryError
-from ..base import Table
-from ..limits import Limits, Turnstile
-from ..rows import CALL_COLUMNS
-from .file import lock_down
-from .migrations import migrate
-from .sandbox import Sandbox, translate
+from ..errors import QueryError
+from .base import Table
+from .duckdb.file import lock_down
+from .duckdb.migrations import migrate
+from .duckdb.sandbox import Sandbox, translate
+from .limits import Limits, QuerySlots
+from .rows import CALL_COLUMNS
 
-__all__ = ["MOST_CALLS", "KqlVisits", "Wanted"]
+__all__ = ["MOST_CALLS", "KqlOverCopies", "Wanted"]
 
 # With the columns of customEvents, nearly thirty, this is three quarters of a gigabyte and eleven seconds.
 MOST_CALLS = 1_000_000
@@ -53,18 +53,18 @@ Copy = Callable[[Limits, Wanted, int, BinaryIO], int]
 """Writes wanted calls as CSV, up to a number of them; how many there were. Without quotes, nothing means NULL."""
 
 
-class KqlVisits:
+class KqlOverCopies:
     """Answers KQL over another engine's ``calls`` and ``customEvents``, of which ``copy`` brings what is needed."""
 
     def __init__(self, copy: Copy, limits: Limits, most_calls: int = MOST_CALLS) -> None:
         self._copy = copy
         self._limits = limits
         self._most_calls = most_calls
-        self._turnstile = Turnstile(limits)
+        self._slots = QuerySlots(limits)
 
     def kql(self, text: str) -> Table:
         """One KQL query. `QueryError` also if it would have to look at too many calls."""
-        with self._turnstile.passed(), closing(_empty_ledger()) as visitor:
+        with self._slots.acquire(), closing(_empty_ledger()) as visitor:
             wanted = _wanted(visitor, text)
             if wanted is not None:
                 self._bring(visitor, wanted)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tokenweir.errors import QueryError
-from tokenweir.ledger.duckdb import visits as visits_module
-from tokenweir.ledger.duckdb.visits import KqlVisits, Wanted
+from tokenweir.ledger import kql as visits_module
+from tokenweir.ledger.kql import KqlOverCopies, Wanted
 from tokenweir.ledger.limits import Limits
 from tokenweir.ledger.rows import CALL_COLUMNS
 
@@ -45,7 +45,7 @@ def origin() -> Origin:
 
 @pytest.fixture
 def ask(origin: Origin) -> Callable[[str], list[list[object]]]:
-    visits = KqlVisits(origin.copy, Limits(), most_calls=3)
+    visits = KqlOverCopies(origin.copy, Limits(), most_calls=3)
     return lambda text: visits.kql(text).rows
 
 
@@ -160,12 +160,12 @@ def test_any_text_survives_being_copied(texts: list[str]) -> None:
             file.write((",".join(cells[name] for name in wanted.columns) + "\n").encode())
         return len(texts)
 
-    rows = KqlVisits(copy, Limits()).kql("calls | order by seq asc | project caller").rows
+    rows = KqlOverCopies(copy, Limits()).kql("calls | order by seq asc | project caller").rows
     assert [text for [text] in rows] == texts
 
 
 def test_more_calls_than_may_be_copied_are_refused_with_a_way_out(origin: Origin) -> None:
-    visits = KqlVisits(origin.copy, Limits(), most_calls=2)
+    visits = KqlOverCopies(origin.copy, Limits(), most_calls=2)
     with pytest.raises(QueryError, match=r"more than 2 calls.*ago\(7d\)"):
         visits.kql("calls | count")
 
@@ -179,7 +179,7 @@ def test_calls_that_do_not_fit_into_memory_are_refused_in_words(monkeypatch: pyt
         return 20_000
 
     with pytest.raises(QueryError, match="need more memory than queries may have; ask for fewer columns"):
-        KqlVisits(copy, Limits()).kql("calls | summarize count() by caller")
+        KqlOverCopies(copy, Limits()).kql("calls | summarize count() by caller")
 
 
 @pytest.mark.parametrize("table", ["contents", "positions", "migrations"])
