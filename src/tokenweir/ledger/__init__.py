@@ -3,9 +3,8 @@
 from .base import Ledger, LedgerError, LedgerLocked, Table
 from .grouping import GROUPINGS, SUMS
 from .limits import MOST_QUERIES, TooManyQueries
-from .moments import parse_moment
-from .names import unknown_name
 from .opening import NO_LEDGER, check_url, ledger_file, ledger_opener, open_ledger
+from .parsing import parse_moment, unknown_name
 from .reports import report, report_names
 from .settings import LedgerSettings
 

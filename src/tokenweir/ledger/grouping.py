@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import QueryError
 from ..records import COLUMNS
-from .names import unknown_name
+from .parsing import unknown_name
 from .rows import plain_money
 
 __all__ = ["GROUPINGS", "SUMS", "usage_row", "usage_statement"]

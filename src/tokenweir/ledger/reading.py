@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from ..records import CONTENTS
 from .grouping import usage_row, usage_statement
-from .moments import as_utc
+from .parsing import as_utc
 from .rows import CALL_COLUMNS, as_record_fields
 
 __all__ = ["Reading"]

@@ -4,7 +4,7 @@ from importlib.resources import files
 from typing import Literal
 
 from ..errors import QueryError
-from .names import unknown_name
+from .parsing import unknown_name
 
 __all__ = ["Dialect", "report", "report_names"]
 

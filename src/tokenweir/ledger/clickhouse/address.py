@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import msgspec
 
 from ...errors import ConfigError
-from ..names import unknown_name
+from ..parsing import unknown_name
 
 __all__ = ["Address", "understood"]
 

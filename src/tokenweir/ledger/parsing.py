@@ -1,11 +1,12 @@
-"""Moments as people write them: ``7d`` ago, ``2026-11-01``, or a full ISO 8601 time."""
+"""What people type: moments (``7d`` ago, ``2026-11-01``, or a full ISO 8601 time), and names, which may be slips."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from ..errors import QueryError, quoted
+from ..errors import QueryError, nearest, quoted
 from ..records import Duration
 
-__all__ = ["as_utc", "parse_moment"]
+__all__ = ["as_utc", "parse_moment", "unknown_name"]
 
 
 def parse_moment(text: str, now: datetime) -> datetime:
@@ -31,3 +32,11 @@ def as_utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise QueryError(f"{moment} has no time zone")
     return moment.astimezone(UTC)
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """A sentence for whoever typed it: the nearest known name first, then all of them."""
+    names = list(known)
+    meant = nearest(name, names)
+    hint = f"did you mean {quoted(meant)}? " if meant else ""
+    return f"{kind} {quoted(name)} is unknown; {hint}known: {', '.join(names)}"
