@@ -15,14 +15,14 @@ from tokenweir.ledger import Ledger
 from tokenweir.ledger.clickhouse import migrations as clickhouse_migrations
 from tokenweir.ledger.clickhouse.address import understood
 from tokenweir.ledger.clickhouse.ledger import ClickHouseLedger
-from tokenweir.ledger.clickhouse.server import Server as ClickHouseConnection
+from tokenweir.ledger.clickhouse.server import ClickHouseDatabase
 from tokenweir.ledger.duckdb import migrations as duckdb_migrations
 from tokenweir.ledger.duckdb.file import DuckDBFile
 from tokenweir.ledger.duckdb.ledger import DuckDBLedger
 from tokenweir.ledger.limits import Limits
 from tokenweir.ledger.postgres import migrations as postgres_migrations
 from tokenweir.ledger.postgres.ledger import PostgresLedger
-from tokenweir.ledger.postgres.server import Server
+from tokenweir.ledger.postgres.server import PostgresDatabase
 
 from .clickhouse import ClickHouseServer
 from .postgres import PostgresServer
@@ -108,7 +108,7 @@ class PostgresEngine:
         self.url = server.new_url()
 
     def open(self, limits: Limits | None = None) -> Ledger:
-        return PostgresLedger(Server(self.url), limits)
+        return PostgresLedger(PostgresDatabase(self.url), limits)
 
     def connect(self) -> AbstractContextManager[Any]:
         return psycopg.connect(self.url, autocommit=True)
@@ -132,7 +132,7 @@ class ClickHouseEngine:
         return self.server.url(self.database)
 
     def open(self, limits: Limits | None = None) -> Ledger:
-        return ClickHouseLedger(ClickHouseConnection(understood(self.url, {})), limits)
+        return ClickHouseLedger(ClickHouseDatabase(understood(self.url, {})), limits)
 
     @contextmanager
     def connect(self) -> Iterator[Any]:

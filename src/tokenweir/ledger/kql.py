@@ -23,7 +23,7 @@ from ..errors import QueryError
 from .base import Table
 from .duckdb.file import lock_down
 from .duckdb.migrations import migrate
-from .duckdb.sandbox import Sandbox, translate
+from .duckdb.sandbox import DuckDBSandbox, translate
 from .limits import Limits, QuerySlots
 from .rows import CALL_COLUMNS
 
@@ -69,7 +69,7 @@ class KqlOverCopies:
             if wanted is not None:
                 self._bring(visitor, wanted)
             lock_down(visitor)
-            return Sandbox(lambda: _cursor(visitor), self._limits).kql(text)
+            return DuckDBSandbox(lambda: _cursor(visitor), self._limits).kql(text)
 
     def _bring(self, visitor: DuckDBPyConnection, wanted: Wanted) -> None:
         # A file without a name: it is gone with us, however we end.

@@ -31,24 +31,24 @@ def _duckdb(url: str) -> Opener:
 def _postgres(url: str) -> Opener:
     try:
         from .postgres.ledger import PostgresLedger
-        from .postgres.server import Server, understood
+        from .postgres.server import PostgresDatabase, understood
     except ModuleNotFoundError as error:
         raise ConfigError(f"ledger.url needs {error.name}; run: pip install 'tokenweir[postgres]'") from error
 
     understood(url)
-    return lambda: PostgresLedger(Server(url))
+    return lambda: PostgresLedger(PostgresDatabase(url))
 
 
 def _clickhouse(url: str) -> Opener:
     try:
         from .clickhouse.address import understood
         from .clickhouse.ledger import ClickHouseLedger
-        from .clickhouse.server import Server
+        from .clickhouse.server import ClickHouseDatabase
     except ModuleNotFoundError as error:
         raise ConfigError(f"ledger.url needs {error.name}; run: pip install 'tokenweir[clickhouse]'") from error
 
     address = understood(url, os.environ)
-    return lambda: ClickHouseLedger(Server(address))
+    return lambda: ClickHouseLedger(ClickHouseDatabase(address))
 
 
 SCHEMES: dict[str, Callable[[str], Opener]] = {

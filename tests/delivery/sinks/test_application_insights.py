@@ -35,7 +35,7 @@ from tokenweir.delivery.sinks.application_insights import custom_event_of
 from tokenweir.delivery.sinks.application_insights.custom_event import InsightsEvent, fit_custom_event
 from tokenweir.delivery.sinks.application_insights.sink import CONNECTION_STRING_VARIABLE, ApplicationInsightsSink
 from tokenweir.ledger import open_ledger
-from tokenweir.ledger.duckdb.sandbox import Sandbox
+from tokenweir.ledger.duckdb.sandbox import DuckDBSandbox
 from tokenweir.records import CUSTOM_EVENT_PROPERTIES, CallRecord, Duration, SystemClock
 
 from ..conftest import Run
@@ -276,7 +276,7 @@ def _asked(ingestion: Ingestion, kql: str) -> list[list[Any]]:
         for event in ingestion.events:
             row = [event["time"], event["name"], msgspec.json.encode(event["properties"]).decode()]
             connection.execute('INSERT INTO "customEvents" VALUES (?, ?, ?)', row)
-        return Sandbox(lambda: closing(connection.cursor())).kql(kql).rows
+        return DuckDBSandbox(lambda: closing(connection.cursor())).kql(kql).rows
 
 
 # --- what is answered ---

@@ -3,7 +3,7 @@
 import pytest
 
 from tokenweir.errors import ConfigError
-from tokenweir.ledger.clickhouse.address import Address, understood
+from tokenweir.ledger.clickhouse.address import ClickHouseAddress as Address, understood
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from support.engines import ClickHouseEngine
 from tokenweir.errors import QueryError
 from tokenweir.ledger.clickhouse.address import understood
 from tokenweir.ledger.clickhouse.copying import copy_calls
-from tokenweir.ledger.clickhouse.server import Server
+from tokenweir.ledger.clickhouse.server import ClickHouseDatabase
 from tokenweir.ledger.kql import KqlOverCopies
 from tokenweir.ledger.limits import Limits
 from tokenweir.records import CallRecord, SystemClock
@@ -24,7 +24,7 @@ def test_what_is_asked_about_less_time_fits_again(engine: ClickHouseEngine, make
     ledger.post([make_call(started_at=now - timedelta(days=day)) for day in range(10)], "relay-1", "10")
     ledger.close()
 
-    server = Server(understood(engine.url, {}))
+    server = ClickHouseDatabase(understood(engine.url, {}))
     visits = KqlOverCopies(partial(copy_calls, server), Limits(), most_calls=5)
     with pytest.raises(QueryError, match="more than 5 calls"):
         visits.kql("calls | count")

@@ -11,7 +11,7 @@ from tokenweir.errors import QueryError
 from tokenweir.ledger.kql import KqlOverCopies
 from tokenweir.ledger.limits import Limits
 from tokenweir.ledger.postgres.copying import copy_calls
-from tokenweir.ledger.postgres.server import Server
+from tokenweir.ledger.postgres.server import PostgresDatabase
 from tokenweir.records import CallRecord, SystemClock
 
 MakeCall = Callable[..., CallRecord]
@@ -23,7 +23,7 @@ def test_what_is_asked_about_less_time_fits_again(engine: PostgresEngine, make_c
     ledger.post([make_call(started_at=now - timedelta(days=day)) for day in range(10)], "relay-1", "10")
     ledger.close()
 
-    server = Server(engine.url)
+    server = PostgresDatabase(engine.url)
     visits = KqlOverCopies(partial(copy_calls, server), Limits(), most_calls=5)
     with pytest.raises(QueryError, match="more than 5 calls"):
         visits.kql("calls | count")

@@ -12,14 +12,14 @@ import msgspec
 from ...errors import ConfigError
 from ..parsing import unknown_name
 
-__all__ = ["Address", "understood"]
+__all__ = ["ClickHouseAddress", "understood"]
 
 _PORTS = {"clickhouse": 8443, "clickhouse+http": 8123}
 _PASSWORD = "CLICKHOUSE_PASSWORD"
 _EXAMPLE = "clickhouse://user@host:8443/database, with ?ca_cert=file.pem for a certificate authority of your own"
 
 
-class Address(msgspec.Struct, frozen=True):
+class ClickHouseAddress(msgspec.Struct, frozen=True):
     """A server and a database on it. It holds a password: never show it, show its ``place``."""
 
     scheme: str
@@ -42,10 +42,10 @@ class Address(msgspec.Struct, frozen=True):
         return f"{self.scheme}://{host}:{self.port}/{self.database}"
 
     def __repr__(self) -> str:
-        return f"<Address {self.place}>"
+        return f"<ClickHouseAddress {self.place}>"
 
 
-def understood(url: str, environ: Mapping[str, str]) -> Address:
+def understood(url: str, environ: Mapping[str, str]) -> ClickHouseAddress:
     """What a URL says, and the environment where it gives no password. `ConfigError`, which does not repeat it."""
     try:
         parts = urlsplit(url)
@@ -60,7 +60,7 @@ def understood(url: str, environ: Mapping[str, str]) -> Address:
         raise ConfigError(f"ledger.url: {unknown_name('the option', min(unknown), ['ca_cert'])}")
     if "ca_cert" in options and parts.scheme != "clickhouse":
         raise ConfigError("ledger.url: ca_cert is for clickhouse://, which is encrypted; this is plain HTTP")
-    return Address(
+    return ClickHouseAddress(
         scheme=parts.scheme,
         host=parts.hostname,
         port=port or _PORTS[parts.scheme],

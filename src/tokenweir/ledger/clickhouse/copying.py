@@ -6,7 +6,7 @@ from ...errors import QueryError
 from ..kql import Wanted
 from ..limits import Limits
 from .sandbox import TOOK_TOO_LONG, guards
-from .server import Error, Server
+from .server import ClickHouseDatabase, Error
 
 __all__ = ["copy_calls"]
 
@@ -15,7 +15,7 @@ _JSON_HERE = {"tags", "finish_reasons", "tool_calls"}
 """Columns that are JSON in the copies, and something else in the ledger."""
 
 
-def copy_calls(server: Server, limits: Limits, wanted: Wanted, most: int, file: BinaryIO) -> int:
+def copy_calls(server: ClickHouseDatabase, limits: Limits, wanted: Wanted, most: int, file: BinaryIO) -> int:
     """Writes the wanted columns and times of fewer than ``most`` calls; how many there are. Raises `QueryError`."""
     conditions = [f"started_at >= '{wanted.since}'"] if wanted.since else []
     conditions += [f"started_at <= '{wanted.until}'"] if wanted.until else []

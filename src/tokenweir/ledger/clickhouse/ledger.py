@@ -22,10 +22,10 @@ from ..queries import Answering, Queries, TwoSandboxes, unchanging
 from ..reading import Reading
 from ..rows import CONTENT_COLUMNS, as_json, contents_of, json_encoder
 from ..storable import INT64, MONEY_END, storable
-from .address import Address
+from .address import ClickHouseAddress
 from .copying import copy_calls
-from .sandbox import Sandbox
-from .server import Answer, Server
+from .sandbox import ClickHouseSandbox
+from .server import ClickHouseDatabase, ResultSet
 
 __all__ = ["ClickHouseLedger"]
 
@@ -43,7 +43,7 @@ class ClickHouseLedger(Reading):
 
     _mark = "%s"
 
-    def __init__(self, server: Server, limits: Limits | None = None) -> None:
+    def __init__(self, server: ClickHouseDatabase, limits: Limits | None = None) -> None:
         self._server = server
         self._queries = Queries(unchanging(partial(_answering, server.address)), limits or Limits())
 
@@ -95,9 +95,9 @@ class ClickHouseLedger(Reading):
 
 
 @contextmanager
-def _answering(address: Address, limits: Limits) -> Iterator[Answering]:
-    with closing(Server(address)) as server:
-        yield TwoSandboxes(Sandbox(server, limits), KqlOverCopies(partial(copy_calls, server), limits))
+def _answering(address: ClickHouseAddress, limits: Limits) -> Iterator[Answering]:
+    with closing(ClickHouseDatabase(address)) as server:
+        yield TwoSandboxes(ClickHouseSandbox(server, limits), KqlOverCopies(partial(copy_calls, server), limits))
 
 
 def _as_it_fits(record: CallRecord) -> CallRecord:
@@ -136,7 +136,7 @@ def _type(value: Any) -> str:
     return "String"
 
 
-def _rows(answer: Answer) -> list[tuple[Any, ...]]:
+def _rows(answer: ResultSet) -> list[tuple[Any, ...]]:
     """As the other engines give them: times naive and in UTC, JSON as text."""
     readers = [_READERS.get(column.kind.partition("(")[0]) for column in answer.meta]
     return [

@@ -11,9 +11,9 @@ from typing import Any
 from ...errors import QueryError
 from ..base import Table
 from ..limits import Limits, QuerySlots
-from .server import Answer, Column, Error, Server, explain
+from .server import ClickHouseDatabase, Error, ResultColumn, ResultSet, explain
 
-__all__ = ["TOOK_TOO_LONG", "Sandbox", "guards"]
+__all__ = ["TOOK_TOO_LONG", "ClickHouseSandbox", "guards"]
 
 TOOK_TOO_LONG, _SYNTAX_ERROR = 159, 62
 
@@ -35,10 +35,10 @@ def guards(limits: Limits) -> dict[str, Any]:
     }
 
 
-class Sandbox:
+class ClickHouseSandbox:
     """Runs queries that change nothing."""
 
-    def __init__(self, server: Server, limits: Limits) -> None:
+    def __init__(self, server: ClickHouseDatabase, limits: Limits) -> None:
         self._server = server
         self._limits = limits
         self._slots = QuerySlots(limits)
@@ -60,7 +60,7 @@ class Sandbox:
         return Table([column.name for column in answer.meta], _shown(answer, most), self._limits.note(len(answer.data)))
 
 
-def _shown(answer: Answer, most: int) -> list[list[Any]]:
+def _shown(answer: ResultSet, most: int) -> list[list[Any]]:
     rows = answer.data[:most]
     for place, column in enumerate(answer.meta):
         if _is_moment(column):
@@ -69,7 +69,7 @@ def _shown(answer: Answer, most: int) -> list[list[Any]]:
     return rows
 
 
-def _is_moment(column: Column) -> bool:
+def _is_moment(column: ResultColumn) -> bool:
     return column.kind.startswith("DateTime")
 
 

@@ -17,10 +17,10 @@ from clickhouse_connect.driver.exceptions import Error
 
 from ...errors import ConfigError
 from ..base import LedgerError
-from .address import Address
+from .address import ClickHouseAddress
 from .migrations import migrate
 
-__all__ = ["Answer", "Column", "Error", "Server", "explain"]
+__all__ = ["ResultSet", "ResultColumn", "Error", "ClickHouseDatabase", "explain"]
 
 # A server that moves to another machine needs longer, and whoever posts to it comes again by himself.
 _CONNECT_SECONDS = 10
@@ -64,7 +64,7 @@ _TRAILER = re.compile(r"(?: \([A-Z_0-9]+\))?(?: \(version [^()]*(?:\([^()]*\))?\
 _FOR_URL = re.compile(r" \(for url \S+\)$")
 
 
-class Column(msgspec.Struct, frozen=True):
+class ResultColumn(msgspec.Struct, frozen=True):
     """Of an answer: its name and the server's type."""
 
     name: str
@@ -80,20 +80,20 @@ class Column(msgspec.Struct, frozen=True):
         return kind
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ResultSet(msgspec.Struct, frozen=True):
     """Columns and rows. Cells are JSON values; decimals are text, and so are times, in ISO 8601 and UTC."""
 
-    meta: list[Column]
+    meta: list[ResultColumn]
     data: list[list[Any]]
 
 
-_decoder = msgspec.json.Decoder(Answer)
+_decoder = msgspec.json.Decoder(ResultSet)
 
 
-class Server:
+class ClickHouseDatabase:
     """A database with its tables up to date. `ConfigError` where it cannot be used, `LedgerError` if it is away."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: ClickHouseAddress) -> None:
         self.address = address
         self.place = address.place
         if address.ca_cert is not None and not os.access(address.ca_cert, os.R_OK):
@@ -156,7 +156,7 @@ class Server:
 
     def ask(
         self, statement: str, values: Mapping[str, str] | None = None, settings: Mapping[str, Any] | None = None
-    ) -> Answer:
+    ) -> ResultSet:
         """One question; ``{name:Type}`` in it stands for a value. Raises the client's `Error`."""
         answer = self._client.raw_query(
             statement, dict(values or {}), settings={**_LONG, **_ANSWERS, **(settings or {})}, fmt="JSONCompact"

@@ -16,7 +16,7 @@ from ..queries import Answering, OpenLedger, Queries
 from ..reading import Reading
 from ..rows import CALL_COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of, json_encoder
 from .file import DuckDBFile
-from .sandbox import Sandbox
+from .sandbox import DuckDBSandbox
 from .snapshot import Snapshot
 
 __all__ = ["DuckDBLedger"]
@@ -42,7 +42,7 @@ class DuckDBLedger(Reading):
         self._posting = Lock()
         # What is in the memory of this process can only be asked here.
         self._queries: Answering = (
-            Sandbox(self._file.cursor, limits)
+            DuckDBSandbox(self._file.cursor, limits)
             if file.place == ":memory:"
             else Queries(self._snapshot, limits or Limits())
         )

@@ -24,7 +24,7 @@ from ..limits import Limits, QuerySlots
 from .event_columns import with_columns
 from .kusto_texts import with_texts
 
-__all__ = ["Sandbox", "translate"]
+__all__ = ["DuckDBSandbox", "translate"]
 
 # A hundred conditions take a third of a second; the translator is Python and slows down the other threads.
 TRANSLATION_SECONDS = 5.0
@@ -47,7 +47,7 @@ _CELLS = {
 """The engine's type → how column ``n`` becomes a JSON value. Decimals, dates and the rest become text."""
 
 
-class Sandbox:
+class DuckDBSandbox:
     """Runs queries on cursors of a file that was locked down."""
 
     def __init__(

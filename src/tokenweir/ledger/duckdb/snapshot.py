@@ -19,7 +19,7 @@ from ..base import LedgerError
 from ..limits import Limits
 from .file import CONFIG, lock_down
 from .read_only_files import SCHEME, register
-from .sandbox import Sandbox
+from .sandbox import DuckDBSandbox
 
 __all__ = ["Snapshot"]
 
@@ -34,7 +34,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     scratch: str
 
     @contextmanager
-    def __call__(self, limits: Limits) -> Iterator[Sandbox]:
+    def __call__(self, limits: Limits) -> Iterator[DuckDBSandbox]:
         threads = min(_MOST_THREADS, os.cpu_count() or 1)
         config = {**CONFIG, "enable_external_access": True, "temp_directory": self.scratch, "threads": threads}
         with closing(duckdb.connect(config=config)) as connection:
@@ -42,7 +42,7 @@ class Snapshot(msgspec.Struct, frozen=True):
                 self._attach(connection)
             except duckdb.Error as error:
                 raise LedgerError(f"the ledger {self.place} cannot be asked: {error}") from error
-            yield Sandbox(lambda: _cursor(connection), limits)
+            yield DuckDBSandbox(lambda: _cursor(connection), limits)
 
     def _attach(self, connection: DuckDBPyConnection) -> None:
         register(connection, {self.place: None, f"{self.place}.wal": self.log_bytes})

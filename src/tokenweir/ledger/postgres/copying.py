@@ -7,12 +7,12 @@ import psycopg
 from ...errors import QueryError
 from ..kql import Wanted
 from ..limits import Limits
-from .server import Server
+from .server import PostgresDatabase
 
 __all__ = ["copy_calls"]
 
 
-def copy_calls(server: Server, limits: Limits, wanted: Wanted, most: int, file: BinaryIO) -> int:
+def copy_calls(server: PostgresDatabase, limits: Limits, wanted: Wanted, most: int, file: BinaryIO) -> int:
     """Writes the wanted columns and times of up to ``most`` calls; how many there were. Raises `QueryError`."""
     conditions = [f"started_at >= '{wanted.since}'"] if wanted.since else []
     conditions += [f"started_at <= '{wanted.until}'"] if wanted.until else []

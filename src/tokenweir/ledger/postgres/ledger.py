@@ -16,8 +16,8 @@ from ..reading import Reading
 from ..rows import CALL_COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of
 from ..storable import storable
 from .copying import copy_calls
-from .sandbox import Sandbox
-from .server import Connection, Server
+from .sandbox import PostgresSandbox
+from .server import Connection, PostgresDatabase
 
 __all__ = ["PostgresLedger"]
 
@@ -41,7 +41,7 @@ class PostgresLedger(Reading):
 
     _mark = "%s"
 
-    def __init__(self, server: Server, limits: Limits | None = None) -> None:
+    def __init__(self, server: PostgresDatabase, limits: Limits | None = None) -> None:
         self._server = server
         self._queries = Queries(unchanging(partial(_answering, server.url)), limits or Limits())
         self._insert_calls = _insert_statement(dict(self._read(_COLUMN_TYPES, [])))
@@ -97,8 +97,8 @@ class PostgresLedger(Reading):
 
 @contextmanager
 def _answering(url: str, limits: Limits) -> Iterator[Answering]:
-    with closing(Server(url, is_migrated=True)) as server:
-        yield TwoSandboxes(Sandbox(server, limits), KqlOverCopies(partial(copy_calls, server), limits))
+    with closing(PostgresDatabase(url, is_migrated=True)) as server:
+        yield TwoSandboxes(PostgresSandbox(server, limits), KqlOverCopies(partial(copy_calls, server), limits))
 
 
 def _mended(record: CallRecord) -> CallRecord:

@@ -20,9 +20,9 @@ from psycopg.types.string import TextLoader
 from ...errors import QueryError
 from ..base import Table
 from ..limits import Limits, QuerySlots
-from .server import Connection, Server, explain
+from .server import Connection, PostgresDatabase, explain
 
-__all__ = ["Sandbox"]
+__all__ = ["PostgresSandbox"]
 
 _DECLARE = "DECLARE answer NO SCROLL CURSOR FOR "
 
@@ -37,10 +37,10 @@ _AS_TEXT = ("date", "time", "timetz", "timestamp", "timestamptz", "interval", "u
 _MOMENT = re.compile(r"(\d{4,}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d+))?(?:\+00)?")
 
 
-class Sandbox:
+class PostgresSandbox:
     """Runs queries on connections of their own."""
 
-    def __init__(self, server: Server, limits: Limits) -> None:
+    def __init__(self, server: PostgresDatabase, limits: Limits) -> None:
         self._server = server
         self._limits = limits
         self._slots = QuerySlots(limits)

@@ -16,7 +16,7 @@ from ...errors import ConfigError
 from ..base import LedgerError
 from .migrations import migrate
 
-__all__ = ["Connection", "Server", "explain", "understood"]
+__all__ = ["Connection", "PostgresDatabase", "explain", "understood"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -33,7 +33,7 @@ _EXAMPLE = "postgresql://user@host:5432/database?sslmode=require"
 _NOT_ALLOWED = "its user needs CREATE on the schema once, at the first start of each new version"
 
 
-class Server:
+class PostgresDatabase:
     """A database with its tables up to date. `ConfigError` where it cannot be used, `LedgerError` if it is away.
 
     Where somebody has seen to that, ``is_migrated`` spares looking again, and connecting before it is needed.
