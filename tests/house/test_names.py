@@ -8,17 +8,12 @@ SOURCE = Path(__file__).resolve().parents[2] / "src/tokenweir"
 
 # What is there twice until somebody finds the better word. A list that only gets shorter.
 TWICE = {
-    "Address",
-    "Answer",
     "Call",
-    "Column",
     "Event",
     "Moment",
     "Piece",
     "Request",
     "RequestReader",
-    "Sandbox",
-    "Server",
     "Target",
 }
 
