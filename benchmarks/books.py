@@ -6,6 +6,7 @@ system time of that process, divided by the records. Sinks are files with the wh
 
 import argparse
 import multiprocessing
+import os
 import socket
 import sys
 import tempfile
@@ -43,7 +44,10 @@ def _measured(sinks: int, options: argparse.Namespace) -> float:
         feeding = python_module("feeding", Path(folder) / "journal" / "fed", "--rate", options.rate)
         with talking(feeding, ANY_CORE) as lines:
             next(lines)
-            books = multiprocessing.get_context("spawn").Process(target=books_main, args=(loaded, listener))
+            supervisor, _ = os.pipe()  # it ends when this is closed, as a supervisor's would be
+            books = multiprocessing.get_context("fork").Process(
+                target=books_main, args=(loaded, config, listener, supervisor)
+            )
             books.start()
             assert books.pid is not None
             time.sleep(_WARM_UP_SECONDS)
