@@ -12,7 +12,7 @@ import pytest
 from starlette.applications import Starlette
 
 from support.clocks import JumpingClock
-from tokenweir.admin import ConfigInForce, Metrics, RelayStatus, create_app
+from tokenweir.admin import ConfigInForce, LedgerStatus, Metrics, RelayStatus, create_app
 from tokenweir.delivery import SinkStatus
 from tokenweir.journal import JournalStatus
 from tokenweir.ledger import Ledger, open_ledger
@@ -33,6 +33,7 @@ class Gateway:
         self.relays: list[RelayStatus] = []
         self.sinks: list[SinkStatus] = []
         self.expected_relays = 1
+        self.ledger_status = LedgerStatus()
         self.token: str | None = None
         self.metrics = Metrics(lambda: self.relays, lambda: self.sinks)
 
@@ -50,6 +51,7 @@ class Gateway:
             sinks=lambda: self.sinks,
             expected_relays=self.expected_relays,
             keys=self.keys,
+            ledger_status=lambda: self.ledger_status,
             configuration=lambda: ConfigInForce("/etc/tokenweir.toml", ["[server]", 'data = "127.0.0.1:8080"'], 7),
             debug_tokens=DebugTokens("a secret", "openai"),
             clock=JumpingClock(NOW),

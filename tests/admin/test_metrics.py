@@ -2,13 +2,14 @@
 
 import platform
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tokenweir import __version__
-from tokenweir.admin import Metrics
+from tokenweir.admin import LedgerStatus, Metrics
 from tokenweir.build import running_build
 from tokenweir.delivery import SinkStatus
 from tokenweir.records import CallRecord, from_fields
@@ -49,7 +50,7 @@ def test_calls_are_counted_by_who_and_how_they_ended(metrics: Metrics) -> None:
     metrics.observe([a_call(**DONE | {"status": 429}, outcome="upstream_error")])
     metrics.observe([a_call(caller="ada", deployment="gpt-4o", outcome="client_gone")])
     assert value(metrics, "tokenweir_calls_total", "ada", "gpt-4o", "completed", "2xx") == 3
-    assert value(metrics, "tokenweir_calls_total", "ada", "gpt-4o", "upstream_error", "4xx") == 1
+    assert value(metrics, "tokenweir_calls_total", "ada", "gpt-4o", "upstream_error", "429") == 1
     assert value(metrics, "tokenweir_calls_total", "ada", "gpt-4o", "client_gone", "none") == 1
 
 
@@ -149,3 +150,27 @@ def test_sinks_say_how_they_are(gateway: Any) -> None:
     assert value(metrics, "tokenweir_sink_failing", "hook") == 1
     assert value(metrics, "tokenweir_sink_last_sent_timestamp_seconds", "hook") == 0
     assert gateway.ask("/api/sinks").json()[1]["last_error"] == "no route"
+
+
+def test_cost_and_what_has_none_are_counted(metrics: Metrics) -> None:
+    metrics.observe([a_call(**DONE, cost=Decimal("0.25"), currency="EUR")])
+    metrics.observe([a_call(**DONE, cost=Decimal("0.5"), currency="EUR")])
+    metrics.observe([a_call(**DONE, cost_reason="no_price")])
+    metrics.observe([a_call(**DONE, usage_source="none", usage_reason="not_metered")])
+    assert value(metrics, "tokenweir_cost_total", "ada", "gpt-4o", "EUR") == 0.75
+    assert value(metrics, "tokenweir_unpriced_calls_total", "ada", "gpt-4o", "no_price") == 1
+    assert value(metrics, "tokenweir_unmetered_calls_total", "ada", "gpt-4o", "not_metered") == 1
+
+
+def test_what_only_grows_is_a_counter_and_no_series_tells_when_it_began(make_relay: Any) -> None:
+    relay = make_relay(upstream_errors={"sweden": {"429": 3, "upstream_unreachable": 1}})
+    metrics = Metrics(lambda: [relay], lambda: [], lambda: LedgerStatus(datetime(2026, 3, 1, tzinfo=UTC), 7))
+    metrics.observe([a_call(**DONE)])
+    text = metrics.exposition().decode()
+    assert "_created" not in text
+    kinds = dict(line.split()[2:] for line in text.splitlines() if line.startswith("# TYPE"))
+    assert {name.endswith("_total") for name, kind in kinds.items() if kind == "counter"} == {True}
+    assert not [name for name, kind in kinds.items() if kind == "gauge" and name.endswith("_total")]
+    assert value(metrics, "tokenweir_upstream_errors_total", "relay-0", "sweden", "429") == 3
+    assert value(metrics, "tokenweir_relay_journal_records_written_total", "relay-0") == 7
+    assert (value(metrics, "tokenweir_ledger_failing"), value(metrics, "tokenweir_ledger_errors_total")) == (1, 7)

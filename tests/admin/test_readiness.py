@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from tokenweir.admin import LedgerStatus
+from tokenweir.delivery import SinkStatus
 from tokenweir.errors import TokenweirError
 
 
@@ -90,3 +92,27 @@ def test_only_the_ledger_can_be_left_out(gateway: Any) -> None:
     answer = gateway.ask("/readyz?exclude=relays")
     assert answer.status_code == 400
     assert "exclude must be `ledger`" in answer.json()["error"]["message"]
+
+
+def test_since_when_the_ledger_takes_nothing_is_told(gateway: Any, make_relay: Any) -> None:
+    def fail() -> None:
+        raise TokenweirError("the ledger failed: connection refused")
+
+    gateway.relays = [make_relay()]
+    gateway.catch_up = fail
+    gateway.ledger_status = LedgerStatus(datetime(2026, 3, 10, 11, 59, tzinfo=UTC), 3)
+    assert failing(gateway) == {"ledger": "since 11:59:00 UTC: the ledger failed: connection refused"}
+
+
+def test_the_only_place_where_records_go_has_to_take_them(gateway: Any, make_relay: Any) -> None:
+    since = datetime(2026, 3, 10, 11, 59, tzinfo=UTC)
+    failed = SinkStatus(name="hub", kind="kafka", failing_since=since, last_error="no broker")
+    gateway.relays, gateway.sinks = [make_relay()], [failed]
+    assert failing(gateway) == {}
+    (told,) = [check for check in gateway.ask("/readyz").json()["checks"] if check["name"] == "sink hub"]
+    assert told["message"] == "fails since 11:59:00 UTC, its records wait in the journal: no broker"
+    gateway.has_ledger = False
+    assert list(failing(gateway)) == ["sink hub"]
+    assert gateway.ask("/readyz?exclude=ledger").status_code == 200
+    gateway.sinks = [failed, SinkStatus(name="file", kind="file")]
+    assert failing(gateway) == {}

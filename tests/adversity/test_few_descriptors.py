@@ -66,5 +66,5 @@ def test_calls_are_answered_and_recorded_while_strangers_hold_more_connections_t
         records = records_of(file)
     assert highest < DESCRIPTORS - 8  # what the journal and upstreams need is left
     assert sum(record["status"] == 200 for record in records) >= CALLS
-    (closed,) = [line for line in metrics.splitlines() if line.startswith("tokenweir_relay_connections_closed{")]
+    (closed,) = [line for line in metrics.splitlines() if line.startswith("tokenweir_relay_connections_closed_total{")]
     assert float(closed.split()[-1]) > 0

@@ -97,6 +97,7 @@ def test_a_call_that_is_tried_elsewhere_finds_the_targets_it_began_with(world: W
         fails.set()
         assert client.read_answer().status == 200
     assert (relay.record().backend, relay.record().attempts) == ("sim", 2)
+    assert relay.journal.upstream_errors == {"faulty-0": {"429": 1}}
 
 
 def test_a_broken_configuration_changes_nothing_and_is_logged(world: World, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_what_is_missing_is_told_once_and_stays_in_the_metrics(
         books.catch_up()
         books.catch_up()
         exposition = books.metrics.exposition().decode()
-        assert 'tokenweir_relay_journal_records_missing{relay="relay-0"} 1.0' in exposition
-        assert 'tokenweir_relay_journal_segments_cut{relay="relay-0"} 0.0' in exposition
+        assert 'tokenweir_relay_journal_records_missing_total{relay="relay-0"} 1.0' in exposition
+        assert 'tokenweir_relay_journal_segments_cut_total{relay="relay-0"} 0.0' in exposition
 
     assert [one.levelname for one in caplog.records if "records 2 to 2" in one.getMessage()] == ["ERROR"]

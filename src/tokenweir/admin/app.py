@@ -19,7 +19,7 @@ from ..ledger import MOST_QUERIES, Ledger, Table, TooManyQueries
 from ..policy import DebugTokens
 from ..records import Clock
 from .guard import Guard, is_stranger
-from .health import Applied, Check, ConfigInForce, RelayStatus, readiness
+from .health import Applied, Check, ConfigInForce, LedgerStatus, RelayStatus, readiness
 from .keys import KeysApi
 from .management import Management
 from .metrics import Metrics
@@ -48,13 +48,14 @@ def create_app(
     expected_relays: int,
     debug_tokens: DebugTokens,
     keys: Path,
+    ledger_status: Callable[[], LedgerStatus],
     configuration: Callable[[], ConfigInForce],
     clock: Clock,
 ) -> Starlette:
     """The application. ``catch_up`` posts what the journals hold, before every answer that reads the ledger,
     so that a call can be found as soon as its record is on disk. Blocking work runs in threads. Without a ledger,
     questions to it are answered with where to ask instead."""
-    api = _Api(ledger, catch_up, metrics, relays, sinks, expected_relays, configuration, clock)
+    api = _Api(ledger, catch_up, metrics, relays, sinks, expected_relays, ledger_status, configuration, clock)
     keys_api = KeysApi(keys, relays, clock)
     management = Management(debug_tokens, api.find, clock)
     routes = [
@@ -89,6 +90,7 @@ class _Api:
         relays: Callable[[], list[RelayStatus]],
         sinks: Callable[[], list[SinkStatus]],
         expected_relays: int,
+        ledger_status: Callable[[], LedgerStatus],
         configuration: Callable[[], ConfigInForce],
         clock: Clock,
     ) -> None:
@@ -98,6 +100,7 @@ class _Api:
         self._relays = relays
         self._sinks = sinks
         self._expected_relays = expected_relays
+        self._ledger_status = ledger_status
         self._configuration = configuration
         self._clock = clock
         self._reading = CapacityLimiter(_READ_THREADS)
@@ -179,7 +182,14 @@ class _Api:
             self._catch_up()
         except TokenweirError as failed:
             error = str(failed)
-        return readiness(self._relays(), self._expected_relays, error, has_ledger=self._ledger is not None)
+        return readiness(
+            self._relays(),
+            self._expected_relays,
+            error,
+            has_ledger=self._ledger is not None,
+            ledger_failing_since=self._ledger_status().failing_since,
+            sinks=self._sinks(),
+        )
 
     def _checks_of_calls(self) -> list[Check]:
         """What calls need. They go on while the ledger is away, so a probe that takes a gateway out of service must

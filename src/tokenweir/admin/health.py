@@ -1,10 +1,13 @@
 """How each relay is, and whether everything that should run runs, in checks that a person can read."""
 
+from datetime import datetime
+
 import msgspec
 
+from ..delivery import SinkStatus
 from ..journal import JournalStatus
 
-__all__ = ["Applied", "Check", "ConfigInForce", "RelayStatus", "readiness"]
+__all__ = ["Applied", "Check", "ConfigInForce", "LedgerStatus", "RelayStatus", "readiness"]
 
 # Half a minute's posting. A ledger that is further behind is not catching up but standing still.
 MOST_LAG_BYTES = 256 * 1024 * 1024
@@ -20,10 +23,23 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     journal: JournalStatus | None = None
     lag_bytes: int | None = None
     """How much of its journal is not in the ledger yet; ``None``: nobody has looked."""
+    oldest_unposted_seconds: float | None = None
+    """How long ago the oldest call ended that is not in the ledger yet; 0 if all are."""
+    journal_size_bytes: int = 0
+    journal_free_bytes: int = 0
+    """What its disk has left for it."""
     records_missing: int = 0
     """How many records its journal should hold and does not; after a kill, how many at most."""
     segments_cut: int = 0
     """How many of its journal's segments were found empty, short or gone."""
+
+
+class LedgerStatus(msgspec.Struct, frozen=True):
+    """How posting goes, in this run."""
+
+    failing_since: datetime | None = None
+    errors: int = 0
+    """Times that records could not be posted, or the ledger not be opened."""
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -55,9 +71,18 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def readiness(
-    relays: list[RelayStatus], expected: int, ledger_error: str | None, *, has_ledger: bool = True
+    relays: list[RelayStatus],
+    expected: int,
+    ledger_error: str | None,
+    *,
+    has_ledger: bool = True,
+    ledger_failing_since: datetime | None = None,
+    sinks: list[SinkStatus] = [],  # noqa: B006 - nothing is added to it
 ) -> list[Check]:
-    """The relays, the journal of each, what else each has trouble with, and the ledger, if one is kept.
+    """The relays, the journal of each, what else each has trouble with, the ledger, if one is kept, and the sinks.
+
+    Where a ledger is kept, a sink that fails is told and the gateway is ready all the same. Where none is, the only
+    sink is the only place where records go.
 
     A directory of a relay that is no longer configured says nothing: only as many relays are waited for as
     there should be.
@@ -70,7 +95,16 @@ def readiness(
         if relay.journal is not None
         for part, trouble in relay.journal.troubles.items()
     ]
-    return [_relays(relays, len(fresh), expected), *journals, *troubles, _ledger(relays, ledger_error, has_ledger)]
+    ledger = _ledger(relays, ledger_error, has_ledger, ledger_failing_since)
+    delivery = [_sink(sink, is_needed=not has_ledger and len(sinks) == 1) for sink in sinks]
+    return [_relays(relays, len(fresh), expected), *journals, *troubles, ledger, *delivery]
+
+
+def _sink(sink: SinkStatus, *, is_needed: bool) -> Check:
+    if sink.failing_since is None:
+        return Check(f"sink {sink.name}", True, "takes what it is sent")
+    said = f"fails since {sink.failing_since:%H:%M:%S} UTC, its records wait in the journal: {sink.last_error}"
+    return Check(f"sink {sink.name}", not is_needed, said)
 
 
 def _relays(relays: list[RelayStatus], fresh: int, expected: int) -> Check:
@@ -91,9 +125,9 @@ def _journal(name: str, journal: JournalStatus) -> Check:
     return Check(f"journal of {name}", failing is None, message)
 
 
-def _ledger(relays: list[RelayStatus], error: str | None, has_ledger: bool) -> Check:
+def _ledger(relays: list[RelayStatus], error: str | None, has_ledger: bool, since: datetime | None) -> Check:
     if error is not None:
-        return Check("ledger", False, error)
+        return Check("ledger", False, f"since {since:%H:%M:%S} UTC: {error}" if since else error)
     if not has_ledger:
         return Check("ledger", True, "none is kept here; records go to the sinks")
     lags = [(relay.name, relay.lag_bytes or 0) for relay in relays]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Info, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Info, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
@@ -21,7 +21,7 @@ from .. import __version__
 from ..build import running_build
 from ..delivery import SinkStatus
 from ..records import CallRecord
-from .health import RelayStatus
+from .health import LedgerStatus, RelayStatus
 
 __all__ = ["Metrics"]
 
@@ -39,11 +39,19 @@ _BOUNDS = [*map(floatToGoString, _SECONDS), "+Inf"]
 _WHO = ("caller", "deployment")
 _OTHER = "(other)"
 
+# Each counter would have a second series that says when it began, which nothing here asks for.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
 
 class Metrics:
     """The counters of one books process. They begin at 0 with it; ``rate()`` does not mind."""
 
-    def __init__(self, relays: Callable[[], list[RelayStatus]], sinks: Callable[[], list[SinkStatus]]) -> None:
+    def __init__(
+        self,
+        relays: Callable[[], list[RelayStatus]],
+        sinks: Callable[[], list[SinkStatus]],
+        ledger: Callable[[], LedgerStatus] = LedgerStatus,
+    ) -> None:
         self._registry = CollectorRegistry()
         build = running_build()
         Info("tokenweir_build", "What runs here.", registry=self._registry).info(
@@ -58,11 +66,17 @@ class Metrics:
         self._unreported = self._counter(
             "tokenweir_unreported_usage", "Calls whose usage was due and not reported, by why not.", "reason"
         )
+        self._unmetered = self._counter(
+            "tokenweir_unmetered_calls", "Calls whose usage was due and is not known at all, by why not.", "reason"
+        )
+        self._cost = self._counter("tokenweir_cost", "What calls cost by [[prices]].", "currency")
+        self._unpriced = self._counter("tokenweir_unpriced_calls", "Calls that have no cost, by why not.", "reason")
         self._bytes = self._counter("tokenweir_body_bytes", "Body bytes from clients and to them.", "direction")
         self._latency = self._histogram("tokenweir_call_seconds", "From request to last byte.")
         self._first_token = self._histogram("tokenweir_first_token_seconds", "From request to first output.")
         self._gateway = self._histogram("tokenweir_gateway_seconds", "The gateway's own part of it.")
         self._registry.register(_RelayCollector(relays))
+        self._registry.register(_LedgerCollector(ledger))
         self._registry.register(_SinkCollector(sinks))
 
     def observe(self, records: Iterable[CallRecord]) -> None:
@@ -70,11 +84,16 @@ class Metrics:
         calls: _Sums = defaultdict(int)
         tokens: _Sums = defaultdict(int)
         unreported: _Sums = defaultdict(int)
+        unmetered: _Sums = defaultdict(int)
+        unpriced: _Sums = defaultdict(int)
+        cost: dict[tuple[str, ...], float] = defaultdict(float)
         body_bytes: _Sums = defaultdict(int)
         for record in records:
             caller, deployment = self._who(record)
             usage, status = record.usage, record.status
-            calls[caller, deployment, record.outcome, f"{status // 100}xx" if status else "none"] += 1
+            # Throttling is somebody's quota, the rest of 4xx somebody's mistake.
+            family = "429" if status == 429 else f"{status // 100}xx" if status else "none"
+            calls[caller, deployment, record.outcome, family] += 1
             source = usage.source
             if usage.input_tokens:
                 tokens[caller, deployment, "input", source] += usage.input_tokens
@@ -86,6 +105,12 @@ class Metrics:
                 tokens[caller, deployment, "reasoning", source] += usage.reasoning_tokens
             if usage.reason is not None:
                 unreported[caller, deployment, usage.reason] += 1
+                if source == "none":
+                    unmetered[caller, deployment, usage.reason] += 1
+            if record.cost is not None:
+                cost[caller, deployment, record.currency or ""] += float(record.cost)
+            if record.cost_reason is not None:
+                unpriced[caller, deployment, record.cost_reason] += 1
             body_bytes[caller, deployment, "in"] += record.bytes_in
             body_bytes[caller, deployment, "out"] += record.bytes_out
             self._latency.add(deployment, record.latency_ms)
@@ -96,10 +121,14 @@ class Metrics:
             (self._calls, calls),
             (self._tokens, tokens),
             (self._unreported, unreported),
+            (self._unmetered, unmetered),
+            (self._unpriced, unpriced),
             (self._bytes, body_bytes),
         ):
             for labels, amount in sums.items():
                 counter.labels(*labels).inc(amount)
+        for labels, money in cost.items():
+            self._cost.labels(*labels).inc(money)
 
     def exposition(self) -> bytes:
         """The text format."""
@@ -166,30 +195,71 @@ class _RelayCollector(Collector):
         yield from _families(self._relays())
 
 
-_JOURNAL = ("records_written", "bytes_written", "waiting_records", "waiting_bytes", "content_shed", "records_lost")
+class _LedgerCollector(Collector):
+    def __init__(self, ledger: Callable[[], LedgerStatus]) -> None:
+        self._ledger = ledger
+
+    def collect(self) -> Iterable[Metric]:
+        status = self._ledger()
+        failing = status.failing_since is not None
+        yield GaugeMetricFamily("tokenweir_ledger_failing", "Whether the ledger takes nothing.", float(failing))
+        yield CounterMetricFamily("tokenweir_ledger_errors", "Times that it took nothing, in this run.", status.errors)
 
 
-def _families(relays: list[RelayStatus]) -> Iterator[GaugeMetricFamily]:
-    fresh = {relay.name: relay.fresh for relay in relays}
-    yield _family("up", "Whether the relay has said within seconds that it is well.", fresh)
+_JOURNAL_COUNTERS = ("records_written", "bytes_written", "content_shed", "records_lost")
+_JOURNAL_GAUGES = ("waiting_records", "waiting_bytes")
+_RELAY_COUNTERS = frozenset(
+    {"buffers_full", "connections_closed", "connections_refused", "record_fields_changed", "upstream_refusals"}
+)
+"""Which of the numbers that relays tell only grow, in their run."""
+
+
+def _families(relays: list[RelayStatus]) -> Iterator[Metric]:
+    yield _gauge("up", "Whether the relay has said within seconds that it is well.", {r.name: r.fresh for r in relays})
     for name in sorted({name for relay in relays for name in relay.gauges}):
-        yield _family(name, "As the relay says.", {relay.name: relay.gauges.get(name, 0) for relay in relays})
+        make = _counter if name in _RELAY_COUNTERS else _gauge
+        yield make(name, "As the relay says.", {relay.name: relay.gauges.get(name, 0) for relay in relays})
     lags = {relay.name: relay.lag_bytes for relay in relays if relay.lag_bytes is not None}
-    yield _family("lag_bytes", "How much of its journal is not in the ledger yet.", lags)
+    yield _gauge("lag_bytes", "How much of its journal is not in the ledger yet.", lags)
+    ages = {one.name: one.oldest_unposted_seconds for one in relays if one.oldest_unposted_seconds is not None}
+    yield _gauge("oldest_unposted_seconds", "How long ago the oldest call ended that is not in the ledger yet.", ages)
     journals = {relay.name: relay.journal for relay in relays if relay.journal is not None}
-    for name in _JOURNAL:
+    for name in _JOURNAL_COUNTERS:
         values = {relay: getattr(journal, name) for relay, journal in journals.items()}
-        yield _family(f"journal_{name}", "Of the journal, in this run.", values)
+        yield _counter(f"journal_{name}", "Of the journal, in this run.", values)
+    for name in _JOURNAL_GAUGES:
+        values = {relay: getattr(journal, name) for relay, journal in journals.items()}
+        yield _gauge(f"journal_{name}", "Of the journal.", values)
     missing = {relay.name: relay.records_missing for relay in relays}
-    yield _family("journal_records_missing", "Numbered and not in the journal, at most; over all runs.", missing)
+    yield _counter("journal_records_missing", "Numbered and not in the journal, at most; over all runs.", missing)
     cut = {relay.name: relay.segments_cut for relay in relays}
-    yield _family("journal_segments_cut", "Segments of the journal found empty, short or gone.", cut)
+    yield _counter("journal_segments_cut", "Segments of the journal found empty, short or gone.", cut)
     failing = {relay: journal.failing_since is not None for relay, journal in journals.items()}
-    yield _family("journal_failing", "Whether its disk takes nothing.", failing)
+    yield _gauge("journal_failing", "Whether its disk takes nothing.", failing)
+    yield _gauge("journal_size_bytes", "Segments on disk.", {relay.name: relay.journal_size_bytes for relay in relays})
+    free = {relay.name: relay.journal_free_bytes for relay in relays}
+    yield _gauge("journal_free_bytes", "What the journal's disk has left.", free)
+    errors = CounterMetricFamily(
+        "tokenweir_upstream_errors",
+        "Requests that got no good answer, also where another target answered the call.",
+        labels=["relay", "upstream", "kind"],
+    )
+    for relay, journal in journals.items():
+        for upstream, kinds in journal.upstream_errors.items():
+            for kind, count in kinds.items():
+                errors.add_metric([relay, upstream, kind], count)
+    yield errors
 
 
-def _family(name: str, meaning: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+def _gauge(name: str, meaning: str, values: Mapping[str, float]) -> Metric:
     family = GaugeMetricFamily(f"tokenweir_relay_{name}", meaning, labels=["relay"])
+    for relay, value in values.items():
+        family.add_metric([relay], float(value))
+    return family
+
+
+def _counter(name: str, meaning: str, values: Mapping[str, float]) -> Metric:
+    family = CounterMetricFamily(f"tokenweir_relay_{name}", meaning, labels=["relay"])
     for relay, value in values.items():
         family.add_metric([relay], float(value))
     return family
@@ -202,6 +272,10 @@ _SINK_COUNTERS: dict[str, tuple[str, Callable[[SinkStatus], float]]] = {
 }
 _SINK_GAUGES: dict[str, tuple[str, Callable[[SinkStatus], float]]] = {
     "failing": ("Whether nothing can be sent.", lambda sink: sink.failing_since is not None),
+    "oldest_unsent_seconds": (
+        "How long ago the oldest call ended that is not sent yet.",
+        lambda sink: sink.oldest_unsent_seconds,
+    ),
     "behind_bytes": ("How much of the journals is not sent yet.", lambda sink: sink.behind_bytes),
     "last_sent_timestamp_seconds": (
         "When something was sent last; 0 before.",

@@ -36,6 +36,8 @@ class SinkStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Times that something had to be tried again."""
     behind_bytes: int = 0
     """How much of the journals is not sent yet."""
+    oldest_unsent_seconds: float = 0.0
+    """How long ago the oldest call ended that is not sent yet; 0 if all are."""
     last_sent_at: datetime | None = None
     failing_since: datetime | None = None
     """Since when nothing could be sent; ``None`` while all is well."""

@@ -101,6 +101,7 @@ class Shipping:
         clock: Clock,
         price: Pricer = FREE,
     ) -> None:
+        self._clock = clock
         reads = JournalReads(price, len(sinks))
         self._sources = [JournalsSource(root, cursor_of(sink), reads) for sink in sinks]
         self._shippers = Shippers(sinks, self._sources, environ, clock)
@@ -121,7 +122,11 @@ class Shipping:
     def statuses(self) -> list[SinkStatus]:
         """How each sink is; from any thread."""
         return [
-            msgspec.structs.replace(status, behind_bytes=source.behind_bytes())
+            msgspec.structs.replace(
+                status,
+                behind_bytes=source.behind_bytes(),
+                oldest_unsent_seconds=source.oldest_seconds(self._clock),
+            )
             for status, source in zip(self._shippers.statuses(), self._sources, strict=True)
         ]
 

@@ -217,6 +217,7 @@ class Dispatcher:
             self._try_another(candidates)
         else:
             self._failure = refusal.code
+            self._count_error(None, refusal.code)
             self._fail(was_busy(self._earlier or ()) or refusal)
 
     @property
@@ -231,6 +232,8 @@ class Dispatcher:
         if owner is None:
             return None
         self.answer = head
+        if head.status >= 400:
+            self._count_error(head.status, None)
         self.connection = None  # it is the receiver's now
         return owner.answered(connection, head)
 
@@ -333,6 +336,7 @@ class Dispatcher:
             self._note_attempt(None, head)
             self._try_another(candidates)
         else:
+            self._count_error(head.status, None)
             self.answer = head  # for the record and the trace; the client gets none of it
             self._fail(was_busy(self._earlier or ()) or refusal_of(upstream.name, refused))
 
@@ -346,9 +350,14 @@ class Dispatcher:
 
     def _note_attempt(self, error: str | None, answer: ResponseHead | None) -> None:
         """Another request follows this one. Few calls come here."""
+        self._count_error(answer.status if answer is not None else None, error)
         answered = self._services.clock.monotonic() if answer is not None else 0.0
         self._earlier = [*(self._earlier or ()), *self._latest_attempt(error, answer, answered)]
         self._opened = None
+
+    def _count_error(self, status: int | None, code: str | None) -> None:
+        if self.upstream is not None:
+            self._services.refusals.note_error(self.upstream.name, status, code)
 
     def _latest_attempt(self, error: str | None, answer: ResponseHead | None, answered: float) -> list[Attempt]:
         target, sent = self.target, self._timings.sent

@@ -26,6 +26,14 @@ class Refusals:
         self._told: dict[str, tuple[float, int]] = {}
         """When the log last said it of an upstream, and how many there were then."""
         self._counts: dict[str, int] = {}
+        self.errors: dict[str, dict[str, int]] = {}
+        """By upstream and kind (an error's code, `429`, `4xx`, `5xx`): requests that got no good answer, also where
+        another target answered the call in the end."""
+
+    def note_error(self, upstream: str, status: int | None, code: str | None) -> None:
+        kind = code or ("429" if status == 429 else f"{(status or 0) // 100}xx")
+        kinds = self.errors.setdefault(upstream, {})
+        kinds[kind] = kinds.get(kind, 0) + 1
 
     def note(self, upstream: str, status: int, refused: AccessRefusal) -> None:
         """An answer that refused us. Nothing of its text is logged: it may quote a part of the key."""

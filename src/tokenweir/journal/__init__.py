@@ -4,6 +4,7 @@ from .cursors import (
     begin_cursor,
     bytes_behind,
     cursor_names,
+    journal_size,
     load_cursor,
     remove_passed_segments,
     save_cursor,
@@ -12,7 +13,7 @@ from .directory import journal_directories, journal_name
 from .log import Journal
 from .missing import Missing, SeqWatch, read_missing
 from .payload import changed_fields
-from .reader import Batch, JournalReader
+from .reader import Batch, JournalReader, oldest_behind
 from .settings import JournalSettings
 from .status import JournalStatus, Trouble, read_status
 
@@ -31,7 +32,9 @@ __all__ = [
     "cursor_names",
     "journal_directories",
     "journal_name",
+    "journal_size",
     "load_cursor",
+    "oldest_behind",
     "read_missing",
     "read_status",
     "remove_passed_segments",

@@ -6,6 +6,7 @@ A consumer that is gone for good holds segments back until its file in ``cursors
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ __all__ = [
     "begin_cursor",
     "bytes_behind",
     "cursor_names",
+    "journal_size",
     "load_cursor",
     "parse_position",
     "remove_passed_segments",
@@ -88,6 +90,15 @@ def bytes_behind(directory: Path, name: str) -> int:
         elif number == position.segment:
             behind += max(0, size - position.offset)
     return behind
+
+
+def journal_size(directory: Path) -> int:
+    """Bytes of all segments of a journal."""
+    sizes = []
+    for number in segment_numbers(directory):
+        with suppress(FileNotFoundError):  # passed and removed since the directory was listed
+            sizes.append(segment_path(directory, number).stat().st_size)
+    return sum(sizes)
 
 
 def load_cursor(directory: Path, name: str) -> str | None:

@@ -77,6 +77,8 @@ class Journal:
         """Published in the status file with our own counters; the owner keeps them up to date."""
         self.troubles: dict[str, Trouble] = {}
         """Published likewise."""
+        self.upstream_errors: dict[str, dict[str, int]] = {}
+        """Published likewise."""
         self._lock = lock
         self._clock = clock
         self._marker = new_marker()
@@ -152,6 +154,7 @@ class Journal:
             failing_since=committer.failing_since,
             last_error=committer.last_error,
             gauges=self.gauges.copy(),
+            upstream_errors={name: kinds.copy() for name, kinds in self.upstream_errors.copy().items()},
             troubles=self.troubles.copy(),
         )
 

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..records import CallRecord
-from .cursors import START, Position, parse_position
+from ..records import CallRecord, Clock
+from .cursors import START, Position, bytes_behind, load_cursor, parse_position
 from .directory import segment_numbers, segment_path, unusable
 from .payload import decode
 from .segment import HEADER_AND_MARKER, HEADER_SIZE, Header, claimed_size, find_frame, parse_header, scan
 
-__all__ = ["Batch", "JournalReader"]
+__all__ = ["Batch", "JournalReader", "oldest_behind"]
 
 _log = logging.getLogger(__name__)
 
@@ -137,3 +137,14 @@ class JournalReader:
             self.damaged_bytes += len(payload)
             _log.error("a record before %s cannot be understood: %s", self._position.text(), error)
             return None
+
+
+def oldest_behind(directory: Path, cursor: str, clock: Clock) -> float:
+    """How many seconds ago the oldest call ended that a consumer has not taken care of; 0 if there is none."""
+    if not bytes_behind(directory, cursor):
+        return 0.0
+    records = JournalReader(directory, load_cursor(directory, cursor)).read(1).records
+    if not records:
+        return 0.0
+    age = (clock.now() - records[0].started_at).total_seconds() - records[0].latency_ms / 1000
+    return max(0.0, age)

@@ -43,6 +43,8 @@ class JournalStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The latest reason why the disk did not take something; kept after it has recovered."""
     gauges: dict[str, float | int] = {}
     """Whatever else the owner of the journal wants seen."""
+    upstream_errors: dict[str, dict[str, int]] = {}
+    """Requests that got no good answer, by upstream and kind, as the owner counts them."""
     troubles: dict[str, Trouble] = {}
     """What is wrong with the owner's other parts, by their names."""
 

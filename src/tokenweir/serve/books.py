@@ -10,16 +10,18 @@ import logging
 import os
 import resource
 import secrets
+import shutil
 import signal
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import uvicorn
 import uvloop
 
-from ..admin import ConfigInForce, Metrics, RelayStatus, create_app
+from ..admin import ConfigInForce, LedgerStatus, Metrics, RelayStatus, create_app
 from ..config import Config, Loaded
 from ..config.dump import write
 from ..config.setting_path import Origins
@@ -34,7 +36,9 @@ from ..journal import (
     bytes_behind,
     journal_directories,
     journal_name,
+    journal_size,
     load_cursor,
+    oldest_behind,
     read_missing,
     read_status,
     remove_passed_segments,
@@ -89,7 +93,9 @@ class Books:
         self._clock = clock
         self.shipping = shipping
         self._price = price
-        self.metrics = Metrics(self.relays, lambda: self.shipping.statuses())
+        self.metrics = Metrics(self.relays, lambda: self.shipping.statuses(), self.ledger_status)
+        self._ledger_failing_since: datetime | None = None
+        self._ledger_errors = 0
         self._one_at_a_time = threading.Lock()
         self._readers: dict[str, JournalReader] = {}
         self._watches: dict[str, SeqWatch] = {}
@@ -104,9 +110,20 @@ class Books:
     def catch_up(self) -> int:
         """Posts everything the journals hold. Returns how many records were new."""
         with self._one_at_a_time:
-            if self._ledger is not None and not self._readers:
-                self._ledger.position("")  # one that is late is opened, or says what is wrong with it
-            return sum(self._post_all(directory) for directory in journal_directories(self._root))
+            try:
+                if self._ledger is not None and not self._readers:
+                    self._ledger.position("")  # one that is late is opened, or says what is wrong with it
+                new = sum(self._post_all(directory) for directory in journal_directories(self._root))
+            except TokenweirError:
+                self._ledger_failing_since = self._ledger_failing_since or self._clock.now()
+                self._ledger_errors += 1
+                raise
+            self._ledger_failing_since = None
+            return new
+
+    def ledger_status(self) -> LedgerStatus:
+        """From any thread."""
+        return LedgerStatus(self._ledger_failing_since, self._ledger_errors)
 
     def _post_all(self, directory: Path) -> int:
         source = f"{journal_name(self._root)}/{directory.name}"
@@ -161,6 +178,9 @@ class Books:
             gauges=status.gauges if status is not None else {},
             journal=status,
             lag_bytes=bytes_behind(directory, _CURSOR),
+            oldest_unposted_seconds=oldest_behind(directory, _CURSOR, self._clock),
+            journal_size_bytes=journal_size(directory),
+            journal_free_bytes=shutil.disk_usage(directory).free,
             records_missing=sum(one.records for one in missing),
             segments_cut=sum(one.replica is None for one in missing),
         )
@@ -222,6 +242,7 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
         configuration=lambda: _in_force(running, config_path),
         expected_relays=config.server.relays,
         keys=Path(config.server.keys),
+        ledger_status=books.ledger_status,
         debug_tokens=DebugTokens(config.tracing.secret or secrets.token_hex(), config.tracing.api),
         clock=clock,
     )

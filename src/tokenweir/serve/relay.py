@@ -51,6 +51,7 @@ class ProcessLog(RecordLog, Protocol):
 
     gauges: dict[str, float | int]
     troubles: dict[str, Trouble]
+    upstream_errors: dict[str, dict[str, int]]
 
     def close(self) -> int:
         """Blocks until what can be brought out is; returns how many records are lost."""
@@ -186,6 +187,7 @@ class RelayProcess:
         data_plane, services = self.data_plane, self.data_plane.services
         trouble = self._keys.trouble
         expires = self._certificate.expires_at if self._certificate is not None else None
+        self.journal.upstream_errors = services.refusals.errors
         self.journal.troubles = {} if trouble is None else {"keys": trouble}
         self.journal.gauges.update(
             active_calls=len(data_plane.calls),

@@ -16,11 +16,12 @@ from ...journal import (
     bytes_behind,
     journal_directories,
     load_cursor,
+    oldest_behind,
     remove_passed_segments,
     save_cursor,
 )
 from ...journal.cursors import START, parse_position
-from ...records import CallRecord
+from ...records import CallRecord, Clock
 from ..base import RecordBatch
 from ..pricer import FREE, Pricer
 
@@ -113,6 +114,11 @@ class JournalsSource:
     def behind_bytes(self) -> int:
         """How much of all journals is not done yet."""
         return sum(bytes_behind(directory, self._cursor) for directory in journal_directories(self._root))
+
+    def oldest_seconds(self, clock: Clock) -> float:
+        """How long ago the oldest call ended that is not done yet; 0 if all are."""
+        ages = [oldest_behind(directory, self._cursor, clock) for directory in journal_directories(self._root)]
+        return max(ages, default=0.0)
 
     def _read(self) -> RecordBatch | None:
         for directory in self._in_turn():

@@ -76,6 +76,7 @@ class MemoryLog:
         self.replica = f"{socket.gethostname()}-memory-{secrets.token_hex(6)}"
         self.gauges: dict[str, float | int] = {}
         self.troubles: dict[str, Trouble] = {}
+        self.upstream_errors: dict[str, dict[str, int]] = {}
         self.sources: Sequence[MemorySource] = [MemorySource(self) for _ in range(sinks)]
         self._limit = limit
         self._price = price
