@@ -1,13 +1,26 @@
 """Segments go when every consumer has passed them, and not before."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from support.clocks import JumpingClock
+from support.journals import write_journal
 from tokenweir.errors import JournalError
-from tokenweir.journal import begin_cursor, bytes_behind, cursor_names, load_cursor, remove_passed_segments, save_cursor
-from tokenweir.journal.cursors import Position
+from tokenweir.journal import (
+    JournalReader,
+    begin_cursor,
+    bytes_behind,
+    cursor_names,
+    load_cursor,
+    oldest_behind,
+    remove_passed_segments,
+    save_cursor,
+)
+from tokenweir.journal.cursors import START, Position
 from tokenweir.journal.directory import segment_numbers, segment_path
+from tokenweir.records import from_fields
 
 
 @pytest.fixture
@@ -113,3 +126,26 @@ def test_a_consumer_is_behind_by_what_it_has_not_taken_care_of(tmp_path: Path) -
     assert bytes_behind(tmp_path, "ledger") == 140
     save_cursor(tmp_path, "ledger", f"{2:020d}:100")
     assert bytes_behind(tmp_path, "ledger") == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff\xfe"])
+def test_a_cursor_without_a_position_begins_anew_and_is_told_once(
+    directory: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_cursor(directory, "sink", at(20))
+    (directory / "cursors" / "sink").write_bytes(content)
+    assert bytes_behind(directory, "sink") == 0
+    for _ in range(3):
+        begin_cursor(directory, "sink")
+    assert load_cursor(directory, "sink") == START.text()
+    assert len(caplog.messages) == 1 and "held no position" in caplog.messages[0]
+
+
+def test_the_oldest_call_that_waits_has_an_age(tmp_path: Path) -> None:
+    began = datetime(2026, 3, 1, tzinfo=UTC)
+    clock = JumpingClock(began + timedelta(seconds=90))
+    calls = [from_fields(call_id=str(n), started_at=began + timedelta(seconds=n), latency_ms=2000.0) for n in range(3)]
+    write_journal(tmp_path, calls)
+    assert oldest_behind(tmp_path, "sink", clock) == 88
+    save_cursor(tmp_path, "sink", JournalReader(tmp_path).read().position)
+    assert oldest_behind(tmp_path, "sink", clock) == 0

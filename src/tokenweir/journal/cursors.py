@@ -4,6 +4,7 @@ A consumer that keeps its position elsewhere, beside its data, saves it here too
 A consumer that is gone for good holds segments back until its file in ``cursors/`` is deleted.
 """
 
+import logging
 import os
 import re
 from contextlib import suppress
@@ -25,6 +26,8 @@ __all__ = [
     "remove_passed_segments",
     "save_cursor",
 ]
+
+_log = logging.getLogger(__name__)
 
 CURSORS_NAME = "cursors"
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
@@ -70,15 +73,29 @@ def save_cursor(directory: Path, name: str, position: str) -> None:
 
 
 def begin_cursor(directory: Path, name: str) -> None:
-    """From now on no segment goes before this consumer has passed it. One that has begun is left where it is."""
-    if load_cursor(directory, name) is None:
-        save_cursor(directory, name, START.text())
+    """From now on no segment goes before this consumer has passed it. One that has begun is left where it is; where its
+    file holds no position, as behind a copy that was interrupted, it begins anew, with the oldest segment."""
+    saved = load_cursor(directory, name)
+    if saved is not None:
+        try:
+            parse_position(saved)
+            return
+        except JournalError:
+            _log.error(
+                "the cursor %s held no position; it begins with the oldest segment, so what was delivered is delivered "
+                "again (a ledger knows the calls that it has)",
+                _path(directory, name),
+            )
+    save_cursor(directory, name, START.text())
 
 
 def bytes_behind(directory: Path, name: str) -> int:
     """How much of a journal a consumer has not taken care of yet, in bytes; segment headers count too."""
     saved = load_cursor(directory, name)
-    position = parse_position(saved) if saved is not None else START
+    try:
+        position = parse_position(saved) if saved is not None else START
+    except JournalError:  # `begin_cursor` will say so, and begin there
+        position = START
     behind = 0
     for number in segment_numbers(directory):
         try:
@@ -104,7 +121,7 @@ def journal_size(directory: Path) -> int:
 def load_cursor(directory: Path, name: str) -> str | None:
     """The position last saved under the name, None if there is none."""
     try:
-        return _path(directory, name).read_text()
+        return _path(directory, name).read_text(errors="replace")
     except FileNotFoundError:
         return None
     except OSError as error:
