@@ -1,6 +1,7 @@
 """The admin port: what the books know, as JSON, metrics and health."""
 
 from .app import create_app
+from .consumer import ConsumerStatus, create_consumer_app
 from .health import Check, ConfigInForce, LedgerStatus, RelayStatus, readiness
 from .metrics import Metrics
 from .openapi import PATHS, document
@@ -9,10 +10,12 @@ __all__ = [
     "PATHS",
     "Check",
     "ConfigInForce",
+    "ConsumerStatus",
     "LedgerStatus",
     "Metrics",
     "RelayStatus",
     "create_app",
+    "create_consumer_app",
     "document",
     "readiness",
 ]

@@ -8,11 +8,17 @@ import asyncio
 import logging
 import os
 import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
+import uvicorn
 import uvloop
 
-from ..config import Config, Loaded, load
+from ..admin import ConsumerStatus, create_consumer_app
+from ..config import Config, Loaded, is_loopback, load, parse_address
 from ..delivery import Delivery, Pricer, RecordBatch
 from ..delivery.base import AttemptPolicy
 from ..delivery.dead_letters import DeadMessages, bury
@@ -24,12 +30,13 @@ from ..delivery.sources import (
     open_dead_messages,
     open_source,
 )
-from ..errors import TokenweirError
+from ..errors import ConfigError, TokenweirError, quoted
 from ..ledger import Ledger, ledger_opener
 from ..policy import Keyring, read_keys
 from ..records import Clock, SystemClock
 from .late_ledger import LateLedger
-from .logs import configure_logging
+from .logs import configure_logging, quiet_libraries
+from .starting import listen
 
 __all__ = ["LedgerDestination", "format_of", "run"]
 
@@ -51,6 +58,8 @@ class LedgerDestination:
         """Calls that were not in the ledger before."""
         self.known = 0
         self.dead = 0
+        self.newest_at: datetime | None = None
+        """When the newest call began that was posted."""
 
     def __repr__(self) -> str:
         return f"<LedgerDestination {self.new} new, {self.known} known, {self.dead} dead>"
@@ -64,6 +73,8 @@ class LedgerDestination:
         new = await attempt(lambda: asyncio.to_thread(self._post, batch))
         self.new += new
         self.known += len(batch.records) - new
+        newest = [record.started_at for record in batch.records]
+        self.newest_at = max([*newest, *([self.newest_at] if self.newest_at else [])], default=None)
         if self._clock.monotonic() - self._reported_at > _REPORT_SECONDS:
             self._report()
 
@@ -102,7 +113,7 @@ def format_of(config: Config) -> MessageFormat:
 def run(loaded: Loaded) -> int:
     """Consumes until SIGTERM or Ctrl-C. Returns the exit code. `ConfigError` if the configuration cannot be used."""
     configure_logging("consume")
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)
+    quiet_libraries()
     uvloop.run(_run(loaded))
     return 0
 
@@ -124,6 +135,17 @@ class _Intake:
 
     def __str__(self) -> str:
         return self._about
+
+    def status(self) -> ConsumerStatus:
+        return ConsumerStatus(
+            new=self.destination.new,
+            known=self.destination.known,
+            dead=self.destination.dead,
+            retries=self.delivery.retries,
+            newest_at=self.destination.newest_at,
+            failing_since=self.delivery.failing_since,
+            last_error=self.delivery.last_error,
+        )
 
     def close(self) -> None:
         self._ledger.close()
@@ -153,16 +175,51 @@ async def _run(loaded: Loaded) -> None:
             return
         intake.delivery.stop()
 
+    async def consume() -> None:
+        nonlocal intake, following
+        while True:
+            _log.info("%s", intake)
+            try:
+                await intake.delivery.run()
+            finally:
+                intake.close()
+            if is_stopping or following is None:
+                return
+            intake, following = following, None
+            _log.info("configuration reloaded")
+
+    server = _server(loaded.config, lambda: intake.status())
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop)
     loop.add_signal_handler(signal.SIGHUP, reload)
-    while True:
-        _log.info("%s", intake)
-        try:
-            await intake.delivery.run()
-        finally:
-            intake.close()
-        if is_stopping or following is None:
-            return
-        intake, following = following, None
-        _log.info("configuration reloaded")
+    serving = loop.create_task(server[0].serve(sockets=[server[1]])) if server is not None else None
+    try:
+        await consume()
+    finally:
+        if server is not None and serving is not None:
+            server[0].should_exit = True
+            await serving
+
+
+class _AdminServer(uvicorn.Server):
+    """Leaves the process's signals alone."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _server(config: Config, status: Callable[[], ConsumerStatus]) -> tuple[_AdminServer, socket.socket] | None:
+    """The admin port, if one is asked for. `ConfigError` if it cannot be."""
+    address, token = config.intake.admin, config.server.admin_token
+    if address is None:
+        return None
+    if token is None and not is_loopback(parse_address(address)[0]):
+        raise ConfigError(
+            f"[intake] admin = {quoted(address)} can be reached from other machines; set [server] admin_token, or "
+            "listen on 127.0.0.1"
+        )
+    listener = listen(address, "[intake] admin")
+    app = create_consumer_app(status, token)
+    _log.info("admin port http://%s", address)
+    return _AdminServer(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")), listener

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import ConfigError, quoted
 
-__all__ = ["JsonFormatter", "TextFormatter", "configure_logging"]
+__all__ = ["JsonFormatter", "TextFormatter", "configure_logging", "quiet_libraries"]
 
 LEVELS = ("error", "warning", "info", "debug")
 
@@ -82,3 +82,9 @@ def _time_of(record: logging.LogRecord) -> str:
 def _in_one_line(text: str) -> str:
     """What databases say often has several lines."""
     return " ".join(text.split("\n")) if "\n" in text else text
+
+
+def quiet_libraries() -> None:
+    """A broker that is away is an error line of its client's for each attempt; the delivery loop says it once."""
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

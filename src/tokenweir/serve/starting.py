@@ -1,13 +1,18 @@
-"""How a process of the gateway tells its supervisor that it cannot do its work with what it was given."""
+"""How processes begin: where they listen, and how they tell their supervisor that they cannot do their work."""
 
+import errno
 import logging
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..errors import TokenweirError
+from ..config import parse_address
+from ..errors import ConfigError, TokenweirError, quoted
 
-__all__ = ["CANNOT_START", "one_line_for_errors"]
+__all__ = ["CANNOT_START", "listen", "one_line_for_errors"]
+
+_TAKEN = "Another Tokenweir may be running; `tokenweir doctor` shows what holds the port."
 
 _log = logging.getLogger(__name__)
 
@@ -23,3 +28,22 @@ def one_line_for_errors() -> Iterator[None]:
     except TokenweirError as error:
         _log.error("%s", error)
         sys.exit(CANNOT_START)
+
+
+def listen(address: str, setting: str) -> socket.socket:
+    """A listening socket. Raises ConfigError where the port is taken or the address is not ours."""
+    host, port = parse_address(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(4096)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"{setting} = {quoted(address)}: cannot listen there: {error.strerror}. "
+            + (_TAKEN if error.errno == errno.EADDRINUSE else "Give an address of this machine, like 127.0.0.1:8080.")
+        ) from error
+    listener.setblocking(False)
+    return listener

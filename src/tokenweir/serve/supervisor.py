@@ -8,7 +8,6 @@ in the kernel's queue instead of being refused. Shutdown is a list: relays first
 post what the relays wrote last.
 """
 
-import errno
 import logging
 import multiprocessing
 import os
@@ -25,13 +24,13 @@ from typing import Any
 
 import msgspec
 
-from ..config import Config, parse_address
-from ..errors import ConfigError, TokenweirError, quoted
+from ..config import Config
+from ..errors import TokenweirError
 from .logs import configure_logging
 from .notify import tell_service_manager
 from .relay import raise_file_limit, relay_main
 from .reloading import reloaded, with_debug_secret
-from .starting import CANNOT_START
+from .starting import CANNOT_START, listen
 
 __all__ = ["run"]
 
@@ -45,8 +44,6 @@ _RESTART_SECONDS = 1.0
 _PATIENCE_SECONDS = 10.0
 # What fails this early was never right.
 _FIRST_SECONDS = 15.0
-
-_TAKEN = "Another Tokenweir may be running; `tokenweir doctor` shows what holds the port."
 
 
 class _Child(msgspec.Struct):
@@ -94,8 +91,8 @@ def run(config: Config, *, config_path: Path | None) -> int:
     configure_logging("serve")
     raise_file_limit()
     config = with_debug_secret(config, secrets.token_hex())
-    data = _listen(config.server.data, "data")
-    admin = _listen(config.server.admin, "admin")
+    data = listen(config.server.data, "[server] data")
+    admin = listen(config.server.admin, "[server] admin")
     relays = [
         _Child(f"relay-{index}", relay_main, (config, config_path, index), data)
         for index in range(config.server.relays)
@@ -203,24 +200,6 @@ class _Supervisor:
             child.arguments = (reload.config, *child.arguments[1:])
             if child.process is not None and child.process.pid is not None and child.process.is_alive():
                 os.kill(child.process.pid, signal.SIGHUP)
-
-
-def _listen(address: str, which: str) -> socket.socket:
-    host, port = parse_address(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(4096)
-    except OSError as error:
-        listener.close()
-        raise ConfigError(
-            f"[server] {which} = {quoted(address)}: cannot listen there: {error.strerror}. "
-            + (_TAKEN if error.errno == errno.EADDRINUSE else "Give an address of this machine, like 127.0.0.1:8080.")
-        ) from error
-    listener.setblocking(False)
-    return listener
 
 
 def _shown(listener: socket.socket) -> str:
