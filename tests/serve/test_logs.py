@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tokenweir.errors import ConfigError
-from tokenweir.serve.logs import JsonFormatter, TextFormatter, configure_logging
+from tokenweir.serve.logs import JsonFormatter, LibraryRepeats, TextFormatter, configure_logging
 
 
 @pytest.fixture(autouse=True)
@@ -76,3 +76,20 @@ def test_the_variables_say_how_much_and_how(
     logging.getLogger("tokenweir").info("not this")
     logging.getLogger("tokenweir").warning("but this")
     assert [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()] == ["but this"]
+
+
+def test_what_a_client_of_a_broker_repeats_is_told_once_a_minute() -> None:
+    repeats = LibraryRepeats()
+
+    def passes(name: str, message: str, created: float) -> bool:
+        one = logging.makeLogRecord({"name": name, "msg": message, "created": created})
+        return repeats.filter(one)
+
+    assert [passes("aiokafka.conn", "refused", at) for at in (1000.0, 1001.0, 1059.0, 1060.0)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert passes("aiokafka.conn", "another", 1061.0)
+    assert all(passes("tokenweir.serve", "ours", 1000.0) for _ in range(3))

@@ -48,7 +48,7 @@ from ..ledger import NO_LEDGER, Ledger, ledger_opener
 from ..policy import DebugTokens
 from ..records import CallRecord, Clock, SystemClock
 from .late_ledger import LateLedger
-from .logs import configure_logging, quiet_libraries
+from .logs import configure_logging
 from .relay import stop_with_supervisor
 from .reloading import digest_of_config, reloaded
 from .starting import one_line_for_errors
@@ -208,7 +208,6 @@ def catch_up(config: Config, ledger: Ledger) -> int:
 def books_main(config: Config, config_path: Path | None, listener: socket.socket, supervisor: int) -> None:
     """The books process's whole life; called in a process of its own."""
     configure_logging("books")
-    quiet_libraries()
     os.nice(_NICENESS)
     os.umask(0o077)  # the ledger and what its engine writes beside it can hold prompts
     _limit_memory()

@@ -35,7 +35,7 @@ from ..ledger import Ledger, ledger_opener
 from ..policy import Keyring, read_keys
 from ..records import Clock, SystemClock
 from .late_ledger import LateLedger
-from .logs import configure_logging, quiet_libraries
+from .logs import configure_logging
 from .starting import listen
 
 __all__ = ["LedgerDestination", "format_of", "run"]
@@ -113,7 +113,6 @@ def format_of(config: Config) -> MessageFormat:
 def run(loaded: Loaded) -> int:
     """Consumes until SIGTERM or Ctrl-C. Returns the exit code. `ConfigError` if the configuration cannot be used."""
     configure_logging("consume")
-    quiet_libraries()
     uvloop.run(_run(loaded))
     return 0
 

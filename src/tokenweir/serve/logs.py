@@ -11,7 +11,10 @@ from typing import Any
 
 from ..errors import ConfigError, quoted
 
-__all__ = ["JsonFormatter", "TextFormatter", "configure_logging", "quiet_libraries"]
+__all__ = ["JsonFormatter", "LibraryRepeats", "TextFormatter", "configure_logging"]
+
+_REPEAT_SECONDS = 60.0
+_MOST_TEXTS = 100
 
 LEVELS = ("error", "warning", "info", "debug")
 
@@ -28,9 +31,12 @@ def configure_logging(process: str) -> None:
     ]
     handler = logging.StreamHandler()
     handler.setFormatter(formatter(process))
+    handler.addFilter(LibraryRepeats())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # Azure's packages tell of every change of a connection's state. Of their troubles we tell ourselves.
     logging.getLogger("azure").setLevel(logging.ERROR)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
 
 
 def _one_of(variable: str, choices: tuple[str, ...], default: str) -> str:
@@ -84,7 +90,20 @@ def _in_one_line(text: str) -> str:
     return " ".join(text.split("\n")) if "\n" in text else text
 
 
-def quiet_libraries() -> None:
-    """A broker that is away is an error line of its client's for each attempt; the delivery loop says it once."""
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+class LibraryRepeats(logging.Filter):
+    """Lets through what a library says once a minute: a broker that is away is a line for each attempt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("aiokafka"):
+            return True
+        text = record.getMessage()
+        if record.created - self._told.get(text, -_REPEAT_SECONDS) < _REPEAT_SECONDS:
+            return False
+        if len(self._told) >= _MOST_TEXTS:
+            self._told.clear()
+        self._told[text] = record.created
+        return True
