@@ -1,14 +1,13 @@
 """Step 1, accept: what a request asks for, as its head and its body tell."""
 
 import re
-from typing import Any
 
 import msgspec
 
 from ..apis import SURFACES
 from ..errors import InvalidBody
 from ..wire import PRINCIPAL, FormReader, Members, ObjectReader, RequestHead, boundary_of, decode_value
-from .request import Address, Request
+from .request import Address, BodyMembers, Request
 from .routes import check_method, route_of, split_query
 
 __all__ = ["BOM", "address_of", "body_reader", "cannot_be_read", "read_body", "take_members", "unreadable_head"]
@@ -20,24 +19,14 @@ _LONGEST_MODEL = 256
 BOM = b"\xef\xbb\xbf"
 
 
-class _Members(msgspec.Struct, gc=False):
-    """What is read of a JSON body. Types are the upstream's to judge, so any is let through."""
-
-    model: Any = msgspec.UNSET
-    stream: Any = msgspec.UNSET
-    stream_options: Any = msgspec.UNSET
-    service_tier: Any = msgspec.UNSET
-    data_sources: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-DECIDED_ON = _Members.__struct_fields__
+DECIDED_ON = BodyMembers.__struct_fields__
 """What the gateway decides by: read as the upstream reads it, or the call is refused."""
 
 _FIELDS = ("model", "stream")
 """Likewise, of a form."""
 _FORMS = frozenset(surface.name for surface in SURFACES if surface.body == "form")
 
-_decode_members = msgspec.json.Decoder(_Members).decode
+_decode_members = msgspec.json.Decoder(BodyMembers).decode
 
 _UNSET = msgspec.UNSET
 # A letter that is escaped without need, in a name or anywhere else.
@@ -107,7 +96,7 @@ def read_body(request: Request, body: bytes) -> None:
         _take(request, members)
 
 
-def _may_say_twice(members: _Members, body: bytes) -> bool:
+def _may_say_twice(members: BodyMembers, body: bytes) -> bool:
     """Whether a member that is decided on may be there twice, so that the decoder's last one need not be the
     upstream's. Says yes rather too often: a closer look follows."""
     if members.model is not _UNSET and body.count(b'"model"') > 1:
@@ -142,7 +131,7 @@ def take_members(request: Request, members: Members) -> None:
     if _is_form(request):
         _take_fields(request, members)
         return
-    taken = _Members()
+    taken = BodyMembers()
     try:
         for name, member in members.found.items():
             if name == "data_sources":
@@ -180,7 +169,7 @@ def cannot_be_read(request: Request, error: ValueError) -> None:
         raise InvalidBody(f"The body must be one {kind} that can be read in one way only: {error}.") from error
 
 
-def _take(request: Request, members: _Members) -> None:
+def _take(request: Request, members: BodyMembers) -> None:
     model, tier, options = members.model, members.service_tier, members.stream_options
     if isinstance(model, str):
         if len(model) > _LONGEST_MODEL:

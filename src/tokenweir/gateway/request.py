@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import UNSET
@@ -13,7 +13,7 @@ from ..policy import DebugToken, Identity
 from ..records import Outcome, Route
 from ..wire import Members, RequestHead
 
-__all__ = ["Address", "Admission", "Attempt", "Candidates", "Client", "Ending", "Nobody", "Request"]
+__all__ = ["Address", "Admission", "Attempt", "BodyMembers", "Candidates", "Client", "Ending", "Nobody", "Request"]
 
 
 class Address(msgspec.Struct, frozen=True, gc=False):
@@ -33,6 +33,16 @@ class Address(msgspec.Struct, frozen=True, gc=False):
     debug_token: bytes | None = None
     principal: str | None = None
     """Who called, as a platform in front says that has authenticated. Anybody can say so where there is none."""
+
+
+class BodyMembers(msgspec.Struct, gc=False):
+    """What is read of a JSON body. Types are the upstream's to judge, so any is let through."""
+
+    model: Any = msgspec.UNSET
+    stream: Any = msgspec.UNSET
+    stream_options: Any = msgspec.UNSET
+    service_tier: Any = msgspec.UNSET
+    data_sources: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class Request(msgspec.Struct, gc=False):

@@ -1,8 +1,8 @@
-"""What was measured of one answer. msgspec makes this class, which cannot be compiled: behaviour stands in other
-modules.
+"""What was measured of one answer, and the shapes of ``usage``. msgspec makes these classes, which cannot be compiled:
+behaviour stands in other modules.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -11,7 +11,12 @@ from ..records import Usage, UsageReason
 if TYPE_CHECKING:
     from .accumulator import Output
 
-__all__ = ["Measurement"]
+__all__ = ["LARGEST_COUNT", "CachedCounts", "DetailCounts", "Measurement", "UsageCounts"]
+
+# JSON numbers beyond this are not exact (RFC 8259, 6), and no call uses as many tokens.
+LARGEST_COUNT = 2**53
+
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST_COUNT)] | None
 
 
 class Measurement(msgspec.Struct, kw_only=True):
@@ -49,3 +54,37 @@ class Measurement(msgspec.Struct, kw_only=True):
     wrote_since_usage: bool = False
     """Whether the model wrote more after the last usage that was told, which is then not that of the whole answer."""
     output: "Output"
+
+
+class CachedCounts(msgspec.Struct, gc=False):
+    """What the cached tokens are made of."""
+
+    audio_tokens: _Count = None
+    image_tokens: _Count = None
+
+
+class DetailCounts(msgspec.Struct, gc=False):
+    cached_tokens: _Count = None
+    cache_write_tokens: _Count = None
+    cached_tokens_details: CachedCounts | None = None
+    reasoning_tokens: _Count = None
+    audio_tokens: _Count = None
+    image_tokens: _Count = None
+    accepted_prediction_tokens: _Count = None
+    rejected_prediction_tokens: _Count = None
+
+
+class UsageCounts(msgspec.Struct, gc=False):
+    """Every name there is. An object has one of each kind; where one has two, the first that says something counts."""
+
+    prompt_tokens: _Count = None
+    input_tokens: _Count = None
+    completion_tokens: _Count = None
+    output_tokens: _Count = None
+    total_tokens: _Count = None
+    prompt_tokens_details: DetailCounts | None = None
+    input_tokens_details: DetailCounts | None = None
+    input_token_details: DetailCounts | None = None
+    completion_tokens_details: DetailCounts | None = None
+    output_tokens_details: DetailCounts | None = None
+    output_token_details: DetailCounts | None = None

@@ -10,66 +10,29 @@ here (``latency_checkpoint``, partner models' own counts) are ignored and kept i
 ``raw``. Nothing that an upstream may say is an error: what is no count is passed over, and the others are read.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from ..apis import surface_of
 from ..records import Usage
+from .measurement import LARGEST_COUNT, CachedCounts, DetailCounts, UsageCounts
 
 __all__ = ["merged", "read_usage", "tells_counts"]
 
-# JSON numbers beyond this are not exact (RFC 8259, 6), and no call uses as many tokens.
-_LARGEST = 2**53
-
-_Count = Annotated[int, msgspec.Meta(ge=0, lt=_LARGEST)] | None
-
-
-class _Cached(msgspec.Struct, gc=False):
-    """What the cached tokens are made of."""
-
-    audio_tokens: _Count = None
-    image_tokens: _Count = None
-
-
-class _Details(msgspec.Struct, gc=False):
-    cached_tokens: _Count = None
-    cache_write_tokens: _Count = None
-    cached_tokens_details: _Cached | None = None
-    reasoning_tokens: _Count = None
-    audio_tokens: _Count = None
-    image_tokens: _Count = None
-    accepted_prediction_tokens: _Count = None
-    rejected_prediction_tokens: _Count = None
-
-
-class _Counts(msgspec.Struct, gc=False):
-    """Every name there is. An object has one of each kind; where one has two, the first that says something counts."""
-
-    prompt_tokens: _Count = None
-    input_tokens: _Count = None
-    completion_tokens: _Count = None
-    output_tokens: _Count = None
-    total_tokens: _Count = None
-    prompt_tokens_details: _Details | None = None
-    input_tokens_details: _Details | None = None
-    input_token_details: _Details | None = None
-    completion_tokens_details: _Details | None = None
-    output_tokens_details: _Details | None = None
-    output_token_details: _Details | None = None
-
-
-_NO_DETAILS = _Details()
-_NO_CACHED = _Cached()
-_DETAILS = {name for name in (*_Counts.__struct_fields__, *_Details.__struct_fields__) if name.endswith("_details")}
-_NAMES = {*_Counts.__struct_fields__, *_Details.__struct_fields__} - _DETAILS
+_NO_DETAILS = DetailCounts()
+_NO_CACHED = CachedCounts()
+_DETAILS = {
+    name for name in (*UsageCounts.__struct_fields__, *DetailCounts.__struct_fields__) if name.endswith("_details")
+}
+_NAMES = {*UsageCounts.__struct_fields__, *DetailCounts.__struct_fields__} - _DETAILS
 _NEEDED = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
 
 
 def tells_counts(usage: dict[str, Any]) -> bool:
     """Whether it says how much was used: at least one count, and none of those that matter is something else."""
     sent, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if type(sent) is int and type(written) is int and 0 <= sent < _LARGEST and 0 <= written < _LARGEST:
+    if type(sent) is int and type(written) is int and 0 <= sent < LARGEST_COUNT and 0 <= written < LARGEST_COUNT:
         return True
     tells = False
     for name in _NEEDED:
@@ -104,9 +67,9 @@ def read_usage(usage: dict[str, Any], api: str) -> Usage:
     surface = surface_of(api)
     told = usage if surface.counts_of is None else surface.counts_of(usage)
     try:
-        counts = msgspec.convert(told, _Counts)
+        counts = msgspec.convert(told, UsageCounts)
     except (ValueError, OverflowError, RecursionError):
-        counts = msgspec.convert(_only_counts(told), _Counts)
+        counts = msgspec.convert(_only_counts(told), UsageCounts)
     of_input = counts.prompt_tokens_details or counts.input_tokens_details or counts.input_token_details or _NO_DETAILS
     of_output = (
         counts.completion_tokens_details or counts.output_tokens_details or counts.output_token_details or _NO_DETAILS
@@ -159,7 +122,7 @@ def _only_counts(usage: dict[str, Any], depth: int = 2) -> dict[str, Any]:
 
 
 def _is_amount(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < _LARGEST
+    return type(value) in (int, float) and 0 <= value < LARGEST_COUNT
 
 
 def _is_count(value: Any) -> bool:
