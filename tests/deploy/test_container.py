@@ -25,7 +25,7 @@ BODY = {"messages": [{"role": "user", "content": "Hello"}]}
 slow = pytest.mark.slow
 
 
-def test_what_runs_is_nobody_special() -> None:
+def test_the_container_runs_as_an_unprivileged_user() -> None:
     users = [text for instruction, text in instructions(ROOT / "Dockerfile") if instruction == "USER"]
     assert users == ["10001:10001"]
 

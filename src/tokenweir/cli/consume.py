@@ -31,6 +31,7 @@ def consume(
     [intake] says where from, [ledger] where to. Start as many as you like: those of one group share the partitions.
     SIGHUP reads the configuration anew; SIGTERM lets the batch under way end.
     """
+
     from ..serve.consuming import run
 
     if format is not None:

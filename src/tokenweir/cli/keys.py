@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
 from ..errors import ConfigError
@@ -33,6 +32,8 @@ def create(
     file: ConfigOption = None,
 ) -> None:
     """Make a key. It is shown once; only its hash is kept. Exit code 1 where a running gateway does not take it."""
+    import msgspec
+
     from ..policy.keys_file import StoredKey, add_key, read_keys
     from ..records import SystemClock
 
@@ -84,6 +85,8 @@ def revoke(
     file: ConfigOption = None,
 ) -> None:
     """Revoke a key: calls with it are refused from now on. Exit code 1 where a running gateway does not do so yet."""
+    import msgspec
+
     from ..policy.keys_file import StoredKey, UnknownKey, revoke_key
     from ..records import SystemClock
 

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from ..build import require_whole_build
 from .params import ConfigOption, load_config
 
 __all__ = ["serve"]
@@ -25,6 +24,8 @@ def serve(
     and AZURE_OPENAI_KEY, as for the SSE proxy function; or OPENAI_API_KEY.
     SIGHUP reloads callers, deployments, upstreams, sinks and prices; SIGTERM lets open answers finish first.
     """
+    from ..build import require_whole_build
+
     require_whole_build()
     if no_ledger:
         os.environ["TOKENWEIR_LEDGER__URL"] = "none"  # for reloads, too
