@@ -26,7 +26,7 @@ def project(tmp_path: Path) -> Path:
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path}/src exec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    (tmp_path / ".gitignore").write_text(".venv\n")
+    (tmp_path / ".gitignore").write_text(".venv\n__pycache__\n")
     return tmp_path
 
 
