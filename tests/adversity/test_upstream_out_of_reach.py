@@ -72,11 +72,12 @@ def test_upstream_does_not_begin_to_answer_in_time(world: World) -> None:
         upstream.wait_for_end()
         client.send(chat_request())
         assert client.read_answer().status == 200
-    record = relay.records(2)[0]
+    # the estimate of the first may end after the second
+    other, record = sorted(relay.records(2), key=lambda record: record.outcome)
 
     assert (record.outcome, record.status, record.error_code) == ("timed_out", 504, "upstream_timeout")
     assert record.usage.source == "estimated"  # the model was at work
-    assert record.usage.input_tokens == relay.records(2)[1].usage.input_tokens
+    assert record.usage.input_tokens == other.usage.input_tokens
     assert record.usage.output_tokens == 0
 
 

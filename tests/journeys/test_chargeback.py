@@ -124,6 +124,7 @@ def recordings(*, with_usage: bool) -> list[Recording]:
         Recording(RECORDED, entry)
         for entry in entries
         if entry["endpoint"] in ENDPOINTS and entry["status"] == 200 and bool(entry["has_usage"]) is with_usage
+        if not with_usage or entry["usage"]["total_tokens"]  # one has zeros beside its text, which is estimated
     ]
 
 
