@@ -1,4 +1,4 @@
-"""Step 1, accept: what a request asks for, as its head and its body tell."""
+"""What a request asks for, as its head and its body tell."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Step 2, admit: whose call this is, and whether it may go on."""
+"""Whose call this is, and whether it may go on."""
 
 from msgspec.structs import replace
 

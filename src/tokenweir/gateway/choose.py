@@ -1,4 +1,4 @@
-"""Step 3, choose: where a call may go, best first."""
+"""Where a call may go, best first."""
 
 from ..apis import surface_of
 from ..deployments import Catalogue

@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection to an upstream; a receiver is told of the answer as it arrives.
 
 Strategy: no task, no queue, no future per chunk. What one read brought is handed on in one call, in the
-same turn of the loop. The receiver changes during a call (first the walk, which may still try elsewhere,
+same turn of the loop. The receiver changes during a call (first the dispatcher, which may still try elsewhere,
 then the forwarder), so it is an attribute, not an argument.
 """
 
