@@ -2,7 +2,7 @@
 
 Strategy: no task, no queue, no future per chunk. What one read brought is handed on in one call, in the
 same turn of the loop. The receiver changes during a call (first the dispatcher, which may still try elsewhere,
-then the forwarder), so it is an attribute, not an argument.
+then the response), so it is an attribute, not an argument.
 """
 
 import asyncio
