@@ -141,7 +141,7 @@ class Call:
                 self.request = self._unread_request(head)
                 self._enters(PREFLIGHT)
                 return
-        services.calls.calls.add(self)
+        services.calls.open.add(self)
         try:
             address = cache.address(head)
             received = self.timings.received
@@ -237,7 +237,7 @@ class Call:
         """Ends the call with an answer of our own, once its body is read where that is reasonable."""
         body = self._body
         if self.request is _UNREAD:
-            self._services.calls.calls.add(self)
+            self._services.calls.open.add(self)
             self.request = self._unread_request(head or unreadable_head())
         request = self.request
         head, length = request.head, request.head.content_length or 0

@@ -79,7 +79,7 @@ class DataPlane:
     @property
     def calls(self) -> set[Call]:
         """Those whose clients wait for an answer."""
-        return cast("set[Call]", self.services.calls.calls)  # none but `new_call` makes one
+        return cast("set[Call]", self.services.calls.open)  # none but `new_call` makes one
 
     @property
     def is_stopping(self) -> bool:
@@ -147,12 +147,12 @@ class DataPlane:
         calls.is_stopping = True
         for client in list(self.clients):
             client.stop()
-        if calls.calls:
+        if calls.open:
             with suppress(TimeoutError):
                 await asyncio.wait_for(calls.all_ended.wait(), grace)
         self.abort()
         await services.estimator.finish()
-        if calls.calls:  # strict: the ends of their answers wait for the disk
+        if calls.open:  # strict: the ends of their answers wait for the disk
             with suppress(TimeoutError):
                 await asyncio.wait_for(calls.all_ended.wait(), _COMMIT_SECONDS)
         services.tasks.cancel()

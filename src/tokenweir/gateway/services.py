@@ -52,7 +52,7 @@ class OpenCalls:
     """The calls whose clients wait for an answer."""
 
     def __init__(self) -> None:
-        self.calls: set[OpenCall] = set()
+        self.open: set[OpenCall] = set()
         self.is_stopping = False
         """Whether no further ones are let in."""
         self.all_ended = asyncio.Event()
@@ -60,8 +60,8 @@ class OpenCalls:
 
     def ended(self, call: OpenCall) -> None:
         """Its client has the answer, or never will."""
-        self.calls.discard(call)
-        if self.is_stopping and not self.calls:
+        self.open.discard(call)
+        if self.is_stopping and not self.open:
             self.all_ended.set()
 
 
