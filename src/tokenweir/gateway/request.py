@@ -101,7 +101,7 @@ class Candidates(msgspec.Struct, gc=False):
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """One request to an upstream as the dispatcher knows it; moments on the monotonic clock, 0.0 where one never came."""
+    """One request to an upstream; moments on the monotonic clock, seconds, 0.0 where one never came."""
 
     target: Target
     began: float
