@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import pytest
 
 from support.clocks import JumpingClock
 from tokenweir.errors import JournalError
-from tokenweir.journal import Journal, JournalReader, JournalSettings, read_status
+from tokenweir.journal import Journal, JournalReader, JournalSettings, read_missing, read_status
 from tokenweir.journal.log import MAX_BYTES_WITH_CONTENT, MAX_WAITING_BYTES
-from tokenweir.records import CallRecord, SystemClock
+from tokenweir.records import CallRecord, Size, SystemClock
 
 MakeRecord = Callable[..., CallRecord]
 ReadAll = Callable[[Path], list[CallRecord]]
@@ -91,18 +92,72 @@ def test_a_reader_that_follows_through_a_full_disk_sees_each_record_once(
     assert journal.close() == 0
 
 
-def test_closing_on_a_full_disk_says_how_many_records_are_lost(
+def full_when_closing(
+    disk: Path, messages: Any, fill_up: FillUp, records: list[CallRecord], reserve: int = 1 << 23
+) -> Journal:
+    """A journal that closes with these records on a disk that takes nothing."""
+    journal = Journal.open(disk / "relay-1", JournalSettings(reserve=Size(reserve)), SystemClock())
+    fill_up(disk)
+    for record in records:
+        record = msgspec.structs.replace(record, replica=journal.replica)
+        assert journal.next_seq() == record.seq
+        journal.append(record)
+    messages.wait_for("No space left on device")
+    return journal
+
+
+def test_closing_on_a_full_disk_writes_what_waits_into_the_reserve(
+    small_disk: Path, make_record: MakeRecord, read_all: ReadAll, messages: Any, fill_up: FillUp
+) -> None:
+    records = [make_record(seq, response_body=BODY) for seq in range(1, 6)]
+    journal = full_when_closing(small_disk, messages, fill_up, records)
+
+    assert journal.close() == 0
+    assert [record.call_id for record in read_all(journal.directory)] == [record.call_id for record in records]
+    assert all(record.response_body == BODY for record in read_all(journal.directory))
+    assert not messages.about("records are lost")
+    (small_disk / "filler").unlink()
+    Journal.open(journal.directory, JournalSettings(), SystemClock()).close()
+    assert read_missing(journal.directory) == []
+
+
+def test_a_reserve_that_is_short_keeps_the_answered_calls_without_their_bodies(
+    small_disk: Path, make_record: MakeRecord, read_all: ReadAll, messages: Any, fill_up: FillUp
+) -> None:
+    refused = [make_record(seq, error_code="journal_unavailable", status=503) for seq in range(1, 101)]
+    answered = [make_record(seq, response_body=BODY, status=200) for seq in range(101, 121)]
+    journal = full_when_closing(small_disk, messages, fill_up, [*refused, *answered], reserve=16_384)
+    lost = journal.close()
+
+    kept = read_all(journal.directory)
+    assert len(kept) == 120 - lost < 120
+    assert {record.call_id for record in answered} < {record.call_id for record in kept}
+    assert all(record.response_body is None for record in kept)
+    [message] = messages.about("records are lost")
+    assert f"{lost} waiting" in message.getMessage()
+
+
+def test_closing_on_a_full_disk_without_a_reserve_says_how_many_records_are_lost(
     small_disk: Path, make_record: MakeRecord, messages: Any, fill_up: FillUp
 ) -> None:
-    journal = open_journal(small_disk / "relay-1")
-    fill_up(small_disk)
-    for seq in range(5):
-        journal.append(make_record(seq, response_body=BODY))
-    messages.wait_for("No space left on device")
+    records = [make_record(seq, response_body=BODY) for seq in range(1, 6)]
+    journal = full_when_closing(small_disk, messages, fill_up, records, reserve=0)
 
     assert journal.close() == 5
     [message] = messages.about("records are lost")
     assert "5 waiting" in message.getMessage()
+
+
+def test_the_reserve_is_taken_again_when_the_disk_has_room(
+    small_disk: Path, make_record: MakeRecord, messages: Any, fill_up: FillUp
+) -> None:
+    journal = full_when_closing(small_disk, messages, fill_up, [make_record(1)])
+    assert journal.close() == 0
+    assert not (journal.directory / "reserve").exists()
+
+    (small_disk / "filler").unlink()
+    Journal.open(journal.directory, JournalSettings(), SystemClock()).close()
+    assert (journal.directory / "reserve").stat().st_size > 0
 
 
 def test_shedding_content_goes_on_with_bare_records_and_takes_calls(
@@ -232,7 +287,7 @@ import logging, resource, sys, threading
 from datetime import UTC, datetime
 from pathlib import Path
 from tokenweir.journal import Journal, JournalReader, JournalSettings
-from tokenweir.records import CallRecord, SystemClock
+from tokenweir.records import CallRecord, Size, SystemClock
 
 class Said(logging.Handler):
     def __init__(self, event): super().__init__(); self.event = event

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
-from ..errors import JournalError
+from ..errors import JournalError, JournalUnavailable
 from ..records import Clock
 from .directory import WriterLock, segment_numbers, unusable
-from .payload import bare_payload
+from .payload import bare_payload, decode
+from .reserve import Reserve
 from .segment import frame, payload_of
 from .segment_file import FRAMES_PER_WRITE, SegmentFile
 from .seq_limit import SeqLimit
@@ -68,6 +69,8 @@ class Committer:
         self._clock = clock
         self._report = report
         self._limit = limit
+        self._reserve = Reserve(lock.directory, settings.reserve)
+        self._reserve.take_up()
         self._handed_out = handed_out
         self._wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
@@ -125,6 +128,8 @@ class Committer:
                     self._check_and_report()
             while self.waiting and self._commit():
                 pass
+            if self.waiting:
+                self._use_reserve()
             self._limit.end(self._handed_out())
         except Exception:
             _log.exception("the journal's writer thread has failed; no more calls are accepted: restart the relay")
@@ -171,6 +176,18 @@ class Committer:
             self._recover()
         return error is None
 
+    def _use_reserve(self) -> None:
+        """The end, on a disk that takes nothing. Where there is not room for all, records go without their bodies, and
+        those of calls that were refused for this very reason go last."""
+        if sum(len(whole) for whole, _ in self.waiting) > self._reserve.size():
+            self._strip()
+            self.waiting.sort(key=lambda entry: _was_refused(payload_of(entry[0])))
+        frames = [whole for whole, _ in self.waiting]
+        written = self._reserve.write(self._next_number(), self._marker, frames)
+        if written:
+            _log.warning("%d records were written into the reserve of the journal in %s", written, self._lock.directory)
+            self._settle(self.waiting[:written])
+
     def _is_shedding(self) -> bool:
         return self._clock.monotonic() < self._shed_until
 
@@ -180,16 +197,19 @@ class Committer:
             self._segment.close()
             self._segment = None
         if self._segment is None:
-            # The time in microseconds, so that not even a directory that was emptied sees a number twice: a
-            # reader's position in a segment of the same name would point into the middle of other records.
-            number = max(self._last_number + 1, int(self._clock.now().timestamp() * 1_000_000))
-            self._last_number = number
+            number = self._next_number()
             try:
                 self._lock.hold()
                 self._segment = SegmentFile.create(self._lock.directory, number, self._marker)
             except OSError as error:
                 raise unusable(self._lock.directory, error) from error
         return self._segment
+
+    def _next_number(self) -> int:
+        """The time in microseconds, so that not even a directory that was emptied sees a number twice: a reader's
+        position in a segment of the same name would point into the middle of other records."""
+        self._last_number = max(self._last_number + 1, int(self._clock.now().timestamp() * 1_000_000))
+        return self._last_number
 
     def _settle(self, entries: list[Waiting]) -> None:
         del self.waiting[: len(entries)]
@@ -241,6 +261,8 @@ class Committer:
             self._fail(JournalError(f"the journal's newest segment was removed from {directory}, with its records"))
         if self.failing_since is not None and not self.waiting and not self._is_shedding():
             self._probe()
+        if self.failing_since is None:
+            self._reserve.take_up()
         self._report()
 
     def _probe(self) -> None:
@@ -251,6 +273,10 @@ class Committer:
             self._fail(error)
         else:
             self._recover()
+
+
+def _was_refused(payload: bytes) -> bool:
+    return decode(payload).error_code == JournalUnavailable.code
 
 
 def _call_all(callbacks: list[OnDurable]) -> None:

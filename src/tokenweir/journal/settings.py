@@ -25,3 +25,7 @@ class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long records gather before they are brought to disk together (``batch``)."""
     segment_size: Size = Size(64 * 1024 * 1024)
     """How large a file grows before the next one is begun."""
+    reserve: Size = Size(8 * 1024 * 1024)
+    """Taken on the journal's disk, for each relay, so that one that stops on a full disk can still write the records
+    that wait in its memory: some ten thousand without bodies. A small disk gives at most a sixteenth of what it has
+    left."""
