@@ -9,15 +9,15 @@ import msgspec
 
 from ..apis import surface_of
 from .answers import Answer, answer
-from .audio import TEXTS, audio_answer, audio_body, audio_pieces
-from .embeddings import embeddings
 from .failures import Refused, error_for
 from .frames import Frames, whole_answer
 from .headers import Moment, identity, response_headers
-from .messages import message_answer, message_error, message_events, whole_message
 from .routes import AUDIO, Call, is_anthropic
 from .script import Script
 from .streams import Piece, stream
+from .surfaces.audio import TEXTS, audio_answer, audio_body, audio_pieces
+from .surfaces.embeddings import embeddings
+from .surfaces.messages import message_answer, message_error, message_events, whole_message
 
 __all__ = ["Ending", "Reply", "refusal", "reply"]
 

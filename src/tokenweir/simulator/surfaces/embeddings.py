@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from .answers import Answer
-from .failures import Refused
+from ..answers import Answer
+from ..failures import Refused
 
 __all__ = ["embeddings"]
 

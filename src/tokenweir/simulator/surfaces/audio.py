@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
-from .. import vocabulary
-from . import prose
-from .answers import DEFAULT_LENGTH, Answer, Choice
-from .routes import Call, full_model_name
-from .script import Script
-from .streams import Piece
+from ... import vocabulary
+from .. import prose
+from ..answers import DEFAULT_LENGTH, Answer, Choice
+from ..routes import Call, full_model_name
+from ..script import Script
+from ..streams import Piece
 
 __all__ = ["TEXTS", "audio_answer", "audio_body", "audio_pieces"]
 

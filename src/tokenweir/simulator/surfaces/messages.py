@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from .answers import Answer, Choice, ToolCall, answer
-from .failures import Refused
-from .routes import Call
-from .script import Script
-from .streams import Piece, until_fault
+from ..answers import Answer, Choice, ToolCall, answer
+from ..failures import Refused
+from ..routes import Call
+from ..script import Script
+from ..streams import Piece, until_fault
 
 __all__ = ["message_answer", "message_error", "message_events", "whole_message"]
 
