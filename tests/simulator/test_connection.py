@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from tokenweir.simulator import SimulatorSettings
-from tokenweir.simulator.connection import Connection
+from tokenweir.simulator import Script, SimulatorSettings
+from tokenweir.simulator.connection import Connection, Exchange
+from tokenweir.simulator.request import Request
 from tokenweir.simulator.sent import SentCalls
 from tokenweir.simulator.server import SimulatorDesk
+from tokenweir.simulator.surface import Reply
 
 STREAMED = b'{"stream":true,"model":"gpt-4o","messages":[{"role":"user","content":"Hello"}]}'
 ASK = b'POST /v1/chat/completions HTTP/1.1\r\nx-simulate: {"output_tokens": 2000}\r\ncontent-length: %d\r\n\r\n%b'
@@ -92,5 +94,54 @@ def test_an_answer_that_the_kernel_never_took_is_not_finished() -> None:
         transport.connection.connection_lost(None)
         [call] = calls.all()
         assert (call.finished, call.visible_tokens) == (False, 2000)
+
+    asyncio.run(ask())
+
+
+class EchoSession(asyncio.Protocol):
+    """Takes the upgrade, and gives back whatever comes after it."""
+
+    def __init__(self) -> None:
+        self.ended: Exception | None | str = "not yet"
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.ended = error
+
+
+class SessionDesk:
+    """Opens a session for every request."""
+
+    def __init__(self) -> None:
+        self.session = EchoSession()
+        self.finished: list[bool] = []
+
+    def answer(self, request: Request) -> Exchange:
+        assert request.wants_websocket
+        return Exchange(request=request, reply=Reply(headers=[]), script=Script(), session=self.session)
+
+    def ended(self, exchange: Exchange) -> None:
+        self.finished.append(exchange.finished)
+
+
+def test_a_session_has_the_connection_from_the_upgrade_on() -> None:
+    async def ask() -> None:
+        desk = SessionDesk()
+        transport = Transport(never, limit=1 << 30)
+        connection = transport.connection = Connection(desk, set())
+        connection.connection_made(transport)
+        connection.data_received(b"GET /v1/realtime HTTP/1.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nfirst")
+        connection.data_received(b" and more")
+        assert transport.written == b"HTTP/1.1 101 Switching Protocols\r\n\r\nfirst and more"
+        assert desk.finished == []
+        connection.connection_lost(None)
+        assert (desk.session.ended, desk.finished) == (None, [True])
 
     asyncio.run(ask())

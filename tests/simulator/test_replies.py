@@ -17,12 +17,12 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from tokenweir import vocabulary
 from tokenweir.simulator.failures import Refused
 from tokenweir.simulator.framing import on_the_wire
-from tokenweir.simulator.headers import Moment
-from tokenweir.simulator.replies import Reply, reply
+from tokenweir.simulator.pieces import Piece
+from tokenweir.simulator.replies import reply
 from tokenweir.simulator.request import Request
 from tokenweir.simulator.routes import route
 from tokenweir.simulator.script import read_script
-from tokenweir.simulator.streams import Piece
+from tokenweir.simulator.surface import Moment, Reply
 
 Chat = Callable[..., Request]
 

@@ -14,10 +14,11 @@ import msgspec
 
 from .. import vocabulary
 from . import counting, prose
-from .routes import Call, full_model_name
+from .models import full_model_name
+from .said import Answer, Choice, ToolCall
 from .script import Script
 
-__all__ = ["Answer", "Choice", "ToolCall", "answer"]
+__all__ = ["DEFAULT_LENGTH", "chat_answer", "text_answer"]
 
 DEFAULT_LENGTH = 32  # tokens, then on to the end of the sentence
 
@@ -32,126 +33,56 @@ _WEATHER: dict[str, Any] = {
 _ARGUMENT_PIECE = re.compile(r" ?[^\W\d_]+|\d+|[^\w\s]+|.", re.DOTALL)
 
 
-class ToolCall(msgspec.Struct, frozen=True):
-    """One call of a function. ``pieces`` are the arguments, with the tokens each piece adds."""
-
-    id: str
-    name: str
-    name_tokens: int
-    pieces: tuple[tuple[str, int], ...]
-
-    @property
-    def arguments(self) -> str:
-        return "".join(text for text, _ in self.pieces)
-
-    @property
-    def tokens(self) -> int:
-        return self.name_tokens + sum(tokens for _, tokens in self.pieces)
-
-
-class Choice(msgspec.Struct, frozen=True):
-    """One choice: words of one token each, or tool calls."""
-
-    index: int
-    words: tuple[str, ...]
-    tool_calls: tuple[ToolCall, ...]
-    finish_reason: str
-
-    @property
-    def text(self) -> str:
-        return "".join(self.words)
-
-    @property
-    def tokens(self) -> int:
-        """What a reader of the answer can count."""
-        return len(self.words) + sum(call.tokens for call in self.tool_calls)
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """All choices of one call and its quantities; ``completion_tokens`` includes the reasoning."""
-
-    model: str
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    reasoning_tokens: int
-    choices: tuple[Choice, ...]
-    audio_tokens: int = 0
-    """Of the prompt."""
-    audio_seconds: float = 0.0
-    """Of the prompt, where it is charged by them and not by tokens."""
-
-    @property
-    def visible_tokens(self) -> int:
-        return sum(choice.tokens for choice in self.choices)
-
-    def usage(self) -> dict[str, Any]:
-        """As chat and completions report it."""
-        return {
-            "completion_tokens": self.completion_tokens,
-            "completion_tokens_details": {
-                "accepted_prediction_tokens": 0,
-                "audio_tokens": 0,
-                "reasoning_tokens": self.reasoning_tokens,
-                "rejected_prediction_tokens": 0,
-            },
-            "prompt_tokens": self.prompt_tokens,
-            "prompt_tokens_details": {"audio_tokens": 0, "cached_tokens": self.cached_tokens},
-            "total_tokens": self.prompt_tokens + self.completion_tokens,
-        }
-
-
-def answer(call: Call, script: Script) -> Answer:
-    """The answer to a chat, a message, a completions or embeddings call (which has no choices)."""
-    model = script.model or full_model_name(call.deployment, call.api)
+def chat_answer(chat: dict[str, Any], deployment: str | None, script: Script) -> Answer:
+    """The answer to the body of a chat: text, or calls of its tools."""
+    model = script.model or full_model_name(deployment)
     encoding = vocabulary.encoding_name(model)
-    prompt = _prompt_tokens(call, model, encoding)
-    cached = min(script.cached_tokens, prompt)
-    if call.api == "embeddings":
-        return Answer(
-            model=model,
-            prompt_tokens=prompt,
-            cached_tokens=cached,
-            completion_tokens=0,
-            reasoning_tokens=0,
-            choices=(),
-        )
-    seed = zlib.crc32(msgspec.json.encode(call.body.get("messages", call.body.get("prompt"))))
-    if call.api == "chat_completions" and (calls := _tool_calls_wanted(call.body, script)):
-        choices, overhead = _calling(call, script, calls, seed, encoding)
-        reasoning = script.reasoning_tokens
-    else:
-        choices, reasoning = _telling(call, script, seed, encoding)
-        overhead = 0
+    prompt = counting.chat_tokens(chat, model, encoding)
+    seed = _seed(chat.get("messages"))
+    if calls := _tool_calls_wanted(chat, script):
+        choices, overhead = _calling(chat, script, calls, seed, encoding)
+        return _answered(script, model, prompt, choices, overhead, script.reasoning_tokens)
+    choices, reasoning = _telling(chat, script, chat.get("n") or 1, seed, encoding)
+    return _answered(script, model, prompt, choices, 0, reasoning)
+
+
+def text_answer(body: dict[str, Any], deployment: str | None, script: Script) -> Answer:
+    """The answer to a completions call: ``n`` choices for each prompt."""
+    model = script.model or full_model_name(deployment)
+    encoding = vocabulary.encoding_name(model)
+    prompt = body.get("prompt")
+    several = isinstance(prompt, list) and bool(prompt) and not isinstance(prompt[0], int)
+    wanted = (body.get("n") or 1) * (len(prompt) if several and prompt else 1)
+    choices, reasoning = _telling(body, script, wanted, _seed(prompt), encoding)
+    return _answered(script, model, counting.input_tokens(prompt, encoding), choices, 0, reasoning)
+
+
+def _seed(prompt: Any) -> int:
+    return zlib.crc32(msgspec.json.encode(prompt))
+
+
+def _answered(
+    script: Script, model: str, prompt: int, choices: tuple[Choice, ...], overhead: int, reasoning: int
+) -> Answer:
+    """``overhead``: the tokens that each choice has above what can be read."""
     return Answer(
         model=model,
         prompt_tokens=prompt,
-        cached_tokens=cached,
+        cached_tokens=min(script.cached_tokens, prompt),
         completion_tokens=sum(choice.tokens + overhead for choice in choices) + reasoning,
         reasoning_tokens=reasoning,
         choices=choices,
     )
 
 
-def _prompt_tokens(call: Call, model: str, encoding: str) -> int:
-    if call.api == "chat_completions":
-        return counting.chat_tokens(call.body, model, encoding)
-    return counting.input_tokens(call.body.get("prompt", call.body.get("input")), encoding)
-
-
-def _number_of_choices(call: Call) -> int:
-    """``n`` for a chat; ``n`` for each prompt of a completions call."""
-    prompts = call.body.get("prompt")
-    several = isinstance(prompts, list) and bool(prompts) and not isinstance(prompts[0], int)
-    return (call.body.get("n") or 1) * (len(prompts) if several and prompts else 1)
-
-
-def _telling(call: Call, script: Script, seed: int, encoding: str) -> tuple[tuple[Choice, ...], int]:
+def _telling(
+    body: dict[str, Any], script: Script, wanted: int, seed: int, encoding: str
+) -> tuple[tuple[Choice, ...], int]:
     """Choices made of text, and the reasoning before them; both fit within the caller's limit."""
-    limit = call.body.get("max_completion_tokens") or call.body.get("max_tokens") or sys.maxsize
+    limit = body.get("max_completion_tokens") or body.get("max_tokens") or sys.maxsize
     reasoning = min(script.reasoning_tokens, limit)
     choices = []
-    for index in range(_number_of_choices(call)):
+    for index in range(wanted):
         length = script.output_tokens
         if length is None:
             length = prose.about(DEFAULT_LENGTH, seed + index)
@@ -171,21 +102,23 @@ def _tool_calls_wanted(body: dict[str, Any], script: Script) -> int:
     return int(bool(body.get("tools")) and (choice == "required" or isinstance(choice, dict)))
 
 
-def _calling(call: Call, script: Script, wanted: int, seed: int, encoding: str) -> tuple[tuple[Choice, ...], int]:
+def _calling(
+    chat: dict[str, Any], script: Script, wanted: int, seed: int, encoding: str
+) -> tuple[tuple[Choice, ...], int]:
     """Choices made of tool calls, and the tokens each choice has above what can be read.
 
     ``output_tokens`` is met by the length of the first call's first text argument, where it has one
     and the number leaves room; a limit of the caller's does not cut the JSON.
     """
-    functions = [tool["function"] for tool in call.body.get("tools") or () if _is_function(tool)]
-    choice = call.body.get("tool_choice")
+    functions = [tool["function"] for tool in chat.get("tools") or () if _is_function(tool)]
+    choice = chat.get("tool_choice")
     if isinstance(choice, dict):
         forced = choice.get("function", {}).get("name")
         functions = [function for function in functions if function["name"] == forced]
     functions = functions or [_WEATHER]
     overhead = _ONE_TOOL_CALL if wanted == 1 else _PARALLEL_TOOL_CALLS
     choices = []
-    for index in range(_number_of_choices(call)):
+    for index in range(chat.get("n") or 1):
         calls = [
             _tool_call(functions[number % len(functions)], number, 1, seed + index, encoding)
             for number in range(wanted)

@@ -15,10 +15,10 @@ import httptools
 import msgspec
 
 from .framing import on_the_wire
-from .replies import Reply
+from .pieces import Piece
 from .request import Request, RequestReader
 from .script import Script
-from .streams import Piece
+from .surface import Reply
 
 __all__ = ["Connection", "Desk", "Exchange"]
 
@@ -40,6 +40,8 @@ class Exchange(msgspec.Struct, kw_only=True):
     """Tokens of output written."""
     usage_sent: bool = False
     finished: bool = False
+    session: asyncio.Protocol | None = None
+    """Who speaks on the connection from here on, instead of the reply."""
 
 
 class Desk(Protocol):
@@ -64,6 +66,8 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = RequestReader(self._on_expect)
         self._last = False
+        self._behind = b""
+        self._session: asyncio.Protocol | None = None
         self._full = False
         self._writing = False
         # for the exchange
@@ -80,10 +84,15 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._open.discard(self)
         self._reader.requests.clear()
+        if self._session is not None:
+            self._session.connection_lost(error)
         if self._timer is not None:
             self._timer.cancel()
         if self._exchange is not None:
-            self._end(finished=False)
+            self._end(finished=self._session is not None)
+
+    def eof_received(self) -> bool | None:
+        return self._session.eof_received() if self._session is not None else None
 
     def abort(self) -> None:
         self._transport.abort()
@@ -91,10 +100,17 @@ class Connection(asyncio.Protocol):
     # requests in
 
     def data_received(self, data: bytes) -> None:
+        if self._session is not None:
+            self._session.data_received(data)
+            return
+        if self._last:  # what follows an upgrade may not be HTTP
+            self._behind += data
+            return
         try:
             self._reader.feed(data)
-        except httptools.HttpParserUpgrade:
-            self._last = True  # answered as if none had been asked for; what follows may not be HTTP
+        except httptools.HttpParserUpgrade as upgrade:
+            self._last = True  # where no session begins, answered as if none had been asked for
+            self._behind = data[upgrade.args[0] :]
         except httptools.HttpParserError:
             self._last = True
             if self._exchange is None and not self._reader.requests:
@@ -112,6 +128,12 @@ class Connection(asyncio.Protocol):
             return
         request = self._reader.requests.popleft()
         self._exchange = self._desk.answer(request)
+        if (session := self._exchange.session) is not None:
+            self._session = session
+            session.connection_made(self._transport)
+            if self._behind:
+                session.data_received(self._behind)
+            return
         self._pieces = on_the_wire(self._exchange.reply, self._exchange.script, request)
         self._said_all = False
         self._proceed()
@@ -119,10 +141,15 @@ class Connection(asyncio.Protocol):
     # pieces out
 
     def pause_writing(self) -> None:
+        if self._session is not None:
+            self._session.pause_writing()
         self._full = True
 
     def resume_writing(self) -> None:
         self._full = False
+        if self._session is not None:
+            self._session.resume_writing()
+            return
         if self._exchange is None or self._writing:
             return
         if self._said_all:

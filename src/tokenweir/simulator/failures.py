@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from ..errors import TokenweirError
 
-__all__ = ["Refused", "error_for"]
+__all__ = ["Refused", "error_body", "error_for"]
 
 _BUSY = "The service is temporarily unable to process your request. Please try again later."
 _SORRY = "The server had an error while processing your request. Sorry about that!"
@@ -43,6 +43,15 @@ _ERRORS: dict[int, dict[str, Any]] = {
     500: {"message": _SORRY, "type": "server_error", "param": None, "code": None},
     503: {"code": "ServiceUnavailable", "message": _BUSY},
 }
+_ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    529: "overloaded_error",
+}
 
 
 class Refused(TokenweirError):
@@ -62,6 +71,15 @@ class Refused(TokenweirError):
     def not_found(cls) -> Self:
         """A path or an api-version that Azure does not know."""
         return cls(404, {"code": "404", "message": "Resource not found"})
+
+    @classmethod
+    def no_such_object(cls, kind: str, id: str) -> Self:
+        message = f"No {kind} with id '{id}' was found here."
+        return cls(404, {"message": message, "type": "invalid_request_error", "param": None, "code": None})
+
+    @classmethod
+    def missing(cls, member: str) -> Self:
+        return cls.bad_request(f"Missing required parameter: '{member}'.", member, "missing_required_parameter")
 
     @classmethod
     def wrong_key(cls) -> Self:
@@ -90,3 +108,12 @@ def error_for(status: int, operation: str, api_version: str | None, retry_after:
         message = _RATE_LIMIT.format(operation=operation, version=api_version or "preview", seconds=retry_after)
         return {"code": "429", "message": message}
     return _ERRORS.get(status) or {"code": str(status), "message": f"The simulator was told to say {status}."}
+
+
+def error_body(error: Refused, request_id: str, *, anthropic: bool = False) -> dict[str, Any]:
+    """The body of an error answer, as Azure or as Anthropic words it."""
+    if not anthropic:
+        return {"error": error.error}
+    kind = _ANTHROPIC_TYPES.get(error.status, "api_error")
+    told = "Overloaded" if error.status == 529 else str(error)
+    return {"type": "error", "error": {"type": kind, "message": told}, "request_id": f"req_{request_id}"}

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from .answers import Answer, Choice, ToolCall
+from .said import Answer, Choice, ToolCall
 
 __all__ = ["Frames", "whole_answer"]
 

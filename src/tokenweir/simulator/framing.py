@@ -5,10 +5,10 @@ import zlib
 from collections.abc import Iterator
 from http.client import responses
 
-from .replies import Reply
+from .pieces import Piece
 from .request import Request
 from .script import Script
-from .streams import Piece
+from .surface import Reply
 
 __all__ = ["on_the_wire"]
 

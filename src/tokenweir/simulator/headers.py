@@ -3,25 +3,14 @@
 from email.utils import formatdate
 from functools import lru_cache
 
-import msgspec
-
-from .answers import Answer
-from .routes import Call
+from .said import Answer
 from .script import Script
+from .surface import Call, Moment
 
-__all__ = ["Moment", "identity", "response_headers"]
+__all__ = ["identity", "response_headers"]
 
 _RATE = {"requests": 2500, "tokens": 250_000}
 _JSON = "application/json"
-
-
-class Moment(msgspec.Struct, frozen=True):
-    """What an answer needs and cannot work out from the call: its name, the time, the place."""
-
-    id: str
-    created: int
-    """Unix seconds."""
-    region: str
 
 
 def response_headers(call: Call, script: Script, moment: Moment, said: Answer | None = None) -> list[tuple[str, str]]:

@@ -23,6 +23,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     chunkable: bool = True
     """Whether the client understands chunked answers: HTTP/1.1 does, 1.0 does not (and is not kept)."""
 
+    @property
+    def wants_websocket(self) -> bool:
+        return self.headers.get("upgrade", "").lower() == "websocket"
+
 
 class _Parser(Protocol):
     def feed_data(self, data: bytes) -> None: ...

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,6 +42,8 @@ class SentCall(msgspec.Struct, frozen=True, kw_only=True):
     visible_tokens: int = 0
     audio_seconds: float = 0.0
     """Of the prompt, where it is charged by them and not by tokens."""
+    quantities: dict[str, int | Decimal] = {}
+    """What else is charged, by the names that records have for it."""
     usage_sent: bool = False
     finished: bool = False
     started: datetime

@@ -9,13 +9,15 @@ import msgspec
 from ..records import Clock, SystemClock, new_call_id
 from .connection import Exchange
 from .failures import Refused
-from .headers import Moment
-from .replies import Reply, refusal, reply
+from .replies import refusal, reply
 from .request import Request
-from .routes import Call, route
+from .routes import route
+from .said import Answer
 from .script import Script, read_script
 from .sent import SentCall, SentCalls
 from .settings import SimulatorSettings
+from .store import StoredObjects
+from .surface import Book, Call, Moment, Reply
 
 __all__ = ["SimulatorDesk"]
 
@@ -44,18 +46,31 @@ class SimulatorDesk:
         self._calls = calls
         self._clock = clock or SystemClock()
         self._gone_wrong: Counter[str] = Counter()
+        self._store = StoredObjects()
 
     def answer(self, request: Request) -> Exchange:
         if request.path == _CALLS or request.path == "/":
             return Exchange(request=request, reply=self._about_itself(request), script=Script())
         started = self._clock.now()
-        moment = Moment(new_call_id(), int(started.timestamp()), self._settings.region)
+        moment = Moment(new_call_id(), int(started.timestamp()), self._settings.region, self._store)
         call: Call | None = None
         script = Script()
         try:
             self._check_key(request)
             call = route(request)
             script = self._script(call)
+            if call.route.open is not None and request.wants_websocket and script.status is None:
+                session = call.route.open(call, script, moment, self._book(call))
+                made = Reply(status=101, headers=[])
+                return _Told(
+                    request=request,
+                    reply=made,
+                    script=script,
+                    id=moment.id,
+                    started=started,
+                    call=call,
+                    session=session,
+                )
             made = reply(call, script, moment)
         except Refused as error:
             azure = call.azure if call else not request.path.startswith("/v1/")
@@ -66,6 +81,28 @@ class SimulatorDesk:
     def ended(self, exchange: Exchange) -> None:
         if isinstance(exchange, _Told):
             self._calls.add(_entry(exchange, self._clock.now()))
+
+    def _book(self, call: Call) -> Book:
+        """Enters what a session has used so far, in lines of its own."""
+
+        def book(said: Answer, id: str) -> None:
+            now = self._clock.now()
+            reply = Reply(headers=[], answer=said, usage=True)
+            visible = said.visible_tokens
+            told = _Told(
+                request=call.request,
+                reply=reply,
+                script=Script(),
+                id=id,
+                started=now,
+                call=call,
+                visible=visible,
+                usage_sent=True,
+                finished=True,
+            )
+            self._calls.add(_entry(told, now))
+
+        return book
 
     def _check_key(self, request: Request) -> None:
         key = self._settings.key
@@ -121,6 +158,7 @@ def _entry(told: _Told, now: datetime) -> SentCall:
         reasoning_tokens=reasoning,
         visible_tokens=told.visible,
         audio_seconds=said.audio_seconds if said else 0.0,
+        quantities=said.quantities if said else {},
         usage_sent=told.usage_sent,
         finished=told.finished,
         started=told.started,

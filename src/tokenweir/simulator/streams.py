@@ -9,17 +9,15 @@ A fault cuts the output short, and then nothing closes.
 
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import TypeVar
 
 import msgspec
 
-from .answers import Answer, Choice
 from .frames import Frames
-from .script import Fault, Script
+from .pieces import Piece, until_fault
+from .said import Answer, Choice
+from .script import Script
 
-__all__ = ["Piece", "stream", "until_fault"]
-
-T = TypeVar("T")
+__all__ = ["stream"]
 
 _FILTER_EVERY = 8  # chunks that an asynchronous filter looks at together
 _CLEAN = 3  # tokens in a chunk that has passed Azure's default filter
@@ -34,16 +32,6 @@ _ERROR_FRAME = msgspec.json.encode(
         }
     }
 )
-
-
-class Piece(msgspec.Struct, gc=False):
-    """Bytes to send. ``visible`` is how many tokens of output are in them."""
-
-    data: bytes
-    visible: int = 0
-    usage: bool = False
-    delay: float | None = None
-    """Seconds to wait first; None goes out together with what came before."""
 
 
 def stream(answer: Answer, frames: Frames, script: Script, *, usage: bool) -> Iterator[Piece]:
@@ -65,17 +53,6 @@ def _as_told(answer: Answer, frames: Frames, script: Script, *, usage: bool) -> 
         yield from _closing(answer, frames, script, usage=usage)
     elif fault[0] == "error_frame":
         yield Piece(_ERROR_FRAME)
-
-
-def until_fault(output: Iterator[tuple[T, Piece]], fault: tuple[Fault, int] | None) -> Iterator[tuple[T, Piece]]:
-    """As many pieces as come before the fault, which counts those with output of the model."""
-    left = fault[1] if fault else None
-    for told, piece in output:
-        if left is not None and piece.visible:
-            if left == 0:
-                return
-            left -= 1
-        yield told, piece
 
 
 def _opening(answer: Answer, frames: Frames) -> Iterator[Piece]:

@@ -14,24 +14,42 @@ import msgspec
 
 from ... import vocabulary
 from .. import prose
-from ..answers import DEFAULT_LENGTH, Answer, Choice
-from ..routes import Call, full_model_name
+from ..answers import DEFAULT_LENGTH
+from ..failures import Refused
+from ..headers import response_headers
+from ..models import full_model_name
+from ..pieces import Piece, events, until_fault
+from ..said import Answer, Choice
 from ..script import Script
-from ..streams import Piece
+from ..surface import Call, Moment, Reply, SimulatedRoute, SimulatedSurface
 
-__all__ = ["TEXTS", "audio_answer", "audio_body", "audio_pieces"]
+__all__ = ["TRANSCRIPTIONS", "TRANSLATIONS"]
 
-_encode = msgspec.json.Encoder().encode
-TEXTS = ("text", "srt", "vtt")
-"""The ``response_format`` of answers that are no JSON."""
+_encode = msgspec.json.encode
+# The `response_format` of answers that are no JSON.
+_TEXTS = ("text", "srt", "vtt")
 
 _TOKENS_A_SECOND = 10
 # 16 kHz, 16 bits, one channel: what a file is taken for that does not say.
 _BYTES_A_SECOND = 32_000
 
 
-def audio_answer(call: Call, script: Script) -> Answer:
-    model = script.model or full_model_name(call.deployment, call.api)
+def _answer(call: Call, script: Script, moment: Moment) -> Reply:
+    if not isinstance(call.body.get("file"), bytes):
+        raise Refused.missing("file")
+    said = _heard(call, script)
+    usage = script.usage == "auto" and call.body.get("response_format") not in _TEXTS
+    made = Reply(headers=response_headers(call, script, moment, said), answer=said, usage=usage)
+    if call.stream and _tells_tokens(call):
+        made.pieces = events(_pieces(said, script, usage=usage), script, named=False)
+    else:
+        content_type, made.body = _body(call, said, usage=usage)
+        made.headers[0] = ("content-type", content_type)
+    return made
+
+
+def _heard(call: Call, script: Script) -> Answer:
+    model = script.model or full_model_name(call.deployment)
     sound = call.body["file"]
     seconds = _seconds_of(sound)
     encoding = vocabulary.encoding_name(model)
@@ -52,7 +70,7 @@ def audio_answer(call: Call, script: Script) -> Answer:
     )
 
 
-def audio_body(call: Call, said: Answer, *, usage: bool) -> tuple[str, bytes]:
+def _body(call: Call, said: Answer, *, usage: bool) -> tuple[str, bytes]:
     """Content type and body, by ``response_format``."""
     text, seconds = said.choices[0].text, _seconds_of(call.body["file"])
     told = {"usage": _usage(said)} if usage else {}
@@ -70,19 +88,17 @@ def audio_body(call: Call, said: Answer, *, usage: bool) -> tuple[str, bytes]:
             return "application/json", _encode({"text": text, **told})
 
 
-def audio_pieces(said: Answer, script: Script, *, usage: bool) -> Iterator[Piece]:
+def _pieces(said: Answer, script: Script, *, usage: bool) -> Iterator[tuple[dict[str, Any], Piece]]:
     delay = float(script.chunk_delay) or None
-    words = said.choices[0].words
+    text = said.choices[0]
+    deltas = (
+        ({"type": "transcript.text.delta", "delta": word}, Piece(b"", visible=1, delay=delay)) for word in text.words
+    )
     fault = script.fault()
-    for word in words if fault is None else words[: fault[1]]:
-        yield Piece(_event({"type": "transcript.text.delta", "delta": word}), visible=1, delay=delay)
+    yield from until_fault(deltas, fault)
     if fault is None:
-        done = {"type": "transcript.text.done", "text": said.choices[0].text}
-        yield Piece(_event({**done, "usage": _usage(said)} if usage else done), usage=usage)
-
-
-def _event(members: dict[str, Any]) -> bytes:
-    return b"data: %b\n\n" % _encode(members)
+        done = {"type": "transcript.text.done", "text": text.text}
+        yield {**done, "usage": _usage(said)} if usage else done, Piece(b"", usage=usage)
 
 
 def _usage(said: Answer) -> dict[str, Any]:
@@ -108,3 +124,16 @@ def _seconds_of(sound: bytes) -> float:
     if sound[:4] == b"RIFF" and len(sound) > 44:
         a_second = struct.unpack_from("<I", sound, 28)[0] or a_second
     return max(0, len(sound) - 44) / a_second
+
+
+TRANSCRIPTIONS = SimulatedSurface(
+    api="audio_transcriptions",
+    title="Transcriptions, in tokens or in seconds",
+    routes=(SimulatedRoute(path="audio/transcriptions", answer=_answer, body="form", streams=True),),
+)
+
+TRANSLATIONS = SimulatedSurface(
+    api="audio_translations",
+    title="Translations of speech",
+    routes=(SimulatedRoute(path="audio/translations", answer=_answer, body="form"),),
+)

@@ -9,21 +9,38 @@ from typing import Any
 
 import msgspec
 
-from ..answers import Answer
+from ... import vocabulary
+from ..counting import input_tokens
 from ..failures import Refused
+from ..headers import response_headers
+from ..models import full_model_name
+from ..said import Answer
+from ..script import Script
+from ..surface import Call, Moment, Reply, SimulatedRoute, SimulatedSurface
 
-__all__ = ["embeddings"]
+__all__ = ["EMBEDDINGS"]
 
 _SIZES = {"text-embedding-3-large": 3072}
 _USUAL_SIZE = 1536
 
 
-def embeddings(body: dict[str, Any], answer: Answer, *, usage: bool) -> dict[str, Any]:
-    """The body of the answer. Raises Refused (400) where there is no input or no such size."""
-    given = body.get("input")
+def _answer(call: Call, script: Script, moment: Moment) -> Reply:
+    model = script.model or full_model_name(call.deployment, "text-embedding-3-small")
+    prompt = input_tokens(call.body.get("input"), vocabulary.encoding_name(model))
+    said = Answer(model=model, prompt_tokens=prompt, cached_tokens=min(script.cached_tokens, prompt))
+    usage = script.usage == "auto"
+    return Reply(
+        headers=response_headers(call, script, moment, said),
+        body=msgspec.json.encode(_embeddings(call.body, said, usage=usage)),
+        answer=said,
+        usage=usage,
+    )
+
+
+def _embeddings(body: dict[str, Any], answer: Answer, *, usage: bool) -> dict[str, Any]:
+    """The body of the answer. Raises Refused (400) where there is no such size."""
+    given = body["input"]
     inputs = given if isinstance(given, list) and given and not isinstance(given[0], int) else [given]
-    if not given:
-        raise Refused.bad_request("Missing required parameter: 'input'.", "input", "missing_required_parameter")
     largest = _SIZES.get(answer.model, _USUAL_SIZE)
     size = body.get("dimensions") or largest
     if not isinstance(size, int) or not 0 < size <= largest:
@@ -53,3 +70,11 @@ def _vector(item: bytes, size: int) -> "array[float]":
     raw = array("h", hashlib.shake_128(item).digest(2 * size))
     length = math.sqrt(sum(value * value for value in raw)) or 1.0
     return array("f", [value / length for value in raw])
+
+
+EMBEDDINGS = SimulatedSurface(
+    api="embeddings",
+    title="Embeddings",
+    azure_operation="Embeddings_Create",
+    routes=(SimulatedRoute(path="embeddings", answer=_answer, needs=("input",)),),
+)

@@ -9,41 +9,57 @@ from typing import Any
 
 import msgspec
 
-from ..answers import Answer, Choice, ToolCall, answer
+from ..answers import chat_answer
 from ..failures import Refused
-from ..routes import Call
+from ..headers import identity
+from ..pieces import Piece, events, until_fault
+from ..said import Answer, Choice, ToolCall
 from ..script import Script
-from ..streams import Piece, until_fault
+from ..surface import Call, Moment, Reply, SimulatedRoute, SimulatedSurface
 
-__all__ = ["message_answer", "message_error", "message_events", "whole_message"]
+__all__ = ["COUNT_TOKENS", "MESSAGES"]
 
-_ERROR_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    529: "overloaded_error",
-}
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 _PING = {"type": "ping"}
 
-_encode = msgspec.json.encode
+
+def _answer(call: Call, script: Script, moment: Moment) -> Reply:
+    """Foundry leaves Anthropic's rate limit headers out."""
+    said = _said(call, script, "model", "max_tokens", "messages")
+    made = Reply(headers=_headers(call, script, moment), answer=said, usage=script.usage == "auto")
+    if call.stream:
+        made.pieces = events(_told(said, script, moment.id), script)
+    else:
+        made.body = msgspec.json.encode(_whole(said, script, moment.id))
+    return made
 
 
-def message_answer(call: Call, script: Script) -> Answer:
+def _count(call: Call, script: Script, moment: Moment) -> Reply:
+    """Says what a message would use, and uses nothing."""
+    said = _said(call, script, "model", "messages")
+    body = msgspec.json.encode({"input_tokens": said.prompt_tokens})
+    return Reply(headers=_headers(call, script, moment), body=body)
+
+
+def _headers(call: Call, script: Script, moment: Moment) -> list[tuple[str, str]]:
+    kind = "text/event-stream; charset=utf-8" if call.stream else "application/json"
+    headers = [("content-type", kind), *identity(moment, azure=True), ("request-id", f"req_{moment.id}")]
+    if script.gzip:
+        headers.append(("content-encoding", "gzip"))
+    return headers
+
+
+def _said(call: Call, script: Script, *needed: str) -> Answer:
     """What the model says to a message, and what that uses. Raises ``Refused`` as the API does."""
     body = call.body
     if "anthropic-version" not in call.request.headers:
         raise Refused.bad_request("anthropic-version: header is required")
-    for name in ("model", "messages") if call.api == "count_tokens" else ("model", "max_tokens", "messages"):
+    for name in needed:
         if not body.get(name):
             raise Refused.bad_request(f"{name}: Field required")
     named = call.deployment or ""
     model = script.model or (named if named.startswith("claude-") else "claude-sonnet-5-5")
-    chat = msgspec.structs.replace(call, api="chat_completions", body=_as_chat(body))
-    return answer(chat, msgspec.structs.replace(script, model=model))
+    return chat_answer(_as_chat(body), model, msgspec.structs.replace(script, model=model))
 
 
 def _as_chat(body: dict[str, Any]) -> dict[str, Any]:
@@ -61,14 +77,7 @@ def _as_chat(body: dict[str, Any]) -> dict[str, Any]:
     return chat
 
 
-def message_error(error: Refused, request_id: str) -> dict[str, Any]:
-    """The body of an error answer."""
-    kind = _ERROR_TYPES.get(error.status, "api_error")
-    told = "Overloaded" if error.status == 529 else str(error)
-    return {"type": "error", "error": {"type": kind, "message": told}, "request_id": request_id}
-
-
-def whole_message(answer: Answer, script: Script, id: str) -> dict[str, Any]:
+def _whole(answer: Answer, script: Script, id: str) -> dict[str, Any]:
     """The body of an answer that is not streamed."""
     (choice,) = answer.choices
     content: list[dict[str, Any]] = [{"type": "text", "text": choice.text}] if choice.words else []
@@ -79,24 +88,13 @@ def whole_message(answer: Answer, script: Script, id: str) -> dict[str, Any]:
     return message
 
 
-def message_events(answer: Answer, script: Script, id: str) -> Iterator[Piece]:
+def _told(answer: Answer, script: Script, id: str) -> Iterator[tuple[dict[str, Any], Piece]]:
     """The events of a stream, as far as the script lets them come."""
     (choice,) = answer.choices
     message = _message(answer, script, id)
     message["usage"]["output_tokens"] = 1
     if script.usage == "withheld":
         del message["usage"]
-    newline = b"\r\n" if script.crlf else b"\n"
-    for event, piece in _told(answer, choice, message, script):
-        lines = (b": simulated", b"") if script.comments else ()
-        data = _encode(event)
-        piece.data = newline.join((*lines, b"event: " + event["type"].encode(), b"data: " + data, b"", b""))
-        yield piece
-
-
-def _told(
-    answer: Answer, choice: Choice, message: dict[str, Any], script: Script
-) -> Iterator[tuple[dict[str, Any], Piece]]:
     yield {"type": "message_start", "message": message}, Piece(b"")
     yield _PING, Piece(b"")
     fault = script.fault()
@@ -165,3 +163,18 @@ def _tool_use(call: ToolCall, arguments: Any) -> dict[str, Any]:
 
 def _stop_reason(choice: Choice) -> str:
     return _STOP_REASONS.get(choice.finish_reason, choice.finish_reason)
+
+
+MESSAGES = SimulatedSurface(
+    api="messages",
+    title="Claude's messages, as Foundry serves them",
+    root="anthropic",
+    routes=(SimulatedRoute(path="messages", answer=_answer, needs_model=False, streams=True),),
+)
+
+COUNT_TOKENS = SimulatedSurface(
+    api="count_tokens",
+    title="What a message to Claude would use",
+    root="anthropic",
+    routes=(SimulatedRoute(path="messages/count_tokens", answer=_count, needs_model=False),),
+)

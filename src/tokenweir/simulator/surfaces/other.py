@@ -1,0 +1,53 @@
+"""The list of models, and whatever the simulator knows nothing about: that is answered with what arrived."""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from ..headers import response_headers
+from ..script import Script
+from ..surface import Call, Moment, Reply, SimulatedRoute, SimulatedSurface
+
+__all__ = ["MODELS", "OTHER"]
+
+_NAMES = ("gpt-4o-2024-11-20", "gpt-4o-mini-2024-07-18", "gpt-5-2025-08-07", "text-embedding-3-small")
+
+
+def _models(call: Call, script: Script, moment: Moment) -> Reply:
+    data = [{"id": name, "object": "model", "created": 1_732_000_000, "owned_by": "system"} for name in _NAMES]
+    return _told(call, script, moment, {"object": "list", "data": data})
+
+
+def _echo(call: Call, script: Script, moment: Moment) -> Reply:
+    """What arrived, in few words; enough of a file object for the SDK that uploaded one."""
+    digest = hashlib.sha256(call.request.body).hexdigest()
+    kind = "file" if call.operation == "files" else "simulated"
+    echo = {
+        "id": f"{kind}-{digest[:24]}",
+        "object": kind,
+        "created_at": moment.created,
+        "method": call.request.method,
+        "path": call.request.path,
+        "content_type": call.request.headers.get("content-type"),
+        "bytes": len(call.request.body),
+        "sha256": digest,
+    }
+    return _told(call, script, moment, echo)
+
+
+def _told(call: Call, script: Script, moment: Moment, body: dict[str, Any]) -> Reply:
+    return Reply(headers=response_headers(call, script, moment), body=msgspec.json.encode(body))
+
+
+MODELS = SimulatedSurface(
+    api="models",
+    title="The list of models",
+    routes=(SimulatedRoute(path="models", method="GET", answer=_models, body="any"),),
+)
+
+OTHER = SimulatedSurface(
+    api="other",
+    title="Anything else: what arrived, in few words",
+    routes=(SimulatedRoute(path="{operation}", answer=_echo, body="any"),),
+)
