@@ -149,7 +149,8 @@ def _body(request: Request, route: SimulatedRoute) -> dict[str, Any]:
     try:
         if route.body == "json":
             return _OBJECT.decode(request.body)
-        return form_of(request.headers.get("content-type", ""), request.body)
+        form = form_of(request.headers.get("content-type", ""), request.body)
+        return form | {"stream": form.get("stream") == "true"}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         what = "JSON body" if route.body == "json" else "form"
         raise Refused.bad_request(f"We could not parse the {what} of your request: {error}") from error

@@ -95,7 +95,7 @@ class SimulatedRoute(msgspec.Struct, frozen=True, kw_only=True):
     are not its concern, but a stream takes its pieces through ``until_fault``."""
     method: str = "POST"
     body: Literal["json", "form", "any"] = "json"
-    """An object of JSON, fields of a form (multipart/form-data, files as bytes, booleans as such), or whatever came."""
+    """An object of JSON, fields of a form (files as bytes, ``stream`` as a boolean), or whatever came."""
     needs_model: bool = True
     """Whether path, body or form have to name a model, where there is a body to name it in."""
     needs: tuple[str, ...] = ()
