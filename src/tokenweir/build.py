@@ -39,6 +39,7 @@ INTERPRETED: Final = {
     "__init__": "only imports",
     "settings": "read once, when the process starts",
     "gateway.asgi": "takes what other servers hand in, whatever its type is",
+    "gateway.estimator": "its work is done in a thread",
     "gateway.reference": "writes the documentation",
     "journal.committer": "runs in a thread of its own, and waits for the disk",
     "journal.cursors": "the consumers' side",

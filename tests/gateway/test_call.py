@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from support.clocks import JumpingClock
 from support.receivers import MemoryTransport
@@ -17,11 +16,11 @@ from tokenweir.errors import InvalidApiKey, JournalError, RequestTimeout
 from tokenweir.gateway import DataPlane, ServerSettings, Tracing
 from tokenweir.gateway.call import Call
 from tokenweir.gateway.dispatch import Dispatcher
+from tokenweir.gateway.estimator import Estimator
 from tokenweir.gateway.head_cache import HeadCache
 from tokenweir.gateway.phases import CELLS, IGNORED, Event, Phase
 from tokenweir.gateway.request import Ending, Request
 from tokenweir.gateway.response import Response
-from tokenweir.gateway.services import Estimator
 from tokenweir.policy import CallerSettings, Keyring, TracingSettings, hash_key
 from tokenweir.records import CallRecord, Usage
 from tokenweir.upstream import CredentialSettings, Upstream, UpstreamConnection, UpstreamSettings, open_upstreams
@@ -141,7 +140,7 @@ class World:
             is_strict=is_strict,
             keeps_content=False,
         )
-        self.data_plane.services = replace(self.data_plane.services, estimator=self.estimator)
+        self.data_plane.services.estimator = self.estimator
         self.client = ReaderOfAll()
         self.call: Call = self.data_plane.new_call(self.client, HeadCache())
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from string import ascii_letters, digits
+from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from tokenweir.wire import END, RequestHead, RequestReader, chunk
+from tokenweir.wire import END, Fields, RequestHead, RequestReader, chunk
 
 __all__ = ["METHODS", "Sent", "cut", "heads", "lines", "read_all", "requests", "spoiled"]
 
@@ -104,22 +105,39 @@ def spoiled(draw: st.DrawFn, whole: bytes) -> bytes:
     return whole
 
 
+class SeenHead(NamedTuple):
+    """A request's head, to be compared."""
+
+    method: bytes
+    target: bytes
+    fields: Fields
+    kept: list[bytes]
+    content_length: int | None
+    keep_alive: bool
+    http_1_0: bool
+    expects_continue: bool
+
+
+def seen(head: RequestHead) -> SeenHead:
+    return SeenHead(*(getattr(head, name) for name in SeenHead._fields))
+
+
 def read_all(
     reader: RequestReader, pieces: Iterable[bytes], *, at_once: bool = False
-) -> list[tuple[RequestHead, bytes, bool]]:
+) -> list[tuple[SeenHead, bytes, bool]]:
     """Every request the reader finds: its head, its body joined, and whether its end was seen.
 
     With ``at_once`` each piece is first offered as a whole request, as a client's connection does.
     """
-    found: list[tuple[RequestHead, bytes, bool]] = []
+    found: list[tuple[SeenHead, bytes, bool]] = []
     for piece in pieces:
         if at_once and (whole := reader.whole(piece)) is not None:
-            found.append((*whole, True))
+            found.append((seen(whole[0]), whole[1], True))
             continue
         reader.feed(piece)
         while (event := reader.next()) is not None:
             if isinstance(event, RequestHead):
-                found.append((event, b"", False))
+                found.append((seen(event), b"", False))
                 continue
             head, body, _ = found.pop()
             found.append((head, body, True) if event is END else (head, body + bytes(event), False))  # type: ignore[arg-type]

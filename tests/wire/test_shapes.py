@@ -60,11 +60,16 @@ def families(draw: st.DrawFn) -> list[bytes]:
     return heads
 
 
-def both(reader: ResponseHeadReader, head: bytes) -> tuple[ResponseHead | str, ResponseHead | str]:
-    results: list[ResponseHead | str] = []
+def told(head: ResponseHead) -> dict[str, object]:
+    names = ["status", "line", "fields", "lines", "content_length", "is_chunked", "keeps_alive", "is_event_stream"]
+    return {name: getattr(head, name) for name in names}
+
+
+def both(reader: ResponseHeadReader, head: bytes) -> tuple[dict[str, object] | str, dict[str, object] | str]:
+    results: list[dict[str, object] | str] = []
     for read in (reader.read, read_response_head):
         try:
-            results.append(read(head))
+            results.append(told(read(head)))
         except ValueError as error:
             results.append(str(error))
     return results[0], results[1]
@@ -101,5 +106,5 @@ def test_an_upstream_whose_heads_never_settle_is_read_all_the_same() -> None:
     reader = ResponseHeadReader()
     for number in range(300):
         head = b"HTTP/1.1 200 OK\r\nx-%d: 1\r\nx-ms-region: %d" % (number, number)
-        assert reader.read(head) == read_response_head(head)
+        assert told(reader.read(head)) == told(read_response_head(head))
     assert len(reader._shapes) <= 8

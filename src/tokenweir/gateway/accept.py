@@ -4,11 +4,11 @@ import re
 
 import msgspec
 
-from ..apis import SURFACES
 from ..errors import InvalidBody
 from ..wire import PRINCIPAL, FormReader, Members, ObjectReader, RequestHead, boundary_of, decode_value
-from .request import Address, BodyMembers, Request
+from .request import Address, Request
 from .routes import check_method, route_of, split_query
+from .structs import BodyMembers
 
 __all__ = ["BOM", "address_of", "body_reader", "cannot_be_read", "read_body", "take_members", "unreadable_head"]
 
@@ -24,7 +24,6 @@ DECIDED_ON = BodyMembers.__struct_fields__
 
 _FIELDS = ("model", "stream")
 """Likewise, of a form."""
-_FORMS = frozenset(surface.name for surface in SURFACES if surface.body == "form")
 
 _decode_members = msgspec.json.Decoder(BodyMembers).decode
 
@@ -49,11 +48,11 @@ def address_of(head: RequestHead) -> Address:
         query,
         key,
         version,
-        route.is_metered or not head.has_body or content_type.startswith(b"application/json"),
-        fields[b"user-agent"].decode("ascii") if b"user-agent" in fields else None,
-        fields[b"traceparent"].decode("ascii") if b"traceparent" in fields else None,
-        fields.get(b"apim-debug-authorization"),
-        next((fields[name].decode("ascii") for name in PRINCIPAL if fields.get(name)), None),
+        is_buffered=route.is_metered or not head.has_body or content_type.startswith(b"application/json"),
+        user_agent=fields[b"user-agent"].decode("ascii") if b"user-agent" in fields else None,
+        traceparent=fields[b"traceparent"].decode("ascii") if b"traceparent" in fields else None,
+        debug_token=fields.get(b"apim-debug-authorization"),
+        principal=next((fields[name].decode("ascii") for name in PRINCIPAL if fields.get(name)), None),
     )
 
 
@@ -71,7 +70,7 @@ def body_reader(request: Request) -> ObjectReader | FormReader:
 
 
 def _is_form(request: Request) -> bool:
-    return request.address.route.api in _FORMS
+    return request.address.is_form
 
 
 def read_body(request: Request, body: bytes) -> None:
@@ -84,7 +83,7 @@ def read_body(request: Request, body: bytes) -> None:
     if body.startswith(BOM):
         body = body[len(BOM) :]
     request.body = body
-    if not body and not request.address.route.is_metered:
+    if not body and not request.address.is_metered:
         return
     try:
         members = _decode_members(body)
@@ -164,7 +163,7 @@ def _take_fields(request: Request, members: Members) -> None:
 
 def cannot_be_read(request: Request, error: ValueError) -> None:
     """Raises ``InvalidBody`` where the call is metered; any other body is between the client and the upstream."""
-    if request.address.route.is_metered:
+    if request.address.is_metered:
         kind = "form" if _is_form(request) else "JSON object"
         raise InvalidBody(f"The body must be one {kind} that can be read in one way only: {error}.") from error
 

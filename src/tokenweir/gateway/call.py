@@ -68,9 +68,7 @@ _log = logging.getLogger(__name__)
 _MAX_SETTLE_SECONDS = 30.0
 
 _NO_ROUTE = Route("other", "", "openai", None, "")
-_UNREAD = Request(
-    "", unreadable_head(), Address("", "/", _NO_ROUTE, b"", None, None, True), datetime.fromtimestamp(0, UTC), 0.0
-)
+_UNREAD = Request("", unreadable_head(), Address("", "/", _NO_ROUTE), datetime.fromtimestamp(0, UTC), 0.0)
 """Stands for a request whose head was not read yet."""
 _UNREADABLE = Usage(reason="unreadable")
 
@@ -255,7 +253,7 @@ class Call:
     def _unread_request(self, head: RequestHead) -> Request:
         """One of which nothing is worked out."""
         path = head.target.partition(b"?")[0].decode("ascii", "replace")
-        address = Address(head.method.decode("ascii"), path, _NO_ROUTE, b"", None, None, True)
+        address = Address(head.method.decode("ascii"), path, _NO_ROUTE)
         return Request(new_call_id(), head, address, self._services.clock.now(), self.timings.received)
 
     # --- the answer ---
@@ -281,7 +279,7 @@ class Call:
             route.api,
             event_stream=is_stream,
             may_be_stream=request.stream and not is_stream,
-            reads_usage=not route.is_metered and _may_tell_usage(request),
+            reads_usage=not request.address.is_metered and _may_tell_usage(request),
             content_encoding=encoding.decode("latin-1") if encoding else "",
             keep_content=services.keeps_content,
             monotonic=services.clock.monotonic,
@@ -330,7 +328,7 @@ class Call:
         if outcome == "completed":
             if answer.status >= 400 or error_code is not None:
                 outcome = "upstream_error"
-            elif answer.status == 200 and not ends_whole(reading) and self.request.address.route.is_metered:
+            elif answer.status == 200 and not ends_whole(reading) and self.request.address.is_metered:
                 # the connection ended in order, the answer did not
                 outcome, error_code = "upstream_broken", UpstreamBroken.code
         if self._client_left:

@@ -4,8 +4,6 @@ import asyncio
 from contextlib import suppress
 from typing import cast
 
-from msgspec.structs import replace
-
 from ..deployments import Catalogue
 from ..errors import Refusal
 from ..policy import Keyring
@@ -15,13 +13,14 @@ from .call import Call
 from .client_connection import ClientConnection
 from .cors import Cors
 from .doorkeeper import Doorkeeper
+from .estimator import Estimator
 from .half_closed import HalfClosed
 from .head_cache import HeadCache
 from .held_body import BodyBudget
 from .own_names import OwnNames
 from .refusals import Refusals
 from .request import Client
-from .services import Estimator, OpenCalls, RecordLog, Services, Tasks
+from .services import OpenCalls, RecordLog, Services, Tasks
 from .settings import ServerSettings
 from .tracing import Tracing
 
@@ -94,11 +93,11 @@ class DataPlane:
     ) -> None:
         """Exchanges what is given. Calls under way finish with what they began with."""
         before = self.services
-        self.services = replace(
-            before,
-            keyring=keyring or before.keyring,
-            catalogue=catalogue or before.catalogue,
-            upstreams=before.upstreams if upstreams is None else upstreams,
+        self.services = before.with_configuration(
+            before.own_names,
+            keyring or before.keyring,
+            catalogue or before.catalogue,
+            before.upstreams if upstreams is None else upstreams,
         )
         if upstreams is not None:
             for upstream in before.upstreams.values():
@@ -106,7 +105,8 @@ class DataPlane:
 
     def trust_host(self) -> None:
         """For a host that lets in only whom it knows: then an open gateway need not ask by which name it is called."""
-        self.services = replace(self.services, own_names=None)
+        before = self.services
+        self.services = before.with_configuration(None, before.keyring, before.catalogue, before.upstreams)
 
     def new_connection(self, refusal: Refusal | None = None) -> asyncio.Protocol:
         """The protocol factory for the data port. With ``refusal`` that is the answer to the first request."""

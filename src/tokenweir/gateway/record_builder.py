@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from ..apis import surface_of
 from ..deployments import Target
 from ..metering import NO_MEASUREMENT, Measurement
 from ..policy import Identity
@@ -31,7 +30,7 @@ def needs_estimate(request: Request, ending: Ending, *, reached_upstream: bool) 
     2. A call given up while the model was at work: client gone, or silence for too long.
     3. A prompt that the content filter refused: Microsoft bills it.
     """
-    if not request.address.route.is_metered or not reached_upstream:
+    if not request.address.is_metered or not reached_upstream:
         return False
     if ending.reading is not None and ending.reading.usage is not None:
         return ending.reading.wrote_since_usage  # what was told is not the usage of the whole answer
@@ -204,7 +203,7 @@ def record_of(
         bytes_out,
         common.traceparent,
         # contents
-        _content(request.whole_body()) if keeps_content and surface_of(common.api).body == "json" else None,
+        _content(request.whole_body()) if keeps_content and not request.address.is_form else None,
         reading.content if keeps_content else None,
         trace,
     )

@@ -1,58 +1,63 @@
-"""What the steps hand to each other: a request, what was decided about it, and how it ended."""
+"""What the steps hand to each other: a request, what was decided about it, and how it ended.
+
+Plain classes, so that the compiled ones are C structs; they are read a hundred times in a call.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
-import msgspec
 from msgspec import UNSET
 
+from ..apis import surface_of
 from ..deployments import Target
 from ..metering import Measurement
 from ..policy import DebugToken, Identity
 from ..records import Outcome, Route
 from ..wire import Members, RequestHead
 
-__all__ = ["Address", "Admission", "Attempt", "BodyMembers", "Candidates", "Client", "Ending", "Nobody", "Request"]
+__all__ = ["Address", "Admission", "Attempt", "Candidates", "Client", "Ending", "Nobody", "Request"]
 
 
-class Address(msgspec.Struct, frozen=True, gc=False):
-    """What a head says, worked out once for all requests that share it."""
+class Address:
+    """What a head says, worked out once for all requests that share it. Not to be changed."""
 
-    method: str
-    path: str
-    route: Route
-    query: bytes
-    """Without the caller's key."""
-    query_key: bytes | None
-    api_version: str | None
-    is_buffered: bool
-    """Whether the body is held until whole: it has to be read, and can be sent again."""
-    user_agent: str | None = None
-    traceparent: str | None = None
-    debug_token: bytes | None = None
-    principal: str | None = None
-    """Who called, as a platform in front says that has authenticated. Anybody can say so where there is none."""
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        route: Route,
+        query: bytes = b"",
+        query_key: bytes | None = None,
+        api_version: str | None = None,
+        *,
+        is_buffered: bool = True,
+        user_agent: str | None = None,
+        traceparent: str | None = None,
+        debug_token: bytes | None = None,
+        principal: str | None = None,
+    ) -> None:
+        """``query`` is without the caller's key. ``is_buffered``: whether the body is held until whole, as it has to be
+        read, and can be sent again. ``principal``: who called, as a platform in front says that has authenticated;
+        anybody can say so where there is none."""
+        self.method = method
+        self.path = path
+        self.route = route
+        self.surface = surface_of(route.api)
+        self.is_metered = self.surface.is_metered
+        self.is_form = self.surface.body == "form"
+        self.query = query
+        self.query_key = query_key
+        self.api_version = api_version
+        self.is_buffered = is_buffered
+        self.user_agent = user_agent
+        self.traceparent = traceparent
+        self.debug_token = debug_token
+        self.principal = principal
 
 
-class BodyMembers(msgspec.Struct, gc=False):
-    """What is read of a JSON body. Types are the upstream's to judge, so any is let through."""
-
-    model: Any = msgspec.UNSET
-    stream: Any = msgspec.UNSET
-    stream_options: Any = msgspec.UNSET
-    service_tier: Any = msgspec.UNSET
-    data_sources: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-class Request(msgspec.Struct, gc=False):
-    """A client's request. The fields after ``received_at`` are filled in when its body is whole."""
-
-    call_id: str
-    head: RequestHead
-    address: Address
-    started_at: datetime
-    received_at: float
+class Request:
+    """A client's request. What the class gives a default is filled in when the body is whole."""
 
     debug: DebugToken | None = None
     """One of ours that came with it, valid or not."""
@@ -69,28 +74,39 @@ class Request(msgspec.Struct, gc=False):
     asks_for_usage: bool = False
     has_data_sources: bool = False
 
+    def __init__(
+        self, call_id: str, head: RequestHead, address: Address, started_at: datetime, received_at: float
+    ) -> None:
+        self.call_id = call_id
+        self.head = head
+        self.address = address
+        self.started_at = started_at
+        self.received_at = received_at
+
     def whole_body(self) -> bytes:
         """A copy, where the body is large."""
         return self.body if self.pieces is None else b"".join(self.pieces)
 
 
-class Admission(msgspec.Struct, frozen=True, gc=False):
-    """Who calls, and whose key it was."""
+class Admission:
+    """Who calls, and whose key it was. Not to be changed."""
 
-    identity: Identity
-    key: bytes | None
-    subject: str | None = None
-    """Who used the caller's access, where that is known."""
+    def __init__(self, identity: Identity, key: bytes | None, subject: str | None = None) -> None:
+        """``subject``: who used the caller's access, where that is known."""
+        self.identity = identity
+        self.key = key
+        self.subject = subject
 
 
-class Candidates(msgspec.Struct, gc=False):
+class Candidates:
     """Where a call may go, best first; ``tried`` have been."""
 
-    targets: Sequence[Target]
-    tried: int = 0
+    def __init__(self, targets: Sequence[Target]) -> None:
+        self.targets = targets
+        self.tried = 0
 
     def next(self) -> Target | None:
-        if self.tried >= len(self.targets):
+        if not self.has_more:
             return None
         self.tried += 1
         return self.targets[self.tried - 1]
@@ -100,27 +116,42 @@ class Candidates(msgspec.Struct, gc=False):
         return self.tried < len(self.targets)
 
 
-class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """One request to an upstream; moments on the monotonic clock, seconds, 0.0 where one never came."""
+class Attempt:
+    """One request to an upstream. Not to be changed."""
 
-    target: Target
-    began: float
-    connected: float = 0.0
-    sent: float = 0.0
-    answered: float = 0.0
-    status: int | None = None
-    error: str | None = None
-    lines: bytes = b""
-    """The answer's header lines, each behind its CR LF."""
+    def __init__(
+        self,
+        target: Target,
+        began: float,
+        connected: float,
+        sent: float,
+        answered: float,
+        status: int | None,
+        error: str | None,
+        lines: bytes,
+    ) -> None:
+        """Moments are on the monotonic clock, seconds, 0.0 where one never came; ``lines`` are the answer's header
+        lines, each behind its CR LF."""
+        self.target = target
+        self.began = began
+        self.connected = connected
+        self.sent = sent
+        self.answered = answered
+        self.status = status
+        self.error = error
+        self.lines = lines
 
 
-class Ending(msgspec.Struct, gc=False):
+class Ending:
     """How a call ended, and what the meter read."""
 
-    outcome: Outcome
-    status: int | None
-    error_code: str | None = None
-    reading: Measurement | None = None
+    def __init__(
+        self, outcome: Outcome, status: int | None, error_code: str | None = None, reading: Measurement | None = None
+    ) -> None:
+        self.outcome: Outcome = outcome
+        self.status = status
+        self.error_code = error_code
+        self.reading = reading
 
 
 class Client(Protocol):

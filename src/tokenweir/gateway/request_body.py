@@ -47,7 +47,7 @@ class RequestBody:
                 self._services.bodies.must_have(length)
         if not address.is_buffered:
             self.upload = Upload(client, timings, self._services, chunked=length is None)
-        elif b"content-encoding" in head.fields and address.route.is_metered:
+        elif b"content-encoding" in head.fields and address.is_metered:
             self._encoding = encoding_of(head.fields[b"content-encoding"])
 
     def limit(self, request: Request) -> int:

@@ -3,26 +3,21 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
-import msgspec
-
-from ..apis import surface_of
-from ..deployments import Catalogue, Target
-from ..metering import estimate, estimate_apart
+from ..deployments import Catalogue
 from ..policy import Keyring
-from ..records import CallRecord, Clock, Usage
+from ..records import CallRecord, Clock
 from ..upstream import Upstream
 from .cors import Cors
+from .estimator import Estimator
 from .held_body import BodyBudget
 from .own_names import OwnNames
 from .refusals import Refusals
-from .request import Ending, Request
 from .settings import ServerSettings
 from .tracing import Tracing
 
-__all__ = ["Estimator", "OpenCall", "OpenCalls", "RecordLog", "Services", "Tasks"]
+__all__ = ["OpenCall", "OpenCalls", "RecordLog", "Services", "Tasks"]
 
 _log = logging.getLogger(__name__)
 
@@ -88,82 +83,70 @@ class Tasks:
             task.cancel()
 
 
-class Estimator:
-    """Counts the tokens of calls whose usage nobody reported: in a thread, as counting is heavy."""
+class Services:
+    """One bundle for each configuration, not to be changed. A call keeps the one that it began with."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="estimator")
-        self._none_left = asyncio.Event()
-        self.pending = 0
-
-    def estimate(
+    def __init__(
         self,
-        request: Request,
-        ending: Ending,
-        target: Target | None,
-        upstream: Upstream | None,
-        then: Callable[[Usage], None],
+        settings: ServerSettings,
+        clock: Clock,
+        journal: RecordLog,
+        tracing: Tracing,
+        calls: OpenCalls,
+        tasks: Tasks,
+        estimator: Estimator,
+        bodies: BodyBudget,
+        refusals: Refusals,
+        cors: Cors | None,
+        own_names: OwnNames | None,
+        keyring: Keyring,
+        catalogue: Catalogue,
+        upstreams: dict[str, Upstream],
+        *,
+        is_strict: bool,
+        keeps_content: bool,
     ) -> None:
-        """``then`` gets the result in the loop; the empty usage where counting failed, which is logged."""
-        loop = asyncio.get_running_loop()
-        reading = ending.reading
-        model = (reading.response_model if reading else None) or (target.model if target else None) or request.model
-        self.pending += 1
-        how = {
-            "ended_normally": ending.outcome == "completed",
-            "azure": upstream is not None and upstream.provider.bills_end_tokens,
-        }
-        api = request.address.route.api
-        if request.pieces is not None and surface_of(api).estimate is not None:
-            future = self._pool.submit(estimate_apart, api, request.pieces, reading, model, **how)
-        else:
-            future = self._pool.submit(estimate, api, request.body, reading, model, **how)
+        """``own_names`` is ``None`` where a host lets in only whom it knows. ``is_strict``: whether an answer's end
+        waits for its record to be on disk. ``keeps_content``: whether records hold the bodies of requests and
+        answers."""
+        # for the process
+        self.settings = settings
+        self.clock = clock
+        self.journal = journal
+        self.tracing = tracing
+        self.calls = calls
+        self.tasks = tasks
+        self.estimator = estimator
+        self.bodies = bodies
+        self.refusals = refusals
+        self.cors = cors
+        self.is_strict = is_strict
+        self.keeps_content = keeps_content
+        # for one configuration
+        self.own_names = own_names
+        self.keyring = keyring
+        self.catalogue = catalogue
+        self.upstreams = upstreams
 
-        def counted(done: Future[Usage]) -> None:
-            loop.call_soon_threadsafe(self._estimated, done, then)
-
-        future.add_done_callback(counted)
-
-    def _estimated(self, done: Future[Usage], then: Callable[[Usage], None]) -> None:
-        self.pending -= 1
-        error = done.exception()
-        if error is not None:
-            _log.error("the usage of a call could not be estimated", exc_info=error)
-        then(Usage() if error is not None else done.result())
-        if not self.pending:
-            self._none_left.set()
-
-    async def finish(self) -> None:
-        """Returns when nothing is pending."""
-        while self.pending:
-            self._none_left.clear()
-            await self._none_left.wait()
-
-    def close(self) -> None:
-        self._pool.shutdown()
-
-
-class Services(msgspec.Struct, frozen=True):
-    """One bundle for each configuration. A call keeps the one that it began with."""
-
-    # for the process
-    settings: ServerSettings
-    clock: Clock
-    journal: RecordLog
-    tracing: Tracing
-    is_strict: bool
-    """Whether an answer's end waits for its record to be on disk."""
-    keeps_content: bool
-    """Whether records hold the bodies of requests and answers."""
-    calls: OpenCalls
-    tasks: Tasks
-    estimator: Estimator
-    bodies: BodyBudget
-    refusals: Refusals
-    cors: Cors | None
-    own_names: OwnNames | None
-    """``None`` where a host lets in only whom it knows."""
-    # for one configuration
-    keyring: Keyring
-    catalogue: Catalogue
-    upstreams: dict[str, Upstream]
+    def with_configuration(
+        self, own_names: OwnNames | None, keyring: Keyring, catalogue: Catalogue, upstreams: dict[str, Upstream]
+    ) -> "Services":
+        """What stays for the process, with another configuration."""
+        return Services(
+            self.settings,
+            self.clock,
+            self.journal,
+            self.tracing,
+            self.calls,
+            self.tasks,
+            self.estimator,
+            self.bodies,
+            self.refusals,
+            self.cors,
+            own_names,
+            keyring,
+            catalogue,
+            upstreams,
+            is_strict=self.is_strict,
+            keeps_content=self.keeps_content,
+        )

@@ -2,7 +2,6 @@
 
 import re
 
-from ..apis import surface_of
 from ..deployments import Target
 from ..upstream import (
     Body,
@@ -24,7 +23,7 @@ def injects_usage(request: Request, target: Target, upstream: Upstream) -> bool:
     return (
         request.stream
         and not request.asks_for_usage
-        and surface_of(request.address.route.api).asks_for_usage
+        and request.address.surface.asks_for_usage
         and not upstream.refuses_stream_options(target.deployment, request.address.api_version)
     )
 
@@ -84,7 +83,7 @@ def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes
         upstream.endpoint.base, route.family, route.tail, target.deployment, address.query, settings.api_version
     )
     kept = head.kept if request.debug is None else [line for line in head.kept if not _DEBUG_TOKEN.match(line)]
-    if route.is_metered and b"content-encoding" in head.fields:  # it was unpacked to be read
+    if address.is_metered and b"content-encoding" in head.fields:  # it was unpacked to be read
         kept = [line for line in kept if not _CONTENT_ENCODING.match(line)]
     lines = [b"%b %b HTTP/1.1" % (head.method, target_path), b"host: " + upstream.endpoint.authority, *kept]
     lines.extend(name + b": " + value for name, value in provider.headers if not _has(kept, name))
@@ -96,7 +95,7 @@ def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes
         if not given and address.query_key and _VISIBLE.fullmatch(address.query_key):
             given = [provider.key_line(address.query_key.decode("ascii"))]
         lines.extend(given)
-    if route.is_metered:
+    if address.is_metered:
         lines.append(b"accept-encoding: identity")
     elif b"accept-encoding" in head.fields:
         lines.append(b"accept-encoding: " + head.fields[b"accept-encoding"])
@@ -114,13 +113,11 @@ _VISIBLE = re.compile(rb"[!-~]+")
 
 def upstream_body(request: Request, target: Target, upstream: Upstream, *, inject: bool) -> Body:
     """The body for one target: as it came, but for a model's name or a usage to be asked for."""
-    body, route, model = request.body, request.address.route, None
-    surface = surface_of(route.api)
-    names_model = route.family not in upstream.deployment_families or not surface.has_deployment_path
-    if names_model and request.model != target.deployment and target.deployment is not None:
-        if request.model is not None or route.is_metered:
-            model = target.deployment
-    if surface.body == "form":
+    address, body, model, deployment = request.address, request.body, None, target.deployment
+    if deployment is not None and request.model != deployment and (request.model is not None or address.is_metered):
+        if address.route.family not in upstream.deployment_families or not address.surface.has_deployment_path:
+            model = deployment  # the path to this upstream does not name it
+    if address.is_form:
         pieces, members = request.pieces if request.pieces is not None else [body], request.members
         if model is None or members is None:
             return pieces

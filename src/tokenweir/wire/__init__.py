@@ -5,6 +5,7 @@ from .chunked import ChunkedReader, ChunkError, chunk
 from .cut_json import close_json
 from .fields import Fields
 from .form import FormReader, boundary_of
+from .heads import RequestHead, ResponseHead
 from .http1 import END, RequestReader, read_request_head
 from .json_members import Member, MemberScanner, ObjectReader, Path, decode_value
 from .masking import MASK, is_telling, masked
@@ -12,7 +13,7 @@ from .request_fields import CALLER_KEYS, PRINCIPAL
 from .responses import head_bytes, read_response_head, status_line
 from .shapes import ResponseHeadReader
 from .sse import UsageStripper, data_of, looks_like_events, split_events
-from .structs import MemberPlace, Members, RequestHead, ResponseHead
+from .structs import MemberPlace, Members
 from .surrogates import decode_json, mend_json
 
 __all__ = [

@@ -14,8 +14,8 @@ from typing import Final, Literal
 from ..errors import HeadTooLarge, MalformedRequest
 from .chunked import ChunkedReader, ChunkError
 from .fields import TOKEN, Fields, LineReader, without_options
+from .heads import RequestHead
 from .request_fields import HEADERS, PRINCIPAL, header_stays, is_secret
-from .structs import RequestHead
 
 __all__ = ["END", "RequestReader", "read_request_head"]
 

@@ -4,7 +4,7 @@ import re
 from http import HTTPStatus
 
 from .fields import FieldLine, LineReader, without_options
-from .structs import ResponseHead
+from .heads import ResponseHead
 
 __all__ = ["head_bytes", "judge_response_line", "read_response_head", "status_line"]
 

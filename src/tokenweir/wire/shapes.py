@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .fields import Fields
+from .heads import ResponseHead
 from .responses import judge_response_line, read_response_head
-from .structs import ResponseHead
 
 __all__ = ["ResponseHeadReader"]
 
