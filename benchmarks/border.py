@@ -178,7 +178,7 @@ def _metering(drawn: Drawn) -> Any:
     draw = drawn.random
     surface = draw.choice((*apis.SURFACES, apis.OTHER))
     meter = metering.meter_for(
-        surface.name,
+        surface,
         event_stream=draw.random() < 0.6,
         content_encoding=draw.choice(("", "", "gzip", "br")),
         keep_content=draw.random() < 0.3,

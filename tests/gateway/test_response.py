@@ -7,6 +7,7 @@ from support.clocks import JumpingClock
 from support.http_bytes import cut, cuts
 from support.receivers import MemoryTransport, Owner, Recorder
 from support.streams import DONE, USAGE, answer, frame
+from tokenweir.apis import surface_of
 from tokenweir.gateway.response import Response
 from tokenweir.metering import meter_for
 from tokenweir.records import Outcome
@@ -67,7 +68,7 @@ class OneAnswer:
         recorder = self.connection.receiver
         assert isinstance(recorder, Recorder) and recorder.head is not None
         meter = meter_for(
-            "chat_completions",
+            surface_of("chat_completions"),
             event_stream=True,
             content_encoding="",
             keep_content=False,

@@ -6,6 +6,7 @@ from itertools import count
 
 import pytest
 
+from tokenweir.apis import surface_of
 from tokenweir.metering import Measurement, meter_for
 
 Read = Callable[..., Measurement]
@@ -24,7 +25,7 @@ def read() -> Read:
     ) -> Measurement:
         ticks = count(1)
         meter = meter_for(
-            api,
+            surface_of(api),
             event_stream=event_stream,
             content_encoding=content_encoding,
             keep_content=keep_content,

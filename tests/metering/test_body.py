@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tokenweir.apis import surface_of
 from tokenweir.metering import Measurement
 from tokenweir.metering.body import BodyMeter
 
@@ -135,7 +136,7 @@ def test_usage_at_the_beginning_is_found_in_a_body_of_any_length(read: Read) -> 
 
 
 def test_very_long_body_is_not_held() -> None:
-    meter = BodyMeter("chat_completions", keep_content=False)
+    meter = BodyMeter(surface_of("chat_completions"), keep_content=False)
     held = 0
     long = encode({"id": "x", "choices": [{"message": {"audio": {"data": "A" * 5_000_000}}}]}).removesuffix(b"}")
     tail = encode({"model": "gpt-4o-audio-preview", "usage": USAGE}).removeprefix(b"{")
@@ -151,7 +152,7 @@ def test_very_long_body_is_not_held() -> None:
 
 
 def test_a_body_has_no_first_token() -> None:
-    meter = BodyMeter("chat_completions", keep_content=False)
+    meter = BodyMeter(surface_of("chat_completions"), keep_content=False)
     meter.feed(encode(ANSWER))
     assert meter.first_token_at is None
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from tokenweir.apis import surface_of
 from tokenweir.metering import Measurement, meter_for, read_usage
 
 NAMES = [
@@ -45,7 +46,9 @@ def test_an_answer_with_any_usage_has_a_reading(usage: Any, api: str, streams: b
     body = json.dumps({"id": "a", "model": "m", "choices": [{"finish_reason": "stop"}], "usage": usage}).encode()
     if streams:
         body = b"data: " + body + b"\n\ndata: [DONE]\n\n"
-    meter = meter_for(api, event_stream=streams, content_encoding="", keep_content=False, monotonic=lambda: 1.0)
+    meter = meter_for(
+        surface_of(api), event_stream=streams, content_encoding="", keep_content=False, monotonic=lambda: 1.0
+    )
     meter.feed(body)
     told = meter.finish().usage
     if told is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tokenweir.apis import surface_of
 from tokenweir.metering import Measurement, meter_for
 from tokenweir.metering.inflate import InflatingMeter
 from tokenweir.metering.stream import StreamMeter
@@ -56,7 +57,11 @@ def test_a_gzip_file_may_have_several_members(read: Read) -> None:
 
 def test_first_output_of_a_compressed_stream_is_timed() -> None:
     meter = meter_for(
-        "chat_completions", event_stream=True, content_encoding="gzip", keep_content=False, monotonic=lambda: 42.0
+        surface_of("chat_completions"),
+        event_stream=True,
+        content_encoding="gzip",
+        keep_content=False,
+        monotonic=lambda: 42.0,
     )
     packer = zlib.compressobj(wbits=31)
     meter.feed(packer.compress(b'data: {"choices":[]}\n\n') + packer.flush(zlib.Z_SYNC_FLUSH))
@@ -91,7 +96,7 @@ def test_an_unknown_encoding_is_named_and_not_kept(read: Read, name: str) -> Non
 
 
 def test_a_bomb_does_not_fill_the_memory() -> None:
-    stream = StreamMeter("chat_completions", keep_content=False, monotonic=lambda: 0.0)
+    stream = StreamMeter(surface_of("chat_completions"), keep_content=False, monotonic=lambda: 0.0)
     meter = InflatingMeter(stream, "gzip")
     frame = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
     packed = gzip.compress(frame * 50_000, mtime=0)

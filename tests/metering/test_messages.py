@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from tokenweir.apis import surface_of
 from tokenweir.metering import Measurement, estimate
 from tokenweir.records import Usage
 
@@ -106,7 +107,9 @@ def test_a_stream_that_breaks_off_has_no_whole_usage(read: Read) -> None:
 def test_the_first_token_is_the_first_that_is_written() -> None:
     from tokenweir.metering import meter_for
 
-    meter = meter_for("messages", event_stream=True, content_encoding="", keep_content=False, monotonic=lambda: 7.0)
+    meter = meter_for(
+        surface_of("messages"), event_stream=True, content_encoding="", keep_content=False, monotonic=lambda: 7.0
+    )
     for piece in (BEGUN, *WRITTEN[:2]):
         meter.feed(piece)
     assert meter.first_token_at is None

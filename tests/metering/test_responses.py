@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tokenweir.apis import surface_of
 from tokenweir.metering import Measurement, estimate, meter_for
 from tokenweir.vocabulary import count
 
@@ -93,7 +94,11 @@ def test_odd_events_are_passed_over(read: Read, data: bytes) -> None:
 def test_the_first_token_is_the_models_and_not_what_is_repeated_of_the_request(size: int) -> None:
     times = iter(range(1, 1000))
     meter = meter_for(
-        "responses", event_stream=True, content_encoding="", keep_content=False, monotonic=lambda: next(times)
+        surface_of("responses"),
+        event_stream=True,
+        content_encoding="",
+        keep_content=False,
+        monotonic=lambda: next(times),
     )
     asked = response(status="in_progress", instructions="Flow.", metadata={"delta": "x", "text": "y"}, input=[MESSAGE])
     for begun in (event("response.created", response=asked), event("response.content_part.added", part={"text": ""})):

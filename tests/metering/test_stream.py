@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tokenweir.apis import surface_of
 from tokenweir.metering import Measurement, meter_for
 from tokenweir.metering.stream import StreamMeter
 
@@ -267,7 +268,7 @@ class Ticks:
 def first_output(*pieces: bytes) -> int | None:
     """Which piece brought the first model output, counted from 0; the clock may be asked once."""
     clock = Ticks()
-    meter = StreamMeter("chat_completions", keep_content=False, monotonic=clock)
+    meter = StreamMeter(surface_of("chat_completions"), keep_content=False, monotonic=clock)
     for number, piece in enumerate(pieces):
         meter.feed(piece)
         if meter.first_token_at is not None:
@@ -311,7 +312,7 @@ def test_first_output_is_found_in_any_pieces() -> None:
 def test_long_stream_is_folded_and_reads_the_same(read: Read) -> None:
     words = [f"word{number} " for number in range(2_000)]
     frames = [PROMPT_FILTER, *(delta(word) for word in words), delta(finish="stop"), frame(choices=[], usage=USAGE)]
-    meter = StreamMeter("chat_completions", keep_content=False, monotonic=lambda: 0.0)
+    meter = StreamMeter(surface_of("chat_completions"), keep_content=False, monotonic=lambda: 0.0)
     held = 0
     for one in frames:
         meter.feed(events(one, done=False))
@@ -335,7 +336,7 @@ def test_content_is_kept_whole_where_it_is_kept(read: Read) -> None:
 
 def test_of_an_event_that_seems_to_have_no_end_nothing_is_held(read: Read) -> None:
     blob = b'data: {"choices":[{"index":0,"delta":{"audio":{"data":"' + b"A" * 3_000_000
-    meter = StreamMeter("chat_completions", keep_content=False, monotonic=lambda: 0.0)
+    meter = StreamMeter(surface_of("chat_completions"), keep_content=False, monotonic=lambda: 0.0)
     held = 0
     for at in range(0, len(blob), 10_000):
         meter.feed(blob[at : at + 10_000])
@@ -362,7 +363,11 @@ def test_completions_stream_is_read(read: Read) -> None:
 
 def test_a_page_instead_of_a_stream_is_read_as_nothing() -> None:
     meter = meter_for(
-        "chat_completions", event_stream=True, content_encoding="", keep_content=False, monotonic=lambda: 0.0
+        surface_of("chat_completions"),
+        event_stream=True,
+        content_encoding="",
+        keep_content=False,
+        monotonic=lambda: 0.0,
     )
     meter.feed(b"<html><body>Bad Gateway</body></html>")
     reading = meter.finish()

@@ -274,9 +274,8 @@ class Call:
         is_stream = head.is_event_stream
         encoding = head.fields.get(b"content-encoding")
         strips = dispatch is not None and dispatch.injected and head.status == 200 and encoding is None
-        route = request.address.route
         meter = meter_for(
-            route.api,
+            request.address.surface,
             event_stream=is_stream,
             may_be_stream=request.stream and not is_stream,
             reads_usage=not request.address.is_metered and _may_tell_usage(request),

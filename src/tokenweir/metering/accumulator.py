@@ -5,7 +5,17 @@ from typing import Any
 
 import msgspec
 
-from ..apis import AnswerChoice, AnswerMessage, ApiAnswer, CustomCall, FunctionCall, UpstreamTools, digest, surface_of
+from ..apis import (
+    OTHER,
+    AnswerChoice,
+    AnswerMessage,
+    ApiAnswer,
+    CustomCall,
+    FunctionCall,
+    Surface,
+    UpstreamTools,
+    digest,
+)
 from ..records import UsageReason
 from ..wire import MemberScanner, data_of, split_events
 from .filters import filtered_categories, filtered_in, mentions_filtered
@@ -107,7 +117,7 @@ class Output:
 class Accumulator(Output):
     """Facts of an answer, the later frame winning, and what was written in it."""
 
-    def __init__(self, api: str) -> None:
+    def __init__(self, surface: Surface) -> None:
         super().__init__()
         self.usage: dict[str, Any] | None = None
         self.model: str | None = None
@@ -120,9 +130,8 @@ class Accumulator(Output):
         self.wrote_since_usage = False
         """Whether more was written after the last usage."""
         self.usage_is_too_large = False
-        self.api = api
-        self._surface = surface_of(api)
-        self.read_answer: Callable[[bytes], ApiAnswer | None] = self._surface.read_answer
+        self._surface = surface
+        self.read_answer: Callable[[bytes], ApiAnswer | None] = surface.read_answer
         """One JSON object of this API as an answer."""
         self.finish_reasons: list[str] = []
         self.filtered: dict[str, None] = {}
@@ -155,7 +164,7 @@ class Accumulator(Output):
             made.finish_reasons = self.finish_reasons[:]
         if self.usage:
             if tells_counts(self.usage):
-                made.usage = read_usage(self.usage, self.api)
+                made.usage = read_usage(self.usage, self._surface.name)
                 made.wrote_since_usage = self.wrote_since_usage
                 if self.finish_reasons and not made.usage.total_tokens:
                     made.usage, reason = None, "withheld"  # no model answers without a token: somebody fills in zeros
@@ -290,5 +299,5 @@ def _text_of(parts: Any) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-NO_MEASUREMENT = Accumulator("other").measurement()
+NO_MEASUREMENT = Accumulator(OTHER).measurement()
 """Of an answer that never came."""

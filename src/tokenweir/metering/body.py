@@ -1,6 +1,6 @@
 """Meters an answer that is one JSON body."""
 
-from ..apis import surface_of
+from ..apis import Surface
 from ..records import UsageReason
 from ..wire import MemberScanner
 from .accumulator import Accumulator
@@ -22,9 +22,9 @@ _VECTORS = 4 * 1024
 class BodyMeter:
     """A meter for ``application/json``. It holds the body, or nothing but the facts of a very long one."""
 
-    def __init__(self, api: str, *, keep_content: bool) -> None:
+    def __init__(self, surface: Surface, *, keep_content: bool) -> None:
         self.first_token_at: float | None = None
-        self._api = api
+        self._surface = surface
         self._keep_content = keep_content
         self._pieces: list[bytes] = []
         self._size = 0
@@ -39,7 +39,7 @@ class BodyMeter:
 
     def _feed_long(self, piece: bytes) -> None:
         if self._scanner is None:
-            self._scanner = MemberScanner(surface_of(self._api).facts)
+            self._scanner = MemberScanner(self._surface.facts)
             for held in self._pieces:
                 self._scanner.feed(held)
             if not self._keep_content:
@@ -50,11 +50,11 @@ class BodyMeter:
 
     def finish(self) -> Measurement:
         raw = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        read = Accumulator(self._api)
+        read = Accumulator(self._surface)
         read.chunks = 1 if raw else 0
         answer = None
         reason: UsageReason | None = None
-        surface = surface_of(self._api)
+        surface = self._surface
         if self._scanner is not None:
             read.chunks = 1
             read.note_facts(self._scanner)

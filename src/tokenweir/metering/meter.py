@@ -9,7 +9,7 @@ import logging
 import traceback
 from typing import Any, Protocol
 
-from ..apis import FACTS, JOB_OBJECTS, SESSION_OBJECTS, digest
+from ..apis import FACTS, JOB_OBJECTS, OTHER, SESSION_OBJECTS, digest
 from ..records import UsageReason
 from ..wire import MemberScanner
 from .accumulator import Accumulator
@@ -71,12 +71,12 @@ class NullMeter:
             self._scanner.feed(piece)
 
     def finish(self) -> Measurement:
-        read = Accumulator("other")
+        read = Accumulator(OTHER)
         read.chunks = self._count
         made: dict[str, Any] = {}
         if self._scanner is not None:
             made = digest(self._scanner)
-            found = Accumulator("other")
+            found = Accumulator(OTHER)
             found.note_facts(self._scanner)
             if found.usage is not None:
                 read.usage, read.model, read.id = found.usage, found.model, found.id

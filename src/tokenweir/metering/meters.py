@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ..apis import surface_of
+from ..apis import Surface
 from ..errors import quoted
 from ..wire import looks_like_events
 from .body import BodyMeter
@@ -21,7 +21,7 @@ _TELLING = 16
 
 
 def meter_for(
-    api: str,
+    surface: Surface,
     *,
     event_stream: bool,
     content_encoding: str,
@@ -30,7 +30,7 @@ def meter_for(
     reads_usage: bool = False,
     monotonic: Callable[[], float],
 ) -> Meter:
-    """The meter for one answer of ``api``.
+    """The meter for one answer of ``surface``.
 
     ``event_stream`` and ``content_encoding`` are what the answer's head says; ``monotonic`` is asked once,
     when the first model output passes. An answer in an encoding we cannot unpack gets a meter that says so.
@@ -46,17 +46,17 @@ def meter_for(
         )
 
     meter: Meter
-    is_metered = surface_of(api).is_metered
+    is_metered = surface.is_metered
     if not is_metered and not event_stream:
         meter = NullMeter(keep_content=keep_content, reads_usage=reads_usage)
     elif event_stream and (is_metered or reads_usage):
-        meter = StreamMeter(api, keep_content=keep_content, monotonic=monotonic)
+        meter = StreamMeter(surface, keep_content=keep_content, monotonic=monotonic)
     elif event_stream:
         meter = NullMeter(keep_content=keep_content)
     elif may_be_stream:
-        meter = _BodyOrStream(api, keep_content=keep_content, monotonic=monotonic)
+        meter = _BodyOrStream(surface, keep_content=keep_content, monotonic=monotonic)
     else:
-        meter = BodyMeter(api, keep_content=keep_content)
+        meter = BodyMeter(surface, keep_content=keep_content)
     return InflatingMeter(meter, encoding) if encoding else meter
 
 
@@ -64,8 +64,8 @@ class _BodyOrStream:
     """Of an answer whose head does not call it a stream, though one was asked for: its first bytes tell. Shows it to a
     meter for streams if it begins as one, and to a meter for bodies otherwise."""
 
-    def __init__(self, api: str, *, keep_content: bool, monotonic: Callable[[], float]) -> None:
-        self._api = api
+    def __init__(self, surface: Surface, *, keep_content: bool, monotonic: Callable[[], float]) -> None:
+        self._surface = surface
         self._keep_content = keep_content
         self._monotonic = monotonic
         self._beginning = b""
@@ -92,7 +92,7 @@ class _BodyOrStream:
 
     def _choose(self) -> Meter:
         if looks_like_events(self._beginning):
-            self._meter = StreamMeter(self._api, keep_content=self._keep_content, monotonic=self._monotonic)
+            self._meter = StreamMeter(self._surface, keep_content=self._keep_content, monotonic=self._monotonic)
         else:
-            self._meter = BodyMeter(self._api, keep_content=self._keep_content)
+            self._meter = BodyMeter(self._surface, keep_content=self._keep_content)
         return self._meter

@@ -10,7 +10,7 @@ decoded if somebody has to count it. A stream that ended in any other way is rea
 import re
 from collections.abc import Callable
 
-from ..apis import surface_of
+from ..apis import Surface
 from ..wire import MemberScanner, Path
 from .accumulator import Accumulator
 from .body import BodyMeter
@@ -51,11 +51,11 @@ _FIELD = b"data:"
 class StreamMeter:
     """A meter for ``text/event-stream``. It holds 32 KB, an unfinished event up to 256 KB and the text so far."""
 
-    def __init__(self, api: str, *, keep_content: bool, monotonic: Callable[[], float]) -> None:
-        self._api = api
+    def __init__(self, surface: Surface, *, keep_content: bool, monotonic: Callable[[], float]) -> None:
+        self._surface = surface
         self._monotonic = monotonic
-        self._output = surface_of(api).output
-        self._read = Accumulator(api)
+        self._output = surface.output
+        self._read = Accumulator(surface)
         self._kept: list[bytes] | None = [] if keep_content else None
         self._pieces: list[bytes] = []
         self._room = 0  # bytes that may come before anything is looked at: none until the first output was seen
@@ -86,7 +86,7 @@ class StreamMeter:
 
     def _read_as_body(self, raw: bytes) -> Measurement:
         """Some servers call a stream whatever they were asked to stream."""
-        meter = BodyMeter(self._api, keep_content=self._kept is not None)
+        meter = BodyMeter(self._surface, keep_content=self._kept is not None)
         meter.feed(raw)
         return meter.finish()
 
@@ -116,7 +116,7 @@ class StreamMeter:
         if self._kept is not None:
             self._kept.append(whole)
         if len(rest) > _LONGEST_HELD and not rest.lstrip().startswith(b"{"):
-            self._long = _LongEvent(surface_of(self._api).facts)
+            self._long = _LongEvent(self._surface.facts)
             rest = self._read_long(rest)
         self._pieces = [rest]
 

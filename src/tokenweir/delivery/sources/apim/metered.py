@@ -46,7 +46,9 @@ def record_of(event: ApimEvent, body: bytes, owner: Identity, *, keeps_content: 
     api = surface.name
     stream = _is_stream(event, asked)
     response = _Read(event.response, is_json=not stream)
-    meter = meter_for(api, event_stream=stream, content_encoding="", keep_content=False, monotonic=_no_clock)
+    meter = meter_for(
+        surface_of(api), event_stream=stream, content_encoding="", keep_content=False, monotonic=_no_clock
+    )
     meter.feed(response.text.encode(errors="replace"))
     reading = meter.finish()
     is_cut = event.is_cut or request.is_cut or response.is_cut
