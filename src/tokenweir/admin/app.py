@@ -182,12 +182,14 @@ class _Api:
             self._catch_up()
         except TokenweirError as failed:
             error = str(failed)
+        ledger = self._ledger_status()
         return readiness(
             self._relays(),
             self._expected_relays,
             error,
             has_ledger=self._ledger is not None,
-            ledger_failing_since=self._ledger_status().failing_since,
+            ledger_failing_since=ledger.failing_since,
+            archive_trouble=ledger.archive_trouble,
             sinks=self._sinks(),
         )
 

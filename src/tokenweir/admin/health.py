@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from ..delivery import SinkStatus
-from ..journal import JournalStatus
+from ..journal import JournalStatus, LedgerGap, Trouble
 
 __all__ = ["Applied", "Check", "ConfigInForce", "LedgerStatus", "RelayStatus", "readiness"]
 
@@ -32,6 +32,8 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How many records its journal should hold and does not; after a kill, how many at most."""
     segments_cut: int = 0
     """How many of its journal's segments were found empty, short or gone."""
+    ledger_gap: LedgerGap | None = None
+    """What the ledger misses that was posted to it once, as it does when it was restored from a backup."""
 
 
 class LedgerStatus(msgspec.Struct, frozen=True):
@@ -40,6 +42,8 @@ class LedgerStatus(msgspec.Struct, frozen=True):
     failing_since: datetime | None = None
     errors: int = 0
     """Times that records could not be posted, or the ledger not be opened."""
+    archive_trouble: Trouble | None = None
+    """Why segments stay in the journals that everybody has taken."""
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -77,12 +81,13 @@ def readiness(
     *,
     has_ledger: bool = True,
     ledger_failing_since: datetime | None = None,
+    archive_trouble: Trouble | None = None,
     sinks: list[SinkStatus] = [],  # noqa: B006 - nothing is added to it
 ) -> list[Check]:
     """The relays, the journal of each, what else each has trouble with, the ledger, if one is kept, and the sinks.
 
-    Where a ledger is kept, a sink that fails is told and the gateway is ready all the same. Where none is, the only
-    sink is the only place where records go.
+    A ledger that misses records is told. Where one is kept, a sink that fails is told and the gateway is ready all the
+    same. Where none is, the only sink is the only place where records go.
 
     A directory of a relay that is no longer configured says nothing: only as many relays are waited for as
     there should be.
@@ -96,8 +101,17 @@ def readiness(
         for part, trouble in relay.journal.troubles.items()
     ]
     ledger = _ledger(relays, ledger_error, has_ledger, ledger_failing_since)
+    # The alarm is the metric's: calls can go on, and no other gateway would have the records.
+    gaps = [
+        Check(f"ledger behind the journal of {relay.name}", True, str(relay.ledger_gap))
+        for relay in relays
+        if relay.ledger_gap is not None
+    ]
+    if archive_trouble is not None:
+        said = f"since {archive_trouble.since:%H:%M:%S} UTC, segments stay in the journals: {archive_trouble.message}"
+        gaps.append(Check("archive", True, said))
     delivery = [_sink(sink, is_needed=not has_ledger and len(sinks) == 1) for sink in sinks]
-    return [_relays(relays, len(fresh), expected), *journals, *troubles, ledger, *delivery]
+    return [_relays(relays, len(fresh), expected), *journals, *troubles, ledger, *gaps, *delivery]
 
 
 def _sink(sink: SinkStatus, *, is_needed: bool) -> Check:

@@ -203,6 +203,8 @@ class _LedgerCollector(Collector):
         status = self._ledger()
         failing = status.failing_since is not None
         yield GaugeMetricFamily("tokenweir_ledger_failing", "Whether the ledger takes nothing.", float(failing))
+        archive = status.archive_trouble is not None
+        yield GaugeMetricFamily("tokenweir_archive_failing", "Whether passed segments cannot go.", float(archive))
         yield CounterMetricFamily("tokenweir_ledger_errors", "Times that it took nothing, in this run.", status.errors)
 
 
@@ -234,6 +236,8 @@ def _families(relays: list[RelayStatus]) -> Iterator[Metric]:
     yield _counter("journal_records_missing", "Numbered and not in the journal, at most; over all runs.", missing)
     cut = {relay.name: relay.segments_cut for relay in relays}
     yield _counter("journal_segments_cut", "Segments of the journal found empty, short or gone.", cut)
+    behind = {relay.name: relay.ledger_gap.missing if relay.ledger_gap is not None else 0 for relay in relays}
+    yield _gauge("ledger_missing_records", "Posted once, and in neither ledger nor journal: an old ledger.", behind)
     failing = {relay: journal.failing_since is not None for relay, journal in journals.items()}
     yield _gauge("journal_failing", "Whether its disk takes nothing.", failing)
     yield _gauge("journal_size_bytes", "Segments on disk.", {relay.name: relay.journal_size_bytes for relay in relays})

@@ -1,42 +1,53 @@
 """Every record on disk before anything else is done with it, and read from there by all consumers."""
 
+from .archive import Archive, DirectoryArchive, archived_name
 from .cursors import (
     begin_cursor,
     bytes_behind,
     cursor_names,
+    is_in_later_segment,
     journal_size,
     load_cursor,
-    remove_passed_segments,
     save_cursor,
 )
-from .directory import journal_directories, journal_name
+from .directory import journal_directories, journal_name, wish_for_segment
 from .log import Journal
 from .missing import Missing, SeqWatch, read_missing
+from .passed import LedgerGap, gap_behind, read_gap, remove_passed_segments, write_gap
 from .payload import changed_fields
 from .reader import Batch, JournalReader, oldest_behind
 from .settings import JournalSettings
 from .status import JournalStatus, Trouble, read_status
 
 __all__ = [
+    "Archive",
     "Batch",
+    "DirectoryArchive",
     "Journal",
     "JournalReader",
     "JournalSettings",
     "JournalStatus",
+    "LedgerGap",
     "Missing",
     "SeqWatch",
     "Trouble",
+    "archived_name",
     "begin_cursor",
     "bytes_behind",
     "changed_fields",
     "cursor_names",
+    "gap_behind",
+    "is_in_later_segment",
     "journal_directories",
     "journal_name",
     "journal_size",
     "load_cursor",
     "oldest_behind",
+    "read_gap",
     "read_missing",
     "read_status",
     "remove_passed_segments",
     "save_cursor",
+    "wish_for_segment",
+    "write_gap",
 ]

@@ -18,10 +18,10 @@ from datetime import datetime
 
 from ..errors import JournalError, JournalUnavailable
 from ..records import Clock
-from .directory import WriterLock, segment_numbers, unusable
+from .directory import WriterLock, segment_numbers, take_wish_for_segment, unusable
 from .payload import bare_payload, decode
 from .reserve import Reserve
-from .segment import frame, payload_of
+from .segment import HEADER_SIZE, frame, payload_of
 from .segment_file import FRAMES_PER_WRITE, SegmentFile
 from .seq_limit import SeqLimit
 from .settings import JournalSettings
@@ -92,6 +92,7 @@ class Committer:
         """Whether what is appended will be looked at: until the end, or until the thread has failed."""
         self._shed_until = 0.0
         self._segment: SegmentFile | None = None
+        self._segment_began = clock.monotonic()
         self._last_number = max(segment_numbers(lock.directory), default=0)
         self._report_due = clock.monotonic()
 
@@ -198,6 +199,7 @@ class Committer:
             self._segment = None
         if self._segment is None:
             number = self._next_number()
+            self._segment_began = self._clock.monotonic()
             try:
                 self._lock.hold()
                 self._segment = SegmentFile.create(self._lock.directory, number, self._marker)
@@ -263,7 +265,25 @@ class Committer:
             self._probe()
         if self.failing_since is None:
             self._reserve.take_up()
+            self._turn_page()
         self._report()
+
+    def _turn_page(self) -> None:
+        """Begins a new segment where the present one, or the last one of the run before, has records and is old enough,
+        or where somebody wants it passed."""
+        is_wanted = take_wish_for_segment(self._lock.directory)
+        segment = self._segment
+        if segment is not None and segment.end == HEADER_SIZE:
+            return
+        if not is_wanted and self._clock.monotonic() - self._segment_began < self._settings.segment_age:
+            return
+        if segment is not None:
+            segment.close()
+            self._segment = None
+        try:
+            self._open_segment()
+        except JournalError as error:
+            self._fail(error)
 
     def _probe(self) -> None:
         """While calls are refused, nothing comes that a write could be tried with."""

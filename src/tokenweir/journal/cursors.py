@@ -20,10 +20,12 @@ __all__ = [
     "begin_cursor",
     "bytes_behind",
     "cursor_names",
+    "cursor_segments",
+    "is_behind",
+    "is_in_later_segment",
     "journal_size",
     "load_cursor",
     "parse_position",
-    "remove_passed_segments",
     "save_cursor",
 ]
 
@@ -52,6 +54,16 @@ def parse_position(text: str) -> Position:
     if not (segment.isdecimal() and offset.isdecimal()):
         raise JournalError(f"{quoted(text)} is not a position in a journal; one looks like {Position(42, 8192).text()}")
     return Position(int(segment), int(offset))
+
+
+def is_behind(position: str | None, other: str) -> bool:
+    """Whether a position, or the beginning, is before another one of the same journal."""
+    return (parse_position(position) if position is not None else START) < parse_position(other)
+
+
+def is_in_later_segment(position: str, other: str | None) -> bool:
+    """Whether the one is in a segment behind that of the other, or behind none."""
+    return parse_position(position).segment > (parse_position(other).segment if other is not None else START.segment)
 
 
 def save_cursor(directory: Path, name: str, position: str) -> None:
@@ -136,20 +148,9 @@ def cursor_names(directory: Path) -> list[str]:
         raise unusable(directory, error) from error
 
 
-def remove_passed_segments(directory: Path) -> list[Path]:
-    """Removes the segments that every cursor has passed, and returns them. The newest always stays, and where
-    there is no cursor, everything does: nobody has said yet that they have read it."""
-    try:
-        numbers = segment_numbers(directory)
-        cursors = [_segment_of(path) for path in _cursor_files(directory)]
-        if not cursors:
-            return []
-        passed = [segment_path(directory, number) for number in numbers[:-1] if number < min(cursors)]
-        for path in passed:
-            path.unlink(missing_ok=True)  # another consumer of this process may be at it, too
-        return passed
-    except OSError as error:
-        raise unusable(directory, error) from error
+def cursor_segments(directory: Path) -> list[int]:
+    """The segment at which each cursor stands. OSError if the directory cannot be read."""
+    return [_segment_of(path) for path in _cursor_files(directory)]
 
 
 def _path(directory: Path, name: str) -> Path:

@@ -10,12 +10,22 @@ from pathlib import Path
 
 from ..errors import JournalError, JournalInUse
 
-__all__ = ["WriterLock", "journal_directories", "journal_name", "segment_numbers", "segment_path", "unusable"]
+__all__ = [
+    "WriterLock",
+    "journal_directories",
+    "journal_name",
+    "segment_numbers",
+    "segment_path",
+    "take_wish_for_segment",
+    "unusable",
+    "wish_for_segment",
+]
 
 SEGMENT_SUFFIX = ".twj"
 LOCK_NAME = "lock"
 _ENDING = "ending"
 NAME_NAME = "name"
+WISH_NAME = "next-segment"
 
 _ADVICE = {
     errno.EACCES: "give the user that runs Tokenweir read and write permission on it",
@@ -46,6 +56,23 @@ def segment_numbers(directory: Path) -> list[int]:
     """The numbers of all segments, oldest first. OSError if the directory cannot be read."""
     stems = (name.removesuffix(SEGMENT_SUFFIX) for name in os.listdir(directory) if name.endswith(SEGMENT_SUFFIX))
     return sorted(int(stem) for stem in stems if stem.isdecimal())
+
+
+def wish_for_segment(directory: Path) -> None:
+    """Has the relay that writes here begin a new segment within a second, so that the present one can be passed."""
+    try:
+        (directory / WISH_NAME).touch(mode=0o600)
+    except OSError as error:
+        raise unusable(directory, error) from error
+
+
+def take_wish_for_segment(directory: Path) -> bool:
+    """Whether somebody wished for one since the last time."""
+    try:
+        (directory / WISH_NAME).unlink()
+    except OSError:
+        return False
+    return True
 
 
 def journal_directories(root: Path) -> list[Path]:

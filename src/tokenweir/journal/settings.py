@@ -25,6 +25,14 @@ class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long records gather before they are brought to disk together (``batch``)."""
     segment_size: Size = Size(64 * 1024 * 1024)
     """How large a file grows before the next one is begun."""
+    segment_age: Duration = Duration(86_400.0)
+    """How old a file grows that has records in it before the next one is begun, and it can go or be archived."""
+    archive: PathText | None = None
+    """Where segments are kept that ledger and sinks have taken: a directory, or a container of blob storage
+    (``https://ACCOUNT.blob.core.windows.net/NAME``), where the machine's identity signs in. ``tokenweir import`` fills
+    a ledger from it. Without it they are removed."""
+    archive_for: Duration = Duration(30 * 86_400.0)
+    """How long they are kept there, from their last record on; in blob storage, from when they came there."""
     reserve: Size = Size(8 * 1024 * 1024)
     """Taken on the journal's disk, for each relay, so that one that stops on a full disk can still write the records
     that wait in its memory: some ten thousand without bodies. A small disk gives at most a sixteenth of what it has

@@ -81,6 +81,15 @@ class Ledger(Protocol):
         """
         ...
 
+    def records_after(self, call_id: str, limit: int) -> list[CallRecord]:
+        """Up to ``limit`` whole records, contents included, by ascending id, from behind ``call_id`` on; "" is the
+        beginning."""
+        ...
+
+    def count_of_run(self, replica: str, first: int, last: int) -> int:
+        """How many of the records ``first`` to ``last`` of a run are there."""
+        ...
+
     def query_sql(self, text: str) -> Table:
         """Run one SELECT that somebody typed, read only, within limits. `QueryError` says what is wrong."""
         ...

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from ..records import CONTENTS
+from ..records import CONTENTS, CallRecord
 from .grouping import usage_row, usage_statement
 from .parsing import as_utc
-from .rows import CALL_COLUMNS, as_record_fields
+from .rows import CALL_COLUMNS, as_record, as_record_fields
 
 __all__ = ["Reading"]
 
@@ -20,7 +20,7 @@ _SELECTED = ", ".join(f"calls.{name}" for name in CALL_COLUMNS)
 
 
 class Reading(ABC):
-    """`Ledger.position`, ``calls``, ``call`` and ``usage``."""
+    """`Ledger.position`, ``calls``, ``call``, ``records_after``, ``count_of_run`` and ``usage``."""
 
     _mark: ClassVar[str]
     """What stands for a value in a statement."""
@@ -59,6 +59,23 @@ class Reading(ABC):
             [call_id],
         )
         return as_record_fields([*CALL_COLUMNS, *CONTENTS], rows[0]) if rows else None
+
+    def records_after(self, call_id: str, limit: int) -> list[CallRecord]:
+        rows = self._read(
+            f"SELECT {_SELECTED}, {', '.join(CONTENTS)} FROM "
+            f"(SELECT * FROM calls WHERE call_id > {self._mark} ORDER BY call_id LIMIT {self._mark}) AS calls "
+            "LEFT JOIN contents ON contents.call_id = calls.call_id ORDER BY calls.call_id",
+            [call_id, limit],
+        )
+        return [as_record([*CALL_COLUMNS, *CONTENTS], row) for row in rows]
+
+    def count_of_run(self, replica: str, first: int, last: int) -> int:
+        [[count]] = self._read(
+            f"SELECT count(DISTINCT seq) FROM calls WHERE replica = {self._mark} "
+            f"AND seq BETWEEN {self._mark} AND {self._mark}",
+            [replica, first, last],
+        )
+        return int(count)
 
     def usage(
         self, by: Sequence[str], since: datetime | None = None, until: datetime | None = None

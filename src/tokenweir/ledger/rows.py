@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..records import COLUMNS, CONTENTS, CallRecord, ColumnKind, flat, without_contents
+from ..records import COLUMNS, CONTENTS, CallRecord, ColumnKind, FlatRecord, flat, from_flat, without_contents
 
 __all__ = [
     "CALL_COLUMNS",
@@ -19,6 +19,7 @@ __all__ = [
     "DEFAULTS",
     "JSON_KINDS",
     "as_json",
+    "as_record",
     "as_record_fields",
     "contents_of",
     "json_encoder",
@@ -64,6 +65,12 @@ def as_record_fields(names: Iterable[str], row: Iterable[Any]) -> dict[str, Any]
         name: _READERS[name](cell) if cell is not None and name in _READERS else cell
         for name, cell in zip(names, row, strict=True)
     }
+
+
+def as_record(names: Iterable[str], row: Iterable[Any]) -> CallRecord:
+    """A row as the record that it was made of."""
+    fields = {name: value for name, value in as_record_fields(names, row).items() if value is not None}
+    return from_flat(msgspec.convert(fields, FlatRecord))
 
 
 def plain_money(amount: Decimal) -> Decimal:

@@ -32,23 +32,27 @@ from ..journal import (
     Batch,
     JournalReader,
     SeqWatch,
+    Trouble,
     begin_cursor,
     bytes_behind,
+    is_in_later_segment,
     journal_directories,
     journal_name,
     journal_size,
     load_cursor,
     oldest_behind,
+    read_gap,
     read_missing,
     read_status,
-    remove_passed_segments,
     save_cursor,
 )
 from ..ledger import NO_LEDGER, Ledger, ledger_opener
 from ..policy import DebugTokens
 from ..records import CallRecord, Clock, SystemClock
 from .late_ledger import LateLedger
+from .ledger_gaps import CURSOR, look_again, look_back
 from .logs import configure_logging
+from .passed_segments import PassedSegments
 from .relay import stop_with_supervisor
 from .reloading import digest_of_config, reloaded
 from .starting import one_line_for_errors
@@ -76,7 +80,8 @@ _MEMORY_BYTES = 8 * 1024**3
 
 _SAY_AGAIN_SECONDS = 60.0
 
-_CURSOR = "ledger"
+# It counts in the ledger, which an engine without an index on runs reads whole.
+_LOOK_AT_GAPS_SECONDS = 30.0
 
 
 class Books:
@@ -96,6 +101,9 @@ class Books:
         self.metrics = Metrics(self.relays, lambda: self.shipping.statuses(), self.ledger_status)
         self._ledger_failing_since: datetime | None = None
         self._ledger_errors = 0
+        self._look_at_gaps_at = clock.monotonic()
+        self.archive_trouble: Trouble | None = None
+        """Why passed segments stay in the journals; set by who looks after them."""
         self._one_at_a_time = threading.Lock()
         self._readers: dict[str, JournalReader] = {}
         self._watches: dict[str, SeqWatch] = {}
@@ -121,17 +129,27 @@ class Books:
             self._ledger_failing_since = None
             return new
 
+    def look_at_gaps(self) -> None:
+        """Whether the ledger has by now what it was found to miss."""
+        now = self._clock.monotonic()
+        if self._ledger is not None and now >= self._look_at_gaps_at:
+            self._look_at_gaps_at = now + _LOOK_AT_GAPS_SECONDS
+            for directory in journal_directories(self._root):
+                look_again(directory, self._ledger)
+
     def ledger_status(self) -> LedgerStatus:
         """From any thread."""
-        return LedgerStatus(self._ledger_failing_since, self._ledger_errors)
+        return LedgerStatus(self._ledger_failing_since, self._ledger_errors, self.archive_trouble)
 
     def _post_all(self, directory: Path) -> int:
         source = f"{journal_name(self._root)}/{directory.name}"
         reader = self._readers.get(source)
         if reader is None:
             self.shipping.begin(directory)  # or segments would go that no sink has seen
-            begin_cursor(directory, _CURSOR)  # or that the ledger, which may be away, has not
+            begin_cursor(directory, CURSOR)  # or that the ledger, which may be away, has not
             position = self._position(directory, source)
+            if self._ledger is not None:
+                position = look_back(directory, self._ledger, position, self._clock)
             reader = self._readers[source] = JournalReader(directory, position)
             if source not in self._watches or self._watches[source].position != position:
                 self._watches[source] = SeqWatch(directory, position, self._clock)
@@ -144,12 +162,12 @@ class Books:
                 batch, more = _gather(reader)
                 watch.see_cut(reader.cut_segments)
                 if not batch.records:
+                    self._pass_segments(directory, source, batch.position)
                     break
                 records = [self._price(record) for record in batch.records]
                 new += self._post(records, source, batch.position)
                 watch.see(batch.records, batch.position)
-                save_cursor(directory, _CURSOR, batch.position)
-                remove_passed_segments(directory)
+                save_cursor(directory, CURSOR, batch.position)
                 self.metrics.observe(records)
         except BaseException:
             # The reader may be ahead of the ledger now. The next one begins where the ledger really is.
@@ -157,8 +175,15 @@ class Books:
             raise
         return new
 
+    def _pass_segments(self, directory: Path, source: str, position: str) -> None:
+        """The relay has begun another segment: those before it may go, though no record came since."""
+        if is_in_later_segment(position, load_cursor(directory, CURSOR)):
+            if self._ledger is not None:
+                self._ledger.post([], source, position)
+            save_cursor(directory, CURSOR, position)
+
     def _position(self, directory: Path, source: str) -> str | None:
-        return self._ledger.position(source) if self._ledger else load_cursor(directory, _CURSOR)
+        return self._ledger.position(source) if self._ledger else load_cursor(directory, CURSOR)
 
     def _post(self, records: list[CallRecord], source: str, position: str) -> int:
         return self._ledger.post(records, source, position) if self._ledger else len(records)
@@ -177,9 +202,10 @@ class Books:
             age=age,
             gauges=status.gauges if status is not None else {},
             journal=status,
-            lag_bytes=bytes_behind(directory, _CURSOR),
-            oldest_unposted_seconds=oldest_behind(directory, _CURSOR, self._clock),
+            lag_bytes=bytes_behind(directory, CURSOR),
+            oldest_unposted_seconds=oldest_behind(directory, CURSOR, self._clock),
             journal_size_bytes=journal_size(directory),
+            ledger_gap=read_gap(directory),
             journal_free_bytes=shutil.disk_usage(directory).free,
             records_missing=sum(one.records for one in missing),
             segments_cut=sum(one.replica is None for one in missing),
@@ -280,10 +306,15 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
     # A thread of its own: those that all share may wait for the disk of a sink.
     posting = ThreadPoolExecutor(1, "posting")
     trouble = _Trouble(clock)
+    tidying = ThreadPoolExecutor(1, "tidying")
+    segments = PassedSegments(root, config.journal, clock, has_ledger=ledger is not None)
+    tidied = loop.run_in_executor(tidying, _tidy, books, segments)
     serving = loop.create_task(server.serve(sockets=[listener]))
     try:
         while not stop.is_set():
             await loop.run_in_executor(posting, _try_to_catch_up, books, trouble)
+            if tidied.done():
+                tidied = loop.run_in_executor(tidying, _tidy, books, segments)
             try:
                 await asyncio.wait_for(stop.wait(), _POLL_SECONDS)
             except TimeoutError:
@@ -295,6 +326,18 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
         await books.shipping.stop()
         if ledger is not None:
             ledger.close()
+
+
+def _tidy(books: Books, segments: PassedSegments) -> None:
+    """What may take long, in a thread of its own. An error of ours ends nothing."""
+    try:
+        segments.tidy()
+        books.archive_trouble = segments.trouble
+        books.look_at_gaps()
+    except TokenweirError as error:
+        _log.debug("not tidied: %s", error)  # the ledger is away, which posting says
+    except Exception:
+        _log.exception("segments and gaps could not be looked at; it is tried again")
 
 
 def _in_force(config: Config, source: Path | None) -> ConfigInForce:

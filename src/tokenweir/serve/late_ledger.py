@@ -83,6 +83,12 @@ class LateLedger:
     def call(self, call_id: str) -> dict[str, Any] | None:
         return self._opened().call(call_id)
 
+    def records_after(self, call_id: str, limit: int) -> list[CallRecord]:
+        return self._opened().records_after(call_id, limit)
+
+    def count_of_run(self, replica: str, first: int, last: int) -> int:
+        return self._opened().count_of_run(replica, first, last)
+
     def usage(
         self, by: Sequence[str], since: datetime | None = None, until: datetime | None = None
     ) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...config import Config
 from ...errors import TokenweirError
-from ...journal import JournalReader, journal_directories, load_cursor, read_missing, read_status
+from ...journal import JournalReader, journal_directories, load_cursor, read_gap, read_missing, read_status
 from ...ledger import NO_LEDGER, LedgerLocked, ledger_file, open_ledger
 from .check_result import CheckResult, bad, fine, warn
 
@@ -59,6 +59,7 @@ def check_journals(config: Config) -> Iterator[CheckResult]:
         for directory in journal_directories(Path(config.journal.directory)):
             yield _journal(directory)
             yield from _missing(directory)
+            yield from _ledger_gap(directory)
             yield from _refusals(directory)
     except TokenweirError as error:
         yield bad(f"journals: {error}", "change [journal] directory, or fix what is said")
@@ -73,7 +74,7 @@ def _journal(directory: Path) -> CheckResult:
         return bad(what, "fix the disk; the relay goes on by itself")
     waiting = _not_in_the_ledger(directory)
     if not waiting:
-        return fine(f"{name}: every record is in the ledger")
+        return fine(f"{name}: every record that it holds is in the ledger")
     shown = f"{waiting:,}" if waiting < _ENOUGH else f"more than {_ENOUGH:,}"
     fix = "a gateway that runs, or `tokenweir usage`, brings them in"
     return warn(f"{name}: {shown} records are not in the ledger yet", fix)
@@ -93,6 +94,17 @@ def _missing(directory: Path) -> Iterator[CheckResult]:
         f"{directory / 'missing.jsonl'}, which tells of each"
     )
     yield bad(f"{what}; the latest: {noted[-1]}", fix)
+
+
+def _ledger_gap(directory: Path) -> Iterator[CheckResult]:
+    """What the ledger misses that was posted to it once, as the books found when they opened it."""
+    gap = read_gap(directory)
+    if gap is not None:
+        fix = (
+            "bring them back with `tokenweir import` from [journal] archive, a file sink or another ledger "
+            f"(docs/guides/backup-and-restore.md); if that is not possible, delete {directory / 'ledger-gap.json'}"
+        )
+        yield bad(f"journal of {directory.name}: {gap}", fix)
 
 
 def _refusals(directory: Path) -> Iterator[CheckResult]:

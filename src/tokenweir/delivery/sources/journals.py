@@ -17,10 +17,9 @@ from ...journal import (
     journal_directories,
     load_cursor,
     oldest_behind,
-    remove_passed_segments,
     save_cursor,
 )
-from ...journal.cursors import START, parse_position
+from ...journal.cursors import START, is_in_later_segment, parse_position
 from ...records import CallRecord, Clock
 from ..base import RecordBatch
 from ..pricer import FREE, Pricer
@@ -124,11 +123,16 @@ class JournalsSource:
         for directory in self._in_turn():
             name = directory.name
             try:
-                read = self._reads.read(directory, self._position(directory))
+                before = self._position(directory)
+                read = self._reads.read(directory, before)
             except BaseException:
                 self._positions.pop(name, None)
                 raise
             self._positions[name] = read.position
+            if not read.records and is_in_later_segment(read.position, before):
+                save_cursor(
+                    directory, self._cursor, read.position
+                )  # what is behind it may go, though nothing came since
             if read.records:
                 self._last = name
                 has_more = len(read.records) == _READ_RECORDS or read.size == 0 or read.size > _LARGE_READ_BYTES
@@ -140,7 +144,6 @@ class JournalsSource:
     def _save(self, batch: RecordBatch) -> None:
         for name, position in batch.positions.items():
             save_cursor(self._root / name, self._cursor, position)
-            remove_passed_segments(self._root / name)
 
     def _position(self, directory: Path) -> str:
         position = self._positions.get(directory.name)

@@ -1,0 +1,79 @@
+"""What becomes of segments that the ledger and all sinks have taken: they go, or into the archive for a while.
+
+It may take long, as an archive may be behind a network, so it is done beside the posting; an archive that takes nothing
+holds up the removal only.
+"""
+
+import logging
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from ..delivery.segment_blobs import open_archive
+from ..errors import TokenweirError
+from ..journal import (
+    JournalSettings,
+    Trouble,
+    archived_name,
+    journal_directories,
+    journal_name,
+    remove_passed_segments,
+)
+from ..records import Clock
+
+__all__ = ["PassedSegments"]
+
+_log = logging.getLogger(__name__)
+
+# The term is in days; looking through an archive in blob storage costs a request for each 5,000 segments.
+_PRUNE_SECONDS = 3600.0
+
+
+class PassedSegments:
+    """``tidy`` is for one thread at a time; ``trouble`` may be read from any."""
+
+    def __init__(self, root: Path, settings: JournalSettings, clock: Clock, *, has_ledger: bool) -> None:
+        self._root = root
+        self._clock = clock
+        self._has_ledger = has_ledger
+        self._keep_for = timedelta(seconds=settings.archive_for)
+        self._archive = open_archive(settings.archive) if settings.archive is not None else None
+        self._prune_at = clock.monotonic()
+        self.trouble: Trouble | None = None
+        """Why the archive takes nothing."""
+
+    def tidy(self) -> None:
+        """Archives and removes what may go, and now and then what has been in the archive for its term."""
+        try:
+            for directory in journal_directories(self._root):
+                remove_passed_segments(directory, self._keep, has_ledger=self._has_ledger)
+            self._prune()
+        except TokenweirError as error:
+            self._say(str(error))
+        else:
+            self._say(None)
+
+    def _keep(self, segment: Path) -> None:
+        if self._archive is not None:
+            self._archive.keep(segment, archived_name(journal_name(self._root), segment))
+
+    def _prune(self) -> None:
+        if self._archive is None or self._clock.monotonic() < self._prune_at:
+            return
+        self._prune_at = self._clock.monotonic() + _PRUNE_SECONDS
+        removed = self._archive.prune(self._before())
+        if removed:
+            _log.info("%d segments have been in the archive for their term and are removed", removed)
+
+    def _before(self) -> datetime:
+        return self._clock.now() - self._keep_for
+
+    def _say(self, why: str | None) -> None:
+        before = self.trouble
+        if why is None:
+            self.trouble = None
+            if before is not None:
+                _log.info("segments are archived and removed again")
+            return
+        if before is None or before.message != why:
+            _log.error("segments that everybody has taken stay in the journal: %s", why)
+        self.trouble = Trouble(before.since if before is not None else self._clock.now(), why)
