@@ -40,7 +40,7 @@ def test_a_row_says_type_default_variable_and_meaning() -> None:
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[:4] == [
         "`durability`",
-        "`batch` or `strict`",
+        "`batch` or `strict` or `shipped`",
         '`"batch"`',
         "`TOKENWEIR_JOURNAL__DURABILITY`",
     ]

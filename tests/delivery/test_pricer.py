@@ -15,6 +15,7 @@ from tokenweir.delivery import FREE, Pricer
 from tokenweir.delivery.shipping import Shippers, Shipping
 from tokenweir.delivery.sinks import FileConnection, SinkSettings
 from tokenweir.delivery.sources.memory import MemoryLog
+from tokenweir.journal import JournalSettings
 from tokenweir.ledger import open_ledger
 from tokenweir.pricing import Price, PriceSettings
 from tokenweir.records import from_fields
@@ -64,7 +65,7 @@ def test_ledger_and_sinks_have_the_same_cost(tmp_path: Path, caplog: pytest.LogC
 
 
 def test_what_only_waits_in_memory_is_priced_too(tmp_path: Path) -> None:
-    log = MemoryLog(1, price=Pricer(ROWS))
+    log = MemoryLog(1, JournalSettings(), price=Pricer(ROWS))
     for call in CALLS:
         log.append(call)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.amqp.emulator import running_event_hubs
 from support.apim_events import LoggedCall, our_event
 from support.ingestion import serving_ingestion
 from support.scripted import Line, scripted
@@ -63,10 +64,14 @@ def test_the_runtime_indexes_the_app_and_streams_through_it_chunk_by_chunk(inter
         line.send(chunked(USAGE, DONE) + LAST_CHUNK)
 
     told: list[dict[str, object]] = []
+    lines: list[bytes] = []
+    sent: list[int] = []
     body = json.dumps({"model": "gpt-4o", "messages": [], "stream": True})
     path = "/api/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21&code=secret"
-    with scripted(play) as upstream:
+    with scripted(play) as upstream, running_event_hubs() as hubs:
         variables = {"AZURE_OPENAI_BASE_URL": upstream.url, "AZURE_OPENAI_KEY": "upstream-key"}
+        variables |= {"AZURE_EVENTHUB_CONN_STR": hubs.connection_string(), "AZURE_EVENTHUB_NAME": "llm"}
+        variables |= {"TOKENWEIR_JOURNAL__SHIP_TIMEOUT": "20s"}  # the SDK's first connection, on a busy machine
         host = subprocess.Popen(
             [str(interpreter), str(HOST), "http", str(APPS / "gateway"), path, body],
             cwd=tmp_path,
@@ -76,11 +81,15 @@ def test_the_runtime_indexes_the_app_and_streams_through_it_chunk_by_chunk(inter
         try:
             assert host.stdout is not None
             for line in host.stdout:
-                if line.startswith(b"{"):  # the others are the web server's
+                if line.startswith(b"{"):  # the others are the web server's, and the log
                     told.append(json.loads(line))
+                    sent.append(hubs.deliveries)
                     if "loaded" not in told[-1]:
                         seen.release()
+                else:
+                    lines.append(line)
         finally:
+            received = [event for events in hubs.received("llm").values() for event in events]
             host.kill()
             host.wait()
             if host.stdout is not None:
@@ -88,6 +97,11 @@ def test_the_runtime_indexes_the_app_and_streams_through_it_chunk_by_chunk(inter
 
     assert told.pop(0) == {"loaded": 1}
     assert told[0] == {"status": 200, "region": "Sweden Central"}
+    [event] = [json.loads(event.body) for event in received]
+    assert (event["type"], event["content"]) == ("stream_completion", "Water flows ")
+    last = next(number for number, piece in enumerate(told, 1) if "[DONE]" in str(piece.get("piece")))
+    assert (sent[1], sent[last]) == (0, 1)  # the event was with the hub before the answer's last bytes were out
+    assert len([line for line in lines if b"chat_completions gpt-4o by anonymous: 200 completed" in line]) == 1
     assert [piece["piece"] for piece in told[1:3]] == [frame("Water ").decode(), frame("flows ").decode()]
     assert told[-2:] == [{"whole": True}, {"invocation": 1}]
     assert b"secret" not in heads[0]

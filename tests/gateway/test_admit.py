@@ -64,7 +64,7 @@ def test_where_nobody_has_a_key_everybody_comes_in_and_the_key_is_still_known() 
 
 def test_what_could_not_be_written_down_is_not_let_through() -> None:
     admit(journal_accepts=True, stopping=False)
-    with pytest.raises(JournalUnavailable, match="cannot write its journal"):
+    with pytest.raises(JournalUnavailable, match="cannot keep the records"):
         admit(journal_accepts=False, stopping=False)
 
 

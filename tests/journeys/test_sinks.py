@@ -21,7 +21,7 @@ MESSAGES: Any = [{"role": "user", "content": "Hello"}]
 def serve(tmp_path: Path, sim: HostedSimulator) -> Iterator[Callable[[str], Any]]:
     """Starts a gateway with these sinks; journal and ledger stay from one to the next."""
 
-    def start(sinks: str) -> Any:
+    def start(sinks: str, journal: str = "") -> Any:
         data, admin = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         file = tmp_path / "tokenweir.toml"
         file.write_text(
@@ -34,6 +34,7 @@ shutdown_grace = "3s"
 [journal]
 directory = "{tmp_path}/journal"
 content = "full"
+{journal}
 [ledger]
 url = "duckdb:{tmp_path}/ledger.duckdb"
 [[upstreams]]
@@ -168,3 +169,13 @@ def test_a_switched_over_proxy_function_finds_its_events_in_its_hub(sim: HostedS
     assert all(one["prompt"] == MESSAGES and one["content"] for one in received)
     assert list(told) == ["event-hub"]
     assert "SharedAccessKey=" not in (tmp_path / "log").read_text()
+
+
+def test_an_answer_ends_when_its_event_is_with_the_sink_where_the_disk_may_go_with_the_machine(
+    serve: Callable[..., Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "events.jsonl"
+    with serve(file_sink("lines", file), 'durability = "shipped"\nship_timeout = "20s"') as gateway:
+        for number in range(1, 4):
+            call(gateway, stream=number == 2)
+            assert len(file.read_bytes().splitlines()) == number

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from support.scripted import Line, scripted
+from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, answer, chunked, frame
 from tokenweir.config import load
 from tokenweir.errors import ConfigError
 from tokenweir.serve.asgi_app import GatewayApp
@@ -123,3 +125,85 @@ def test_without_a_disk_strict_durability_is_refused_and_no_directory_made(folde
     with pytest.raises(ConfigError, match="strict"):
         asyncio.run(answered(gateway({**PROXY, "TOKENWEIR_JOURNAL__DURABILITY": "strict"}, has_disk=False)))
     assert list(folder.iterdir()) == []
+
+
+async def streamed(upstream: str, folder: Path, environ: dict[str, str] | None = None) -> list[tuple[bytes, int]]:
+    """Each piece of a stream's answer, and how many events were in the sink's file when it was sent."""
+    sinks = json.dumps([{"name": "lines", "kind": "file", "connection": {"path": str(folder / "events.jsonl")}}])
+    settings = {**PROXY, "AZURE_OPENAI_BASE_URL": upstream, "TOKENWEIR_SINKS": sinks, **(environ or {})}
+    app = gateway(settings, has_disk=False, is_guarded=True)
+    pieces: list[tuple[bytes, int]] = []
+    body = json.dumps({"model": "gpt-4o", "messages": [], "stream": True}).encode()
+    path = "/openai/deployments/gpt-4o/chat/completions"
+    waiting = [{"type": "http.request", "body": body}]
+
+    async def receive() -> Any:
+        return waiting.pop() if waiting else await asyncio.get_running_loop().create_future()
+
+    async def send(message: Any) -> None:
+        file = folder / "events.jsonl"
+        if message["type"] == "http.response.body" and message["body"]:
+            pieces.append((message["body"], len(file.read_bytes().splitlines()) if file.exists() else 0))
+
+    headers = [(b"host", b"gateway"), (b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": path, "query_string": b"api-version=1"}
+    await app({**scope, "headers": headers, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)}, receive, send)
+    await app.stop()
+    return pieces
+
+
+def a_stream(line: Line) -> None:
+    line.read_request()
+    line.send(STREAM_HEAD + chunked(frame("Water ")) + chunked(USAGE, DONE) + LAST_CHUNK)
+
+
+def test_without_a_disk_the_event_is_sent_before_the_answer_ends_and_the_call_is_told(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with scripted(a_stream) as upstream:
+        *_, (last, events) = asyncio.run(streamed(upstream.url, folder))
+    assert DONE in last
+    assert events == 1
+    (told,) = [record.getMessage() for record in caplog.records if "chat" in record.getMessage()]
+    assert "chat_completions gpt-4o by anonymous: 200 completed in" in told
+    assert "tokens (reported)" in told
+
+
+def test_who_asks_for_batches_does_not_wait_for_the_sink(folder: Path) -> None:
+    with scripted(a_stream) as upstream:
+        *_, (last, events) = asyncio.run(streamed(upstream.url, folder, {"TOKENWEIR_JOURNAL__DURABILITY": "batch"}))
+    assert DONE in last
+    assert events == 0
+
+
+@pytest.mark.parametrize("on_outage", ["pass", "refuse"])
+def test_a_sink_that_takes_nothing_lets_calls_pass_or_refuses_them_and_says_so(
+    folder: Path, caplog: pytest.LogCaptureFixture, on_outage: str
+) -> None:
+    (folder / "events.jsonl").mkdir()  # no file can be there
+
+    async def run(url: str) -> list[tuple[int, str | None]]:
+        sinks = json.dumps([{"name": "lines", "kind": "file", "connection": {"path": str(folder / "events.jsonl")}}])
+        settings = {"TOKENWEIR_SINKS": sinks, "TOKENWEIR_JOURNAL__SHIP_TIMEOUT": "1ms"}
+        settings |= {"TOKENWEIR_JOURNAL__ON_OUTAGE": on_outage, "AZURE_OPENAI_BASE_URL": url}
+        app = gateway({**PROXY, **settings}, has_disk=False, is_guarded=True)
+        told = []
+        for _ in range(2):
+            start, *pieces = await answered(app, path="/openai/models", raw_path=b"/openai/models", method="GET")
+            body = json.loads(b"".join(piece["body"] for piece in pieces))
+            told.append((start["status"], body.get("error", {}).get("code")))
+        await app.stop()
+        return told
+
+    def play(line: Line) -> None:
+        while line.read_request():
+            line.send(answer(b"{}"))
+
+    with scripted(play) as upstream:
+        first, second = asyncio.run(run(upstream.url))
+    assert first == (200, None)
+    assert second == ((200, None) if on_outage == "pass" else (503, "journal_unavailable"))
+    assert "answers end before their events are sent" in caplog.text
+    assert "what is not sent waits in memory only" in caplog.text
+    assert "nothing is lost" not in caplog.text

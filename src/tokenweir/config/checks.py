@@ -29,6 +29,8 @@ __all__ = ["check"]
 
 # Of hex digits, half of what its signatures have.
 _SHORTEST_SECRET = 32
+# Seconds. A call whose end is held for half a minute is given up.
+_LONGEST_HELD = 20.0
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
@@ -106,7 +108,14 @@ def _amounts(config: Config, environ: Mapping[str, str]) -> Problems:
     for name in ("max_clients", "max_clients_per_address"):
         if getattr(config.server, name) < 0:
             yield ("server", name), "must be at least 1, or 0 for what the system allows"
-    yield from too_small(("journal",), config.journal, "segment_size")
+    yield from too_small(("journal",), config.journal, "segment_size", "ship_timeout")
+    if config.journal.ship_timeout > _LONGEST_HELD:
+        yield (
+            ("journal", "ship_timeout"),
+            f"must be {_LONGEST_HELD:g}s at most: clients wait for the end of their answers",
+        )
+    if config.journal.durability == "shipped" and not config.sinks:
+        yield ("journal", "durability"), "is `shipped`, and there is no sink to ship to; configure one in [[sinks]]"
 
 
 def _tracing(config: Config, environ: Mapping[str, str]) -> Problems:

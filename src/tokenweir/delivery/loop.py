@@ -18,14 +18,14 @@ from ..errors import TokenweirError, place_of
 from ..records import Clock
 from .base import Denied, Destination, RecordSource, Rejected, Throttled
 
-__all__ = ["Delivery", "backoff"]
+__all__ = ["GATHER_SECONDS", "Delivery", "backoff"]
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 # How long records may gather while there are few of them. Whoever is behind does not wait at all.
-_GATHER_SECONDS = 0.5
+GATHER_SECONDS = 0.5
 
 # A reason that stays the same is logged again after this long.
 _REPEAT_SECONDS = 600.0
@@ -52,8 +52,11 @@ class Delivery:
         *,
         chance: Callable[[], float] = random.random,
         pause: Callable[[float], Awaitable[None]] | None = None,
+        is_lasting: bool = True,
+        gather: float = GATHER_SECONDS,
     ) -> None:
-        """``name`` is for logs. ``pause`` waits so many seconds; the default also ends when the loop is stopped."""
+        """``name`` is for logs, and so is ``is_lasting``: whether what is not delivered outlives the process. ``pause``
+        waits so many seconds; the default also ends when the loop is stopped. ``gather``: how many seconds."""
         # for ever
         self._name = name
         self._source = source
@@ -61,6 +64,8 @@ class Delivery:
         self._clock = clock
         self._chance = chance
         self._pause = pause or self._until_stop
+        self._is_lasting = is_lasting
+        self._gather = gather
         self._stop = asyncio.Event()
         self._logged_at = 0.0
         # since the start
@@ -92,9 +97,10 @@ class Delivery:
                     continue
                 if self._stop.is_set():
                     return
-                await self._pause(_GATHER_SECONDS)
+                await self._pause(self._gather)
         except _Stopped:
-            _log.warning("%s: stopped while it was failing; the next start goes on from here", self._name)
+            then = "the next start goes on from here" if self._is_lasting else "what was not sent is lost"
+            _log.warning("%s: stopped while it was failing; %s", self._name, then)
         finally:
             await self._source.close()
             for destination in self._destinations:
@@ -140,7 +146,8 @@ class Delivery:
             said = f"{error.strerror} ({error.filename})" if error.filename else error.strerror
         now = self._clock.monotonic()
         if self.failing_since is None or said != self.last_error or now - self._logged_at >= _REPEAT_SECONDS:
-            _log.warning("%s: %s; will retry, nothing is lost meanwhile", self._name, said)
+            meanwhile = "nothing is lost meanwhile" if self._is_lasting else "what is not sent waits in memory only"
+            _log.warning("%s: %s; will retry, %s", self._name, said, meanwhile)
             self._logged_at = now
         self.failing_since = self.failing_since or self._clock.now()
         self.last_error = said

@@ -12,7 +12,7 @@ import msgspec
 from ..records import Clock
 from .base import RecordSource
 from .dead_letters import DeadEvents
-from .loop import Delivery
+from .loop import GATHER_SECONDS, Delivery
 from .outlet import Outlet, SinkStatus
 from .pricer import FREE, Pricer
 from .sinks import SinkSettings, dead_letters_path
@@ -24,6 +24,9 @@ _log = logging.getLogger(__name__)
 
 # What is not sent by then is sent after the next start. The supervisor waits ten seconds for the books.
 _LAST_SECONDS = 5.0
+
+# How soon a record is looked for that an answer waits for.
+_AWAITED_SECONDS = 0.010
 
 CURSOR_PREFIX = "sink-"
 
@@ -57,13 +60,21 @@ class Shippers:
     """The loops of all sinks. ``start`` in a running loop, ``stop`` at the end; without, nothing is sent."""
 
     def __init__(
-        self, sinks: Sequence[SinkSettings], sources: Sequence[RecordSource], environ: Mapping[str, str], clock: Clock
+        self,
+        sinks: Sequence[SinkSettings],
+        sources: Sequence[RecordSource],
+        environ: Mapping[str, str],
+        clock: Clock,
+        *,
+        is_lasting: bool = True,
+        gather: float = GATHER_SECONDS,
     ) -> None:
-        """``sources`` has one for each of the ``sinks``."""
+        """``sources`` has one for each of the ``sinks``. ``is_lasting``: whether their records outlive the process.
+        ``gather``: seconds in which records may become more before they are sent."""
         self._sinks = sinks
         self._outlets = [outlet(sink, environ, clock) for sink in sinks]
         self._deliveries = [
-            Delivery(f"sink {sink.name}", source, [destination], clock)
+            Delivery(f"sink {sink.name}", source, [destination], clock, is_lasting=is_lasting, gather=gather)
             for sink, source, destination in zip(sinks, sources, self._outlets, strict=True)
         ]
         self._tasks: list[asyncio.Task[None]] = []
@@ -100,11 +111,15 @@ class Shipping:
         environ: Mapping[str, str],
         clock: Clock,
         price: Pricer = FREE,
+        *,
+        is_awaited: bool = False,
     ) -> None:
+        """``is_awaited``: answers wait for what they used to be shipped, so nothing gathers."""
         self._clock = clock
         reads = JournalReads(price, len(sinks))
         self._sources = [JournalsSource(root, cursor_of(sink), reads) for sink in sinks]
-        self._shippers = Shippers(sinks, self._sources, environ, clock)
+        gather = _AWAITED_SECONDS if is_awaited else GATHER_SECONDS
+        self._shippers = Shippers(sinks, self._sources, environ, clock, gather=gather)
 
     def begin(self, directory: Path) -> None:
         """Sees to it that no segment of a journal goes before every sink has passed it; from any thread."""

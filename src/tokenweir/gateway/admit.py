@@ -30,7 +30,7 @@ def admit(*, journal_accepts: bool, stopping: bool) -> None:
         raise ShuttingDown("This gateway is shutting down; send the request again.")
     if not journal_accepts:
         raise JournalUnavailable(
-            "This gateway cannot write its journal (see its log; often a full disk), "
+            "This gateway cannot keep the records of calls (see its log; often a full disk), "
             "and lets nothing through that it could not account for. Try again shortly."
         )
 

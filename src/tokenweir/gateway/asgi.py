@@ -29,6 +29,8 @@ Send = Callable[[Message], Awaitable[None]]
 _HIGH_WATER = 64 * 1024
 _LOW_WATER = 16 * 1024
 
+_FOR_STREAMS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+
 _OPEN_TO_ALL = (
     "No caller has a key, so this gateway serves its own machine only, and the request came from beyond it. "
     "Create a key with `tokenweir keys create NAME`."
@@ -90,6 +92,7 @@ class HostedCall:
         ]
         if length is not None:
             headers.append((b"content-length", b"%d" % length))
+        _keep_flowing(headers)
         if (self._closes or self._is_receiving) and self._scope.get("http_version", "1.1") < "2":
             headers.append((b"connection", b"close"))
         self._start = {"type": "http.response.start", "status": int(line[:3]), "headers": headers}
@@ -231,6 +234,14 @@ class HostedCall:
                 self._patience.reschedule(
                     asyncio.get_running_loop().time() + self._data_plane.services.settings.keep_alive
                 )
+
+
+def _keep_flowing(headers: list[tuple[bytes, bytes]]) -> None:
+    """A host may have a server in front that gathers or keeps answers. Where an upstream's event stream says nothing of
+    that, this asks for neither."""
+    told = dict(headers)
+    if told.get(b"content-type", b"").lower().startswith(b"text/event-stream"):
+        headers += [(name, value) for name, value in _FOR_STREAMS if name not in told]
 
 
 def request_head(scope: Scope, max_head: int, *, is_chunked: bool = False) -> RequestHead:

@@ -8,6 +8,7 @@ from .cursors import (
     is_in_later_segment,
     journal_size,
     load_cursor,
+    passed_by_all,
     save_cursor,
 )
 from .directory import journal_directories, journal_name, wish_for_segment
@@ -43,6 +44,7 @@ __all__ = [
     "journal_size",
     "load_cursor",
     "oldest_behind",
+    "passed_by_all",
     "read_gap",
     "read_missing",
     "read_status",

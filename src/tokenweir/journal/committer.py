@@ -18,6 +18,7 @@ from datetime import datetime
 
 from ..errors import JournalError, JournalUnavailable
 from ..records import Clock
+from .cursors import START, Position
 from .directory import WriterLock, segment_numbers, take_wish_for_segment, unusable
 from .payload import bare_payload, decode
 from .reserve import Reserve
@@ -84,6 +85,8 @@ class Committer:
         self.bytes_shed = 0
         self.content_shed = 0
         self.commits = 0
+        self.committed = START
+        """Behind the last record that is on disk."""
         self.last_commit_ms = 0.0
         # the state of the disk, and of the thread
         self.failing_since: datetime | None = None
@@ -170,6 +173,7 @@ class Committer:
             return False
         if written:
             self.last_commit_ms = (self._clock.monotonic() - started) * 1000
+            self._note_committed()
             self._settle(batch[:written])
         if error is not None:
             self._fail(unusable(self._lock.directory, error))
@@ -188,6 +192,10 @@ class Committer:
         if written:
             _log.warning("%d records were written into the reserve of the journal in %s", written, self._lock.directory)
             self._settle(self.waiting[:written])
+
+    def _note_committed(self) -> None:
+        if self._segment is not None:
+            self.committed = Position(self._last_number, self._segment.end)
 
     def _is_shedding(self) -> bool:
         return self._clock.monotonic() < self._shed_until

@@ -7,6 +7,7 @@ A consumer that is gone for good holds segments back until its file in ``cursors
 import logging
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +27,7 @@ __all__ = [
     "journal_size",
     "load_cursor",
     "parse_position",
+    "passed_by_all",
     "save_cursor",
 ]
 
@@ -138,6 +140,12 @@ def load_cursor(directory: Path, name: str) -> str | None:
         return None
     except OSError as error:
         raise unusable(directory, error) from error
+
+
+def passed_by_all(directory: Path, names: Sequence[str]) -> Position:
+    """Behind the last record that all of these consumers have taken care of."""
+    saved = (load_cursor(directory, name) for name in names)
+    return min(parse_position(text) if text is not None else START for text in saved)
 
 
 def cursor_names(directory: Path) -> list[str]:

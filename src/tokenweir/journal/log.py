@@ -11,6 +11,7 @@ from typing import Self
 from ..errors import JournalError, JournalUnavailable
 from ..records import CallRecord, Clock, without_contents
 from .committer import Committer
+from .cursors import Position
 from .directory import WriterLock, unusable
 from .missing import Missing, last_record, note_missing
 from .payload import encode
@@ -110,6 +111,11 @@ class Journal:
         if not committer.is_open or self._waiting_bytes > MAX_BYTES_WITH_CONTENT:
             return False
         return committer.failing_since is None or self._goes_on
+
+    @property
+    def committed(self) -> Position:
+        """Behind the last record that is on disk; within ``on_durable``, behind that record at least."""
+        return self._committer.committed
 
     def next_seq(self) -> int:
         """The number of this run's next record."""

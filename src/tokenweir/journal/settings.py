@@ -14,12 +14,18 @@ class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     directory: PathText = "tokenweir-data/journal"
     """Where the relays write their records, each into a directory of its own below."""
-    durability: Literal["batch", "strict"] = "batch"
-    """A record is on disk ``commit_interval`` after its call's end (``batch``) or before it (``strict``)."""
+    durability: Literal["batch", "strict", "shipped"] = "batch"
+    """A record is on disk ``commit_interval`` after its call's end (``batch``) or before it (``strict``), or with every
+    sink before it (``shipped``): for disks that do not last. ``shipped`` is the default where there is no disk."""
     content: Literal["none", "full"] = "none"
     """Whether request and response bodies are kept in the record."""
     on_failure: Literal["refuse", "shed_content"] = "refuse"
     """When the disk is full or gone: refuse new calls at once, or first leave bodies out of the records."""
+    ship_timeout: Duration = Duration(2)
+    """How long the end of an answer waits for the sinks at most (``shipped``)."""
+    on_outage: Literal["pass", "refuse"] = "pass"
+    """When the sinks take nothing for longer than that: let calls pass, or refuse new ones (``shipped``). Without a
+    disk, ``pass`` loses the records of calls beyond what fits into memory, which is logged and counted."""
     # Each commit costs some 0.3 ms of CPU, whatever is in it.
     commit_interval: Duration = Duration(0.010)
     """How long records gather before they are brought to disk together (``batch``)."""

@@ -1,7 +1,8 @@
 """The gateway inside a host that speaks ASGI: put together at the host's start, or at the first call.
 
 With a disk its records go to a journal like a relay's, in a directory of its own for each process of the host, and
-`tokenweir serve` with the same configuration keeps the books of them. Without one they go from memory to the sinks.
+`tokenweir serve` with the same configuration keeps the books of them. Without one they go from memory to the sinks,
+before their answers end, and each call is a line in the log.
 """
 
 import logging
@@ -23,6 +24,7 @@ from ..gateway import HostedCall
 from ..gateway.asgi import Receive, Scope, Send
 from ..journal import Journal
 from ..records import Clock, SystemClock
+from .logs import log_call
 from .relay import RelayProcess
 
 __all__ = ["GatewayApp", "with_dead_letters"]
@@ -116,9 +118,13 @@ class GatewayApp:
 
     def _in_memory(self, loaded: Loaded) -> RelayProcess:
         config = loaded.config
-        if config.journal.durability == "strict":
-            raise ConfigError('[journal] durability = "strict" promises a disk, and this host has none: use "batch"')
-        log = MemoryLog(len(config.sinks), price=Pricer(config.prices))
+        journal = config.journal
+        if journal.durability == "strict":
+            raise ConfigError('[journal] durability = "strict" promises a disk, and this host has none: use "shipped"')
+        if loaded.origins.of(("journal", "durability")) is None and config.sinks:
+            journal = msgspec.structs.replace(journal, durability="shipped")
+            config = msgspec.structs.replace(config, journal=journal)
+        log = MemoryLog(len(config.sinks), journal, price=Pricer(config.prices), tell=log_call)
         process = RelayProcess(config, loaded.source, "hosted", self._clock, lambda: log)
         if not config.sinks:
             _log.warning("there are no sinks and no disk: calls are passed on, and their records are kept nowhere")
@@ -127,6 +133,7 @@ class GatewayApp:
             log.sources,
             os.environ,
             self._clock,
+            is_lasting=False,
         )
         self._shippers.start()
         return process

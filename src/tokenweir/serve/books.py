@@ -228,7 +228,7 @@ def _gather(reader: JournalReader) -> tuple[Batch, bool]:
 def catch_up(config: Config, ledger: Ledger) -> int:
     """Posts what the journals still hold, for the commands that read the books while no gateway runs."""
     root, clock, price = Path(config.journal.directory), SystemClock(), Pricer(config.prices)
-    return Books(root, ledger, clock, Shipping(root, config.sinks, os.environ, clock, price), price).catch_up()
+    return Books(root, ledger, clock, _shipping(config, root, clock, price), price).catch_up()
 
 
 def books_main(config: Config, config_path: Path | None, listener: socket.socket, supervisor: int) -> None:
@@ -255,7 +255,7 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
     ledger = LateLedger(ledger_opener(config.ledger.url), clock) if config.ledger.url != NO_LEDGER else None
     root = Path(config.journal.directory)
     price = Pricer(config.prices)
-    books = Books(root, ledger, clock, Shipping(root, config.sinks, os.environ, clock, price), price)
+    books = Books(root, ledger, clock, _shipping(config, root, clock, price), price)
     running = config
     app = create_app(
         ledger,
@@ -284,7 +284,7 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
             try:
                 config = reloaded(config_path, running).config
                 price = Pricer(config.prices)
-                shipping = Shipping(root, config.sinks, os.environ, clock, price)
+                shipping = _shipping(config, root, clock, price)
             except TokenweirError as error:
                 _log.error("the configuration was not reloaded, the old one stays: %s", error)
                 return
@@ -338,6 +338,11 @@ def _tidy(books: Books, segments: PassedSegments) -> None:
         _log.debug("not tidied: %s", error)  # the ledger is away, which posting says
     except Exception:
         _log.exception("segments and gaps could not be looked at; it is tried again")
+
+
+def _shipping(config: Config, root: Path, clock: Clock, price: Pricer) -> Shipping:
+    is_awaited = config.journal.durability == "shipped"
+    return Shipping(root, config.sinks, os.environ, clock, price, is_awaited=is_awaited)
 
 
 def _in_force(config: Config, source: Path | None) -> ConfigInForce:

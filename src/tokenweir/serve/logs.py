@@ -6,12 +6,23 @@
 import json
 import logging
 import os
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import ConfigError, quoted
+from ..records import CallRecord
 
-__all__ = ["JsonFormatter", "LibraryRepeats", "TextFormatter", "configure_logging"]
+__all__ = [
+    "JsonFormatter",
+    "LibraryRepeats",
+    "TextFormatter",
+    "configure_logging",
+    "log_call",
+    "log_to_host",
+]
+
+_log = logging.getLogger(__name__)
 
 _REPEAT_SECONDS = 60.0
 _MOST_TEXTS = 100
@@ -25,18 +36,61 @@ def configure_logging(process: str) -> None:
     Raises:
         ConfigError: a level or a format that does not exist.
     """
-    level = _one_of("TOKENWEIR_LOG", LEVELS, "info")
-    formatter = {"text": TextFormatter, "json": JsonFormatter}[
-        _one_of("TOKENWEIR_LOG_FORMAT", ("text", "json"), "text")
-    ]
     handler = logging.StreamHandler()
-    handler.setFormatter(formatter(process))
+    handler.setFormatter(_formatter(process))
     handler.addFilter(LibraryRepeats())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.basicConfig(level=_level(), handlers=[handler], force=True)
     # Azure's packages tell of every change of a connection's state. Of their troubles we tell ourselves.
     logging.getLogger("azure").setLevel(logging.ERROR)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
+
+
+def log_to_host(process: str) -> None:
+    """For a host that shows what its workers write, as Azure Functions does: of what is *logged* it drops everything
+    that is said outside of an invocation, and a stream's end is (azure-functions-host, ``Log`` of GrpcWorkerChannel).
+
+    What is written to stderr with "warn" or "error" in it has that level there; what is written to stdout is
+    information (WorkerProcess). Raises ConfigError as ``configure_logging`` does.
+    """
+    usual, troubles = logging.StreamHandler(sys.stdout), logging.StreamHandler(sys.stderr)
+    usual.addFilter(lambda record: record.levelno < logging.WARNING)
+    troubles.setLevel(logging.WARNING)
+    ours = logging.getLogger(__name__.partition(".")[0])
+    ours.handlers = [usual, troubles]
+    ours.propagate = False
+    ours.setLevel(_level())
+    for handler in ours.handlers:
+        handler.setFormatter(_formatter(process))
+    logging.getLogger("azure").setLevel(logging.ERROR)
+
+
+def log_call(record: CallRecord) -> None:
+    """One line for a call, without anything of what was asked or answered."""
+    usage = record.usage
+    _log.info(
+        "%s %.64s by %.64s: %s %s%.64s in %.0f ms, %d + %d tokens (%s), call %s",
+        record.api,
+        record.deployment or "-",
+        record.caller or "-",
+        record.status or "-",
+        record.outcome,
+        f" {record.error_code}" if record.error_code else "",
+        record.latency_ms,
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.source,
+        record.call_id,
+    )
+
+
+def _level() -> str:
+    return _one_of("TOKENWEIR_LOG", LEVELS, "info").upper()
+
+
+def _formatter(process: str) -> logging.Formatter:
+    formats = {"text": TextFormatter, "json": JsonFormatter}
+    return formats[_one_of("TOKENWEIR_LOG_FORMAT", ("text", "json"), "text")](process)
 
 
 def _one_of(variable: str, choices: tuple[str, ...], default: str) -> str:

@@ -32,6 +32,7 @@ from .data_port import DataPort
 from .keys_watch import KeysWatch
 from .logs import configure_logging
 from .reloading import digest_of_config, reloaded
+from .shipped_log import ShippedLog
 from .starting import one_line_for_errors
 
 __all__ = ["ProcessLog", "RelayProcess", "relay_main"]
@@ -80,16 +81,19 @@ class RelayProcess:
         keyring, catalogue, upstreams = self._parts(config)
         self._certificate = Certificate(config.server, clock) if config.server.certificate is not None else None
         self.journal: ProcessLog = open_log() if open_log else _open_journal(config, name, clock)
+        self._shipped: ShippedLog | None = None
+        if isinstance(self.journal, Journal) and config.journal.durability == "shipped":
+            self._shipped = ShippedLog(self.journal, config.journal, config.sinks)
         self.data_plane = DataPlane(
             config.server,
-            self.journal,
+            self._shipped or self.journal,
             clock,
             # A secret that nobody else knows: no debug token can be issued.
             Tracing(config.tracing, config.tracing.secret or secrets.token_hex(), clock),
             keyring,
             catalogue,
             upstreams,
-            is_strict=config.journal.durability == "strict",
+            is_strict=config.journal.durability != "batch",
             keeps_content=config.journal.content == "full",
         )
 
@@ -114,6 +118,8 @@ class RelayProcess:
             _log.error("the configuration was not reloaded, the old one stays: %s", error)
             return
         self._config, self._config_digest = reload.config, digest_of_config(reload.config)
+        if self._shipped is not None:
+            self._shipped.configure(reload.config.sinks)
         self._publish()
         services = self.data_plane.services
         _log.info("configuration reloaded: %s; %s", services.keyring, services.catalogue)

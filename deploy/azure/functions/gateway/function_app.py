@@ -6,10 +6,14 @@ own send and receive to the gateway: chunks pass as they arrive, and a client th
 
 from typing import Any
 
+import azure.eventhub.aio  # noqa: F401 - half a second, for which the first caller would wait
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
 from tokenweir.serve.asgi_app import GatewayApp
+from tokenweir.serve.logs import log_to_host
+
+log_to_host("gateway")
 
 # Callers show a Functions key (FUNCTION below), so that they need none of the gateway's.
 gateway = GatewayApp(has_disk=False, is_guarded=True)
