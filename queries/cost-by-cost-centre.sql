@@ -7,8 +7,9 @@ SELECT
     sum(cached_input_tokens) AS cached_tokens,
     sum(output_tokens) AS output_tokens,
     sum(total_tokens) AS total_tokens,
-    round(coalesce(sum(cost), 0), 6) AS cost
+    sum(CASE WHEN calls.cost IS NULL THEN 1 ELSE 0 END) AS unpriced,
+    round(sum(cost), 6) AS cost
 FROM calls
 WHERE usage_source <> 'none'
 GROUP BY 1, 2
-ORDER BY cost DESC, cost_centre, currency
+ORDER BY cost DESC NULLS LAST, cost_centre, currency

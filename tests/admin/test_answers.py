@@ -67,6 +67,15 @@ def test_usage_by_several_groups_within_a_time(gateway: Any) -> None:
     assert total["calls"] == 4
 
 
+def test_usage_of_some_calls_by_the_days_of_a_time_zone(gateway: Any) -> None:
+    asked = {"by": "day", "timezone": "Pacific/Kiritimati", "caller": "ada", "tag:cost_centre": "4711"}
+    rows = gateway.ask("/api/usage", params=asked).json()
+    assert sum(row["calls"] for row in rows) == 2
+    elsewhere = gateway.ask("/api/usage", params={**asked, "timezone": "Pacific/Pago_Pago"}).json()
+    assert {row["day"] for row in rows}.isdisjoint({row["day"] for row in elsewhere})
+    assert gateway.ask("/api/usage", params={"model": "nosuch"}).json() == []
+
+
 def test_queries_in_both_languages(gateway: Any) -> None:
     in_kql = {"kql": "calls | summarize tokens = sum(total_tokens) by caller | order by caller asc"}
     in_sql = {"sql": "SELECT caller, sum(total_tokens) AS tokens FROM calls GROUP BY caller ORDER BY caller"}
@@ -87,6 +96,9 @@ def test_queries_in_both_languages(gateway: Any) -> None:
         ("/api/usage?by=deploymnt", "did you mean 'deployment'"),
         ("/api/usage?until=7", "'7' is not a moment"),
         ("/api/usage?limit=5", "known: by, since, until"),
+        ("/api/usage?timezone=Europe/Belin", "did you mean 'Europe/Berlin'"),
+        ("/api/usage?caller=ada&caller=bob", "'caller' is given twice"),
+        ("/api/usage?tag:a=1&status=bad", "status is a number"),
     ],
 )
 def test_a_mistake_in_a_parameter_is_explained(gateway: Any, path: str, hint: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tokenweir.errors import QueryError, quoted
-from tokenweir.ledger import parse_moment
+from tokenweir.ledger import parse_moment, parse_month, parse_timezone
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -49,3 +49,29 @@ def test_other_text_is_refused_with_a_hint(text: str) -> None:
 def test_what_is_no_moment_is_refused(text: str) -> None:
     with pytest.raises(QueryError):
         parse_moment(text, NOW)
+
+
+def test_a_date_begins_in_its_time_zone() -> None:
+    berlin = parse_timezone("Europe/Berlin")
+    assert parse_moment("2026-07-01", NOW, berlin) == datetime(2026, 6, 30, 22, tzinfo=UTC)
+    assert parse_moment("2026-07-01T00:00Z", NOW, berlin) == datetime(2026, 7, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "after"),
+    [
+        ("last", datetime(2026, 1, 31, 23, tzinfo=UTC), datetime(2026, 2, 28, 23, tzinfo=UTC)),
+        ("this", datetime(2026, 2, 28, 23, tzinfo=UTC), datetime(2026, 3, 31, 22, tzinfo=UTC)),
+        ("2025-12", datetime(2025, 11, 30, 23, tzinfo=UTC), datetime(2025, 12, 31, 23, tzinfo=UTC)),
+    ],
+)
+def test_a_month_is_that_of_the_time_zone(text: str, first: datetime, after: datetime) -> None:
+    """At 23:30 UTC on the last of February it is March in Berlin, and last month is February."""
+    for now in (NOW, datetime(2026, 2, 28, 23, 30, tzinfo=UTC)):
+        assert parse_month(text, now, parse_timezone("Europe/Berlin")) == (first, after)
+
+
+@pytest.mark.parametrize("text", ["", "2026-13", "2026-00", "0001-01", "9999-12", "next", "2026-1"])
+def test_what_is_no_month_is_refused(text: str) -> None:
+    with pytest.raises(QueryError, match="is not a month; write last, this, or one like 2026-10"):
+        parse_month(text, NOW)

@@ -110,7 +110,7 @@ def test_cost_by_team_is_what_the_records_add_up_to(ledger: Ledger) -> None:
         tokens[call.caller or "", call.currency or ""] += call.usage.total_tokens
     table = ledger.query_sql(read("cost-by-team", "sql"))
     found = {(row["team"], row["currency"]): row for row in as_dicts(table)}
-    assert {key: Decimal(row["cost"]) for key, row in found.items()} == {
+    assert {key: Decimal(row["cost"] or 0) for key, row in found.items()} == {
         key: round(cost, 6) for key, cost in costs.items()
     }
     assert {key: int(row["total_tokens"]) for key, row in found.items()} == tokens

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tokenweir.errors import QueryError
-from tokenweir.ledger import GROUPINGS, SUMS, Ledger
+from tokenweir.ledger import FILTERS, GROUPINGS, SUMS, Ledger
 from tokenweir.records import CallRecord
 
 MakeCall = Callable[..., CallRecord]
@@ -20,6 +20,7 @@ OF_A_CALL: dict[str, Callable[[dict[str, Any]], Any]] = {
     "day": lambda call: f"{call['started_at']:%Y-%m-%d}",
     "hour": lambda call: f"{call['started_at']:%Y-%m-%dT%H}:00:00Z",
     "month": lambda call: f"{call['started_at']:%Y-%m}",
+    "tier": lambda call: call["service_tier"],
     "tag:cost_centre": lambda call: call["tags"]["cost_centre"],
 }
 
@@ -84,3 +85,62 @@ def test_an_unknown_grouping_names_the_nearest_and_all(ledger: Ledger) -> None:
 def test_an_empty_ledger_has_no_usage(ledger: Ledger) -> None:
     assert ledger.usage(["caller"]) == []
     assert ledger.usage([]) == []
+
+
+def test_days_and_months_are_those_of_the_time_zone_also_where_clocks_are_changed(
+    ledger: Ledger, make_call: MakeCall
+) -> None:
+    moments = {
+        datetime(2026, 2, 28, 22, 59, tzinfo=UTC): ("2026-02-28", "2026-02", "2026-02-28T23:00:00"),
+        datetime(2026, 2, 28, 23, 0, tzinfo=UTC): ("2026-03-01", "2026-03", "2026-03-01T00:00:00"),
+        datetime(2026, 3, 29, 0, 59, tzinfo=UTC): ("2026-03-29", "2026-03", "2026-03-29T01:00:00"),
+        datetime(2026, 3, 29, 1, 0, tzinfo=UTC): ("2026-03-29", "2026-03", "2026-03-29T03:00:00"),
+        datetime(2026, 3, 31, 22, 0, tzinfo=UTC): ("2026-04-01", "2026-04", "2026-04-01T00:00:00"),
+        datetime(2026, 10, 31, 22, 59, tzinfo=UTC): ("2026-10-31", "2026-10", "2026-10-31T23:00:00"),
+        datetime(2026, 10, 31, 23, 0, tzinfo=UTC): ("2026-11-01", "2026-11", "2026-11-01T00:00:00"),
+    }
+    ledger.post([make_call(started_at=moment) for moment in moments], "relay-1", "1")
+    for place, name in enumerate(("day", "month", "hour")):
+        rows = ledger.usage([name], timezone="Europe/Berlin")
+        assert {row[name]: row["calls"] for row in rows} == Counter(shown[place] for shown in moments.values())
+
+
+def test_a_zone_that_is_half_an_hour_off_has_hours_of_its_own(ledger: Ledger, make_call: MakeCall) -> None:
+    ledger.post([make_call(started_at=datetime(2026, 3, 1, 18, 40, tzinfo=UTC))], "relay-1", "1")
+    assert ledger.usage(["hour"], timezone="Asia/Kolkata")[0]["hour"] == "2026-03-02T00:00:00"
+
+
+def test_an_unknown_time_zone_is_refused_and_reaches_no_engine(ledger: Ledger) -> None:
+    with pytest.raises(QueryError, match=r"did you mean 'Europe/Berlin'\?"):
+        ledger.usage(["day"], timezone="Europe/Belin")
+    with pytest.raises(QueryError, match="time zone .* is unknown"):
+        ledger.usage(["day"], timezone="UTC') --")
+
+
+@pytest.mark.parametrize("name", [*FILTERS, "tag:cost_centre"])
+def test_only_the_calls_of_a_group_are_summed(busy_ledger: Ledger, name: str) -> None:
+    calls = busy_ledger.calls()
+    for value, count in Counter(OF_A_CALL[name](call) for call in calls).items():
+        rows = busy_ledger.usage(["caller"], only={name: "" if value is None else str(value)})
+        assert sum(row["calls"] for row in rows) == count
+
+
+def test_filters_hold_together_and_within_a_time(busy_ledger: Ledger) -> None:
+    since = datetime(2026, 3, 2, tzinfo=UTC)
+    rows = busy_ledger.usage(["day"], since, only={"caller": "ada", "tag:cost_centre": "4710"})
+    wanted = [
+        call
+        for call in busy_ledger.calls(since=since)
+        if call["caller"] == "ada" and call["tags"]["cost_centre"] == "4710"
+    ]
+    assert sum(row["calls"] for row in rows) == len(wanted) > 0
+
+
+def test_a_filter_that_is_none_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(QueryError, match=r"did you mean 'caller'\?"):
+        ledger.usage(["day"], only={"calller": "ada"})
+    with pytest.raises(QueryError, match="status is a number"):
+        ledger.usage(["day"], only={"status": "4xx"})
+    with pytest.raises(QueryError, match="a filter by 'day' is unknown"):
+        ledger.usage(["caller"], only={"day": "2026-03-01"})
+    assert ledger.usage(["caller"], only={"caller": "' OR 1=1 --"}) == []

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from ..delivery import SinkStatus
 from ..errors import QueryError, TokenweirError, quoted
-from ..ledger import MOST_QUERIES, Ledger, Table, TooManyQueries
+from ..ledger import MOST_QUERIES, UTC_ZONE, Ledger, Table, TooManyQueries
 from ..policy import DebugTokens
 from ..records import Clock
 from .guard import Guard, is_stranger
@@ -24,7 +24,7 @@ from .keys import KeysApi
 from .management import Management
 from .metrics import Metrics
 from .openapi import LIST_DEBUG_CREDENTIALS, LIST_TRACE, document
-from .params import limit, moment, parameters, query
+from .params import filters, limit, moment, parameters, query
 from .responses import ERROR_HANDLERS, NoLedger, error_response, json_response
 
 __all__ = ["create_app"]
@@ -130,7 +130,10 @@ class _Api:
         now = self._clock.now()
         since, until = moment(given, "since", now), moment(given, "until", now)
         by = [name.strip() for name in given.get("by", "caller").split(",") if name.strip()]
-        return json_response(await self._read(lambda ledger: ledger.usage(by, since, until)))
+        only, timezone = filters(given), given.get("timezone", UTC_ZONE)
+        return json_response(
+            await self._read(lambda ledger: ledger.usage(by, since, until, only=only, timezone=timezone))
+        )
 
     async def query(self, request: Request) -> Response:
         language, text = await query(request)

@@ -8,7 +8,7 @@ import msgspec
 
 from .. import __version__
 from ..delivery import SinkStatus
-from ..ledger import GROUPINGS, SUMS, Table
+from ..ledger import FILTERS, GROUPINGS, SUMS, TAG, UTC_ZONE, Table
 from ..records import FlatRecord
 from ..records.meanings import column_meanings
 from .health import Applied, Check, RelayStatus
@@ -48,7 +48,23 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "description": f"What to sum by, comma-separated: {', '.join(GROUPINGS)}, `tag:<name>`.",
         "schema": {"type": "string", "default": "caller"},
     },
+    "timezone": {
+        "description": "Whose days, hours and months are meant, in `by` and in dates without an offset.",
+        "schema": {"type": "string", "default": UTC_ZONE, "examples": ["Europe/Berlin"]},
+    },
+    TAG: {
+        "description": "Only calls with this tag, as `tag:<name>=<value>`; as often as wanted.",
+        "schema": {"type": "string"},
+    },
 }
+_PARAMETERS["status"] = {
+    "description": "Only calls with this status.",
+    "schema": {"type": "integer", "examples": [429]},
+}
+for _name in FILTERS:
+    _PARAMETERS.setdefault(
+        _name, {"description": "Only calls that have this there; empty: nothing.", "schema": {"type": "string"}}
+    )
 
 
 def _ref(name: str) -> dict[str, str]:
@@ -73,7 +89,7 @@ PATHS: dict[str, dict[str, dict[str, Any]]] = {
     "/api/usage": {
         "get": {
             "summary": "Sums by caller, model, day…",
-            "parameters": ["by", "since", "until"],
+            "parameters": ["by", "since", "until", "timezone", *FILTERS, TAG],
             "answer": _list_of("UsageRow"),
         }
     },

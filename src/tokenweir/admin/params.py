@@ -1,5 +1,6 @@
 """Questions as they arrive: parameters and bodies, each mistake answered with what would have been right."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -7,10 +8,10 @@ import msgspec
 from starlette.requests import Request
 
 from ..errors import QueryError, quoted
-from ..ledger import parse_moment, unknown_name
+from ..ledger import FILTERS, TAG, UTC_ZONE, parse_moment, parse_timezone, unknown_name
 from .openapi import MOST_CALLS, PATHS
 
-__all__ = ["limit", "moment", "parameters", "query", "read_body"]
+__all__ = ["filters", "limit", "moment", "parameters", "query", "read_body"]
 
 # A query that a person typed is a few hundred bytes; one that a program wrote may list a thousand ids.
 _MOST_QUERY_BYTES = 256 * 1024
@@ -21,10 +22,19 @@ _LANGUAGES = ("kql", "sql")
 def parameters(request: Request, path: str) -> dict[str, str]:
     """The parameters of a GET. A misspelled one would otherwise be a filter that silently does not filter."""
     known = PATHS[path]["get"]["parameters"]
-    for name in request.query_params:
-        if name not in known:
+    given: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name not in known and not (TAG in known and name.startswith(TAG)):
             raise QueryError(unknown_name("parameter", name, known))
-    return dict(request.query_params)
+        if name in given:
+            raise QueryError(f"parameter {quoted(name)} is given twice")
+        given[name] = value
+    return given
+
+
+def filters(given: Mapping[str, str]) -> dict[str, str]:
+    """The parameters that choose calls by a group."""
+    return {name: value for name, value in given.items() if name in FILTERS or name.startswith(TAG)}
 
 
 def limit(given: dict[str, str]) -> int:
@@ -35,7 +45,8 @@ def limit(given: dict[str, str]) -> int:
 
 
 def moment(given: dict[str, str], name: str, now: datetime) -> datetime | None:
-    return parse_moment(given[name], now) if name in given else None
+    zone = parse_timezone(given.get("timezone", UTC_ZONE))
+    return parse_moment(given[name], now, zone) if name in given else None
 
 
 async def query(request: Request) -> tuple[str, str]:

@@ -16,18 +16,27 @@ import msgspec
 from ..config import Config
 from ..errors import ConfigError, TokenweirError
 from ..journal import journal_directories
-from ..ledger import Ledger, LedgerLocked, Table, ledger_file, open_ledger
+from ..ledger import UTC_ZONE, Ledger, LedgerLocked, Table, ledger_file, open_ledger
 from .admin_client import AdminClient, NoAnswer
 
-__all__ = ["OpenBooks", "Row", "open_books"]
+__all__ = ["Among", "OpenBooks", "Row", "open_books"]
 
 Row = dict[str, Any]
+
+
+class Among(msgspec.Struct, frozen=True):
+    """Which calls are summed, and whose days are meant."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    only: dict[str, str] = {}
+    timezone: str = UTC_ZONE
 
 
 class OpenBooks(Protocol):
     """What can be asked. QueryError says what was wrong with a question."""
 
-    def usage(self, by: Sequence[str], since: datetime | None, until: datetime | None) -> list[Row]: ...
+    def usage(self, by: Sequence[str], among: Among) -> list[Row]: ...
 
     def calls(self, limit: int, caller: str | None, since: datetime | None) -> list[Row]: ...
 
@@ -73,8 +82,9 @@ class _Offline:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def usage(self, by: Sequence[str], since: datetime | None, until: datetime | None) -> list[Row]:
-        return [_plain(row) for row in self._ledger.usage(by, since, until)]
+    def usage(self, by: Sequence[str], among: Among) -> list[Row]:
+        rows = self._ledger.usage(by, among.since, among.until, only=among.only, timezone=among.timezone)
+        return [_plain(row) for row in rows]
 
     def calls(self, limit: int, caller: str | None, since: datetime | None) -> list[Row]:
         return [_plain(row) for row in self._ledger.calls(limit, caller=caller, since=since)]
@@ -93,8 +103,10 @@ class _Gateway:
     def __init__(self, client: AdminClient) -> None:
         self._client = client
 
-    def usage(self, by: Sequence[str], since: datetime | None, until: datetime | None) -> list[Row]:
-        asked = {"by": ",".join(by), "since": _moment(since), "until": _moment(until)}
+    def usage(self, by: Sequence[str], among: Among) -> list[Row]:
+        asked = {"by": ",".join(by), "since": _moment(among.since), "until": _moment(among.until), **among.only}
+        if among.timezone != UTC_ZONE:  # which a gateway of an older version does not know
+            asked["timezone"] = among.timezone
         return [_plain(row) for row in self._client.get("/api/usage", asked)]
 
     def calls(self, limit: int, caller: str | None, since: datetime | None) -> list[Row]:

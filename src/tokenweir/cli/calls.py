@@ -37,10 +37,13 @@ def calls(
     from .books_access import open_books
     from .hints import NO_CALLS, say_if_empty
     from .output import print_rows
+    from .totals import with_cost
 
     with open_books(load_config(file, checked=False).config) as books:
         rows = books.calls(limit, caller, moment(since))
     columns = list(_SHOWN if format == "table" else dict.fromkeys(name for row in rows for name in row))
+    if format != "json":
+        rows = [with_cost(row) for row in rows]
     print_rows(columns, [[row.get(column) for column in columns] for row in rows], format)
     if caller or since:
         asked = "there are no such calls; `tokenweir usage --by caller` shows whose there are, without --since all"
@@ -57,6 +60,7 @@ def call(
     """Show the whole record of one call; `tokenweir trace` tells it step by step. Exit code 1 if there is none."""
     from .books_access import open_books
     from .output import print_json, print_rows
+    from .totals import with_cost
 
     with open_books(load_config(file, checked=False).config) as books:
         record = books.call(call_id)
@@ -68,5 +72,6 @@ def call(
     else:
         if record.get("trace") is not None and format == "table":
             record["trace"] = f"there is one: tokenweir trace {call_id}"  # as it stands it would fill pages
+        record = with_cost(record)
         known = [(name, value) for name, value in record.items() if value not in (None, {}, [])]
         print_rows(["field", "value"], known, format)

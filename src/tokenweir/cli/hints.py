@@ -6,11 +6,10 @@ Programs read JSON or CSV and are told nothing.
 
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from ..errors import QueryError
-from .books_access import OpenBooks
+from .books_access import Among, OpenBooks
 from .params import Format
 
 __all__ = ["NO_CALLS", "say_estimates", "say_if_empty", "say_refusals"]
@@ -23,18 +22,18 @@ def say_if_empty(rows: Sequence[Any], format: Format, text: str) -> None:
         _say(text)
 
 
-def say_refusals(books: OpenBooks, since: datetime | None, until: datetime | None, format: Format) -> None:
+def say_refusals(books: OpenBooks, among: Among, format: Format) -> None:
     """A footnote to usage: calls that this gateway answered itself are in the sums, with no tokens."""
-    counts = _counts(books, "outcome", "refused", "error_code", since, until, format)
+    counts = _counts(books, "outcome", "refused", "error_code", among, format)
     if total := sum(counts.values()):
         reasons = ", ".join(f"{code} {count:,}" for code, count in counts.items())
         what = "1 call was refused" if total == 1 else f"{total:,} calls were refused"
         _say(f"{what}: {reasons}; {'it' if total == 1 else 'they'} used nothing")
 
 
-def say_estimates(books: OpenBooks, since: datetime | None, until: datetime | None, format: Format) -> None:
+def say_estimates(books: OpenBooks, among: Among, format: Format) -> None:
     """A footnote to usage: calls whose usage nobody reported, by why not."""
-    counts = _counts(books, "usage_source", "estimated", "usage_reason", since, until, format)
+    counts = _counts(books, "usage_source", "estimated", "usage_reason", among, format)
     if total := sum(counts.values()):
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
         _say(f"{total:,} {'call' if total == 1 else 'calls'} estimated: {reasons}")
@@ -45,15 +44,14 @@ def _counts(
     column: str,
     value: str,
     reason: str,
-    since: datetime | None,
-    until: datetime | None,
+    among: Among,
     format: Format,
 ) -> dict[str, int]:
     """How many calls have ``value`` in ``column``, by ``reason``, most first; nothing where a program reads."""
     if format != "table":
         return {}
     try:
-        rows = books.usage([column, reason], since, until)
+        rows = books.usage([column, reason], among)
     except QueryError:  # of a gateway that runs an older version
         return {}
     counts = [(row[reason] or "no reason", row["calls"]) for row in rows if row[column] == value]

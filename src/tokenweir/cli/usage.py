@@ -1,10 +1,13 @@
 """``tokenweir usage``: who used what, and what it cost."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .params import ConfigOption, FormatOption, load_config, moment
+from .params import ConfigOption, FormatOption, load_config
+
+if TYPE_CHECKING:
+    from .books_access import Among
 
 __all__ = ["usage"]
 
@@ -15,24 +18,72 @@ def usage(
     ] = "caller,model",
     since: Annotated[str | None, typer.Option(metavar="WHEN", help="7d ago, a date, or a time. Included.")] = None,
     until: Annotated[str | None, typer.Option(metavar="WHEN", help="As --since; not included.")] = None,
+    month: Annotated[str | None, typer.Option(metavar="MONTH", help="Only one month: last, this, or 2026-10.")] = None,
+    timezone: Annotated[
+        str, typer.Option(metavar="ZONE", help="Whose days, hours and months are meant, like Europe/Berlin.")
+    ] = "UTC",
+    caller: Annotated[str | None, typer.Option(metavar="NAME", help="Only this caller's calls.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only calls with this tag; may be repeated.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only calls of this model, sku, region…; repeatable.")
+    ] = None,
     format: FormatOption = "table",
     file: ConfigOption = None,
 ) -> None:
     """Sum calls, tokens and cost; the same answer whether or not a gateway is running."""
-    from ..ledger import SUMS
+    from ..ledger import SUMS, TAG
     from .books_access import open_books
     from .hints import NO_CALLS, say_estimates, say_if_empty, say_refusals
     from .output import print_rows
+    from .totals import shown_cost, total_rows
 
     config = load_config(file, checked=False).config
     names = list(dict.fromkeys(name.strip() for name in by.split(",") if name.strip()))
+    chosen = _pairs("--only", only) | {f"{TAG}{name}": value for name, value in _pairs("--tag", tag).items()}
+    if caller is not None:
+        chosen["caller"] = caller
+    among = _among(since, until, month, timezone, chosen)
     with open_books(config) as books:
-        rows = books.usage(names, moment(since), moment(until))
+        rows = books.usage(names, among)
         columns = [*names, *SUMS]
-        print_rows(columns, [[row[column] for column in columns] for row in rows], format)
-        if since or until:
-            say_if_empty(rows, format, "there are no calls in that time; without --since and --until all are summed")
+        cells = [_cells(row, columns, shown_cost(row, format)) for row in rows]
+        totals = total_rows(rows) if format == "table" and names and len(rows) > 1 else []
+        print_rows(columns, cells, format, [_cells(row, columns, shown_cost(row, format)) for row in totals])
+        if among.since or among.until or chosen:
+            say_if_empty(rows, format, "there are no such calls; without filters and times all are summed")
         else:
             say_if_empty(rows, format, NO_CALLS)
-        say_refusals(books, moment(since), moment(until), format)
-        say_estimates(books, moment(since), moment(until), format)
+        say_refusals(books, among, format)
+        say_estimates(books, among, format)
+
+
+def _cells(row: dict[str, Any], columns: list[str], cost: Any) -> list[Any]:
+    return [cost if column == "cost" else row.get(column) for column in columns]
+
+
+def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    """``NAME=VALUE``, each name once."""
+    pairs: dict[str, str] = {}
+    for text in given or []:
+        name, separator, value = text.partition("=")
+        if not separator or name in pairs:
+            wrong = "is given twice" if separator else "has no `=`; write NAME=VALUE"
+            raise typer.BadParameter(f"{text} {wrong}", param_hint=option)
+        pairs[name] = value
+    return pairs
+
+
+def _among(since: str | None, until: str | None, month: str | None, timezone: str, only: dict[str, str]) -> "Among":
+    from ..ledger import parse_moment, parse_month, parse_timezone
+    from ..records import SystemClock
+    from .books_access import Among
+
+    now, zone = SystemClock().now(), parse_timezone(timezone)
+    if month is None:
+        first, end = (parse_moment(text, now, zone) if text else None for text in (since, until))
+        return Among(first, end, only, timezone)
+    if since or until:
+        raise typer.BadParameter("a month has its own beginning and end; leave out --since and --until")
+    return Among(*parse_month(month, now, zone), only, timezone)

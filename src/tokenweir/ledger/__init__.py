@@ -1,18 +1,21 @@
 """What every call used, kept for good and asked from many sides."""
 
 from .base import Ledger, LedgerError, LedgerLocked, Table
-from .grouping import GROUPINGS, SUMS
+from .grouping import FILTERS, GROUPINGS, SUMS, TAG
 from .limits import MOST_QUERIES, TooManyQueries
 from .opening import NO_LEDGER, check_url, ledger_file, ledger_opener, open_ledger
-from .parsing import parse_moment, unknown_name
+from .parsing import UTC_ZONE, parse_moment, parse_month, parse_timezone, unknown_name
 from .reports import report, report_names
 from .settings import LedgerSettings
 
 __all__ = [
+    "FILTERS",
     "GROUPINGS",
     "MOST_QUERIES",
     "NO_LEDGER",
     "SUMS",
+    "TAG",
+    "UTC_ZONE",
     "Ledger",
     "LedgerError",
     "LedgerLocked",
@@ -24,6 +27,8 @@ __all__ = [
     "ledger_opener",
     "open_ledger",
     "parse_moment",
+    "parse_month",
+    "parse_timezone",
     "report",
     "report_names",
     "unknown_name",

@@ -1,6 +1,6 @@
 """What a ledger promises, whichever engine keeps it. The engines live beside this file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -71,13 +71,21 @@ class Ledger(Protocol):
         ...
 
     def usage(
-        self, by: Sequence[str], since: datetime | None = None, until: datetime | None = None
+        self,
+        by: Sequence[str],
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        only: Mapping[str, str] | None = None,
+        timezone: str = "UTC",
     ) -> list[dict[str, Any]]:
         """Sums of calls, tokens and money, one row per group and currency, sorted by the groups.
 
-        Each row has the names in ``by``, then ``calls, input_tokens, cached_input_tokens, output_tokens,
-        reasoning_tokens, total_tokens, cost, currency``; ``cost`` is ``None`` where no price was known.
-        `QueryError` if one of ``by`` is none of the groupings.
+        Each row has the names in ``by``, then the `SUMS`: calls, tokens, how many are unpriced, cost and currency;
+        ``cost`` is ``None`` where no price was known. ``only`` chooses calls by groups (``{"caller": "team-a"}``;
+        an empty text: those that have none). Days, hours and months are those of the time zone; an hour that comes
+        twice there, as clocks are put back, is one row.
+        `QueryError` if one of ``by`` or ``only`` is none of the groupings, or the zone is unknown.
         """
         ...
 

@@ -1,21 +1,21 @@
 """What usage can be summed by, and the statement that does it. One table; docs and tests read it too.
 
-The SQL here is what DuckDB, PostgreSQL and ClickHouse have in common; reaching into a JSON column is not,
-so the engine brings that along.
+The SQL here is what DuckDB, PostgreSQL and ClickHouse have in common; reaching into a JSON column and the time of a
+zone are not, so the engine brings them along (`Dialect`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from ..errors import QueryError
+from ..errors import QueryError, quoted
 from ..records import COLUMNS
-from .parsing import unknown_name
+from .parsing import UTC_ZONE, unknown_name
 from .rows import plain_money
 
-__all__ = ["GROUPINGS", "SUMS", "usage_row", "usage_statement"]
+__all__ = ["FILTERS", "GROUPINGS", "SUMS", "TAG", "UsageDialect", "conditions", "usage_row", "usage_statement"]
 
-_TAG = "tag:"
+TAG = "tag:"
 
 GROUPINGS = {
     "caller": "caller",
@@ -25,9 +25,12 @@ GROUPINGS = {
     "region": "region",
     "api": "api",
     "operation": "operation",
-    "day": "date_trunc('day', started_at)",
-    "hour": "date_trunc('hour', started_at)",
-    "month": "date_trunc('month', started_at)",
+    "sku": "sku",
+    "tier": "service_tier",
+    "price_id": "price_id",
+    "day": "date_trunc('day', {started_at})",
+    "hour": "date_trunc('hour', {started_at})",
+    "month": "date_trunc('month', {started_at})",
     "key_id": "key_id",
     "subject": "subject",
     "status": "status",
@@ -35,10 +38,27 @@ GROUPINGS = {
     "error_code": "error_code",
     "usage_source": "usage_source",
     "usage_reason": "usage_reason",
+    "cost_reason": "cost_reason",
 }
 """Name → what it is of a row in ``calls``. ``tag:<name>`` comes on top."""
 
-_TIME_FORMATS = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H:00:00Z", "month": "%Y-%m"}
+_TIME_FORMATS = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H:00:00", "month": "%Y-%m"}
+
+FILTERS = [name for name in GROUPINGS if name not in _TIME_FORMATS]
+"""The groupings by which calls can be chosen; ``tag:<name>`` comes on top. Times are chosen by bounds."""
+
+
+class UsageDialect(Protocol):
+    """What engines write differently."""
+
+    def _tag(self, name: str) -> str:
+        """SQL for one tag of a call as text; NULL where it has none."""
+        ...
+
+    def _local(self, moment: str, timezone: str) -> str:
+        """SQL for what a clock in this zone showed at a moment in UTC, as a time without a zone."""
+        ...
+
 
 SUMS = {
     "calls": "count(*)",
@@ -52,30 +72,49 @@ SUMS = {
 _NO_COUNTS = {"cost", "currency"}
 
 
-def usage_statement(by: Sequence[str], tag: Callable[[str], str], where: str) -> str:
-    """The SELECT for these groups, which are distinct; ``tag(name)`` is the engine's SQL for one tag."""
-    groups = [_group(name, tag) for name in by]
+def usage_statement(by: Sequence[str], dialect: UsageDialect, where: str, timezone: str, rows: str = "calls") -> str:
+    """The SELECT for these groups, which are distinct."""
+    groups = [_group(name, dialect, timezone) for name in by]
     currency = len(groups) + len(SUMS)
     order = [str(number) for number in range(1, len(groups) + 1)] + [str(currency)]
     return (
-        f"SELECT {', '.join([*groups, *SUMS.values()])} FROM calls{where} "
+        f"SELECT {', '.join([*groups, *SUMS.values()])} FROM {rows}{where} "
         f"GROUP BY {', '.join(order)} ORDER BY {', '.join(order)}"
     )
 
 
-def _group(name: str, tag: Callable[[str], str]) -> str:
-    if name.startswith(_TAG):
-        return tag(name.removeprefix(_TAG))
+def conditions(only: Mapping[str, str], dialect: UsageDialect, mark: str) -> Iterator[tuple[str, list[Any]]]:
+    """Conditions that choose the calls of these groups, each with its values; an empty text chooses those that have
+    nothing there."""
+    for name, value in only.items():
+        if name not in FILTERS and not name.startswith(TAG):
+            raise QueryError(unknown_name("a filter by", name, [*FILTERS, f"{TAG}<name>"]))
+        group = _group(name, dialect, UTC_ZONE)
+        if not value:
+            yield f"{group} IS NULL", []
+        elif name != "status":
+            yield f"{group} = {mark}", [value]
+        elif value.isdecimal() and len(value) < 10:
+            yield f"{group} = {mark}", [int(value)]
+        else:
+            raise QueryError(f"status is a number like 429, not {quoted(value[:20])}")
+
+
+def _group(name: str, dialect: UsageDialect, timezone: str) -> str:
+    if name.startswith(TAG):
+        return dialect._tag(name.removeprefix(TAG))
     if name not in GROUPINGS:
-        raise QueryError(unknown_name("usage by", name, [*GROUPINGS, f"{_TAG}<name>"]))
-    return GROUPINGS[name]
+        raise QueryError(unknown_name("usage by", name, [*GROUPINGS, f"{TAG}<name>"]))
+    if name not in _TIME_FORMATS or timezone == UTC_ZONE:
+        return GROUPINGS[name].format(started_at="started_at")
+    return GROUPINGS[name].format(started_at=dialect._local("started_at", timezone))
 
 
-def usage_row(by: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+def usage_row(by: Sequence[str], row: Sequence[Any], timezone: str) -> dict[str, Any]:
     """A row of the statement's answer under its names. Some engines add whole numbers up to decimals."""
     usage = dict(zip([*by, *SUMS], row, strict=True))
     for name in by:
-        usage[name] = _group_cell(name, usage[name])
+        usage[name] = _group_cell(name, usage[name], timezone)
     for name in SUMS.keys() - _NO_COUNTS:
         usage[name] = int(usage[name])
     if usage["cost"] is not None:
@@ -83,6 +122,9 @@ def usage_row(by: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
     return usage
 
 
-def _group_cell(name: str, value: Any) -> Any:
+def _group_cell(name: str, value: Any, timezone: str) -> Any:
     """How a group is shown: days, hours and months as text, everything else as it is."""
-    return value.strftime(_TIME_FORMATS[name]) if isinstance(value, datetime) else value
+    if not isinstance(value, datetime):
+        return value
+    text = value.strftime(_TIME_FORMATS[name])
+    return f"{text}Z" if name == "hour" and timezone == UTC_ZONE else text

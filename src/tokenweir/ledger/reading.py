@@ -5,13 +5,13 @@ and of course the connection.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
 from ..records import CONTENTS, CallRecord
-from .grouping import usage_row, usage_statement
-from .parsing import as_utc
+from .grouping import conditions, usage_row, usage_statement
+from .parsing import UTC_ZONE, as_utc, parse_timezone
 from .rows import CALL_COLUMNS, as_record, as_record_fields
 
 __all__ = ["Reading"]
@@ -31,7 +31,11 @@ class Reading(ABC):
 
     @abstractmethod
     def _tag(self, name: str) -> str:
-        """SQL for one tag of a call as text."""
+        """As `UsageDialect`."""
+
+    @abstractmethod
+    def _local(self, moment: str, timezone: str) -> str:
+        """As `UsageDialect`."""
 
     def position(self, source: str) -> str | None:
         rows = self._read(f"SELECT position FROM positions WHERE source = {self._mark}", [source])
@@ -45,7 +49,7 @@ class Reading(ABC):
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> list[dict[str, Any]]:
-        where, values = self._where(since, until, caller)
+        where, values = self._where(since, until, None if caller is None else {"caller": caller})
         rows = self._read(
             f"SELECT {_SELECTED} FROM calls{where} ORDER BY started_at DESC, call_id DESC LIMIT {self._mark}",
             [*values, limit],
@@ -78,24 +82,31 @@ class Reading(ABC):
         return int(count)
 
     def usage(
-        self, by: Sequence[str], since: datetime | None = None, until: datetime | None = None
+        self,
+        by: Sequence[str],
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        only: Mapping[str, str] | None = None,
+        timezone: str = UTC_ZONE,
     ) -> list[dict[str, Any]]:
         groups = list(dict.fromkeys(by))
-        where, values = self._where(since, until)
-        rows = self._read(usage_statement(groups, self._tag, where), values)
-        return [usage_row(groups, row) for row in rows]
+        parse_timezone(timezone)
+        where, values = self._where(since, until, only)
+        rows = self._read(usage_statement(groups, self, where, timezone), values)
+        return [usage_row(groups, row, timezone) for row in rows]
 
     def _where(
-        self, since: datetime | None, until: datetime | None, caller: str | None = None
+        self, since: datetime | None, until: datetime | None, only: Mapping[str, str] | None
     ) -> tuple[str, list[Any]]:
         """A WHERE clause, or nothing, and its values."""
-        conditions: list[str] = []
+        chosen: list[str] = []
         values: list[Any] = []
         for comparison, moment in (("started_at >=", since), ("started_at <", until)):
             if moment is not None:
-                conditions.append(f"{comparison} {self._mark}")
+                chosen.append(f"{comparison} {self._mark}")
                 values.append(as_utc(moment).replace(tzinfo=None))
-        if caller is not None:
-            conditions.append(f"caller = {self._mark}")
-            values.append(caller)
-        return (f" WHERE {' AND '.join(conditions)}" if conditions else "", values)
+        for condition, of_it in conditions(only or {}, self, self._mark):
+            chosen.append(condition)
+            values += of_it
+        return (f" WHERE {' AND '.join(chosen)}" if chosen else "", values)

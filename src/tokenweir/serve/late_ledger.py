@@ -5,7 +5,7 @@ somebody asks, but for a pause after it failed; until then whoever asks is told 
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from threading import Lock
 from typing import Any
@@ -90,9 +90,15 @@ class LateLedger:
         return self._opened().count_of_run(replica, first, last)
 
     def usage(
-        self, by: Sequence[str], since: datetime | None = None, until: datetime | None = None
+        self,
+        by: Sequence[str],
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        only: Mapping[str, str] | None = None,
+        timezone: str = "UTC",
     ) -> list[dict[str, Any]]:
-        return self._opened().usage(by, since, until)
+        return self._opened().usage(by, since, until, only=only, timezone=timezone)
 
     def query_sql(self, text: str) -> Table:
         return self._opened().query_sql(text)

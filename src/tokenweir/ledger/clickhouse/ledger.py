@@ -93,6 +93,10 @@ class ClickHouseLedger(Reading):
         literal = "".join(f"\\x{byte:02x}" for byte in name.encode())
         return f"if(mapContains(tags, '{literal}'), tags['{literal}'], NULL)"
 
+    def _local(self, moment: str, timezone: str) -> str:
+        # A time of another zone would be given out in UTC again.
+        return f"addSeconds({moment}, timezoneOffset(toTimeZone({moment}, '{timezone}')))"
+
 
 @contextmanager
 def _answering(address: ClickHouseAddress, limits: Limits) -> Iterator[Answering]:

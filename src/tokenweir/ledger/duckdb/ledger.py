@@ -107,6 +107,9 @@ class DuckDBLedger(Reading):
         pointer = "/" + name.replace("~", "~0").replace("/", "~1")
         return "json_extract_string(tags, '{}')".format(pointer.replace("'", "''"))
 
+    def _local(self, moment: str, timezone: str) -> str:
+        return f"timezone('{timezone}', timezone('UTC', {moment}))"
+
 
 def _known(cursor: DuckDBPyConnection, call_ids: Collection[str]) -> set[str]:
     if not call_ids:

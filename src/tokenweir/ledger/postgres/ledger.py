@@ -94,6 +94,9 @@ class PostgresLedger(Reading):
         literal = name.replace("\0", "\ufffd").replace("'", "''").replace("%", "%%")
         return f"tags ->> '{literal}'"
 
+    def _local(self, moment: str, timezone: str) -> str:
+        return f"timezone('{timezone}', timezone('UTC', {moment}))"
+
 
 @contextmanager
 def _answering(url: str, limits: Limits) -> Iterator[Answering]:

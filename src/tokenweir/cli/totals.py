@@ -1,0 +1,39 @@
+"""What stands under a table of usage, and how a cost that is not known is shown."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from ..ledger import SUMS
+from .params import Format
+
+__all__ = ["UNPRICED", "shown_cost", "total_rows", "with_cost"]
+
+UNPRICED = "unpriced"
+"""In the place of a cost that nobody knows. Nothing at all stands where nothing was used."""
+
+_NOT_ADDED = ("cost", "currency")
+
+
+def shown_cost(row: dict[str, Any], format: Format) -> Any:
+    """A cost for a table or a spreadsheet, in which nothing would look like nothing. JSON has ``null``."""
+    return UNPRICED if format != "json" and row["cost"] is None and row["unpriced"] else row["cost"]
+
+
+def with_cost(call: dict[str, Any]) -> dict[str, Any]:
+    """A call with something in the place of a cost that nobody knows."""
+    is_unpriced = call.get("cost") is None and call.get("usage_source", "none") != "none"
+    return call | {"cost": UNPRICED} if is_unpriced else call
+
+
+def total_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The sum of all rows, one for each currency: amounts in two of them never meet."""
+    totals: dict[str | None, dict[str, Any]] = {}
+    for row in rows:
+        total = totals.setdefault(row["currency"], {"currency": row["currency"], "cost": None})
+        for name in SUMS:
+            if name not in _NOT_ADDED:
+                total[name] = total.get(name, 0) + row[name]
+        if row["cost"] is not None:
+            total["cost"] = f"{Decimal(total['cost'] or 0) + Decimal(row['cost']):f}"
+    return list(totals.values())
