@@ -1,6 +1,7 @@
 """The official SDK talks to the simulator over real sockets, as it would to Azure."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import openai
 import pytest
 import uvloop
 from openai import AsyncAzureOpenAI, AzureOpenAI, OpenAI
+from pydantic import BaseModel
 
 from tokenweir import vocabulary
 from tokenweir.records import Duration
@@ -217,3 +219,96 @@ def test_the_async_client_is_served_from_the_same_loop(run: Run) -> None:
             assert sim.calls == []
 
     run(ask())
+
+
+class Plan(BaseModel):
+    title: str
+    steps: list[str]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_structured_output_is_parsed_by_the_sdk(azure: AzureOpenAI, streamed: bool) -> None:
+    asked: Any = {"model": "gpt-4o", "messages": HELLO, "response_format": Plan}
+    asked["extra_headers"] = Script(output_tokens=40).headers()
+    if streamed:
+        with azure.chat.completions.stream(**asked, stream_options={"include_usage": True}) as stream:
+            answer: Any = stream.get_final_completion()
+    else:
+        answer = azure.chat.completions.parse(**asked)
+    plan = answer.choices[0].message.parsed
+    assert len(plan.steps) == 1
+    assert answer.usage.completion_tokens == vocabulary.count(answer.choices[0].message.content, "o200k_base")
+    assert abs(answer.usage.completion_tokens - 40) <= 2
+
+
+def test_json_mode_is_an_object(azure: AzureOpenAI) -> None:
+    answer = azure.chat.completions.create(
+        model="gpt-4o", messages=HELLO, response_format={"type": "json_object"}, max_tokens=500
+    )
+    assert list(json.loads(answer.choices[0].message.content or "")) == ["answer"]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_refusal_stands_where_the_sdk_looks_for_it(azure: AzureOpenAI, streamed: bool) -> None:
+    asked: Any = {"model": "gpt-4o", "messages": HELLO, "response_format": Plan}
+    asked["extra_headers"] = Script(refusal=True, output_tokens=8).headers()
+    if streamed:
+        with azure.chat.completions.stream(**asked) as stream:
+            answer: Any = stream.get_final_completion()
+    else:
+        answer = azure.chat.completions.parse(**asked)
+    message = answer.choices[0].message
+    assert message.parsed is None
+    assert vocabulary.count(message.refusal, "o200k_base") == 8
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_log_probabilities_are_told_for_each_token(azure: AzureOpenAI, streamed: bool) -> None:
+    asked: Any = {"model": "gpt-4o", "messages": HELLO, "logprobs": True, "top_logprobs": 2, "n": 2}
+    if streamed:
+        with azure.chat.completions.stream(**asked) as stream:
+            answer: Any = stream.get_final_completion()
+    else:
+        answer = azure.chat.completions.create(**asked)
+    for choice in answer.choices:
+        assert "".join(told.token for told in choice.logprobs.content) == choice.message.content
+        assert {len(told.top_logprobs) for told in choice.logprobs.content} == {2}
+    old = azure.completions.create(model="gpt-35-turbo", prompt="Hello", logprobs=1)
+    told = old.choices[0].logprobs
+    assert told is not None
+    assert "".join(told.tokens or ()) == old.choices[0].text
+    assert (told.text_offset or [])[:2] == [0, len((told.tokens or [""])[0])]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_custom_tools_are_called_with_text(azure: AzureOpenAI, streamed: bool) -> None:
+    tool: Any = {"type": "custom", "custom": {"name": "run"}}
+    asked: Any = {"model": "gpt-5", "messages": HELLO, "tools": [tool], "stream": streamed}
+    answer: Any = azure.chat.completions.create(**asked, extra_headers=Script(tool_calls=1).headers())
+    if streamed:
+        deltas = [call for chunk in answer for choice in chunk.choices for call in choice.delta.tool_calls or ()]
+        assert deltas[0].custom == {"name": "run", "input": ""}
+        assert "".join(delta.custom["input"] for delta in deltas)
+    else:
+        [call] = answer.choices[0].message.tool_calls
+        assert (call.type, call.custom.name) == ("custom", "run")
+        assert call.custom.input
+
+
+def test_parallel_calls_can_be_forbidden(azure: AzureOpenAI) -> None:
+    tool: Any = {"type": "function", "function": {"name": "look"}}
+    asked: Any = {
+        "model": "gpt-4o",
+        "messages": HELLO,
+        "tools": [tool],
+        "extra_headers": Script(tool_calls=3).headers(),
+    }
+    for allowed, number in ((True, 3), (False, 1)):
+        answer = azure.chat.completions.create(**asked, parallel_tool_calls=allowed)
+        assert len(answer.choices[0].message.tool_calls or ()) == number
+
+
+@pytest.mark.parametrize(("asked", "told"), [("auto", "default"), ("priority", "priority"), ("flex", "flex")])
+def test_the_tier_that_was_asked_for_answers(sim: HostedSimulator, azure: AzureOpenAI, asked: Any, told: str) -> None:
+    answer = azure.chat.completions.create(model="gpt-4o", messages=HELLO, service_tier=asked)
+    assert (answer.service_tier, sim.calls[0].service_tier) == (told, told)

@@ -3,11 +3,8 @@
 Everything follows from the script and the prompt, so the same request gets the same answer again.
 """
 
-import re
 import sys
 import zlib
-from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -17,6 +14,7 @@ from . import counting, prose
 from .models import full_model_name
 from .said import Answer, Choice, ToolCall
 from .script import Script
+from .structured import counted_pieces, json_for, one_token_each, schema_of
 
 __all__ = ["DEFAULT_LENGTH", "chat_answer", "text_answer"]
 
@@ -30,7 +28,6 @@ _WEATHER: dict[str, Any] = {
     "name": "get_weather",
     "parameters": {"properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
-_ARGUMENT_PIECE = re.compile(r" ?[^\W\d_]+|\d+|[^\w\s]+|.", re.DOTALL)
 
 
 def chat_answer(chat: dict[str, Any], deployment: str | None, script: Script) -> Answer:
@@ -41,9 +38,9 @@ def chat_answer(chat: dict[str, Any], deployment: str | None, script: Script) ->
     seed = _seed(chat.get("messages"))
     if calls := _tool_calls_wanted(chat, script):
         choices, overhead = _calling(chat, script, calls, seed, encoding)
-        return _answered(script, model, prompt, choices, overhead, script.reasoning_tokens)
+        return _answered(chat, script, model, prompt, choices, overhead, script.reasoning_tokens)
     choices, reasoning = _telling(chat, script, chat.get("n") or 1, seed, encoding)
-    return _answered(script, model, prompt, choices, 0, reasoning)
+    return _answered(chat, script, model, prompt, choices, 0, reasoning)
 
 
 def text_answer(body: dict[str, Any], deployment: str | None, script: Script) -> Answer:
@@ -54,7 +51,7 @@ def text_answer(body: dict[str, Any], deployment: str | None, script: Script) ->
     several = isinstance(prompt, list) and bool(prompt) and not isinstance(prompt[0], int)
     wanted = (body.get("n") or 1) * (len(prompt) if several and prompt else 1)
     choices, reasoning = _telling(body, script, wanted, _seed(prompt), encoding)
-    return _answered(script, model, counting.input_tokens(prompt, encoding), choices, 0, reasoning)
+    return _answered(body, script, model, counting.input_tokens(prompt, encoding), choices, 0, reasoning)
 
 
 def _seed(prompt: Any) -> int:
@@ -62,17 +59,33 @@ def _seed(prompt: Any) -> int:
 
 
 def _answered(
-    script: Script, model: str, prompt: int, choices: tuple[Choice, ...], overhead: int, reasoning: int
+    body: dict[str, Any],
+    script: Script,
+    model: str,
+    prompt: int,
+    choices: tuple[Choice, ...],
+    overhead: int,
+    reasoning: int,
 ) -> Answer:
     """``overhead``: the tokens that each choice has above what can be read."""
+    cached = min(script.cached_tokens, prompt)
     return Answer(
         model=model,
         prompt_tokens=prompt,
-        cached_tokens=min(script.cached_tokens, prompt),
+        cached_tokens=cached,
+        cache_write_tokens=min(script.cache_write_tokens, prompt - cached),
         completion_tokens=sum(choice.tokens + overhead for choice in choices) + reasoning,
         reasoning_tokens=reasoning,
         choices=choices,
+        service_tier=_tier(body.get("service_tier"), script),
     )
+
+
+def _tier(asked: Any, script: Script) -> str | None:
+    """The tier that answers; named where one was asked for."""
+    if script.service_tier is not None or not isinstance(asked, str):
+        return script.service_tier
+    return "default" if asked == "auto" else asked
 
 
 def _telling(
@@ -81,25 +94,35 @@ def _telling(
     """Choices made of text, and the reasoning before them; both fit within the caller's limit."""
     limit = body.get("max_completion_tokens") or body.get("max_tokens") or sys.maxsize
     reasoning = min(script.reasoning_tokens, limit)
+    schema = None if script.refusal else schema_of(body)
     choices = []
     for index in range(wanted):
-        length = script.output_tokens
-        if length is None:
-            length = prose.about(DEFAULT_LENGTH, seed + index)
-        cut = reasoning + length > limit
-        if cut:
-            length = limit - reasoning
+        words, cut = _words(schema, script, limit - reasoning, seed + index, encoding)
         finish = script.finish_reason or ("length" if cut else "stop")
-        words = prose.words(length, seed + index, encoding, ends=finish == "stop")
-        choices.append(Choice(index, words, (), finish))
+        choices.append(Choice(index, words, (), finish, refused=script.refusal))
     return tuple(choices), reasoning
 
 
-def _tool_calls_wanted(body: dict[str, Any], script: Script) -> int:
-    if script.tool_calls is not None:
-        return script.tool_calls
-    choice = body.get("tool_choice")
-    return int(bool(body.get("tools")) and (choice == "required" or isinstance(choice, dict)))
+def _words(
+    schema: dict[str, Any] | None, script: Script, room: int, seed: int, encoding: str
+) -> tuple[tuple[str, ...], bool]:
+    """Prose or an object, and whether the caller's limit cut it. An object is about as long as was asked for."""
+    length = script.output_tokens if script.output_tokens is not None else prose.about(DEFAULT_LENGTH, seed)
+    if schema is None:
+        ends = script.finish_reason == "stop" if script.finish_reason else length <= room
+        return prose.words(min(length, room), seed, encoding, ends=ends), length > room
+    words = one_token_each(json_for(schema, prose.phrase(1, seed)), encoding)
+    if script.output_tokens is not None and (missing := length - len(words)) > 0:
+        words = one_token_each(json_for(schema, prose.phrase(1 + missing, seed)), encoding)
+    return words[:room], len(words) > room
+
+
+def _tool_calls_wanted(chat: dict[str, Any], script: Script) -> int:
+    choice = chat.get("tool_choice")
+    wanted = script.tool_calls
+    if wanted is None:
+        wanted = int(bool(chat.get("tools")) and (choice == "required" or isinstance(choice, dict)))
+    return min(wanted, 1) if chat.get("parallel_tool_calls") is False else wanted
 
 
 def _calling(
@@ -110,10 +133,10 @@ def _calling(
     ``output_tokens`` is met by the length of the first call's first text argument, where it has one
     and the number leaves room; a limit of the caller's does not cut the JSON.
     """
-    functions = [tool["function"] for tool in chat.get("tools") or () if _is_function(tool)]
+    functions = [function for tool in chat.get("tools") or () if (function := _function(tool)) is not None]
     choice = chat.get("tool_choice")
     if isinstance(choice, dict):
-        forced = choice.get("function", {}).get("name")
+        forced = (_function(choice) or {}).get("name")
         functions = [function for function in functions if function["name"] == forced]
     functions = functions or [_WEATHER]
     overhead = _ONE_TOOL_CALL if wanted == 1 else _PARALLEL_TOOL_CALLS
@@ -130,61 +153,23 @@ def _calling(
     return tuple(choices), overhead
 
 
-def _is_function(tool: Any) -> bool:
-    function = tool.get("function") if isinstance(tool, dict) else None
-    return isinstance(function, dict) and isinstance(function.get("name"), str)
+def _function(tool: Any) -> dict[str, Any] | None:
+    """What a tool, or the choice of one, says of a function; ``custom`` marks one that takes any text."""
+    if not isinstance(tool, dict):
+        return None
+    custom = tool.get("custom")
+    function = custom | {"custom": True} if isinstance(custom, dict) else tool.get("function")
+    return function if isinstance(function, dict) and isinstance(function.get("name"), str) else None
 
 
 def _tool_call(function: dict[str, Any], number: int, length: int, seed: int, encoding: str) -> ToolCall:
     filler = prose.phrase(length, seed)
-    arguments = msgspec.json.encode(_arguments(function.get("parameters"), filler)).decode()
+    custom = function.get("custom") is True
+    arguments = filler if custom else json_for(function.get("parameters"), filler)
     return ToolCall(
         id=f"call_{seed:08x}{number:016x}",
         name=function["name"],
         name_tokens=vocabulary.count(function["name"], encoding),
-        pieces=_counted_pieces(arguments, encoding),
+        pieces=counted_pieces(arguments, encoding),
+        custom=custom,
     )
-
-
-def _arguments(schema: Any, filler: str) -> dict[str, Any]:
-    """The least object that a schema asks for; its first free text is the filler."""
-    if not isinstance(schema, dict):
-        return {}
-    properties = schema.get("properties") or {}
-    made: dict[str, Any] = {}
-    for name in schema.get("required") or properties:
-        made[name] = _value(properties.get(name) or {}, filler)
-        if made[name] == filler:
-            filler = "river"
-    return made
-
-
-def _value(schema: dict[str, Any], filler: str) -> Any:
-    if schema.get("enum"):
-        return schema["enum"][0]
-    match schema.get("type"):
-        case "integer" | "number":
-            return 1
-        case "boolean":
-            return True
-        case "array":
-            return []
-        case "object":
-            return _arguments(schema, filler)
-        case _:
-            return filler
-
-
-@lru_cache(maxsize=256)
-def _counted_pieces(text: str, encoding: str) -> tuple[tuple[str, int], ...]:
-    """A text in pieces, each with what it adds to the count of the text before it."""
-    return tuple(_added(_ARGUMENT_PIECE.findall(text), encoding))
-
-
-def _added(pieces: Iterable[str], encoding: str) -> Iterable[tuple[str, int]]:
-    so_far, counted = "", 0
-    for piece in pieces:
-        so_far += piece
-        total = vocabulary.count(so_far, encoding)
-        yield piece, total - counted
-        counted = total

@@ -15,6 +15,8 @@ class ToolCall(msgspec.Struct, frozen=True):
     name: str
     name_tokens: int
     pieces: tuple[tuple[str, int], ...]
+    custom: bool = False
+    """Whether the arguments are free text, of a tool that takes such."""
 
     @property
     def arguments(self) -> str:
@@ -32,6 +34,8 @@ class Choice(msgspec.Struct, frozen=True):
     words: tuple[str, ...]
     tool_calls: tuple[ToolCall, ...]
     finish_reason: str
+    refused: bool = False
+    """Whether the words are a refusal."""
 
     @property
     def text(self) -> str:
@@ -49,9 +53,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    """Of the prompt, besides the cached ones."""
     completion_tokens: int = 0
     reasoning_tokens: int = 0
     choices: tuple[Choice, ...] = ()
+    service_tier: str | None = None
     audio_tokens: int = 0
     """Of the prompt."""
     audio_seconds: float = 0.0
@@ -65,6 +72,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     def usage(self) -> dict[str, Any]:
         """As chat and completions report it."""
+        prompt: dict[str, Any] = {"audio_tokens": 0, "cached_tokens": self.cached_tokens}
+        if self.cache_write_tokens:
+            prompt["cache_write_tokens"] = self.cache_write_tokens
         return {
             "completion_tokens": self.completion_tokens,
             "completion_tokens_details": {
@@ -74,6 +84,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
                 "rejected_prediction_tokens": 0,
             },
             "prompt_tokens": self.prompt_tokens,
-            "prompt_tokens_details": {"audio_tokens": 0, "cached_tokens": self.cached_tokens},
+            "prompt_tokens_details": prompt,
             "total_tokens": self.prompt_tokens + self.completion_tokens,
         }

@@ -38,11 +38,19 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     reasoning_tokens: Count = 0
     cached_tokens: Count = 0
     cache_write_tokens: Count = 0
-    """Of the prompt, besides the cached ones; only the Messages API tells them."""
+    """Of the prompt, besides the cached ones."""
     tool_calls: Count | None = None
     """Without it: one where ``tool_choice`` forces one, else none."""
+    server_tool_calls: Count = 0
+    """How often each built-in tool that a response is offered runs (web_search, file_search, code_interpreter…)."""
+    refusal: bool = False
+    """The text is a refusal."""
     finish_reason: str | None = None
     model: str | None = None
+    service_tier: str | None = None
+    """Without it, the one that was asked for."""
+    polls: Count = 1
+    """How often a background response or a job is seen at work before it is seen done."""
 
     # when: the head and the first frames after the first, each chunk of output after the second
     first_byte_delay: Duration = Duration(0)

@@ -33,10 +33,12 @@ class SentCall(msgspec.Struct, frozen=True, kw_only=True):
     api: str = "other"
     deployment: str | None = None
     model: str | None = None
+    service_tier: str | None = None
     stream: bool = False
     status: int
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
     visible_tokens: int = 0

@@ -139,7 +139,7 @@ def _entry(told: _Told, now: datetime) -> SentCall:
     headers = told.request.headers
     completion = reasoning = 0
     if said is not None:
-        broken_off = told.reply.pieces is not None and told.visible < said.visible_tokens
+        broken_off = not told.reply.runs_on and told.reply.pieces is not None and told.visible < said.visible_tokens
         reasoning = said.reasoning_tokens
         completion = reasoning + told.visible if broken_off else said.completion_tokens
     return SentCall(
@@ -150,10 +150,12 @@ def _entry(told: _Told, now: datetime) -> SentCall:
         api=call.api if call else "other",
         deployment=call.deployment if call else None,
         model=said.model if said else None,
+        service_tier=said.service_tier if said else None,
         stream=call.stream if call else False,
         status=told.reply.status,
         prompt_tokens=said.prompt_tokens if said else 0,
         cached_tokens=said.cached_tokens if said else 0,
+        cache_write_tokens=said.cache_write_tokens if said else 0,
         completion_tokens=completion,
         reasoning_tokens=reasoning,
         visible_tokens=told.visible,

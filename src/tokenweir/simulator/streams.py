@@ -81,11 +81,14 @@ def _said(choice: Choice, frames: Frames, size: int) -> Iterator[Piece]:
 
 def _told(choice: Choice, frames: Frames, size: int) -> Iterator[Piece]:
     words = choice.words
-    before, after = frames.text(choice.index)
+    plain = frames.alternatives is None
+    before, after = frames.text(choice) if plain else (b"", b"")
     checked = said = 0
     for number, first in enumerate(range(0, len(words), size), start=1):
-        text = "".join(words[first : first + size])
-        yield Piece(before + _escaped(text) + after, visible=min(size, len(words) - first))
+        chunk = words[first : first + size]
+        text = "".join(chunk)
+        frame = before + _escaped(text) + after if plain else frames.worded(choice, chunk, said)
+        yield Piece(frame, visible=len(chunk))
         said += len(text)
         if frames.async_filter and number % _FILTER_EVERY == 0:
             yield Piece(frames.offsets(choice.index, checked, said))
@@ -103,7 +106,7 @@ def _called(choice: Choice, frames: Frames, size: int) -> Iterator[Piece]:
             chunk = call.pieces[first : first + size]
             text = "".join(piece for piece, _ in chunk)
             tokens = sum(tokens for _, tokens in chunk)
-            yield Piece(frames.arguments(choice.index, number, text), visible=tokens)
+            yield Piece(frames.arguments(choice.index, number, call, text), visible=tokens)
 
 
 def _closing(answer: Answer, frames: Frames, script: Script, *, usage: bool) -> Iterator[Piece]:

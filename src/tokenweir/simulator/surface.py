@@ -43,6 +43,8 @@ class Reply(msgspec.Struct, kw_only=True):
     """What the ledger says was used. None: nothing was."""
     usage: bool = False
     """Whether a whole body says what was used."""
+    runs_on: bool = False
+    """Whether the model goes on, and all is charged, where the stream breaks off."""
     ending: Ending = "complete"
     silent: bool = False
     """Not even a head is sent before the ending."""

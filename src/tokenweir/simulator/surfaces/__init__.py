@@ -18,7 +18,7 @@ What only this surface can be told is a member of `Script`. The official SDK is 
 """
 
 from ..surface import SimulatedSurface
-from . import audio, chat, embeddings, messages, other
+from . import audio, chat, embeddings, messages, other, responses
 from .other import OTHER
 
 __all__ = ["OTHER", "SURFACES"]
@@ -26,6 +26,7 @@ __all__ = ["OTHER", "SURFACES"]
 SURFACES: tuple[SimulatedSurface, ...] = (
     chat.CHAT_COMPLETIONS,
     chat.COMPLETIONS,
+    responses.RESPONSES,
     embeddings.EMBEDDINGS,
     messages.MESSAGES,
     messages.COUNT_TOKENS,

@@ -20,29 +20,37 @@ def _answer(call: Call, script: Script, moment: Moment) -> Reply:
     usage = script.usage == "auto" and (call.include_usage or not call.stream)
     id = f"{'chatcmpl' if chat else 'cmpl'}-{moment.id.replace('-', '')[:29]}"
     made = Reply(headers=headers, answer=said, usage=usage)
+    frames = Frames(
+        chat=chat,
+        id=id,
+        created=moment.created,
+        model=said.model,
+        filters=filters,
+        async_filter=script.async_filter,
+        obfuscation=script.obfuscation,
+        latency=script.latency,
+        null_usage=usage,
+        service_tier=said.service_tier,
+        alternatives=_alternatives(call),
+    )
     if call.stream:
-        frames = Frames(
-            chat=chat,
-            id=id,
-            created=moment.created,
-            model=said.model,
-            filters=filters,
-            async_filter=script.async_filter,
-            obfuscation=script.obfuscation,
-            latency=script.latency,
-            null_usage=usage,
-        )
         made.pieces = stream(said, frames, script, usage=usage)
-        return made
-    told = said.usage() if usage else None
-    body = whole_answer(said, chat=chat, id=id, created=moment.created, filters=filters, usage=told)
-    made.body = msgspec.json.encode(body)
+    else:
+        made.body = msgspec.json.encode(whole_answer(said, frames, said.usage() if usage else None))
     return made
+
+
+def _alternatives(call: Call) -> int | None:
+    """``logprobs`` is a flag for a chat, with a number beside it; for completions it is the number."""
+    asked = call.body.get("logprobs")
+    if call.surface is CHAT_COMPLETIONS:
+        return (call.body.get("top_logprobs") or 0) if asked is True else None
+    return asked if isinstance(asked, int) and not isinstance(asked, bool) else None
 
 
 CHAT_COMPLETIONS = SimulatedSurface(
     api="chat_completions",
-    title="Chat completions, with tools",
+    title="Chat completions, with tools, structured output and log probabilities",
     azure_operation="ChatCompletions_Create",
     routes=(SimulatedRoute(path="chat/completions", answer=_answer, needs=("messages",), streams=True),),
 )

@@ -82,7 +82,7 @@ def _whole(answer: Answer, script: Script, id: str) -> dict[str, Any]:
     (choice,) = answer.choices
     content: list[dict[str, Any]] = [{"type": "text", "text": choice.text}] if choice.words else []
     content += [_tool_use(call, msgspec.json.decode(call.arguments)) for call in choice.tool_calls]
-    message = _message(answer, script, id) | {"content": content, "stop_reason": _stop_reason(choice)}
+    message = _message(answer, id) | {"content": content, "stop_reason": _stop_reason(choice)}
     if script.usage == "withheld":
         del message["usage"]
     return message
@@ -91,7 +91,7 @@ def _whole(answer: Answer, script: Script, id: str) -> dict[str, Any]:
 def _told(answer: Answer, script: Script, id: str) -> Iterator[tuple[dict[str, Any], Piece]]:
     """The events of a stream, as far as the script lets them come."""
     (choice,) = answer.choices
-    message = _message(answer, script, id)
+    message = _message(answer, id)
     message["usage"]["output_tokens"] = 1
     if script.usage == "withheld":
         del message["usage"]
@@ -135,8 +135,8 @@ def _output(choice: Choice, script: Script) -> Iterator[tuple[dict[str, Any], Pi
         yield {"type": "content_block_stop", "index": index}, Piece(b"")
 
 
-def _message(answer: Answer, script: Script, id: str) -> dict[str, Any]:
-    written = min(script.cache_write_tokens, answer.prompt_tokens - answer.cached_tokens)
+def _message(answer: Answer, id: str) -> dict[str, Any]:
+    written = answer.cache_write_tokens
     usage: dict[str, Any] = {
         "input_tokens": answer.prompt_tokens - answer.cached_tokens - written,
         "cache_creation_input_tokens": written,
