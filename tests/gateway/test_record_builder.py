@@ -86,6 +86,7 @@ def test_every_field_has_its_own_value() -> None:
         tool_calls={"tool": 1},
         finish_reasons=["finish_reasons"],
         content_filter="content_filter",
+        job={"job": "said"},
         chunks=4,
         content="response_body",
     )
@@ -130,6 +131,7 @@ def test_every_field_has_its_own_value() -> None:
         "tool_usage": {"tool": "usage"},
         "tool_calls": {"tool": 1},
         "trace": trace,
+        "job": {"job": "said"},
     }
     priced_later = dict.fromkeys(["cost", "currency", "price_id", "cost_reason"])
     expected = {name: name for name in CallRecord.__struct_fields__} | numbers | others | priced_later

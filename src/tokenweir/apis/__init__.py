@@ -2,21 +2,24 @@
 
 surface.py     what a description has to say
 answer.py      answers as most surfaces tell them (structs.py); digest.py for those too long to be decoded
+jobs.py        what a call starts and what is billed after it has ended
 relayed.py     what is passed on without being metered
 others         one surface each, listed in `SURFACES`
 """
 
 from . import audio, chat_completions, completions, embeddings, messages, responses
 from .digest import FACTS, digest
-from .relayed import HEADS, JOB_OBJECTS, JOBS, OTHER, SESSION_OBJECTS, SESSIONS, TWO_WORDS
-from .structs import AnswerChoice, AnswerMessage, ApiAnswer, CustomCall, FunctionCall, UpstreamTools
+from .jobs import JOB_KINDS, JOB_MEMBERS, JOBS, has_ended, job_of, kind_of
+from .relayed import HEADS, OTHER, SESSION_OBJECTS, SESSIONS, TWO_WORDS
+from .structs import AnswerChoice, AnswerMessage, ApiAnswer, CustomCall, FunctionCall, JobKind, UpstreamTools
 from .surface import Surface
 
 __all__ = [
     "FACTS",
     "HEADS",
     "JOBS",
-    "JOB_OBJECTS",
+    "JOB_KINDS",
+    "JOB_MEMBERS",
     "METERED",
     "OTHER",
     "SESSIONS",
@@ -28,9 +31,13 @@ __all__ = [
     "CustomCall",
     "FunctionCall",
     "AnswerMessage",
+    "JobKind",
     "Surface",
     "UpstreamTools",
     "digest",
+    "has_ended",
+    "job_of",
+    "kind_of",
     "surface_of",
 ]
 

@@ -1,14 +1,14 @@
 """What is relayed and not metered: no description of a surface, but the words of its paths.
 
-They are known so that another spelling of one is refused, and so that a record tells which job or session its call
-was about.
+They are known so that another spelling of one is refused, and so that a record tells which session its call was about;
+jobs are described in ``jobs.py``.
 """
 
 import re
 
 from .surface import Surface
 
-__all__ = ["HEADS", "JOBS", "JOB_OBJECTS", "OTHER", "SESSIONS", "SESSION_OBJECTS", "TWO_WORDS"]
+__all__ = ["HEADS", "OTHER", "SESSIONS", "SESSION_OBJECTS", "TWO_WORDS"]
 
 OTHER = Surface(name="other", operation="", title="Everything else", paths=(), needs_model=False)
 """The surface of every path that no other one has."""
@@ -22,12 +22,8 @@ HEADS = frozenset(
 )
 """First words of paths that are not the first of a metered surface or of `TWO_WORDS`."""
 
-JOBS = re.compile(r"(?:batches|fine_tuning/jobs|videos|video/generations/jobs)/([^/]+)(?:/.*)?")
-"""Paths about a job, whose id is the group."""
 SESSIONS = re.compile(r"realtime/(?:sessions|calls)/([^/]+)(?:/.*)?")
 """Paths about a session, whose id is the group."""
 
-JOB_OBJECTS = ("batch", "fine_tuning.job", "video", "video.generation.job")
-"""The ``object`` of an answer that tells of a job."""
 SESSION_OBJECTS = ("realtime.session", "realtime.transcription_session")
 """The ``object`` of an answer that tells of a session."""

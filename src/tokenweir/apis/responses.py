@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from .digest import read_object, told_usage
+from .jobs import job_of
 from .structs import (
     AnswerChoice,
     AnswerMessage,
@@ -77,11 +78,13 @@ def _event_of(facts: dict[str, Any]) -> ResponseEvent | None:
 def _answer(event: ResponseEvent) -> ApiAnswer:
     is_last = event.type in _LAST
     response = event.response or event
+    tools = _tools(event, response, is_whole=is_last or event.type is None)
     calls, text = list(_calls(event)), _text(event)
     choice = AnswerChoice(finish_reason=_reason(response), message=AnswerMessage(content=text, tool_calls=calls))
     return EventAnswer(
         is_last=is_last,
-        did=_tools(event, response, is_whole=is_last or event.type is None),
+        did=tools,
+        started=_job(response, tools) if response.background is True else None,
         id=_str(response.id),
         model=_str(response.model),
         choices=[choice] if choice.finish_reason or calls or text else None,
@@ -90,6 +93,11 @@ def _answer(event: ResponseEvent) -> ApiAnswer:
         error={"code": event.code or "error"} if event.type == "error" and not event.error else response.error,
         status_code=response.status_code,
     )
+
+
+def _job(response: ResponseObject, tools: UpstreamTools | None) -> dict[str, Any] | None:
+    calls = {"tool_calls": tools.calls} if tools is not None and tools.are_all else {}
+    return job_of(msgspec.structs.asdict(response) | {"object": "response"} | calls)
 
 
 def _tools(event: ResponseEvent, response: ResponseObject, *, is_whole: bool) -> UpstreamTools | None:

@@ -16,11 +16,26 @@ __all__ = [
     "ResponseEvent",
     "EventAnswer",
     "FunctionCall",
+    "JobKind",
     "LooseAnswer",
     "AnswerMessage",
     "ResponseObject",
     "UpstreamTools",
 ]
+
+
+class JobKind(msgspec.Struct, frozen=True):
+    """One kind of job."""
+
+    name: str
+    path: str
+    """Where jobs are made and, with ``/{id}``, asked for."""
+    objects: tuple[str, ...]
+    """The ``object`` of what is answered about one."""
+    ended: frozenset[str]
+    """Its ``status`` once nothing more will be used."""
+    is_metered_daily: bool = False
+    """Whether it uses something every day that it is there, and not once."""
 
 
 class FunctionCall(msgspec.Struct, gc=False):
@@ -89,6 +104,11 @@ class ApiAnswer(msgspec.Struct, gc=False):
         return None
 
     @property
+    def job(self) -> dict[str, Any] | None:
+        """What it says of a job that goes on without the call: see ``jobs.py``."""
+        return None
+
+    @property
     def ends(self) -> bool:
         """Whether it says by itself that nothing follows; a chat's stream has ``[DONE]`` for that."""
         return False
@@ -127,6 +147,10 @@ class ResponseObject(msgspec.Struct, gc=False):
     service_tier: Any = None
     error: Any = None
     incomplete_details: Any = None
+    background: Any = None
+    object: Any = None
+    created_at: Any = None
+    completed_at: Any = None
     status_code: Any = msgspec.field(default=None, name="statusCode")
 
 
@@ -146,6 +170,11 @@ class EventAnswer(ApiAnswer, gc=False):
 
     is_last: bool = False
     did: UpstreamTools | None = None
+    started: dict[str, Any] | None = None
+
+    @property
+    def job(self) -> dict[str, Any] | None:
+        return self.started
 
     @property
     def ends(self) -> bool:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
+from ..apis import surface_of
 from ..errors import JournalError, Refusal, ShuttingDown, UpstreamBroken, UpstreamTimeout
 from ..metering import log_failure, meter_for
 from ..records import NO_USAGE, CallRecord, Outcome, Route, Trace, TraceReason, Usage, new_call_id
@@ -71,6 +72,8 @@ _NO_ROUTE = Route("other", "", "openai", None, "")
 _UNREAD = Request("", unreadable_head(), Address("", "/", _NO_ROUTE), datetime.fromtimestamp(0, UTC), 0.0)
 """Stands for a request whose head was not read yet."""
 _UNREADABLE = Usage(reason="unreadable")
+_LATER = Usage(reason="later")
+_RESPONSES = surface_of("responses")
 
 
 class Call:
@@ -274,11 +277,13 @@ class Call:
         is_stream = head.is_event_stream
         encoding = head.fields.get(b"content-encoding")
         strips = dispatch is not None and dispatch.injected and head.status == 200 and encoding is None
+        address = request.address
+        route = address.route
         meter = meter_for(
-            request.address.surface,
+            _RESPONSES if route.job_id is not None and route.tail.startswith("responses/") else address.surface,
             event_stream=is_stream,
             may_be_stream=request.stream and not is_stream,
-            reads_usage=not request.address.is_metered and _may_tell_usage(request),
+            reads_usage=not address.is_metered and (route.job_id is not None or _may_tell_usage(request)),
             content_encoding=encoding.decode("latin-1") if encoding else "",
             keep_content=services.keeps_content,
             monotonic=services.clock.monotonic,
@@ -323,6 +328,8 @@ class Call:
         if response is None or answer is None:
             raise AssertionError("the end of an answer that never began")
         reading = response.reading()
+        if self.request.address.route.job_id is not None:  # what it says was used is not this call's
+            reading.usage, reading.tool_usage, reading.tool_calls = None, None, {}
         error_code = reading.error_code or error_code
         if outcome == "completed":
             if answer.status >= 400 or error_code is not None:
@@ -438,6 +445,8 @@ class Call:
             services.estimator.estimate(self.request, ending, target, upstream, self._estimated)
         elif reading is not None and reading.usage is not None:
             self._settle(ending, reading.usage)
+        elif reading is not None and reading.job_id not in (None, self.request.address.route.job_id):
+            self._settle(ending, _LATER)
         else:
             self._settle(ending, NO_USAGE)
 

@@ -32,6 +32,8 @@ def needs_estimate(request: Request, ending: Ending, *, reached_upstream: bool) 
     """
     if not request.address.is_metered or not reached_upstream:
         return False
+    if ending.reading is not None and ending.reading.job is not None:
+        return False  # what goes on without the call tells its usage later
     if ending.reading is not None and ending.reading.usage is not None:
         return ending.reading.wrote_since_usage  # what was told is not the usage of the whole answer
     if ending.status == 400:
@@ -206,6 +208,7 @@ def record_of(
         _content(request.whole_body()) if keeps_content and not request.address.is_form else None,
         reading.content if keeps_content else None,
         trace,
+        reading.job,
     )
 
 

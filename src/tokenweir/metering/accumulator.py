@@ -124,6 +124,7 @@ class Accumulator(Output):
         self.id: str | None = None
         self.service_tier: str | None = None
         self.tool_usage: dict[str, Any] | None = None
+        self.job: dict[str, Any] | None = None
         self.error_code: str | None = None
         self.chunks = 0
         self.done = False
@@ -175,6 +176,8 @@ class Accumulator(Output):
             made.service_tier = self.service_tier
         if self.tool_usage is not None or self.tool_calls:
             made.tool_usage, made.tool_calls = self.tool_usage, self.tool_calls
+        if self.job is not None:
+            made.job, made.job_id = self.job, self.job["id"]
         if self.error_code is not None or self.filtered:
             made.error_code, made.content_filter = self.error_code, ",".join(self.filtered) or None
         if content is not None:
@@ -253,6 +256,8 @@ class Accumulator(Output):
             self.service_tier = answer.service_tier
         if answer.tools is not None:
             self._note_tools(answer.tools)
+        if answer.job is not None:
+            self.job = answer.job if self.job is None else self.job | answer.job
         if answer.is_error:
             self.error_code = answer.error_code
         if answer.ends:

@@ -26,7 +26,9 @@ class Measurement(msgspec.Struct, kw_only=True):
     response_model: str | None = None
     response_id: str | None = None
     job_id: str | None = None
-    """Of the job that the call has made, whose usage comes later."""
+    """Of the job that the answer is about, whose usage comes later."""
+    job: dict[str, Any] | None = None
+    """What it says of that job."""
     session_id: str | None = None
     """Of the session that the call has opened."""
     service_tier: str | None = None

@@ -9,9 +9,9 @@ import logging
 import traceback
 from typing import Any, Protocol
 
-from ..apis import FACTS, JOB_OBJECTS, OTHER, SESSION_OBJECTS, digest
+from ..apis import FACTS, JOB_MEMBERS, OTHER, SESSION_OBJECTS, digest, job_of
 from ..records import UsageReason
-from ..wire import MemberScanner
+from ..wire import MemberScanner, Path
 from .accumulator import Accumulator
 from .measurement import Measurement
 
@@ -19,6 +19,9 @@ __all__ = ["Meter", "NullMeter", "log_failure", "replacement"]
 
 _log = logging.getLogger(__name__)
 _failures = itertools.count(1)
+
+_MOST_OF_A_MEMBER = 4 * 1024
+_FACTS: dict[Path, int] = {**{(name,): _MOST_OF_A_MEMBER for name in JOB_MEMBERS}, **FACTS}
 
 
 class Meter(Protocol):
@@ -44,8 +47,9 @@ class Meter(Protocol):
 class NullMeter:
     """Holds nothing, unless content is kept. ``chunks`` are pieces as they came.
 
-    With ``reads_usage`` a JSON object is scanned as it passes for its usage, model and id, and for the id of a job or a
-    session that the call has made; nothing else of it counts, since what else an answer of its API means is not known.
+    With ``reads_usage`` a JSON object is scanned as it passes for its usage, model and id, and for a job that it is
+    about or a session that the call has made; nothing else of it counts, since what else an answer of its API means is
+    not known.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class NullMeter:
         self._count = 0
         self._unreadable = unreadable
         self._reason = reason
-        self._scanner = MemberScanner(FACTS) if reads_usage else None
+        self._scanner = MemberScanner(_FACTS) if reads_usage else None
 
     def feed(self, piece: bytes) -> None:
         self._count += 1
@@ -82,14 +86,12 @@ class NullMeter:
                 read.usage, read.model, read.id = found.usage, found.model, found.id
         content = None if self._pieces is None else b"".join(self._pieces)
         measurement = read.measurement(content=content, unreadable=self._unreadable, reason=self._reason)
-        measurement.job_id = _id_in(made, JOB_OBJECTS)
-        measurement.session_id = _id_in(made, SESSION_OBJECTS)
+        measurement.job = job_of(made)
+        if measurement.job is not None:
+            measurement.job_id = measurement.job["id"]
+        elif made.get("object") in SESSION_OBJECTS and isinstance(made.get("id"), str):
+            measurement.session_id = made["id"]
         return measurement
-
-
-def _id_in(answer: dict[str, Any], kinds: tuple[str, ...]) -> str | None:
-    name = answer.get("id")
-    return name if answer.get("object") in kinds and isinstance(name, str) else None
 
 
 def replacement(meter: Meter, error: Exception) -> Meter:

@@ -71,7 +71,7 @@ UsageSource = Literal["reported", "estimated", "none"]
 """``reported``: the upstream said so. ``estimated``: we counted. ``none``: nothing is known or due."""
 
 
-UsageReason = Literal["unread_encoding", "unreadable", "cut", "too_large", "withheld"]
+UsageReason = Literal["unread_encoding", "unreadable", "cut", "too_large", "withheld", "later", "given_up"]
 """Why the usage of a call is not ``reported``.
 
 unread_encoding  the answer was compressed in a way that is not read
@@ -79,6 +79,8 @@ unreadable       the answer was nothing that its API says
 cut              the answer ended before its usage came
 too_large        the part of the answer that has the usage was larger than what is read, or what logged it left it out
 withheld         the answer was whole, and said no usage, nothing but zeros, or not that of all it wrote
+later            the call has started a job; what that uses is told by a record of its own
+given_up         of a job's own record: its end could not be learnt
 """
 
 
@@ -92,7 +94,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Why usage is not `reported`: `unread_encoding` (a compression that is not read), `unreadable` (not what its API
     says, or counts that are none), `cut` (the answer ended, or its client left, before its usage), `too_large` (a
     usage of more than 64 KB), `withheld` (a whole answer without usage, with zeros only, or without the usage of
-    all it wrote); empty where usage is reported, or none was due."""
+    all it wrote), `later` (the call has started a job, which has a record of its own), `given_up` (a job whose end
+    could not be learnt); empty where usage is reported, or none was due."""
     input_tokens: _Summed = 0
     """The prompt."""
     cached_input_tokens: _Summed = 0
@@ -203,7 +206,8 @@ class CallRecord(msgspec.Struct, frozen=True, array_like=True):
     session_id: Annotated[str | None, DISTINCT, Since(5)] = None
     """The realtime session that the path names or that the call has opened."""
     job_id: Annotated[str | None, DISTINCT, Since(5)] = None
-    """The job (batch, fine-tuning, video) that the path names or that the call has made."""
+    """The job (a response in the background, a batch, a fine-tuning, a video, a vector store) that
+    the path names or that the call has made."""
     attempts: int = 0
     """Requests sent upstream for this call."""
 
@@ -266,6 +270,8 @@ class CallRecord(msgspec.Struct, frozen=True, array_like=True):
     """As `request_body`."""
     trace: Trace | None = None
     """Of calls that failed, were slow, were sampled or asked for it: [what happened when](../guides/traces.md)."""
+    job: Annotated[dict[str, Any] | None, Since(8)] = None
+    """What the answer says of a job: its status, times and usage, as the upstream says them."""
 
 
 CONTENTS = ("request_body", "response_body", "trace")
