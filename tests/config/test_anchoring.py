@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from tokenweir.config import Config, Loaded, examine, load
 from tokenweir.config.coercion import chosen_by, fields, item_of, path_mark, without_none
-from tokenweir.delivery.sinks import FileConnection, OtlpConnection, dead_letters_path
+from tokenweir.delivery.sinks import FileConnection, OtlpConnection, dead_letters_place
 from tokenweir.records import PathMark
 
 SINK = '[[sinks]]\nname = "calls"\nkind = "file"\nconnection = { path = "calls.jsonl" }\n'
@@ -44,7 +44,7 @@ def test_so_do_the_defaults(here: Path, minimal: str) -> None:
     assert config.journal.directory == "there/tokenweir-data/journal"
     assert config.ledger.url == "duckdb:there/tokenweir-data/ledger.duckdb"
     assert config.server.keys == "there/tokenweir-data/keys.json"
-    assert dead_letters_path(config.sinks[0]) == Path("there/tokenweir-data/dead-letters/calls.jsonl")
+    assert dead_letters_place(config.sinks[0]) == "there/tokenweir-data/dead-letters/calls.jsonl"
 
 
 def test_absolute_paths_and_addresses_of_servers_stay(here: Path, minimal: str) -> None:

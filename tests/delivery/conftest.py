@@ -12,6 +12,7 @@ from support.clocks import JumpingClock
 from support.journals import NOW
 from tokenweir.delivery import Delivery, Outlet, RecordSource, SinkStatus
 from tokenweir.delivery.dead_letters import DeadEvents
+from tokenweir.delivery.letter_files import LetterFile
 from tokenweir.delivery.shipping import status_of
 from tokenweir.delivery.sinks import EventHubsConnection, Sink, SinkSettings
 from tokenweir.delivery.sources.journals import JournalsSource
@@ -35,7 +36,7 @@ class Run:
         self._settings = settings
         self.pauses: list[float] = []
         self.most_pauses = 1_000
-        dead_events = DeadEvents(root / "dead.jsonl", settings.name, JumpingClock(NOW))
+        dead_events = DeadEvents(LetterFile(root / "dead.jsonl"), settings.name, JumpingClock(NOW))
         self.outlet = Outlet(settings, sink, dead_events, JumpingClock(NOW))
         self.delivery = Delivery(
             f"sink {settings.name}",

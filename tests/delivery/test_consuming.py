@@ -12,7 +12,8 @@ import pytest
 
 from tokenweir.delivery import FREE, BrokerMessage, Delivery, Denied, MessageBatch, Pricer, Unavailable
 from tokenweir.delivery.base import DeadMessage
-from tokenweir.delivery.dead_letters import DeadMessageFile
+from tokenweir.delivery.dead_letters import DeadMessages
+from tokenweir.delivery.letter_files import LetterFile
 from tokenweir.delivery.sources import MessageRecords
 from tokenweir.ledger import Ledger, LedgerError, open_ledger
 from tokenweir.pricing import Price, PriceSettings
@@ -99,7 +100,7 @@ class Stopping(Faulty):
         return super().post(records, source, position)
 
 
-class FullDisk(DeadMessageFile):
+class FullDisk(DeadMessages):
     """Takes nothing at the first two tries."""
 
     tries = 0
@@ -119,12 +120,12 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def letters(tmp_path: Path) -> DeadMessageFile:
-    return DeadMessageFile(tmp_path / "dead.jsonl", CLOCK)
+def letters(tmp_path: Path) -> DeadMessages:
+    return DeadMessages(LetterFile(tmp_path / "dead.jsonl"), CLOCK)
 
 
 async def consume(
-    source: ScriptedSource, ledger: object, letters: DeadMessageFile, price: Pricer = FREE
+    source: ScriptedSource, ledger: object, letters: DeadMessages, price: Pricer = FREE
 ) -> LedgerDestination:
     """What has come to the end of the script. It does not wait between its tries."""
     destination = LedgerDestination(ledger, letters, CLOCK)  # type: ignore[arg-type]
@@ -135,7 +136,7 @@ async def consume(
     return destination
 
 
-async def test_records_are_in_the_ledger_before_their_batch_is_done(ledger: Ledger, letters: DeadMessageFile) -> None:
+async def test_records_are_in_the_ledger_before_their_batch_is_done(ledger: Ledger, letters: DeadMessages) -> None:
     first, second = record(total_tokens=1), record(total_tokens=2)
     source = ScriptedSource(batch(1, message(first)), batch(3, message(second), message(first)))
     watched = Faulty(ledger, source, failures=0)
@@ -148,7 +149,7 @@ async def test_records_are_in_the_ledger_before_their_batch_is_done(ledger: Ledg
 
 
 async def test_a_ledger_that_is_away_is_waited_for(
-    ledger: Ledger, letters: DeadMessageFile, caplog: pytest.LogCaptureFixture
+    ledger: Ledger, letters: DeadMessages, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = ScriptedSource(batch(1, message(record())), batch(2, message(record())))
     watched = Faulty(ledger, source, failures=5)
@@ -158,7 +159,7 @@ async def test_a_ledger_that_is_away_is_waited_for(
     assert caplog.text.count("consume: it is away; will retry") == 1
 
 
-async def test_a_stop_while_the_ledger_is_away_gives_the_batch_back(ledger: Ledger, letters: DeadMessageFile) -> None:
+async def test_a_stop_while_the_ledger_is_away_gives_the_batch_back(ledger: Ledger, letters: DeadMessages) -> None:
     source = ScriptedSource(batch(1, message(record())))
 
     await consume(source, Stopping(ledger, source, failures=1), letters)
@@ -166,7 +167,7 @@ async def test_a_stop_while_the_ledger_is_away_gives_the_batch_back(ledger: Ledg
     assert ledger.calls() == []
 
 
-async def test_a_batch_under_way_is_finished_when_it_is_time_to_stop(ledger: Ledger, letters: DeadMessageFile) -> None:
+async def test_a_batch_under_way_is_finished_when_it_is_time_to_stop(ledger: Ledger, letters: DeadMessages) -> None:
     source = ScriptedSource(batch(1, message(record())), batch(2, message(record())))
 
     await consume(source, Stopping(ledger, source, failures=0), letters)
@@ -176,7 +177,7 @@ async def test_a_batch_under_way_is_finished_when_it_is_time_to_stop(ledger: Led
 
 @pytest.mark.parametrize("error", [Unavailable("gone"), Denied("wrong key")])
 async def test_a_source_that_fails_is_begun_anew(
-    ledger: Ledger, letters: DeadMessageFile, error: Exception, caplog: pytest.LogCaptureFixture
+    ledger: Ledger, letters: DeadMessages, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = ScriptedSource(batch(1, message(record())), Unavailable("gone"), batch(2, message(record())))
     await consume(source, ledger, letters)
@@ -184,7 +185,7 @@ async def test_a_source_that_fails_is_begun_anew(
     assert "consume: gone; will retry" in caplog.text
 
 
-async def test_half_a_record_from_before_an_outage_is_not_waited_for(ledger: Ledger, letters: DeadMessageFile) -> None:
+async def test_half_a_record_from_before_an_outage_is_not_waited_for(ledger: Ledger, letters: DeadMessages) -> None:
     split = record()
     halves = [message(split, part, 2) for part in (1, 2)]
     source = ScriptedSource(batch(1, halves[0]), Unavailable("gone"), batch(2, *halves))
@@ -193,7 +194,7 @@ async def test_half_a_record_from_before_an_outage_is_not_waited_for(ledger: Led
     assert len(ledger.calls()) == 1
 
 
-async def test_that_done_could_not_be_saved_stops_nothing(ledger: Ledger, letters: DeadMessageFile) -> None:
+async def test_that_done_could_not_be_saved_stops_nothing(ledger: Ledger, letters: DeadMessages) -> None:
     source = ScriptedSource(batch(1, message(record())), batch(2, message(record())))
     source.loses_connection_when_done = True
     await consume(source, ledger, letters)
@@ -201,12 +202,12 @@ async def test_that_done_could_not_be_saved_stops_nothing(ledger: Ledger, letter
 
 
 async def test_what_cannot_be_read_is_kept_with_its_reason_before_it_is_done(
-    ledger: Ledger, letters: DeadMessageFile, caplog: pytest.LogCaptureFixture
+    ledger: Ledger, letters: DeadMessages, caplog: pytest.LogCaptureFixture
 ) -> None:
     odd = BrokerMessage(body=b"a secret that is no JSON", place="offset 7")
     source = ScriptedSource(batch(2, odd, message(record())))
     consumer = await consume(source, Faulty(ledger, source, failures=0), letters)
-    [line] = [json.loads(line) for line in letters.path.read_text().splitlines()]
+    [line] = [json.loads(line) for line in letters.store.waiting()]
     assert (line["source"], line["place"], line["body"]) == ("hub/0", "offset 7", "a secret that is no JSON")
     assert "it is no record" in line["reason"]
     assert "hub/0, offset 7 is kept in" in caplog.text
@@ -215,19 +216,19 @@ async def test_what_cannot_be_read_is_kept_with_its_reason_before_it_is_done(
 
 
 async def test_a_disk_that_takes_no_dead_letter_holds_up_its_batch(
-    ledger: Ledger, letters: DeadMessageFile, caplog: pytest.LogCaptureFixture
+    ledger: Ledger, letters: DeadMessages, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = ScriptedSource(batch(1, BrokerMessage(body=b"odd", place="here"), message(record())))
-    disk = FullDisk(letters.path, CLOCK)
+    disk = FullDisk(letters.store, CLOCK)
     await consume(source, ledger, disk)
     assert disk.tries == 3
     assert caplog.text.count("No space left on device; will retry") == 1
     assert source.done_at == ["hub/0 1"]
-    assert len(letters.path.read_text().splitlines()) == len(ledger.calls()) == 1
+    assert len(list(letters.store.waiting())) == len(ledger.calls()) == 1
 
 
 async def test_positions_of_all_partitions_that_a_record_settles_are_kept(
-    ledger: Ledger, letters: DeadMessageFile
+    ledger: Ledger, letters: DeadMessages
 ) -> None:
     split = record()
     halves = [message(split, part, 2) for part in (1, 2)]
@@ -238,19 +239,19 @@ async def test_positions_of_all_partitions_that_a_record_settles_are_kept(
 
 
 async def test_a_lost_part_of_a_call_that_is_in_the_ledger_is_no_dead_letter(
-    ledger: Ledger, letters: DeadMessageFile, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, letters: DeadMessages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tokenweir.delivery.sources.messages.Reassembler.__init__.__defaults__", (1,))
     known, lost = record(), record()
     ledger.post([known], "elsewhere", "1")
     source = ScriptedSource(batch(1, message(known, 1, 2)), batch(2, message(lost, 1, 2)))
     consumer = await consume(source, ledger, letters)
-    [line] = [json.loads(line) for line in letters.path.read_text().splitlines()]
+    [line] = [json.loads(line) for line in letters.store.waiting()]
     assert line["properties"]["call_id"] == lost.call_id
     assert consumer.dead == 1
 
 
-async def test_records_that_come_without_a_cost_get_one(ledger: Ledger, letters: DeadMessageFile) -> None:
+async def test_records_that_come_without_a_cost_get_one(ledger: Ledger, letters: DeadMessages) -> None:
     used = {"usage_source": "reported", "response_model": "gpt-4o", "input_tokens": 1_000, "total_tokens": 1_000}
     free, charged = record(**used), record(**used, cost=Decimal(7), currency="USD")
     source = ScriptedSource(batch(1, message(free), message(charged)))

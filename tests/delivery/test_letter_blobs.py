@@ -13,7 +13,8 @@ from support.clocks import JumpingClock
 from support.identity import serving_identity
 from tokenweir.delivery import BrokerMessage, Denied
 from tokenweir.delivery.base import DeadMessage
-from tokenweir.delivery.dead_message_blobs import DeadMessageBlobs
+from tokenweir.delivery.dead_letters import DeadMessages
+from tokenweir.delivery.letter_blobs import LetterBlobs
 from tokenweir.delivery.sources import IntakeSettings, open_dead_messages
 from tokenweir.errors import ConfigError
 from tokenweir.records import SystemClock
@@ -30,6 +31,11 @@ def azurite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Azurite
 
 def letter(body: bytes) -> DeadMessage:
     return DeadMessage("hub/0", BrokerMessage(body=body, place="offset 7"), "it is odd")
+
+
+def blobs(url: str, azurite: Azurite, clock: JumpingClock | None = None) -> DeadMessages:
+    clock = clock or JumpingClock(EVENING)
+    return DeadMessages(LetterBlobs(url, clock, ca_bundle=azurite.ca_bundle), clock)
 
 
 def lines_of(azurite: Azurite, container: str, blob: str) -> list[dict[str, object]]:
@@ -57,7 +63,7 @@ def test_letters_are_added_to_the_blob_of_their_day(azurite: Azurite) -> None:
 
 def test_two_consumers_share_a_day(azurite: Azurite) -> None:
     url = f"{azurite.url}/{azurite.make_container()}"
-    one, other = (DeadMessageBlobs(url, JumpingClock(EVENING), ca_bundle=azurite.ca_bundle) for _ in range(2))
+    one, other = (blobs(url, azurite) for _ in range(2))
     for number, letters in enumerate([one, other, one]):
         letters.bury([letter(str(number).encode())])
     found = lines_of(azurite, url.rpartition("/")[2], "2026-11-24.jsonl")
@@ -67,7 +73,7 @@ def test_two_consumers_share_a_day(azurite: Azurite) -> None:
 
 
 def test_a_container_that_is_not_there_is_said_and_the_batch_comes_again(azurite: Azurite) -> None:
-    letters = DeadMessageBlobs(f"{azurite.url}/nowhere", JumpingClock(EVENING), ca_bundle=azurite.ca_bundle)
+    letters = blobs(f"{azurite.url}/nowhere", azurite)
     with pytest.raises(Denied, match="there is no container 'nowhere' for the dead letters; create it"):
         letters.bury([letter(b"one")])
     letters.close()

@@ -8,7 +8,8 @@ import pytest
 
 from tokenweir.delivery import BrokerMessage
 from tokenweir.delivery.base import DeadMessage
-from tokenweir.delivery.dead_letters import DeadMessageFile
+from tokenweir.delivery.dead_letters import DeadMessages
+from tokenweir.delivery.letter_files import LetterFile
 from tokenweir.records import SystemClock
 
 
@@ -21,13 +22,18 @@ def lines(path: Path) -> list[dict[str, object]]:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> DeadMessageFile:
-    return DeadMessageFile(tmp_path / "dead" / "intake.jsonl", SystemClock())
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "dead" / "intake.jsonl"
 
 
-def test_a_line_says_what_and_why(file: DeadMessageFile) -> None:
-    file.bury([letter('{"ä": "\n"}'.encode()), letter(b"\xff\x00")])
-    text, binary = lines(file.path)
+@pytest.fixture
+def letters(file: Path) -> DeadMessages:
+    return DeadMessages(LetterFile(file), SystemClock())
+
+
+def test_a_line_says_what_and_why(file: Path, letters: DeadMessages) -> None:
+    letters.bury([letter('{"ä": "\n"}'.encode()), letter(b"\xff\x00")])
+    text, binary = lines(file)
     assert text.pop("time")
     assert text == {
         "source": "hub/0",
@@ -37,21 +43,19 @@ def test_a_line_says_what_and_why(file: DeadMessageFile) -> None:
         "body": '{"ä": "\n"}',
     }
     assert b64decode(str(binary["body_base64"])) == b"\xff\x00"
-    assert file.path.stat().st_mode & 0o777 == 0o600
-    assert file.path.parent.stat().st_mode & 0o777 == 0o700
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_letters_are_added_and_half_a_line_stays_alone(file: DeadMessageFile) -> None:
-    file.bury([letter(b"one")])
-    with file.path.open("ab") as other:
+def test_letters_are_added_and_half_a_line_is_cut_off(file: Path, letters: DeadMessages) -> None:
+    letters.bury([letter(b"one")])
+    with file.open("ab") as other:
         other.write(b'{"time": "2026')
-    file.bury([letter(b"two")])
-    file.bury([letter(b"three")])
-    one, half, *rest = file.path.read_bytes().splitlines()
-    assert half == b'{"time": "2026'
-    assert [json.loads(line)["body"] for line in (one, *rest)] == ["one", "two", "three"]
+    letters.bury([letter(b"two")])
+    letters.bury([letter(b"three")])
+    assert [line["body"] for line in lines(file)] == ["one", "two", "three"]
 
 
-def test_nothing_makes_no_file(file: DeadMessageFile) -> None:
-    file.bury([])
-    assert not file.path.parent.exists()
+def test_nothing_makes_no_file(file: Path, letters: DeadMessages) -> None:
+    letters.bury([])
+    assert not file.parent.exists()

@@ -1,17 +1,27 @@
 """The meter where a host hands over the messages: everything is sent or set aside, or the batch comes again."""
 
+import asyncio
 import json
 import os
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from support.apim_events import LoggedCall, our_event
+from support.azurite import running_azurite, storage_token
+from support.clocks import JumpingClock
+from support.identity import serving_identity
 from support.ingestion import accepted, serving_ingestion, some_of
+from support.servers import closed_port
+from tokenweir.cli.commands import app
 from tokenweir.config import load
 from tokenweir.delivery import BrokerMessage, DeliveryError
+from tokenweir.delivery.letter_blobs import LetterBlobs
 from tokenweir.errors import ConfigError
+from tokenweir.records import SystemClock
 from tokenweir.serve.hosted_meter import HostedMeter
 
 pytestmark = pytest.mark.anyio
@@ -75,8 +85,70 @@ async def test_a_sink_that_fails_gives_the_batch_back_and_the_next_try_succeeds(
 
 async def test_dead_letters_that_find_no_place_give_the_batch_back(meter: HostedMeter, tmp_path: Path) -> None:
     (tmp_path / "dead.jsonl").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(DeliveryError, match="takes no dead letters"):
         await meter.take("hub", [BrokerMessage(body=b"odd", place="sequence number 1")])
+
+
+async def test_what_a_sink_refuses_is_in_the_container_and_is_sent_again_by_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    with (
+        serving_ingestion() as ingestion,
+        running_azurite(tmp_path) as azurite,
+        serving_identity(SystemClock(), monkeypatch) as identity,
+    ):
+        identity.token = storage_token()
+        monkeypatch.setenv("APPLICATIONINSIGHTS_CONNECTION_STRING", ingestion.connection_string)
+        monkeypatch.setenv("TOKENWEIR_INTAKE__DEAD_LETTERS", f"{azurite.url}/{azurite.make_container()}")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(azurite.ca_bundle))
+        meter = HostedMeter()
+        ingestion.answer = lambda request: some_of(request, (0, 400, "103: Field 'x' is odd"))
+        await meter.take("hub", [event(1), event(2)])
+        await meter.close()
+        ingestion.answer = accepted
+
+        def command(*arguments: str) -> tuple[int, str]:
+            at = ("--at", os.environ["TOKENWEIR_INTAKE__DEAD_LETTERS"])
+            code = app(["dead-letters", *arguments, *at], standalone_mode=False)
+            return code or 0, capsys.readouterr().out
+
+        assert "application-insights" in (await asyncio.to_thread(command, "list", "--format", "csv"))[1]
+        assert (await asyncio.to_thread(command, "send", "application-insights"))[1] == "1 sent\n"
+        assert (await asyncio.to_thread(command, "send", "application-insights"))[1] == "0 sent\n"
+    assert sorted(ingestion.call_ids) == [f"00000000-0000-7000-8000-{n:012}" for n in (1, 2)]
+
+
+async def test_an_outage_that_outlasts_the_hub_fills_the_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    clock = JumpingClock(datetime(2026, 11, 22, 12, 10, tzinfo=UTC))
+    with (
+        running_azurite(tmp_path) as azurite,
+        serving_identity(SystemClock(), monkeypatch) as identity,
+    ):
+        identity.token = storage_token()
+        closed = f"http://127.0.0.1:{closed_port()}"
+        key = "11111111-2222-3333-4444-555555555555"
+        monkeypatch.setenv(
+            "APPLICATIONINSIGHTS_CONNECTION_STRING", f"InstrumentationKey={key};IngestionEndpoint={closed}"
+        )
+        container = f"{azurite.url}/{azurite.make_container()}"
+        monkeypatch.setenv("TOKENWEIR_INTAKE__DEAD_LETTERS", container)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(azurite.ca_bundle))
+        meter = HostedMeter(clock=clock)
+        with pytest.raises(DeliveryError, match="cannot be reached"):
+            await meter.take("hub", [event(1)])
+        clock.jump(13 * 3600)
+        await meter.take("hub", [event(1)])
+        await meter.close()
+        with closing(LetterBlobs(container, clock, folder="sinks/application-insights/")) as letters:
+            [line] = [json.loads(line) for line in letters.waiting()]
+    assert line["call_id"] == "00000000-0000-7000-8000-000000000001"
+    assert "could not be sent for 12:00:00" in line["reason"]
 
 
 async def test_without_a_sink_it_says_what_to_set() -> None:

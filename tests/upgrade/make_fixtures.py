@@ -30,7 +30,8 @@ from tokenweir.config.coercion import chosen_by, fields, item_of
 from tokenweir.config.model import Config
 from tokenweir.delivery import BrokerMessage, Rejected
 from tokenweir.delivery.base import DeadMessage
-from tokenweir.delivery.dead_letters import DeadEvents, DeadMessageFile
+from tokenweir.delivery.dead_letters import DeadEvents, DeadMessages
+from tokenweir.delivery.letter_files import LetterFile
 from tokenweir.delivery.sinks import FileConnection, SinkSettings
 from tokenweir.delivery.sinks.formats import fit_json
 from tokenweir.journal import Journal, JournalReader, JournalSettings, save_cursor
@@ -353,12 +354,13 @@ def _events(home: Path) -> dict[str, Any]:
     messages = [{"properties": event.properties, "body": event.body.decode()} for event in events]
     (home / "events.json").write_text(json.dumps(messages, ensure_ascii=False))
     letters = home / "tokenweir-data" / "dead-letters"
-    DeadEvents(letters / "calls.jsonl", "calls", Clock()).bury(Rejected("413 Payload Too Large", events[:1]))
+    dead_events = DeadEvents(LetterFile(letters / "calls.jsonl"), "calls", Clock())
+    dead_events.bury(Rejected("413 Payload Too Large", events[:1]))
     unread = [
         DeadMessage("hub/0", BrokerMessage(place=f"offset {at}", body=body, properties={"a": "b"}), "no JSON")
         for at, body in _UNREAD
     ]
-    DeadMessageFile(letters / "intake.jsonl", Clock()).bury(unread)
+    DeadMessages(LetterFile(letters / "intake.jsonl"), Clock()).bury(unread)
     return {"consumed": [_row(CALLS[0]), _row(large), _row(CALLS[2])]}
 
 

@@ -21,7 +21,8 @@ from support.journals import NOW
 from tokenweir.config import Config, load
 from tokenweir.delivery import BrokerMessage, MessageBatch, Rejected
 from tokenweir.delivery.base import DeadMessage
-from tokenweir.delivery.dead_letters import DeadEvents, DeadMessageFile
+from tokenweir.delivery.dead_letters import DeadEvents, DeadMessages
+from tokenweir.delivery.letter_files import LetterFile
 from tokenweir.delivery.shipping import Shipping
 from tokenweir.delivery.sinks import JsonEvent
 from tokenweir.delivery.sources import Reassembler
@@ -209,9 +210,9 @@ def test_dead_letters_are_kept_and_more_come_behind_them(old: Old) -> None:
     letters = old.home / "tokenweir-data" / "dead-letters"
     before = {path.name: path.read_bytes().splitlines() for path in letters.iterdir()}
     event = JsonEvent(body=b"{}", call_id="new", properties={})
-    DeadEvents(letters / "calls.jsonl", "calls", CLOCK).bury(Rejected("new", [event]))
+    DeadEvents(LetterFile(letters / "calls.jsonl"), "calls", CLOCK).bury(Rejected("new", [event]))
     message = BrokerMessage(body=b"new", place="offset 3")
-    DeadMessageFile(letters / "intake.jsonl", CLOCK).bury([DeadMessage("hub/0", message, "new")])
+    DeadMessages(LetterFile(letters / "intake.jsonl"), CLOCK).bury([DeadMessage("hub/0", message, "new")])
     for name, lines in before.items():
         *kept, new = (letters / name).read_bytes().splitlines()
         assert kept == lines

@@ -4,6 +4,7 @@ from .app import new_app
 from .calls import call, calls
 from .config import config
 from .consume import consume
+from .dead_letters import dead_letters
 from .demo import demo
 from .doctor import doctor
 from .keys import keys
@@ -28,6 +29,7 @@ app.command()(query)
 app.command()(calls)
 app.command()(call)
 app.command()(trace)
+app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(keys, name="keys")
 app.add_typer(config, name="config")
 app.command()(doctor)

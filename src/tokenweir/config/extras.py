@@ -44,6 +44,8 @@ def _of_sinks(config: Config) -> Iterator[Need]:
     for sink in config.sinks:
         for setting, extra, module in sink.connection.packages():
             yield ("sinks", f'"{sink.name}"', *setting.split(".")), extra, module
+        if "://" in (sink.dead_letters or ""):
+            yield ("sinks", f'"{sink.name}"', "dead_letters"), *_BLOBS
 
 
 def _of_books(config: Config) -> Iterator[Need]:

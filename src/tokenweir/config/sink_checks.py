@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 
-from ..delivery.sinks import KINDS, SinkSettings, dead_letters_path
+from ..delivery.sinks import KINDS, SinkSettings, dead_letters_place
 from ..delivery.sinks.formats import SMALLEST_LIMIT
 from ..records import Duration, Size
 from .coercion import fields, path_mark, without_none
@@ -67,7 +67,8 @@ def _files(config: Config) -> Iterator[tuple[Path, str]]:
         for name, field in fields(type(sink.connection)).items():
             if path_mark(field.type) and name != "ca_bundle" and (file := getattr(sink.connection, name)):
                 yield (*_of(sink), "connection", name), file
-        yield (*_of(sink), "dead_letters"), str(dead_letters_path(sink))
+        if "://" not in (place := dead_letters_place(sink)):  # in a container each has a folder of its own
+            yield (*_of(sink), "dead_letters"), place
 
 
 def _of(sink: SinkSettings) -> Path:

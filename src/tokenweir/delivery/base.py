@@ -2,7 +2,7 @@
 delivery fails. Texts of errors are for a person, and hold no key and no prompt."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -120,8 +120,8 @@ class SinkEvent(Protocol):
         """Bytes that it takes on a wire, at most."""
         ...
 
-    def text(self) -> str:
-        """For a dead letter: what a person can read, and send by hand."""
+    def letter(self) -> dict[str, Any]:
+        """Members of its `DeadLetter`: ``event``, which a person can read, and what else it takes to send it again."""
         ...
 
 

@@ -1,72 +1,82 @@
-"""Where events are kept that can never be sent, and messages that cannot be read: JSON lines, for a person."""
+"""What can never be sent, and messages that cannot be read, as lines of JSON: for a person, and to be sent again.
+
+A line holds all that it takes to send what it is about once more; see ``resending.py``.
+"""
 
 import logging
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from ..records import Clock
-from .base import DeadMessage, Rejected, Unavailable
-from .json_lines import LinesFile
+from .base import DeadMessage, Rejected
 
-__all__ = ["DeadEvents", "DeadMessageFile", "DeadMessages", "bury", "dead_message_line"]
+__all__ = ["DeadEvents", "DeadLetter", "DeadMessages", "LetterStore", "StoredLetters", "bury"]
 
 _log = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
 
 
-class DeadEvents:
-    """A sink's file. One line an event: ``time, sink, reason, call_id, properties, event``, the event as text."""
+class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line. An event has ``sink``, ``call_id`` and ``event``; a message has ``source``, ``place`` and ``body``."""
 
-    def __init__(self, path: Path, sink: str, clock: Clock) -> None:
-        self.path = path
-        self._sink = sink
-        self._clock = clock
+    time: datetime
+    sink: str = ""
+    source: str = ""
+    place: str = ""
+    reason: str = ""
+    call_id: str = ""
+    properties: dict[str, str] = {}
+    event: str = ""
+    event_base64: bytes | None = None
+    """Instead of ``event`` where that is no text, as a part of one may be; or what is sent of it, beside its text."""
+    key: str | None = None
+    content_type: str | None = None
+    body: str = ""
+    body_base64: bytes | None = None
+    """Instead of ``body`` where that is no text."""
 
-    def bury(self, rejected: Rejected) -> None:
-        """The events are on disk when this returns. `Unavailable` if the disk does not take them."""
-        lines = [
-            _encode(
-                {
-                    "time": self._clock.now(),
-                    "sink": self._sink,
-                    "reason": rejected.reason,
-                    "call_id": event.call_id,
-                    "properties": event.properties,
-                    "event": event.text(),
-                }
-            )
-            for event in rejected.events
-        ]
-        file = LinesFile(self.path)
-        try:
-            file.append(lines)
-        except OSError as error:
-            raise Unavailable(f"{self.path} takes no dead letters: {error.strerror}") from error
-        finally:
-            file.close()
-        _log.error(
-            "sink %s: %d events can never be sent and are in %s: %s",
-            self._sink,
-            len(rejected.events),
-            self.path,
-            rejected.reason,
-        )
+    @property
+    def event_bytes(self) -> bytes:
+        return self.event.encode() if self.event_base64 is None else self.event_base64
+
+    @property
+    def body_bytes(self) -> bytes:
+        return self.body.encode() if self.body_base64 is None else self.body_base64
 
 
-class DeadMessages(Protocol):
-    """Where messages are kept that cannot be read."""
+class StoredLetters(Protocol):
+    """A file or blob of letters, as it was when it was claimed."""
+
+    def lines(self) -> Iterator[tuple[bytes, int]]:
+        """Those that were not ``done`` yet, each with the position behind it."""
+        ...
+
+    def done(self, position: int) -> None:
+        """Those before the position are taken care of, for good; what is done as a whole is removed."""
+        ...
+
+
+class LetterStore(Protocol):
+    """Where letters are. Methods block. `DeliveryError` where it takes none, OSError too where it cannot be read."""
 
     where: str
     """For a person who looks for them."""
 
-    def bury(self, messages: Sequence[DeadMessage]) -> None:
-        """They are kept when this returns. `DeliveryError` or OSError if they are not; some may be, then."""
+    def append(self, lines: Sequence[bytes]) -> None:
+        """They are kept when this returns. After an error some may be, and are there twice after another try."""
+        ...
+
+    def waiting(self) -> Iterator[bytes]:
+        """The lines of those that were not sent again yet; nobody is kept from adding to them meanwhile."""
+        ...
+
+    def claim(self) -> AbstractContextManager[Iterator[StoredLetters]]:
+        """All that are there now, for nobody else meanwhile. `Unavailable` where somebody else has them."""
         ...
 
     def close(self) -> None:
@@ -74,41 +84,60 @@ class DeadMessages(Protocol):
         ...
 
 
-class DeadMessageFile:
-    """One line a message: ``time, source, place, reason, properties, body``. The body is text, or ``body_base64``."""
+class DeadEvents:
+    """A sink's events that can never be sent."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self.path = path
-        self.where = str(path)
+    def __init__(self, store: LetterStore, sink: str, clock: Clock) -> None:
+        self.store = store
+        self._sink = sink
+        self._clock = clock
+
+    def bury(self, rejected: Rejected) -> None:
+        """The events are kept when this returns; raises as the store does."""
+        now = self._clock.now()
+        lines = []
+        for event in rejected.events:
+            about = {"call_id": event.call_id, "properties": event.properties}
+            lines.append(_encode({"time": now, "sink": self._sink, "reason": rejected.reason} | about | event.letter()))
+        self.store.append(lines)
+        _log.error(
+            "sink %s: %d events can never be sent and are in %s: %s",
+            self._sink,
+            len(rejected.events),
+            self.store.where,
+            rejected.reason,
+        )
+
+    def close(self) -> None:
+        self.store.close()
+
+
+class DeadMessages:
+    """Messages that became no record."""
+
+    def __init__(self, store: LetterStore, clock: Clock) -> None:
+        self.store = store
         self._clock = clock
 
     def bury(self, messages: Sequence[DeadMessage]) -> None:
-        """The messages are on disk when this returns. OSError if the disk does not take them."""
+        """They are kept when this returns; raises as the store does."""
         if not messages:
             return
         now = self._clock.now()
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        with open(fd, "r+b", buffering=0) as file:
-            lines = b"".join(dead_message_line(message, now) for message in messages)
-            rest = memoryview(b"\n" + lines if _ends_in_half_a_line(fd) else lines)
-            while rest:
-                rest = rest[file.write(rest) :]
-            os.fdatasync(fd)
+        self.store.append([_line(message, now) for message in messages])
 
     def close(self) -> None:
-        """There is nothing that stays open."""
+        self.store.close()
 
 
 def bury(dead: Sequence[DeadMessage], letters: DeadMessages) -> None:
     """Keeps the messages, and logs where, and why each of them is there. Blocks; raises as ``letters`` does."""
     letters.bury(dead)
     for one in dead:
-        _log.error("%s, %s is kept in %s: %s", one.partition, one.message.place, letters.where, one.reason)
+        _log.error("%s, %s is kept in %s: %s", one.partition, one.message.place, letters.store.where, one.reason)
 
 
-def dead_message_line(dead: DeadMessage, now: datetime) -> bytes:
-    """A message as a line of JSON."""
+def _line(dead: DeadMessage, now: datetime) -> bytes:
     line: dict[str, object] = {
         "time": now,
         "source": dead.partition,
@@ -120,10 +149,4 @@ def dead_message_line(dead: DeadMessage, now: datetime) -> bytes:
         line["body"] = dead.message.body.decode()
     except UnicodeDecodeError:
         line["body_base64"] = dead.message.body
-    return _encode(line) + b"\n"
-
-
-def _ends_in_half_a_line(fd: int) -> bool:
-    """What a crash left of a line must not swallow the next one."""
-    size = os.fstat(fd).st_size
-    return size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+    return _encode(line)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["LinesFile"]
+__all__ = ["LinesFile", "is_at"]
 
 _CHUNK = 64 * 1024
 
@@ -49,7 +49,7 @@ class LinesFile:
             self._fd = None
 
     def _opened(self) -> int:
-        if self._fd is None or not _is_at(self._fd, self.path):
+        if self._fd is None or not is_at(self._fd, self.path):
             self.open()
         assert self._fd is not None
         return self._fd
@@ -67,7 +67,8 @@ def _cut_half_a_line(fd: int) -> None:
     os.ftruncate(fd, end)
 
 
-def _is_at(fd: int, path: Path) -> bool:
+def is_at(fd: int, path: Path) -> bool:
+    """Whether the open file is still the one at the path."""
     try:
         return os.path.samestat(os.fstat(fd), os.stat(path))
     except FileNotFoundError:

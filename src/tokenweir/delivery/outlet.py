@@ -82,9 +82,22 @@ class Outlet:
         while (group := await asyncio.to_thread(next, groups, None)) is not None:
             await self._deliver_group(group, attempt)
 
+    async def set_aside(self, batch: RecordBatch, reason: str) -> None:
+        """All events of a batch go to the dead letters. `DeliveryError` if those take nothing either."""
+        for group in self._groups(batch.records):
+            for rejection in (*group.unfit, Rejected(reason, group.events)):
+                await asyncio.to_thread(self._dead_events.bury, rejection)
+                self.dead += len(rejection.events)
+
+    async def deliver_events(self, events: Sequence[SinkEvent], attempt: AttemptPolicy) -> None:
+        """Events that were made before: they are with the other side, or among the dead letters again."""
+        await attempt(self.open)
+        await self._deliver_group(_Group(list(events), []), attempt)
+
     async def close(self) -> None:
         self._is_open = False
         await self._sink.close()
+        await asyncio.to_thread(self._dead_events.close)
 
     def _groups(self, records: Sequence[CallRecord]) -> Iterator[_Group]:
         """The events of all records, a bounded number of bytes at a time."""

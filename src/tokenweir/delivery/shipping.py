@@ -11,14 +11,15 @@ import msgspec
 
 from ..records import Clock
 from .base import RecordSource
-from .dead_letters import DeadEvents
+from .dead_letters import DeadEvents, LetterStore
+from .letter_files import open_letters
 from .loop import GATHER_SECONDS, Delivery
 from .outlet import Outlet, SinkStatus
 from .pricer import FREE, Pricer
-from .sinks import SinkSettings, dead_letters_path
+from .sinks import SinkSettings, dead_letters_place
 from .sources.journals import JournalReads, JournalsSource
 
-__all__ = ["CURSOR_PREFIX", "Shippers", "Shipping", "cursor_of", "outlet", "status_of"]
+__all__ = ["CURSOR_PREFIX", "Shippers", "Shipping", "cursor_of", "letters_of", "outlet", "status_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -36,10 +37,21 @@ def cursor_of(sink: SinkSettings) -> str:
     return f"{CURSOR_PREFIX}{sink.name}"
 
 
+def letters_of(sink: SinkSettings, clock: Clock) -> LetterStore:
+    """Where the sink's events are that can never be sent. `ConfigError` if that cannot be opened."""
+    return open_letters(
+        dead_letters_place(sink),
+        clock,
+        setting=f'[[sinks]] "{sink.name}" dead_letters',
+        folder=f"sinks/{sink.name}/",
+        client_id=getattr(sink.connection, "client_id", None),
+        ca_bundle=getattr(sink.connection, "ca_bundle", None),
+    )
+
+
 def outlet(sink: SinkSettings, environ: Mapping[str, str], clock: Clock) -> Outlet:
     """A sink as a destination, not connected yet."""
-    dead_events = DeadEvents(dead_letters_path(sink), sink.name, clock)
-    return Outlet(sink, sink.new_sink(environ), dead_events, clock)
+    return Outlet(sink, sink.new_sink(environ), DeadEvents(letters_of(sink, clock), sink.name, clock), clock)
 
 
 def status_of(sink: SinkSettings, destination: Outlet, delivery: Delivery) -> SinkStatus:

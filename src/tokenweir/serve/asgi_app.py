@@ -17,7 +17,7 @@ import msgspec
 from ..config import Loaded, load
 from ..delivery import Pricer
 from ..delivery.shipping import Shippers
-from ..delivery.sinks import DEAD_LETTERS, SinkSettings
+from ..delivery.sinks import SinkSettings, chooses_dead_letters
 from ..delivery.sources.memory import MemoryLog
 from ..errors import ConfigError, JournalError, JournalInUse, TokenweirError
 from ..gateway import HostedCall
@@ -148,7 +148,7 @@ def _from_environment() -> Loaded:
 def with_dead_letters(sink: SinkSettings) -> SinkSettings:
     """Where neither the working directory nor the file's can be written, dead letters have a place all the same, though
     not for long, if none was chosen for them."""
-    if sink.dead_letters and not sink.dead_letters.endswith(DEAD_LETTERS.format(name=sink.name)):
+    if chooses_dead_letters(sink):
         return sink
     path = Path(tempfile.gettempdir()) / "tokenweir-dead-letters" / f"{sink.name}.jsonl"
     return msgspec.structs.replace(sink, dead_letters=str(path))

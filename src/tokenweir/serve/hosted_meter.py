@@ -1,22 +1,25 @@
 """The meter inside a host that receives messages by itself and hands them over in batches, as Azure Functions does.
 
 The host keeps the positions: a batch for which `take` raises comes again. So nothing is lost, and what was sent before
-it failed is sent a second time; events have the call's id, by which that is noticed.
+it failed is sent a second time; events have the call's id, by which that is noticed. A hub keeps messages for some days
+only: what waited for half a day goes to the dead letters, where these are in blob storage, to be sent by a command.
 """
 
 import asyncio
 import logging
 import os
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 
 from ..config import Config, load
 from ..config.sink_variables import sink_from_insights_variables
-from ..delivery import BrokerMessage, MessageBatch, Pricer, once
+from ..delivery import BrokerMessage, DeliveryError, MessageBatch, Pricer, RecordBatch, once
 from ..delivery.dead_letters import bury
 from ..delivery.shipping import outlet
+from ..delivery.sinks import SinkSettings, chooses_dead_letters
 from ..delivery.sources import Reassembler, open_dead_messages, records_of
 from ..errors import ConfigError
 from ..records import Clock, SystemClock
@@ -26,6 +29,10 @@ from .consuming import format_of
 __all__ = ["HostedMeter"]
 
 _log = logging.getLogger(__name__)
+
+
+# An event hub keeps messages for a day at least.
+_LONGEST_WAIT = timedelta(hours=12)
 
 
 class HostedMeter:
@@ -39,7 +46,7 @@ class HostedMeter:
 
     async def take(self, source: str, messages: Sequence[BrokerMessage]) -> None:
         """Each message is with every sink, or among the dead letters, when this returns. ``source`` is for people who
-        look for a message. `ConfigError`, `DeliveryError` or OSError if the batch has to come again."""
+        look for a message. `ConfigError` or `DeliveryError` if the batch has to come again."""
         async with self._turn:  # one task uses a sink
             meter = self._meter = self._meter or _Meter(self._configuration(), self._clock)
             await meter.take(MessageBatch(partition=source, position="", messages=list(messages)))
@@ -63,20 +70,41 @@ class _Meter:
         self._format = format_of(config)
         self._price = Pricer(config.prices)
         self._dead_messages = open_dead_messages(config.intake, clock)
-        self._outlets = [outlet(with_dead_letters(settings), os.environ, clock) for settings in config.sinks]
+        self._clock = clock
+        container = config.intake.dead_letters if "://" in config.intake.dead_letters else None
+        self._is_durable = container is not None
+        self._outlets = [outlet(_placed(settings, container), os.environ, clock) for settings in config.sinks]
 
     async def take(self, messages: MessageBatch) -> None:
         # A host gives no way to hold back a message until its other parts come; API Management's have none.
         batch = await asyncio.to_thread(records_of, messages, Reassembler(self._format), self._price)
         for destination in self._outlets:
-            await destination.deliver(batch, once)
+            try:
+                await destination.deliver(batch, once)
+            except DeliveryError as error:
+                if not self._waits_too_long(batch):
+                    raise
+                # The whole batch: of what went through before it failed, nobody else has a note.
+                await destination.set_aside(batch, f"it could not be sent for {_LONGEST_WAIT}: {error}")
         await asyncio.to_thread(bury, batch.dead, self._dead_messages)
         _log.info("%d records sent, %d dead letters", len(batch.records), len(batch.dead))
+
+    def _waits_too_long(self, batch: RecordBatch) -> bool:
+        """Whether the host may lose the batch, if it keeps it longer, and there is a place that loses nothing."""
+        oldest = min((record.started_at for record in batch.records), default=self._clock.now())
+        return self._is_durable and self._clock.now() - oldest > _LONGEST_WAIT
 
     async def close(self) -> None:
         for destination in self._outlets:
             await destination.close()
         self._dead_messages.close()
+
+
+def _placed(sink: SinkSettings, container: str | None) -> SinkSettings:
+    """Where nothing else was chosen, what a sink cannot send is in the container of what could not be read."""
+    if container is None or chooses_dead_letters(sink):
+        return with_dead_letters(sink)
+    return msgspec.structs.replace(sink, dead_letters=container)
 
 
 def _from_environment() -> Config:

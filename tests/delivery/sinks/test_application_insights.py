@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings as told_hypothesis, strategies as st
 
 from support.call_records import a_call, any_record
+from support.clocks import JumpingClock
 from support.identity import serving_identity
 from support.ingestion import (
     INSTRUMENTATION_KEY,
@@ -27,7 +28,7 @@ from support.ingestion import (
     serving_ingestion,
     some_of,
 )
-from support.journals import write_journal
+from support.journals import NOW, write_journal
 from support.servers import closed_port, tls_pair
 from tokenweir.delivery import Denied, Rejected, Throttled, Unavailable
 from tokenweir.delivery.sinks import ApplicationInsightsConnection, SinkSettings
@@ -64,10 +65,11 @@ def _variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def open_sink(connection_string: str, **settings: Any) -> AsyncIterator[ApplicationInsightsSink]:
-    sink = ApplicationInsightsSink(
-        ApplicationInsightsConnection(**settings), {CONNECTION_STRING_VARIABLE: connection_string}
-    )
+async def open_sink(
+    connection_string: str, clock: JumpingClock | None = None, **settings: Any
+) -> AsyncIterator[ApplicationInsightsSink]:
+    variables = {CONNECTION_STRING_VARIABLE: connection_string}
+    sink = ApplicationInsightsSink(ApplicationInsightsConnection(**settings), variables, clock or JumpingClock(NOW))
     try:
         await sink.open()
         yield sink
@@ -101,6 +103,38 @@ async def test_calls_arrive_as_events_of_their_time_in_one_request(ingestion: In
     item = ingestion.taken[0]
     assert (item["name"], item["data"]["baseType"]) == ("Microsoft.ApplicationInsights.Event", "EventData")
     assert ingestion.events[0]["measurements"] == {}
+
+
+@pytest.mark.parametrize(
+    ("days", "time"),
+    [
+        (1.9, "2026-11-22T12:00:00.000250Z"),
+        (3, "2026-11-25T12:00:00Z"),
+        (-1, "2026-11-21T12:00:00Z"),
+    ],
+)
+async def test_after_an_outage_of_days_calls_arrive_as_of_now_and_say_when_they_were(
+    ingestion: Ingestion, days: float, time: str
+) -> None:
+    clock = JumpingClock(NOW)
+    clock.jump(days * 86_400)
+    async with open_sink(ingestion.connection_string, clock) as sink:
+        await sink.send(events(calls(1)))
+    [event] = ingestion.events
+    assert event["time"] == time
+    assert event["properties"]["Timestamp"] == "2026-11-22T12:00:00.000250Z"
+
+
+async def test_a_group_that_waits_through_an_outage_is_of_its_last_try(ingestion: Ingestion) -> None:
+    clock, waiting = JumpingClock(NOW), events(calls(1))
+    async with open_sink(ingestion.connection_string, clock) as sink:
+        ingestion.answer = lambda request: some_of(request, (0, 503, "Busy"))
+        with pytest.raises(Throttled):
+            await sink.send(waiting)
+        clock.jump(3 * 86_400)
+        ingestion.answer = accepted
+        await sink.send(waiting)
+    assert [event["time"] for event in ingestion.events] == ["2026-11-25T12:00:00Z"]
 
 
 @pytest.mark.parametrize(
@@ -216,7 +250,7 @@ def test_an_event_says_what_the_ledgers_view_says(records: list[CallRecord]) -> 
     viewed = ledger.query_sql("""SELECT * FROM "customEvents" ORDER BY "customDimensions" ->> 'CallId'""").rows
     ledger.close()
     for event, (moment, name, seen) in zip(events(records), viewed, strict=True):
-        sent = msgspec.json.decode(event.text())
+        sent = msgspec.json.decode(event.letter()["event"])
         for properties in (sent["properties"], seen):  # two ways to write a control character
             properties["Tags"] = properties.get("Tags") and msgspec.json.decode(properties["Tags"])
         assert stripped(sent["properties"]) == stripped(seen)

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from tokenweir.config import examine, load
 from tokenweir.config.dump import write
 from tokenweir.config.reference import settings_reference
 from tokenweir.delivery import Denied, Rejected
+from tokenweir.delivery.dead_letters import DeadLetter
 from tokenweir.delivery.shipping import Shipping
 from tokenweir.delivery.sinks import KINDS, Sink, SinkConnection, SinkSettings
 from tokenweir.delivery.sinks.base import EventFormat, Problems, variable
@@ -37,8 +39,12 @@ class Postcard:
         self.words = f"{record.caller} used {record.usage.total_tokens} tokens"
         self.size = len(self.words)
 
-    def text(self) -> str:
-        return self.words
+    def letter(self) -> dict[str, Any]:
+        return {"event": self.words}
+
+
+def postcard_again(letter: DeadLetter) -> Postcard:
+    raise ValueError("a postcard is written by hand")
 
 
 def fit_postcard(record: CallRecord, settings: SinkSettings, limit: int) -> list[Postcard]:
@@ -51,7 +57,7 @@ def fit_postcard(record: CallRecord, settings: SinkSettings, limit: int) -> list
 class PigeonConnection(SinkConnection, frozen=True):
     """Kind ``pigeon``: cards that are carried to a loft."""
 
-    events = EventFormat((), fit_postcard)
+    events = EventFormat((), fit_postcard, postcard_again)
 
     loft: str
     """Where the pigeon flies to."""

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 from ...config import Config
 from ...delivery import DeliveryError, Denied
-from ...delivery.shipping import CURSOR_PREFIX, cursor_of
-from ...delivery.sinks import SinkSettings, dead_letters_path
+from ...delivery.shipping import CURSOR_PREFIX, cursor_of, letters_of
+from ...delivery.sinks import SinkSettings, dead_letters_place
 from ...errors import TokenweirError
 from ...journal import bytes_behind, cursor_names, journal_directories
+from ...records import SystemClock
 from .check_result import CheckResult, bad, fine, warn
 
 __all__ = ["check_sinks"]
@@ -52,19 +54,17 @@ def _backlog(sink: SinkSettings, root: Path) -> Iterator[CheckResult]:
 
 
 def _dead_letters(sink: SinkSettings) -> Iterator[CheckResult]:
-    path = dead_letters_path(sink)
     try:
-        with path.open("rb") as file:
-            count = sum(1 for _ in file)
-    except FileNotFoundError:
-        count = 0
-    except OSError as error:
-        fix = "give this user the right to write it, or change `dead_letters`"
-        yield bad(f'sink "{sink.name}": {path} cannot be read ({error.strerror})', fix)
+        with closing(letters_of(sink, SystemClock())) as letters:
+            count = sum(1 for _ in letters.waiting())
+    except (TokenweirError, OSError) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        fix = "give this user the right to read it, or change `dead_letters`"
+        yield bad(f'sink "{sink.name}": {dead_letters_place(sink)} cannot be read ({said})', fix)
         return
     if count:
-        fix = "each line has a reason; send what you still want by hand, then move the file away"
-        yield warn(f'sink "{sink.name}": {count:,} events could never be sent and are in {path}', fix)
+        fix = "`tokenweir dead-letters list` says why; when that is mended, `tokenweir dead-letters send` sends them"
+        yield warn(f'sink "{sink.name}": {count:,} events could never be sent and are in {letters.where}', fix)
 
 
 def _left_behind(config: Config, root: Path) -> Iterator[CheckResult]:

@@ -13,7 +13,8 @@ from .base import (
     SinkConnection,
     SinkEvent,
     SinkSettings,
-    dead_letters_path,
+    chooses_dead_letters,
+    dead_letters_place,
 )
 from .event_hubs import EventHubsConnection
 from .file import FileConnection
@@ -36,7 +37,8 @@ __all__ = [
     "SinkConnection",
     "SinkSettings",
     "WebhookConnection",
-    "dead_letters_path",
+    "chooses_dead_letters",
+    "dead_letters_place",
 ]
 
 KINDS |= {

@@ -6,7 +6,6 @@ A kind is one module or folder beside this file. Its `SinkConnection` says all t
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
 from urllib.parse import unquote
 
@@ -15,6 +14,7 @@ import msgspec
 from ... import __version__
 from ...records import CallRecord, ChosenBy, OneOf, PathMark
 from ..base import Denied, Rejected, SinkEvent
+from ..dead_letters import DeadLetter
 
 __all__ = [
     "DEAD_LETTERS",
@@ -32,7 +32,9 @@ __all__ = [
     "SinkSettings",
     "TooLarge",
     "by_size",
-    "dead_letters_path",
+    "chooses_dead_letters",
+    "dead_letters_place",
+    "json_event",
     "event_properties",
     "resource_attributes",
     "variable",
@@ -51,6 +53,8 @@ Problems = Iterator[tuple[str, str]]
 """The setting, or "" for the table, and what is wrong with it."""
 
 _VARIABLE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
+
+_JSON = "application/json"
 
 # What a wire needs around the body, and around each property: types, lengths, an offset, a time. The generous side.
 _AROUND_EVENT = 128
@@ -73,7 +77,7 @@ class JsonEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Events of one key stay in order, so a sink sends them to one partition; ``None`` leaves it the choice."""
     call_id: str
     properties: dict[str, str]
-    content_type: str = "application/json"
+    content_type: str = _JSON
     size: int = 0
     """Is computed."""
 
@@ -84,8 +88,28 @@ class JsonEvent(msgspec.Struct, frozen=True, kw_only=True):
         beside = len(texts) if texts.isascii() else len(texts.encode())
         msgspec.structs.force_setattr(self, "size", around + beside + len(self.body))
 
-    def text(self) -> str:
-        return self.body.decode(errors="replace")
+    def letter(self) -> dict[str, Any]:
+        members: dict[str, Any] = {}
+        try:
+            members["event"] = self.body.decode()
+        except UnicodeDecodeError:  # a part of one that was cut inside a character
+            members["event_base64"] = self.body
+        if self.key is not None:
+            members["key"] = self.key
+        if self.content_type != _JSON:
+            members["content_type"] = self.content_type
+        return members
+
+
+def json_event(letter: DeadLetter) -> JsonEvent:
+    """The event of a letter, to be sent again."""
+    return JsonEvent(
+        body=letter.event_bytes,
+        key=letter.key,
+        call_id=letter.call_id,
+        properties=letter.properties,
+        content_type=letter.content_type or _JSON,
+    )
 
 
 E = TypeVar("E", bound=SinkEvent)
@@ -132,6 +156,8 @@ class EventFormat(NamedTuple):
     """Those fields of `SinkSettings` that mean something to it and not to every sink."""
     fit: "Callable[[CallRecord, SinkSettings, int], Sequence[SinkEvent]]"
     """A record's events, none larger than so many bytes. `Rejected`, holding the event, where that cannot be."""
+    again: Callable[[DeadLetter], SinkEvent]
+    """The event that a letter is about. ValueError where there is too little in it."""
 
 
 class SinkConnection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -217,16 +243,22 @@ class SinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sampler: Sampler = "parentbased_always_on"
     """`otlp`: leave out calls whose ``traceparent`` says that nobody records its trace, or send all of them."""
     dead_letters: Annotated[str, PathMark(otherwise=DEAD_LETTERS)] | None = None
-    """Where events are kept that can never be sent; default: ``tokenweir-data/dead-letters/NAME.jsonl``."""
+    """Where events are kept that can never be sent: a file, or a container as for ``[intake]``; default:
+    ``tokenweir-data/dead-letters/NAME.jsonl``. ``tokenweir dead-letters`` lists them and sends them again."""
 
     def new_sink(self, environ: Mapping[str, str]) -> Sink[Any]:
         """The sink, not connected yet."""
         return self.connection.new_sink(self, environ)
 
 
-def dead_letters_path(settings: SinkSettings) -> Path:
-    """Where this sink's dead letters are."""
-    return Path(settings.dead_letters or DEAD_LETTERS.format(name=settings.name))
+def dead_letters_place(settings: SinkSettings) -> str:
+    """Where this sink's dead letters are: a path, or the address of a container."""
+    return settings.dead_letters or DEAD_LETTERS.format(name=settings.name)
+
+
+def chooses_dead_letters(settings: SinkSettings) -> bool:
+    """Whether somebody has said where they are, wherever a configuration's paths start."""
+    return not dead_letters_place(settings).endswith(DEAD_LETTERS.format(name=settings.name))
 
 
 # --- what kinds share ---

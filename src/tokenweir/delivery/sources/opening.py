@@ -1,12 +1,12 @@
 """Settings → the source they describe. What only one kind needs is imported where that kind is opened."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from ...errors import ConfigError
 from ...records import Clock
 from ..base import MessageSource
-from ..dead_letters import DeadMessageFile, DeadMessages
+from ..dead_letters import DeadMessages
+from ..letter_files import open_letters
 from . import event_hubs, kafka
 from .settings import IntakeSettings
 
@@ -41,14 +41,11 @@ def open_source(
 
 def open_dead_messages(settings: IntakeSettings, clock: Clock) -> DeadMessages:
     """Where ``dead_letters`` says: a file, or a container of blob storage. `ConfigError` if it cannot be opened."""
-    where = settings.dead_letters
-    if not where.startswith(("https://", "http://")):
-        return DeadMessageFile(Path(where), clock)
-    try:
-        from ..dead_message_blobs import DeadMessageBlobs
-
-        return DeadMessageBlobs(where, clock, client_id=settings.client_id, ca_bundle=settings.ca_bundle)
-    except ConfigError as error:
-        raise ConfigError(f"[intake] dead_letters: {error}") from error
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"[intake] dead_letters needs {error.name}; run: pip install 'tokenweir[azure]'") from error
+    store = open_letters(
+        settings.dead_letters,
+        clock,
+        setting="[intake] dead_letters",
+        client_id=settings.client_id,
+        ca_bundle=settings.ca_bundle,
+    )
+    return DeadMessages(store, clock)

@@ -98,7 +98,7 @@ def test_what_is_too_large_even_without_bodies_is_rejected_whole() -> None:
         fit_json(record, told(on_too_large="shed"), SMALLEST_LIMIT)
 
     (event,) = raised.value.events
-    assert json.loads(event.text())["requested_model"] == "m" * 10_000
+    assert json.loads(event.letter()["event"])["requested_model"] == "m" * 10_000
 
 
 def test_a_limit_that_leaves_no_room_rejects_instead_of_making_crumbs() -> None:

@@ -21,7 +21,7 @@ def told(**settings: Any) -> SinkSettings:
 
 def test_an_event_is_readable_and_can_be_sent_by_hand() -> None:
     [event] = fit_spans(a_call(attempts=1), told(), 100_000)
-    spans = json.loads(event.text())["spans"]
+    spans = json.loads(event.letter()["event"])["spans"]
 
     assert [span["name"] for span in spans] == ["chat gpt-4o", "POST sweden"]
     assert spans[1]["parentSpanId"] == spans[0]["spanId"]
@@ -33,16 +33,16 @@ def test_content_is_there_only_where_it_is_asked_for() -> None:
     [without] = fit_spans(a_call(), told(), 100_000)
     [with_content] = fit_spans(a_call(), told(content=True), 100_000)
 
-    assert "Say hi." not in without.text()
-    assert "gen_ai.input.messages" in with_content.text() and "Say hi." in with_content.text()
+    assert "Say hi." not in without.letter()["event"]
+    assert "gen_ai.input.messages" in with_content.letter()["event"] and "Say hi." in with_content.letter()["event"]
 
 
 def test_content_that_is_too_large_is_left_out_and_that_is_said() -> None:
     [event] = fit_spans(a_call(request_body=LARGE), told(content=True), 6_000)
 
     assert event.size <= 6_000
-    assert "xxxx" not in event.text()
-    assert "tokenweir.content_shed" in event.text()
+    assert "xxxx" not in event.letter()["event"]
+    assert "tokenweir.content_shed" in event.letter()["event"]
 
 
 @pytest.mark.parametrize("content", [False, True])
@@ -52,7 +52,7 @@ def test_what_is_too_large_in_any_case_is_rejected_and_kept_for_a_person(content
         fit_spans(record, told(content=content), 6_000)
 
     [event] = raised.value.events
-    assert "xxxx" not in event.text() and "yyyy" in event.text()
+    assert "xxxx" not in event.letter()["event"] and "yyyy" in event.letter()["event"]
 
 
 def test_a_trace_that_nobody_records_has_no_spans_of_ours_unless_all_are_asked_for() -> None:
@@ -66,6 +66,6 @@ def test_a_trace_that_nobody_records_has_no_spans_of_ours_unless_all_are_asked_f
 
 def test_a_value_beyond_64_bits_is_the_largest_there_is() -> None:
     [event] = fit_spans(a_call(input_tokens=2**70), told(), 100_000)
-    [span] = msgspec.json.decode(event.text())["spans"]
+    [span] = msgspec.json.decode(event.letter()["event"])["spans"]
 
     assert {"key": "gen_ai.usage.input_tokens", "value": {"intValue": str(2**63 - 1)}} in span["attributes"]

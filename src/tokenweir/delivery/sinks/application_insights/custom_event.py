@@ -5,7 +5,7 @@ both. It holds no prompt and no answer, whatever the journal keeps.
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from math import floor
 from operator import attrgetter
@@ -24,9 +24,10 @@ from ....records import (
     ColumnKind,
 )
 from ...base import Rejected
+from ...dead_letters import DeadLetter
 from ..base import SinkSettings, event_properties
 
-__all__ = ["CustomEvent", "InsightsEvent", "custom_event_of", "fit_custom_event"]
+__all__ = ["CustomEvent", "InsightsEvent", "custom_event_of", "fit_custom_event", "insights_event", "taken_at"]
 
 # As many places as the ledger keeps of money, and as it rounds what has more.
 _PLACES = Decimal("1e-12")
@@ -37,6 +38,11 @@ _LONGEST_TEXT = 8192
 # The tag that says which others are left out, and how much of their names it holds.
 _LEFT_OUT = "tokenweir_left_out"
 _LONGEST_NAMES = 500
+
+# The service refuses what is older than two days ("older than the allowed min date. Expected: now - 172800000ms"), and
+# for sending there have to be some minutes. A clock that is ahead of the service's is as good as now.
+_OLDEST = timedelta(hours=47)
+_MOST_AHEAD = timedelta(minutes=10)
 
 # What an event needs beside its texts, and beside each of them.
 _AROUND_EVENT = 300
@@ -57,6 +63,12 @@ class CustomEvent(msgspec.Struct, frozen=True):
     """Of the call, so that it is found from the caller's own telemetry."""
 
 
+def taken_at(now: datetime, event: CustomEvent) -> CustomEvent:
+    """The event as the service takes it now: at the time of its sending, where its own is too long ago or yet to come.
+    When the call began is in its property ``Timestamp`` either way."""
+    return event if -_MOST_AHEAD < now - event.time < _OLDEST else msgspec.structs.replace(event, time=now)
+
+
 def custom_event_of(record: CallRecord) -> CustomEvent:
     texts = {name: text(record) for name, text in _TEXTS.items()}
     return CustomEvent(
@@ -75,8 +87,15 @@ class InsightsEvent(msgspec.Struct, frozen=True, kw_only=True):
     custom_event: CustomEvent
     size: int
 
-    def text(self) -> str:
-        return _encode(self.custom_event).decode(errors="replace")
+    def letter(self) -> dict[str, Any]:
+        return {"event": _encode(self.custom_event).decode(errors="replace")}
+
+
+def insights_event(letter: DeadLetter) -> InsightsEvent:
+    """The event of a letter, to be sent again. ValueError if it is none."""
+    event = msgspec.json.decode(letter.event_bytes, type=CustomEvent)
+    size = _AROUND_EVENT + len(letter.event_bytes)
+    return InsightsEvent(call_id=letter.call_id, properties=letter.properties, custom_event=event, size=size)
 
 
 def fit_custom_event(record: CallRecord, settings: SinkSettings, limit: int) -> list[InsightsEvent]:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ....records import Duration, PathText
+from ....records import Clock, Duration, PathText, SystemClock
 from ...base import DeliveryError, Denied, Throttled, Unavailable
 from ..base import (
     EventFormat,
@@ -22,7 +22,7 @@ from ..base import (
     variable,
 )
 from .answer import IngestionAnswer
-from .custom_event import InsightsEvent, fit_custom_event
+from .custom_event import InsightsEvent, fit_custom_event, insights_event, taken_at
 
 if TYPE_CHECKING:
     from .exporting import Exporter, ExportResult
@@ -43,7 +43,7 @@ _MOST_REMEMBERED = 50_000
 class ApplicationInsightsConnection(SinkConnection, frozen=True):
     """Kind ``application_insights``: a resource of Application Insights."""
 
-    events = EventFormat((), fit_custom_event)
+    events = EventFormat((), fit_custom_event, insights_event)
 
     connection_string_env: str = CONNECTION_STRING_VARIABLE
     """The environment variable that holds the resource's connection string."""
@@ -78,7 +78,10 @@ class ApplicationInsightsSink:
 
     max_event_size = _MAX_EVENT_SIZE
 
-    def __init__(self, connection: ApplicationInsightsConnection, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, connection: ApplicationInsightsConnection, environ: Mapping[str, str], clock: Clock | None = None
+    ) -> None:
+        self._clock = clock or SystemClock()
         self._settings = connection
         self._environ = environ
         self._variable = connection.connection_string_env
@@ -141,7 +144,9 @@ class ApplicationInsightsSink:
 
     async def _deliver(self, events: Sequence[InsightsEvent], rejected: RejectedEvents) -> None:
         """In one request; where the service does not want several and does not say which, by halves."""
-        result = await self._ask(lambda exporter: exporter.export([event.custom_event for event in events]))
+        now = self._clock.now()
+        sent = [taken_at(now, event.custom_event) for event in events]
+        result = await self._ask(lambda exporter: exporter.export(sent))
         if (answer := result.answer) is None:
             raise self._failure(result)
         if answer.takes_events or (answer.is_about_events and answer.blames_each_of(len(events))):

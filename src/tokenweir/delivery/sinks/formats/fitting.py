@@ -17,7 +17,7 @@ import msgspec
 
 from ....records import CallRecord, flat, without_contents
 from ...base import Rejected
-from ..base import EventFormat, JsonEvent, SinkSettings, event_properties
+from ..base import EventFormat, JsonEvent, SinkSettings, event_properties, json_event
 from .shapes import apim_event, ended_at, proxy_event
 
 __all__ = ["CLOUD_EVENTS_TYPE", "JSON_EVENTS", "SHAPES", "SMALLEST_LIMIT", "envelope", "fit_json"]
@@ -96,7 +96,7 @@ def fit_json(record: CallRecord, settings: SinkSettings, limit: int) -> list[Jso
     raise Rejected(f"{shed.size} bytes without its bodies, and the sink takes {limit}", [shed])
 
 
-JSON_EVENTS = EventFormat(("shape", "cloud_events", "partition_by", "on_too_large"), fit_json)
+JSON_EVENTS = EventFormat(("shape", "cloud_events", "partition_by", "on_too_large"), fit_json, json_event)
 
 
 def _event(record: CallRecord, settings: SinkSettings, properties: dict[str, str], data: bytes) -> JsonEvent:

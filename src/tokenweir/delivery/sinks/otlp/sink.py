@@ -5,14 +5,15 @@ delivery loop."""
 import asyncio
 import gzip
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from ....records import CallRecord
 from ...base import Denied, Rejected
+from ...dead_letters import DeadLetter
 from ..base import (
     EventFormat,
     Problems,
@@ -26,12 +27,12 @@ from ..base import (
 )
 from ..http import HttpConnection, HttpReceiver
 from .calls import read_traceparent, spans_of
-from .span import ScopeSpans
+from .span import ScopeSpans, Span
 
 if TYPE_CHECKING:
     from httpx import Response
 
-__all__ = ["OtlpConnection", "OtlpSink", "SpansEvent", "fit_spans"]
+__all__ = ["OtlpConnection", "OtlpSink", "SpansEvent", "fit_spans", "spans_event"]
 
 # What surrounds the spans of one call in a request, at most.
 _AROUND_SPANS = 16
@@ -42,28 +43,31 @@ _encode = msgspec.json.Encoder().encode
 class SpansEvent(msgspec.Struct, frozen=True, kw_only=True):
     """A `SinkEvent` that is all spans of one call."""
 
-    record: CallRecord
-    with_content: bool
-    is_shed: bool = False
+    call_id: str
+    properties: dict[str, str]
     encoded: bytes
     """See `encode_spans`."""
-
-    @property
-    def call_id(self) -> str:
-        return self.record.call_id
-
-    @property
-    def properties(self) -> dict[str, str]:
-        return event_properties(self.record, "spans")
+    readable: Callable[[], str]
+    """OTLP's JSON encoding, so that it can be sent by hand as it is; made only where somebody reads it."""
 
     @property
     def size(self) -> int:
         return len(self.encoded) + _AROUND_SPANS
 
-    def text(self) -> str:
-        """OTLP's JSON encoding, so that it can be sent by hand as it is."""
-        spans = spans_of(self.record, with_content=self.with_content, is_shed=self.is_shed)
-        return _encode(ScopeSpans(spans)).decode(errors="replace")
+    def letter(self) -> dict[str, Any]:
+        return {"event": self.readable(), "event_base64": self.encoded}
+
+
+def spans_event(letter: DeadLetter) -> SpansEvent:
+    """The event of a letter, to be sent again. ValueError if it holds no spans, as those of older versions."""
+    if letter.event_base64 is None:
+        raise ValueError("it holds its spans as JSON only: POST that to the collector's /v1/traces by hand")
+    return SpansEvent(
+        call_id=letter.call_id,
+        properties=letter.properties,
+        encoded=letter.event_base64,
+        readable=lambda: letter.event,
+    )
 
 
 def fit_spans(record: CallRecord, settings: SinkSettings, limit: int) -> list[SpansEvent]:
@@ -86,8 +90,15 @@ def fit_spans(record: CallRecord, settings: SinkSettings, limit: int) -> list[Sp
 def _event(record: CallRecord, *, with_content: bool, is_shed: bool = False) -> SpansEvent:
     from .protobuf import encode_spans  # comes with an extra of ours, which the open sink has found
 
-    encoded = encode_spans(spans_of(record, with_content=with_content, is_shed=is_shed))
-    return SpansEvent(record=record, with_content=with_content, is_shed=is_shed, encoded=encoded)
+    def spans() -> list[Span]:
+        return spans_of(record, with_content=with_content, is_shed=is_shed)
+
+    return SpansEvent(
+        call_id=record.call_id,
+        properties=event_properties(record, "spans"),
+        encoded=encode_spans(spans()),
+        readable=lambda: _encode(ScopeSpans(spans())).decode(errors="replace"),
+    )
 
 
 _log = logging.getLogger(__name__)
@@ -108,7 +119,7 @@ _MEANINGS = {
 class OtlpConnection(HttpConnection, frozen=True):
     """Kind ``otlp``: where spans are POSTed to, usually ``http://collector:4318/v1/traces``."""
 
-    events = EventFormat(("content", "sampler"), fit_spans)
+    events = EventFormat(("content", "sampler"), fit_spans, spans_event)
 
     headers_env: str | None = None
     """The environment variable that holds headers to send, ``name=value,other=value``, percent-encoded."""
