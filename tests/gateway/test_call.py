@@ -1,6 +1,7 @@
 """A call without sockets, through every cell of its table of transitions: the possible ones as they happen, and the
 impossible ones."""
 
+import asyncio
 import gc
 import logging
 from collections.abc import Callable
@@ -65,6 +66,11 @@ class ReaderOfAll:
         self.ends.append("broken off")
 
     def close_after(self) -> None: ...
+
+    def switch(self, line: bytes, lines: bytes, protocol: asyncio.BaseProtocol) -> tuple[asyncio.Transport, bytes]:
+        raise AssertionError("no sockets here")
+
+    def connection_lost(self, error: Exception | None) -> None: ...
 
     def pause_body(self, paused: bool) -> None: ...
 

@@ -1,5 +1,7 @@
 """How an answer passes on to its client, and what strict durability keeps back of it."""
 
+import asyncio
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -47,6 +49,11 @@ class Reader:
     def break_off(self) -> None: ...
 
     def close_after(self) -> None: ...
+
+    def switch(self, line: bytes, lines: bytes, protocol: asyncio.BaseProtocol) -> tuple[asyncio.Transport, bytes]:
+        raise AssertionError("no sockets here")
+
+    def connection_lost(self, error: Exception | None) -> None: ...
 
     def pause_body(self, paused: bool) -> None: ...
 

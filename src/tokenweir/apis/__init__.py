@@ -7,9 +7,10 @@ relayed.py     what is passed on without being metered
 others         one surface each, listed in `SURFACES`
 """
 
-from . import audio, chat_completions, completions, embeddings, messages, responses
+from . import audio, chat_completions, completions, embeddings, messages, realtime, responses
 from .digest import FACTS, digest
 from .jobs import JOB_KINDS, JOB_MEMBERS, JOBS, has_ended, job_of, kind_of
+from .realtime import SOCKET_EVENTS, SOCKET_FACTS, SocketEventKind, delegated_response, transcription_model
 from .relayed import HEADS, OTHER, SESSION_OBJECTS, SESSIONS, TWO_WORDS
 from .structs import AnswerChoice, AnswerMessage, ApiAnswer, CustomCall, FunctionCall, JobKind, UpstreamTools
 from .surface import Surface
@@ -24,6 +25,9 @@ __all__ = [
     "OTHER",
     "SESSIONS",
     "SESSION_OBJECTS",
+    "SOCKETS",
+    "SOCKET_EVENTS",
+    "SOCKET_FACTS",
     "SURFACES",
     "TWO_WORDS",
     "ApiAnswer",
@@ -32,13 +36,16 @@ __all__ = [
     "FunctionCall",
     "AnswerMessage",
     "JobKind",
+    "SocketEventKind",
     "Surface",
+    "delegated_response",
     "UpstreamTools",
     "digest",
     "has_ended",
     "job_of",
     "kind_of",
     "surface_of",
+    "transcription_model",
 ]
 
 SURFACES: tuple[Surface, ...] = (
@@ -49,6 +56,7 @@ SURFACES: tuple[Surface, ...] = (
     responses.SURFACE,
     audio.TRANSCRIPTIONS,
     audio.TRANSLATIONS,
+    realtime.SURFACE,
 )
 """Whatever is metered."""
 
@@ -57,6 +65,9 @@ METERED = {
     for root in ("openai", "anthropic")
 }
 """The root of a path and its end → the surface whose calls are posted there."""
+
+SOCKETS = {path: surface for surface in SURFACES for path in surface.socket_paths}
+"""The end of a path → the surface of a WebSocket that is opened there."""
 
 _BY_NAME = {surface.name: surface for surface in SURFACES}
 

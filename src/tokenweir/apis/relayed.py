@@ -22,7 +22,7 @@ HEADS = frozenset(
 )
 """First words of paths that are not the first of a metered surface or of `TWO_WORDS`."""
 
-SESSIONS = re.compile(r"realtime/(?:sessions|calls)/([^/]+)(?:/.*)?")
+SESSIONS = re.compile(r"(?:realtime/(?:sessions|calls)|live/sessions)/([^/]+)(?:/.*)?")
 """Paths about a session, whose id is the group."""
 
 SESSION_OBJECTS = ("realtime.session", "realtime.transcription_session")

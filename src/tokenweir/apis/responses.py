@@ -231,6 +231,7 @@ SURFACE = Surface(
     title="Responses",
     operation="responses",
     paths=("responses", "responses/compact"),
+    socket_paths=("responses",),
     has_deployment_path=False,
     needs_model=False,  # a stored prompt may name it
     prompt="input",

@@ -38,6 +38,8 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     behind ``/anthropic/v1/``."""
     paths: tuple[str, ...]
     """Ends of paths. A POST is the call; other methods concern stored answers."""
+    socket_paths: tuple[str, ...] = ()
+    """Ends of paths at which a WebSocket can be opened, on which answers are told."""
     methods: tuple[str, ...] = ("GET", "HEAD", "POST", "OPTIONS", "DELETE")
     """What is let through at these paths."""
 
@@ -100,4 +102,4 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_metered(self) -> bool:
-        return bool(self.paths)
+        return bool(self.paths or self.socket_paths)

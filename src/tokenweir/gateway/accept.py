@@ -6,6 +6,7 @@ import msgspec
 
 from ..errors import InvalidBody
 from ..wire import PRINCIPAL, FormReader, Members, ObjectReader, RequestHead, boundary_of, decode_value
+from .handshake import asked_deployment, asks_for_socket, split_protocols
 from .request import Address, Request
 from .routes import check_method, route_of, split_query
 from .structs import BodyMembers
@@ -38,8 +39,15 @@ def address_of(head: RequestHead) -> Address:
     check_method(head.method)
     path, _, raw_query = head.target.partition(b"?")
     query, key, version = split_query(raw_query)
-    route = route_of(head.method, path)
     fields = head.fields
+    is_socket = asks_for_socket(head)
+    route = route_of(head.method, path, is_socket)
+    protocols, model = b"", None
+    if is_socket:
+        protocols, offered = split_protocols(head)
+        key, model = offered or key, asked_deployment(query)
+        if model is not None and len(model) > _LONGEST_MODEL:
+            raise _model_too_long()
     content_type = fields.get(b"content-type", b"").lower()
     return Address(
         head.method.decode("ascii"),
@@ -53,6 +61,9 @@ def address_of(head: RequestHead) -> Address:
         traceparent=fields[b"traceparent"].decode("ascii") if b"traceparent" in fields else None,
         debug_token=fields.get(b"apim-debug-authorization"),
         principal=next((fields[name].decode("ascii") for name in PRINCIPAL if fields.get(name)), None),
+        is_socket=is_socket,
+        protocols=protocols,
+        model=model,
     )
 
 
@@ -83,7 +94,7 @@ def read_body(request: Request, body: bytes) -> None:
     if body.startswith(BOM):
         body = body[len(BOM) :]
     request.body = body
-    if not body and not request.address.is_metered:
+    if not body and (request.address.is_socket or not request.address.is_metered):
         return
     try:
         members = _decode_members(body)

@@ -119,6 +119,11 @@ class HostedCall:
     def break_off(self) -> None:
         self._ends("broken")
 
+    def switch(self, line: bytes, lines: bytes, protocol: asyncio.BaseProtocol) -> tuple[asyncio.Transport, bytes]:
+        raise AssertionError("a host upgrades by itself")
+
+    def connection_lost(self, error: Exception | None) -> None: ...
+
     def close_after(self) -> None:
         self._closes = True
 
@@ -254,7 +259,7 @@ def request_head(scope: Scope, max_head: int, *, is_chunked: bool = False) -> Re
     query = scope.get("query_string", b"")
     minor = b"0" if scope.get("http_version") == "1.0" else b"1"
     lines = [b"%b %b%b HTTP/1.%b" % (scope["method"].encode("latin-1"), path, b"?" + query if query else b"", minor)]
-    lines += [name + b": " + value for name, value in scope["headers"]]
+    lines += [name + b": " + value for name, value in scope["headers"] if name.lower() != b"upgrade"]
     if is_chunked:
         lines.append(b"transfer-encoding: chunked")
     if any(b"\r" in line or b"\n" in line for line in lines):

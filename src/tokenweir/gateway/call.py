@@ -8,17 +8,20 @@ Defaults stand on the class and not in ``__init__``: most calls never touch most
 request.
 """
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import cast
 
 from msgspec.structs import replace
 
 from ..apis import surface_of
-from ..errors import JournalError, Refusal, ShuttingDown, UpstreamBroken, UpstreamTimeout
+from ..deployments import Target
+from ..errors import JournalError, JournalUnavailable, Refusal, ShuttingDown, UpstreamBroken, UpstreamTimeout
 from ..metering import log_failure, meter_for
 from ..records import NO_USAGE, CallRecord, Outcome, Route, Trace, TraceReason, Usage, new_call_id
-from ..upstream import UpstreamConnection
+from ..upstream import Upstream, UpstreamConnection
 from ..wire import RequestHead, ResponseHead, UsageStripper, status_line
 from .accept import unreadable_head
 from .admit import admit
@@ -45,9 +48,12 @@ from .phases import (
     REFUSAL,
     REFUSAL_BEFORE_BODY,
     REFUSING,
+    RELAYING,
     RESPONDING,
     SETTLING,
     SHUTDOWN,
+    SOCKET_END,
+    SWITCHED,
     TIME_LIMIT,
     UPLOAD_HEAD,
     Event,
@@ -58,6 +64,8 @@ from .request import Address, Admission, Client, Ending, Nobody, Request
 from .request_body import RequestBody
 from .response import Response
 from .services import Services
+from .socket_records import SocketRecords, socket_record
+from .socket_relay import GOING_AWAY, SocketRelay, new_socket_relay
 from .timings import Timings
 from .tracing import TracingNotes, answer_line, trace_of
 
@@ -89,6 +97,10 @@ class Call:
     # of the answer
     dispatch: Dispatcher | None = None
     response: Response | None = None
+    socket: SocketRelay | None = None
+    _socket_records: SocketRecords | None = None
+    _switched: UpstreamConnection | None = None
+    """The connection to the upstream that carries the WebSocket."""
     _drains_until = 0.0
     _drains_from = 0
     # of the end
@@ -147,6 +159,8 @@ class Call:
             address = cache.address(head)
             received = self.timings.received
             request = self.request = Request(new_call_id(), head, address, services.clock.now(), received)
+            if address.is_socket:
+                request.model = address.model
             if address.debug_token is not None or services.tracing.sample:
                 self._notes = services.tracing.begin(request)
             self._admission = cache.admission(
@@ -224,7 +238,7 @@ class Call:
         is_asked = response is not None or (dispatch is not None and dispatch.connection is not None)
         if self.phase < SETTLING:
             self._client_left = True
-            if self._drains and self._body.is_whole and is_asked:
+            if self._drains and not self.request.address.is_socket and self._body.is_whole and is_asked:
                 self._enters(CLIENT_GONE_DRAINED)
                 self._drains_until = self._services.clock.monotonic() + self._services.settings.drain_time
                 if response is not None:
@@ -270,8 +284,11 @@ class Call:
         )
         dispatch.start()
 
-    def answered(self, connection: UpstreamConnection, head: ResponseHead) -> Response:
+    def answered(self, connection: UpstreamConnection, head: ResponseHead) -> Response | None:
         """The dispatcher has found an answer: it is passed on."""
+        if head.status == 101:
+            self._switch(connection, head)
+            return None
         self._enters(ANSWER_HEAD)
         request, services, dispatch = self.request, self._services, self.dispatch
         is_stream = head.is_event_stream
@@ -311,6 +328,48 @@ class Call:
             lines = services.cors.answered(lines, request.head.fields)
         response.start(head, lines, is_head_request=request.head.method == b"HEAD")
         return response
+
+    def _switch(self, connection: UpstreamConnection, head: ResponseHead) -> None:
+        """Both connections carry a WebSocket from now on."""
+        self._enters(SWITCHED)
+        self._switched = connection
+        self.timings.first_byte = self._services.clock.monotonic()
+        lines = head.lines + b"\r\nx-tokenweir-call-id: " + self.request.call_id.encode("ascii")
+        if self.request.debug is not None:
+            lines += answer_line(self.request.debug, self.request.call_id.encode("ascii"))
+        lines += b"\r\nconnection: Upgrade\r\nupgrade: websocket"
+        dispatch = self.dispatch
+        target, upstream = (dispatch.target, dispatch.upstream) if dispatch is not None else (None, None)
+        records = self._socket_records = SocketRecords(
+            self._services,
+            self.request,
+            self._common(target, upstream),
+            target,
+            upstream,
+            head,
+            lambda: self.socket_ended("aborted", JournalUnavailable.code),
+        )
+        relay = self.socket = new_socket_relay(self, records, self._services, self.request, head)
+        relay.join(
+            self._client.switch(head.line, lines, cast(asyncio.BaseProtocol, relay.client)),
+            connection.hand_over(cast(asyncio.BaseProtocol, relay.upstream)),
+            (self._client, connection),
+        )
+
+    def socket_ended(self, outcome: Outcome, error_code: str | None) -> None:
+        """The WebSocket has come to its end."""
+        if self._enters(SOCKET_END):
+            self._end_socket(outcome, error_code)
+
+    def _end_socket(self, outcome: Outcome, error_code: str | None) -> None:
+        relay, records, dispatch = self.socket, self._socket_records, self.dispatch
+        if relay is None or records is None:
+            raise AssertionError("the end of a WebSocket that never was one")
+        if dispatch is not None and dispatch.upstream is not None and self._switched is not None:
+            dispatch.upstream.pool.drain(self._switched)  # it may not take what was written for it
+        relay.stop(GOING_AWAY if outcome in ("aborted", "timed_out") else None)
+        records.end_open(outcome, error_code, left_by_client=relay.was_left_by_client)
+        self._end(Ending(outcome, 101, error_code, relay.reading()))
 
     def unanswered(self, refusal: Refusal) -> None:
         """The dispatcher has found no answer."""
@@ -366,6 +425,10 @@ class Call:
                 self._stop("client_gone", None)
             else:
                 self._look_at_upstream(now)
+        elif phase is RELAYING:
+            if self.socket is not None and self.socket.is_idle(now, settings.socket_idle_timeout):
+                self._enters(TIME_LIMIT)
+                self._end_socket("timed_out", UpstreamTimeout.code)
         elif phase is REFUSING:
             # its body may be read for so long, and no longer
             if now - self.timings.received > settings.request_timeout and self._refusal is not None:
@@ -391,7 +454,10 @@ class Call:
 
     def abort(self) -> None:
         """The gateway stops and cannot wait for this call any longer."""
-        if self.response is not None or self.phase is DRAINING:
+        if self.phase is RELAYING:
+            self._enters(SHUTDOWN)
+            self._end_socket("aborted", ShuttingDown.code)
+        elif self.response is not None or self.phase is DRAINING:
             if self._enters(SHUTDOWN):
                 self._stop("client_gone" if self._client_left else "aborted", "shutting_down")
         else:
@@ -512,15 +578,12 @@ class Call:
             answer, attempts = dispatch.answer, dispatch.attempts
             if attempts:
                 target, upstream = dispatch.target, dispatch.upstream
-        return record_of(
-            self._head_cache.record(
-                request.address,
-                self._admission,
-                target,
-                upstream,
-                services.journal.replica,
-                self._client_address,
-            ),
+        socket = self.socket
+        bytes_in, bytes_out = self._body.size, response.received if response is not None else 0
+        if socket is not None:
+            bytes_in, bytes_out = socket.client.received, socket.upstream.received
+        record = record_of(
+            self._common(target, upstream),
             request,
             target,
             answer,
@@ -529,10 +592,21 @@ class Call:
             self.timings,
             seq=seq,
             attempts=attempts,
-            bytes_in=self._body.size,
-            bytes_out=response.received if response is not None else 0,
+            bytes_in=bytes_in,
+            bytes_out=bytes_out,
             keeps_content=services.keeps_content,
             trace=trace,
+        )
+        return record if socket is None else socket_record(record)
+
+    def _common(self, target: Target | None, upstream: Upstream | None) -> CallRecord:
+        return self._head_cache.record(
+            self.request.address,
+            self._admission,
+            target,
+            upstream,
+            self._services.journal.replica,
+            self._client_address,
         )
 
     def _trace(self, reasons: Sequence[TraceReason], ending: Ending) -> Trace:

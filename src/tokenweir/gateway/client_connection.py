@@ -184,6 +184,16 @@ class ClientConnection:
             else:
                 self._transport.close()
 
+    def switch(self, line: bytes, lines: bytes, protocol: asyncio.BaseProtocol) -> tuple[asyncio.Transport, bytes]:
+        transport = cast(asyncio.Transport, self._transport)
+        self._has_answered = self._closes = True
+        self._send(head_bytes(line, lines))
+        if self._is_reading_paused:
+            self._is_reading_paused = False
+            transport.resume_reading()
+        transport.set_protocol(protocol)
+        return transport, self._reader.take_waiting()
+
     def close_after(self) -> None:
         self._closes = True
 

@@ -37,8 +37,8 @@ _STALE_SECONDS = 0.5
 class DispatchOwner(Protocol):
     """Who is told, once, what came of it."""
 
-    def answered(self, connection: UpstreamConnection, head: ResponseHead) -> Receiver:
-        """An upstream has answered. Returns who takes the body."""
+    def answered(self, connection: UpstreamConnection, head: ResponseHead) -> Receiver | None:
+        """An upstream has answered. Returns who takes the body; ``None`` where the connection was handed over."""
         ...
 
     def unanswered(self, refusal: Refusal) -> None:
@@ -199,7 +199,12 @@ class Dispatcher:
         self.connection = connection
         is_head_request = request.head.method == b"HEAD"
         if isinstance(body, bytes):
-            connection.begin(self, head + framing(request, body) + body, is_head_request=is_head_request)
+            connection.begin(
+                self,
+                head + framing(request, body) + body,
+                is_head_request=is_head_request,
+                may_switch=request.address.is_socket,
+            )
         else:
             connection.begin(self, head + framing(request, body), is_head_request=is_head_request)
             for piece in body:

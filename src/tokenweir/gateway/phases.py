@@ -25,6 +25,8 @@ class Phase(IntEnum):
     """An answer is being passed on to the client."""
     DRAINING = auto()
     """The client has left; the answer is read on for its usage."""
+    RELAYING = auto()
+    """The answer was a 101: frames of a WebSocket pass in both directions."""
     SETTLING = auto()
     """It has ended; its record is being made, and its usage perhaps estimated."""
     COMMITTING = auto()
@@ -55,6 +57,10 @@ class Event(IntEnum):
     """An upstream has answered, and that answer is the call's."""
     ANSWER_END = auto()
     """The upstream's answer has ended, whole or broken."""
+    SWITCHED = auto()
+    """An upstream has answered 101, and the client's connection carries a WebSocket."""
+    SOCKET_END = auto()
+    """The WebSocket has ended, by either side's will or failure."""
     TIME_LIMIT = auto()
     """Something has lasted too long."""
     SHUTDOWN = auto()
@@ -78,7 +84,7 @@ class Cell(NamedTuple):
 
 
 # A name of a module is found in a tenth of the time that Python 3.11 takes for a member of an enum.
-NEW, RECEIVING, REFUSING, DISPATCHING, RESPONDING, DRAINING, SETTLING, COMMITTING, DONE = Phase
+NEW, RECEIVING, REFUSING, DISPATCHING, RESPONDING, DRAINING, RELAYING, SETTLING, COMMITTING, DONE = Phase
 (
     HEAD,
     UPLOAD_HEAD,
@@ -90,6 +96,8 @@ NEW, RECEIVING, REFUSING, DISPATCHING, RESPONDING, DRAINING, SETTLING, COMMITTIN
     CLIENT_GONE_DRAINED,
     ANSWER_HEAD,
     ANSWER_END,
+    SWITCHED,
+    SOCKET_END,
     TIME_LIMIT,
     SHUTDOWN,
     RECORDED,
@@ -120,6 +128,7 @@ CELLS: dict[tuple[Phase, Event], Cell] = {
     (DISPATCHING, ANSWER_HEAD): Cell(RESPONDING),
     (DISPATCHING, TIME_LIMIT): Cell(SETTLING, "`timed_out`"),
     (DISPATCHING, SHUTDOWN): Cell(SETTLING, "`aborted`; `refused` if nothing was sent to an upstream"),
+    (DISPATCHING, SWITCHED): Cell(RELAYING),
     (RESPONDING, REFUSAL): Cell(SETTLING, "`refused`: of an upload, whose answer came first"),
     (RESPONDING, CLIENT_GONE): Cell(SETTLING, "`client_gone`"),
     (RESPONDING, CLIENT_GONE_DRAINED): Cell(DRAINING),
@@ -131,6 +140,12 @@ CELLS: dict[tuple[Phase, Event], Cell] = {
     (DRAINING, ANSWER_END): Cell(SETTLING, "`client_gone`"),
     (DRAINING, TIME_LIMIT): Cell(SETTLING, "`client_gone`"),
     (DRAINING, SHUTDOWN): Cell(SETTLING, "`client_gone`"),
+    (RELAYING, SOCKET_END): Cell(
+        SETTLING,
+        "`completed`, `client_gone`, `upstream_error`, `upstream_broken`; `aborted` if a record cannot be written",
+    ),
+    (RELAYING, TIME_LIMIT): Cell(SETTLING, "`timed_out`"),
+    (RELAYING, SHUTDOWN): Cell(SETTLING, "`aborted`"),
     (SETTLING, RECORDED): Cell(DONE),
     (SETTLING, RECORDED_STRICT): Cell(COMMITTING),
     (SETTLING, NOT_DURABLE): Cell(SETTLING),
@@ -143,7 +158,7 @@ logged, and changes nothing."""
 IGNORED: frozenset[tuple[Phase, Event]] = frozenset(
     (phase, event)
     for phase in (SETTLING, COMMITTING, DONE)
-    for event in (REFUSAL, REFUSAL_BEFORE_BODY, BODY_READ, CLIENT_GONE, SHUTDOWN)
+    for event in (REFUSAL, REFUSAL_BEFORE_BODY, BODY_READ, CLIENT_GONE, SHUTDOWN, SOCKET_END)
 ) | {(DONE, DURABLE)}
 """What may come too late and changes nothing."""
 

@@ -3,6 +3,7 @@
 Plain classes, so that the compiled ones are C structs; they are read a hundred times in a call.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
@@ -36,10 +37,14 @@ class Address:
         traceparent: str | None = None,
         debug_token: bytes | None = None,
         principal: str | None = None,
+        is_socket: bool = False,
+        protocols: bytes = b"",
+        model: str | None = None,
     ) -> None:
         """``query`` is without the caller's key. ``is_buffered``: whether the body is held until whole, as it has to be
         read, and can be sent again. ``principal``: who called, as a platform in front says that has authenticated;
-        anybody can say so where there is none."""
+        anybody can say so where there is none. ``is_socket``: whether a WebSocket is asked for; then ``protocols`` are
+        the subprotocols that are offered, without the caller's key, and ``model`` is what the query names."""
         self.method = method
         self.path = path
         self.route = route
@@ -54,6 +59,9 @@ class Address:
         self.traceparent = traceparent
         self.debug_token = debug_token
         self.principal = principal
+        self.is_socket = is_socket
+        self.protocols = protocols
+        self.model = model
 
 
 class Request:
@@ -187,6 +195,13 @@ class Client(Protocol):
         """The answer will not become whole, and the client must be able to see that."""
         ...
 
+    def switch(self, line: bytes, lines: bytes, protocol: asyncio.BaseProtocol) -> tuple[asyncio.Transport, bytes]:
+        """Writes the head of a 101. From then on ``protocol`` is told what comes, and has to tell ``connection_lost``
+        here. Returns the transport, and what has come already."""
+        ...
+
+    def connection_lost(self, error: Exception | None) -> None: ...
+
     def close_after(self) -> None:
         """The connection must not carry another request after this answer."""
         ...
@@ -215,6 +230,11 @@ class Nobody:
     def finish(self) -> None: ...
 
     def break_off(self) -> None: ...
+
+    def switch(self, line: bytes, lines: bytes, protocol: asyncio.BaseProtocol) -> tuple[asyncio.Transport, bytes]:
+        raise AssertionError("nobody is there to speak another protocol")
+
+    def connection_lost(self, error: Exception | None) -> None: ...
 
     def close_after(self) -> None: ...
 

@@ -13,7 +13,9 @@ import unicodedata
 from functools import lru_cache
 from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes
 
-from ..apis import HEADS, JOBS, METERED as SURFACES_AT, OTHER, SESSIONS, SURFACES, TWO_WORDS
+from msgspec.structs import replace
+
+from ..apis import HEADS, JOBS, METERED as SURFACES_AT, OTHER, SESSIONS, SOCKETS, SURFACES, TWO_WORDS
 from ..errors import MalformedRequest, MethodNotAllowed, UnknownMethod, UnknownRoute
 from ..records import Route
 from ..wire.request_fields import QUERY_KEYS, query_fate
@@ -25,7 +27,7 @@ METERED: dict[str, tuple[str, str]] = {
 }
 """Path tail → API and operation, of OpenAI's calls whose usage is read."""
 
-_TWO_WORDS = TWO_WORDS.union(surface.paths[0] for surface in SURFACES)
+_TWO_WORDS = TWO_WORDS.union(surface.paths[0] for surface in SURFACES if surface.paths)
 
 # What may stand where in a path that is another spelling of a known one, by its root.
 _KNOWN_TAILS = {"openai": TWO_WORDS.union(METERED), "anthropic": frozenset(SURFACES_AT["anthropic"])}
@@ -67,6 +69,9 @@ _TWICE = (
     f"{_ANTHROPIC}"
 )
 
+_LIVE = "live/sessions"
+_OF_A_LIVE_SESSION = re.compile(r"live/sessions/[^/]+/(?:attach|fork)")
+
 # The longest known has some 250 characters. Paths are remembered, also those of strangers.
 _MAX_PATH = 2048
 
@@ -85,8 +90,8 @@ def check_method(method: bytes) -> None:
 
 
 @lru_cache(maxsize=4096)
-def route_of(method: bytes, path: bytes) -> Route:
-    """Where a path wants to go. Raises ``UnknownRoute``, ``MalformedRequest`` or ``MethodNotAllowed``."""
+def route_of(method: bytes, path: bytes, is_socket: bool = False) -> Route:
+    """Where a path wants to go; ``is_socket``: to open a WebSocket there. Raises ``UnknownRoute``, ``MalformedRequest`` or ``MethodNotAllowed``."""
     if len(path) > _MAX_PATH:
         raise MalformedRequest(f"the path is longer than {_MAX_PATH} characters")
     text = path.decode("ascii")
@@ -98,6 +103,8 @@ def route_of(method: bytes, path: bytes) -> Route:
         raise MalformedRequest("the path holds an empty segment or a character that does not belong in a path")
     segments = [_canonical(segment) for segment in text.split("/")[1:]]
     route = _route_of(method, segments)
+    if route is not None and is_socket:
+        route = _socket_route(route)
     _refuse_other_spellings(method, segments, route)
     if route is None:
         raise UnknownRoute(_NOTHING_HERE)
@@ -170,6 +177,11 @@ def _route(method: bytes, family: str, deployment: str | None, segments: list[st
         session[1] if session is not None else None,
         f"{beginning}/{tail}",
     )
+
+
+def _socket_route(route: Route) -> Route:
+    surface = SOCKETS.get(route.tail) or SOCKETS.get(_LIVE if _OF_A_LIVE_SESSION.fullmatch(route.tail) else "")
+    return route if surface is None else replace(route, api=surface.name, operation=surface.operation)
 
 
 def _root(family: str) -> str:

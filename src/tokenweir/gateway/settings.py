@@ -65,6 +65,8 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cors_origins: list[str] = []
     """Origins whose pages may call from a browser, as ``https://chat.example``, or ``*`` for all. None: CORS is the
     upstream's matter."""
+    socket_idle_timeout: Duration = Duration(3600)
+    """How long a WebSocket stays open on which neither side sends anything, not even a ping."""
     shutdown_grace: Duration = Duration(30)
     """How long open answers may take to finish when the gateway is told to stop."""
 

@@ -69,7 +69,8 @@ class Tracing:
         """Why there is to be a trace of a call that has ended; empty: there is none."""
         received = timings.received
         has_failed = self._failed and (ending.outcome != "completed" or (ending.status or 0) >= 400)
-        is_slow = timings.ended - received > self._slow_call or timings.first_byte - received > self._slow_first_byte
+        is_slow = timings.ended - received > self._slow_call and ending.status != 101  # a WebSocket is meant to last
+        is_slow = is_slow or timings.first_byte - received > self._slow_first_byte
         if not (has_failed or is_slow or notes is not None):
             return _NO_REASONS
         reasons: list[TraceReason] = [notes.reason] if notes is not None else []

@@ -13,6 +13,7 @@ from ..upstream import (
     with_model,
 )
 from ..wire import CALLER_KEYS, ObjectReader
+from .handshake import socket_lines, socket_query
 from .request import Request
 
 __all__ = ["framing", "injects_usage", "remember_refusal", "upstream_body", "upstream_head"]
@@ -79,8 +80,9 @@ def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes
     """
     head, address, settings = request.head, request.address, upstream.settings
     route, provider = address.route, upstream.provider
+    query = socket_query(address, target, upstream) if address.is_socket else address.query
     target_path = provider.request_target(
-        upstream.endpoint.base, route.family, route.tail, target.deployment, address.query, settings.api_version
+        upstream.endpoint.base, route.family, route.tail, target.deployment, query, settings.api_version
     )
     kept = head.kept if request.debug is None else [line for line in head.kept if not _DEBUG_TOKEN.match(line)]
     if address.is_metered and b"content-encoding" in head.fields:  # it was unpacked to be read
@@ -95,7 +97,9 @@ def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes
         if not given and address.query_key and _VISIBLE.fullmatch(address.query_key):
             given = [provider.key_line(address.query_key.decode("ascii"))]
         lines.extend(given)
-    if address.is_metered:
+    if address.is_socket:
+        lines.extend(socket_lines(address))
+    if address.is_metered and not address.is_socket:
         lines.append(b"accept-encoding: identity")
     elif b"accept-encoding" in head.fields:
         lines.append(b"accept-encoding: " + head.fields[b"accept-encoding"])

@@ -1,6 +1,7 @@
 """Reads a copy of an answer as it passes and says what it used; counts for itself where nothing was said.
 
 meters.py        which meter an answer gets
+socket_meter.py  what each response over a WebSocket used
 meter.py         what every meter promises, and what stands in for one; stream, body and inflate keep it
 accumulator.py   what has been read of one answer: facts from answers and filters, text for estimates
 measurement.py   what a meter says in the end
@@ -14,6 +15,7 @@ from .estimates import estimate
 from .measurement import Measurement
 from .meter import Meter, log_failure, replacement
 from .meters import meter_for
+from .socket_meter import RequestMessages, SocketMeter, UsedOnSocket
 from .usage import read_usage
 
 __all__ = [
@@ -21,6 +23,9 @@ __all__ = [
     "Measurement",
     "Meter",
     "Output",
+    "RequestMessages",
+    "SocketMeter",
+    "UsedOnSocket",
     "estimate",
     "estimate_apart",
     "log_failure",

@@ -67,7 +67,7 @@ class UpstreamConnection:
         self.chunk = b""
         """What the receiver is being told of, as it came, if that is one chunk of the chunked coding; else empty."""
         self._keeps_alive = False
-        self._is_head_request = False
+        self._is_head_request = self._may_switch = False
         self._is_paused = False
         self._waits_a_turn = False
         self.is_uploading = False
@@ -91,14 +91,26 @@ class UpstreamConnection:
 
     # --- the call ---
 
-    def begin(self, receiver: Receiver, data: bytes, *, is_head_request: bool) -> None:
-        """Sends a request (or its head) and gives its answer to ``receiver``."""
+    def begin(self, receiver: Receiver, data: bytes, *, is_head_request: bool, may_switch: bool = False) -> None:
+        """Sends a request (or its head) and gives its answer to ``receiver``. ``may_switch``: the answer may be a 101,
+        with which the connection is to be handed over."""
         self.receiver = receiver
         self.carried += 1
         self.answered = self.is_uploading = False
         self._body = None
-        self._is_head_request = is_head_request
+        self._is_head_request, self._may_switch = is_head_request, may_switch
         self.write(data)
+
+    def hand_over(self, protocol: asyncio.BaseProtocol) -> tuple[asyncio.Transport, bytes]:
+        """Behind a 101: from now on ``protocol`` is told what comes, and has to tell ``connection_lost`` here. Returns
+        the transport, and what came with the head."""
+        transport = cast(asyncio.Transport, self._transport)
+        rest, self._head = self._head, b""
+        self.receiver = None
+        if self._waits_a_turn:
+            self.resume_reading()
+        transport.set_protocol(protocol)
+        return transport, rest
 
     def write(self, data: bytes) -> None:
         if self._is_full:
@@ -216,8 +228,13 @@ class UpstreamConnection:
                 self._break(f"its answer is not HTTP/1.1 ({error})")
                 return
             data = data[end + 4 :]
-            if head.status == 101:
+            if head.status == 101 and not self._may_switch:
                 self._break("it switched protocols")
+                return
+            if head.status == 101:
+                self._head = data
+                if self.receiver is not None:
+                    self.receiver.head_received(head)
                 return
             if head.status >= 200:
                 break  # 100 and 103 say nothing final

@@ -15,9 +15,11 @@ from .shapes import ResponseHeadReader
 from .sse import UsageStripper, data_of, looks_like_events, split_events
 from .structs import MemberPlace, Members
 from .surrogates import decode_json, mend_json
+from .websocket import CLOSE_WITHOUT_CODE, FrameReader, MessageReceiver, close_frame, unmasked
 
 __all__ = [
     "CALLER_KEYS",
+    "CLOSE_WITHOUT_CODE",
     "END",
     "MASK",
     "PRINCIPAL",
@@ -26,10 +28,12 @@ __all__ = [
     "ChunkedReader",
     "Fields",
     "FormReader",
+    "FrameReader",
     "Member",
     "MemberPlace",
     "MemberScanner",
     "Members",
+    "MessageReceiver",
     "ObjectReader",
     "Path",
     "RequestHead",
@@ -41,6 +45,7 @@ __all__ = [
     "UsageStripper",
     "boundary_of",
     "chunk",
+    "close_frame",
     "close_json",
     "data_of",
     "decode_json",
@@ -54,4 +59,5 @@ __all__ = [
     "read_response_head",
     "split_events",
     "status_line",
+    "unmasked",
 ]

@@ -110,6 +110,7 @@ _LISTS = frozenset(
         b"connection",
         b"content-encoding",
         b"expect",
+        b"sec-websocket-protocol",
         b"te",
         b"trailer",
         b"upgrade",

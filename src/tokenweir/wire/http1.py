@@ -84,6 +84,11 @@ class RequestReader:
         """Bytes held back for a later event."""
         return len(self._data)
 
+    def take_waiting(self) -> bytes:
+        """What lies beyond the last request, where that is none of HTTP's any more."""
+        data, self._data = self._data, b""
+        return data
+
     def next(self) -> Event | None:
         """The next event, or ``None`` when more bytes are needed. Raises ``MalformedRequest`` or ``HeadTooLarge``."""
         if self._state == "head":

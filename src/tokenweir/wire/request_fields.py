@@ -57,7 +57,7 @@ HEADERS: Final[dict[bytes, tuple[Fate, str]]] = {
     b"te": ("hop by hop", ""),
     b"trailer": ("hop by hop", ""),
     b"transfer-encoding": ("hop by hop", ""),
-    b"upgrade": ("hop by hop", ""),
+    b"upgrade": ("hop by hop", "a WebSocket is asked for anew"),
     b"accept-encoding": ("rewritten", "`identity` for metered calls: what is compressed cannot be read as it passes"),
     b"cookie": ("dropped", "a session with whatever stands before us, such as `AppServiceAuthSession`"),
     b"cookie2": ("dropped", "as `Cookie`"),
@@ -69,7 +69,7 @@ HEADERS: Final[dict[bytes, tuple[Fate, str]]] = {
     b"x-goog-api-key": ("dropped", _OTHERS),
     b"x-amz-security-token": ("dropped", _OTHERS),
     b"x-ms-authorization-auxiliary": ("dropped", "further tokens of the caller's, for Azure Resource Manager"),
-    b"sec-websocket-protocol": ("dropped", "browsers put a key into it: `openai-insecure-api-key.…`"),
+    b"sec-websocket-protocol": ("rewritten", "less the key that browsers put into it: `openai-insecure-api-key.…`"),
     b"x-forwarded-access-token": ("dropped", _SIGN_IN),
     b"x-goog-iap-jwt-assertion": ("dropped", _SIGN_IN),
     b"x-forwarded-client-cert": ("dropped", "the certificate of a client of Container Apps or Envoy"),
@@ -103,6 +103,7 @@ PREFIXES: Final[dict[bytes, tuple[Fate, str]]] = {
 }
 """Beginnings of names."""
 
+_HOLD_KEYS: Final = (b"proxy-authorization", b"sec-websocket-protocol")
 _BEGINNINGS: Final = tuple(PREFIXES)
 
 QUERY: Final[dict[str, tuple[Fate, str]]] = {
@@ -127,7 +128,7 @@ def is_secret(name: bytes) -> bool:
     spelled = name.replace(b"_", b"-")
     if spelled not in HEADERS:
         return header_stays(name)
-    return HEADERS[spelled][0] in ("caller's key", "platform's", "dropped") or spelled == b"proxy-authorization"
+    return HEADERS[spelled][0] in ("caller's key", "platform's", "dropped") or spelled in _HOLD_KEYS
 
 
 def query_fate(name: str) -> Fate | None:
