@@ -29,6 +29,7 @@ from tokenweir.wire import RequestHead, read_request_head
 
 KEY = "tw-test-key"
 BODY = b'{"model":"gpt-4o","messages":[],"stream":true}'
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n"
 HALF_AN_ANSWER = STREAM_HEAD + chunked(frame("one"))
 """Ends before its usage, so that it has to be estimated."""
 
@@ -68,7 +69,8 @@ class ReaderOfAll:
     def close_after(self) -> None: ...
 
     def switch(self, line: bytes, lines: bytes, protocol: asyncio.BaseProtocol) -> tuple[asyncio.Transport, bytes]:
-        raise AssertionError("no sockets here")
+        self.status = line.decode()
+        return MemoryTransport(protocol), b""
 
     def connection_lost(self, error: Exception | None) -> None: ...
 
@@ -155,6 +157,13 @@ class World:
         told = [f"POST {path} HTTP/1.1", "Host: here", f"api-key: {key}", f"Content-Type: {kind}"]
         return read_request_head("\r\n".join([*told, f"Content-Length: {length}", *lines]).encode())
 
+    def ask_for_socket(self) -> "World":
+        lines = ["GET /openai/v1/realtime?model=gpt-realtime HTTP/1.1", "Host: here", f"api-key: {KEY}"]
+        lines += ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="]
+        self.call.serve(read_request_head("\r\n".join(lines).encode()), b"")
+        assert self.call.phase is Phase.DISPATCHING
+        return self
+
     def to(self, phase: Phase) -> "World":
         """Brings the call there as it gets there in life."""
         call = self.call
@@ -168,6 +177,8 @@ class World:
             self.to(Phase.DISPATCHING).upstream.deliver(HALF_AN_ANSWER)
         elif phase is Phase.DRAINING:
             self.to(Phase.RESPONDING).call.client_gone()
+        elif phase is Phase.RELAYING:
+            self.ask_for_socket().upstream.deliver(SWITCHED)
         elif phase is Phase.SETTLING:
             self.to(Phase.RESPONDING).upstream.deliver(b"0\r\n\r\n")
         elif phase is Phase.COMMITTING:
@@ -254,6 +265,10 @@ AT: dict[tuple[Phase, Event], tuple[Callable[[], World], Callable[[World], Any]]
         lambda: World().to(Phase.DISPATCHING),
         lambda w: w.upstream.deliver(HALF_AN_ANSWER),
     ),
+    (Phase.DISPATCHING, Event.SWITCHED): (
+        lambda: World().ask_for_socket(),
+        lambda w: w.upstream.deliver(SWITCHED),
+    ),
     (Phase.DISPATCHING, Event.TIME_LIMIT): (lambda: World().to(Phase.DISPATCHING), lambda w: w.wait(3600)),
     (Phase.DISPATCHING, Event.SHUTDOWN): (lambda: World().to(Phase.DISPATCHING), lambda w: w.call.abort()),
     (Phase.RESPONDING, Event.REFUSAL): (upload_with_an_answer, lambda w: w.call.refuse(RequestTimeout("too slow"))),
@@ -276,6 +291,9 @@ AT: dict[tuple[Phase, Event], tuple[Callable[[], World], Callable[[World], Any]]
     ),
     (Phase.DRAINING, Event.TIME_LIMIT): (lambda: World(**DRAIN).to(Phase.DRAINING), lambda w: w.wait(3600)),
     (Phase.DRAINING, Event.SHUTDOWN): (lambda: World(**DRAIN).to(Phase.DRAINING), lambda w: w.call.abort()),
+    (Phase.RELAYING, Event.SOCKET_END): (lambda: World().to(Phase.RELAYING), lambda w: w.upstream.hang_up()),
+    (Phase.RELAYING, Event.TIME_LIMIT): (lambda: World().to(Phase.RELAYING), lambda w: w.wait(3601)),
+    (Phase.RELAYING, Event.SHUTDOWN): (lambda: World().to(Phase.RELAYING), lambda w: w.call.abort()),
     (Phase.SETTLING, Event.RECORDED): (lambda: World().to(Phase.SETTLING), lambda w: w.estimator.count()),
     (Phase.SETTLING, Event.RECORDED_STRICT): (
         lambda: World(**STRICT).to(Phase.SETTLING),

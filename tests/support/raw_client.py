@@ -88,6 +88,16 @@ class RawClient:
             body = self.read_to_end()
         return Answer(status, fields, body)
 
+    def read(self, size: int) -> bytes:
+        """So many bytes of what comes."""
+        while len(self._read) < size:
+            self._more()
+        return self._take(size)
+
+    def read_until(self, mark: bytes) -> bytes:
+        """What comes up to these bytes, and them."""
+        return self._take(self._until(mark))
+
     def read_some(self) -> bytes:
         """What one read brings; empty at the end."""
         held, self._read = self._read, b""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 from tokenweir.upstream import UpstreamConnection
 from tokenweir.wire import ResponseHead
@@ -78,16 +79,19 @@ class Owner:
 class MemoryTransport(asyncio.Transport):
     """Delivers nothing while paused and nothing after a close; tells of a loss once, in a later turn."""
 
-    def __init__(self, protocol: UpstreamConnection) -> None:
+    def __init__(self, protocol: UpstreamConnection | asyncio.BaseProtocol) -> None:
         super().__init__()
-        self._protocol = protocol
+        self._protocol = cast(asyncio.Protocol, protocol)
         self._is_closing = self._is_lost = False
         self._undelivered: list[bytes] = []
         self.is_paused = False
         self.written = b""
         self.unsent = 0
         self.on_write: Callable[[], None] = lambda: None
-        protocol.connection_made(self)
+        self._protocol.connection_made(self)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = cast(asyncio.Protocol, protocol)
 
     def deliver(self, data: bytes) -> None:
         """The peer sends."""

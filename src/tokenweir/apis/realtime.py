@@ -1,4 +1,4 @@
-"""The realtime API: a session over a WebSocket, in which responses and transcriptions tell their usage, each for itself.
+"""The realtime API: a session over a WebSocket, in which each response and each transcription tells its own usage.
 
 session.created, session.updated      what is talked to
 response.created … response.done      one response, whatever its status is in the end

@@ -91,7 +91,9 @@ def check_method(method: bytes) -> None:
 
 @lru_cache(maxsize=4096)
 def route_of(method: bytes, path: bytes, is_socket: bool = False) -> Route:
-    """Where a path wants to go; ``is_socket``: to open a WebSocket there. Raises ``UnknownRoute``, ``MalformedRequest`` or ``MethodNotAllowed``."""
+    """Where a path wants to go; ``is_socket``: to open a WebSocket there.
+
+    Raises ``UnknownRoute``, ``MalformedRequest`` or ``MethodNotAllowed``."""
     if len(path) > _MAX_PATH:
         raise MalformedRequest(f"the path is longer than {_MAX_PATH} characters")
     text = path.decode("ascii")

@@ -150,13 +150,14 @@ def new_socket_relay(
     owner: SocketOwner, records: SocketRecords, services: Services, request: Request, answer: ResponseHead
 ) -> SocketRelay:
     """The relay for a WebSocket to which an upstream has agreed. What is not metered is followed for its end only."""
-    api = request.address.route.api
+    surface = request.address.surface
     if not request.address.is_metered:
         return SocketRelay(owner, None, FrameReader(None), FrameReader(None))
     unpacks, monotonic = packs_messages(answer.lines), services.clock.monotonic
-    requests = RequestMessages(monotonic, unpacks) if api == "responses" else None
+    # on a WebSocket of an API that also takes single requests, each message of the client's is one
+    requests = RequestMessages(monotonic, unpacks) if surface.paths else None
     meter = SocketMeter(
-        api, records, requests, unpacks=unpacks, keep_content=services.keeps_content, monotonic=monotonic
+        surface, records, requests, unpacks=unpacks, keep_content=services.keeps_content, monotonic=monotonic
     )
     return SocketRelay(owner, meter, FrameReader(requests), FrameReader(meter))
 

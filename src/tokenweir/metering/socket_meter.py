@@ -2,8 +2,9 @@
 
 A message costs one match against its beginning, which says its type; sound is passed over without being looked at. Of
 the realtime API only a few events are decoded. Each response over a WebSocket of the Responses API is metered as the
-stream of events that it is, by the meter for streams. Bounds: 256 KB of a message, or the facts of a longer one; what an
-extension has packed is unpacked up to 16 MB a message (client's: 1 MB), beyond which that side is not read any more.
+stream of events that it is, by the meter for streams. Bounds: 256 KB of a message are held, or the facts of a longer
+one; what an extension has packed is unpacked up to 16 MB a message (the client's: 1 MB), beyond which that side is not
+read any more.
 """
 
 import re
@@ -13,7 +14,16 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..apis import FACTS, SOCKET_EVENTS, SOCKET_FACTS, SocketEventKind, delegated_response, digest, transcription_model
+from ..apis import (
+    FACTS,
+    SOCKET_EVENTS,
+    SOCKET_FACTS,
+    SocketEventKind,
+    Surface,
+    delegated_response,
+    digest,
+    transcription_model,
+)
 from ..wire import MemberScanner, decode_json
 from .accumulator import Accumulator
 from .measurement import Measurement
@@ -199,7 +209,7 @@ class SocketMeter(_Messages):
 
     def __init__(
         self,
-        api: str,
+        surface: Surface,
         owner: SocketMeterOwner,
         requests: RequestMessages | None,
         *,
@@ -209,7 +219,7 @@ class SocketMeter(_Messages):
     ) -> None:
         """``requests``: the other side, where the API is the Responses API."""
         super().__init__(_LONGEST_UNPACKED, unpacks)
-        self._api = api
+        self._surface = surface
         self._owner = owner
         self._requests = requests
         self._keep_content = keep_content
@@ -232,12 +242,12 @@ class SocketMeter(_Messages):
 
     def session(self) -> Measurement:
         """What is known of the session as such; to be asked at its end."""
-        read = Accumulator(self._api)
+        read = Accumulator(self._surface)
         read.model = self.model
         made = read.measurement(reason="unreadable" if self.problem is not None else None, unreadable=self.problem)
         made.session_id = self.session_id
         if self._seconds is not None:
-            made.usage = read_usage(self._seconds, self._api)
+            made.usage = read_usage(self._seconds, self._surface.name)
         return made
 
     def finish(self) -> None:
@@ -346,7 +356,7 @@ class SocketMeter(_Messages):
         return True
 
     def _new_stream(self) -> StreamMeter:
-        return StreamMeter(self._api, keep_content=self._keep_content, monotonic=self._monotonic)
+        return StreamMeter(self._surface, keep_content=self._keep_content, monotonic=self._monotonic)
 
     def _note_stream_facts(self, facts: dict[str, Any], kind: bytes | None) -> None:
         """Of an event that is too long to be held: as if it had said nothing else."""
@@ -414,7 +424,7 @@ class SocketMeter(_Messages):
             opened.first_output = self._monotonic()
 
     def _used(self, opened: _Open | None, response: dict[str, Any]) -> UsedOnSocket:
-        read = Accumulator(self._api)
+        read = Accumulator(self._surface)
         read.model = _text(response.get("model")) or self.model
         read.id = _text(response.get("id"))
         read.service_tier = _text(response.get("service_tier"))
@@ -435,7 +445,7 @@ class SocketMeter(_Messages):
         return used
 
     def _transcribed(self, event: dict[str, Any]) -> UsedOnSocket:
-        read = Accumulator(self._api)
+        read = Accumulator(self._surface)
         read.model, read.id = self._hears_with, _text(event.get("item_id"))
         usage = event.get("usage")
         read.usage = usage if isinstance(usage, dict) else None
