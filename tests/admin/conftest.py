@@ -45,6 +45,7 @@ class Gateway:
         return create_app(
             self.ledger if self.has_ledger else None,
             catch_up=self.catch_up,
+            bring=lambda records: self.ledger.post(records, "import", None),
             metrics=self.metrics,
             token=self.token,
             relays=lambda: self.relays,

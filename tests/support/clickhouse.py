@@ -22,7 +22,7 @@ OWNER = ("SELECT, INSERT, CREATE TABLE, CREATE VIEW, DROP VIEW, ALTER ADD COLUMN
 READER = ("SELECT",)
 
 # What tests do beside the ledger.
-_TESTER = (*OWNER, "CREATE DATABASE", "DROP TABLE", "SYSTEM MERGES")
+_TESTER = (*OWNER, "CREATE DATABASE", "DROP TABLE", "SYSTEM MERGES", "DROP DATABASE", "BACKUP", "READ, WRITE ON FILE")
 
 _USERS = """
 <clickhouse>
@@ -56,10 +56,12 @@ class ClickHouseServer:
         With a certificate and its key in a file, it speaks HTTPS.
         """
         self._scheme = "clickhouse" if certificate else "clickhouse+http"
-        queries = "".join(f"<query>GRANT {grant} ON ledger*.*</query>" for grant in grants)
+        scoped = [grant if " ON " in grant else f"{grant} ON ledger*.*" for grant in grants]
+        queries = "".join(f"<query>GRANT {grant}</query>" for grant in scoped)
         (self._directory / "users.xml").write_text(_USERS.format(grants=queries, profile=profile))
         (self._directory / "config.xml").write_text(
-            f"<clickhouse><users_config>{self._directory}/users.xml</users_config></clickhouse>"
+            f"<clickhouse><users_config>{self._directory}/users.xml</users_config>"
+            f"<backups><allowed_path>{self._directory}/backups/</allowed_path></backups></clickhouse>"
         )
         passwords = json.dumps({self.user: self.password})
         command = [sys.executable, str(_BRIDGE), str(self._directory), str(port), passwords]
@@ -78,18 +80,22 @@ class ClickHouseServer:
         self._process.communicate()
 
     def new_database(self) -> str:
-        """An empty one. Asked for by hand, because the client would first ask for two other things."""
+        """An empty one."""
         database = f"ledger_{next(self._numbers)}"
+        self.command(f"CREATE DATABASE {database}")
+        return database
+
+    def command(self, statement: str) -> None:
+        """Asked by hand and in no database, because the client would first ask for two other things."""
         credentials = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         with PoolManager() as pool:
             response = pool.request(
                 "POST",
                 f"http://127.0.0.1:{self.port}/",
-                body=f"CREATE DATABASE {database}".encode(),
+                body=statement.encode(),
                 headers={"Authorization": f"Basic {credentials}"},
             )
         assert response.status == 200, response.data
-        return database
 
     def url(self, database: str) -> str:
         return f"{self._scheme}://{self.user}:{self.password}@127.0.0.1:{self.port}/{database}"

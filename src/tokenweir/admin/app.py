@@ -1,6 +1,6 @@
 """The admin port's application: each route is a question to ledger, relays or sinks. Runs in the books process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from ..delivery import SinkStatus
 from ..errors import QueryError, TokenweirError, quoted
 from ..ledger import MOST_QUERIES, UTC_ZONE, Ledger, Table, TooManyQueries
 from ..policy import DebugTokens
-from ..records import Clock
+from ..records import CallRecord, Clock
 from .guard import Guard, is_stranger
 from .health import Applied, Check, ConfigInForce, LedgerStatus, RelayStatus, readiness
 from .keys import KeysApi
@@ -26,6 +26,7 @@ from .metrics import Metrics
 from .openapi import LIST_DEBUG_CREDENTIALS, LIST_TRACE, document
 from .params import filters, limit, moment, parameters, query
 from .responses import ERROR_HANDLERS, NoLedger, error_response, json_response
+from .upkeep import UpkeepApi
 
 __all__ = ["create_app"]
 
@@ -41,6 +42,7 @@ def create_app(
     ledger: Ledger | None,
     *,
     catch_up: Callable[[], object],
+    bring: Callable[[Sequence[CallRecord]], int],
     metrics: Metrics,
     token: str | None,
     relays: Callable[[], list[RelayStatus]],
@@ -69,6 +71,7 @@ def create_app(
         Route("/api/keys", keys_api.all),
         Route("/api/keys", keys_api.create, methods=["POST"]),
         Route("/api/keys/{key_id}/revoke", keys_api.revoke, methods=["POST"]),
+        Route("/api/import", UpkeepApi(bring).bring, methods=["POST"]),
         Route("/api/openapi.json", api.openapi),
         Route(LIST_DEBUG_CREDENTIALS, management.list_debug_credentials, methods=["POST"]),
         Route(LIST_TRACE, management.list_trace, methods=["POST"]),

@@ -123,6 +123,13 @@ PATHS: dict[str, dict[str, dict[str, Any]]] = {
             "answer": _ref("KeyRevoked"),
         }
     },
+    "/api/import": {
+        "post": {
+            "summary": "Write down calls that came another way, each once by its id; how many were new",
+            "body": {"type": "object", "properties": {"records": _list_of("CallRecord")}, "required": ["records"]},
+            "answer": {"type": "object", "properties": {"new": {"type": "integer"}}, "required": ["new"]},
+        }
+    },
     "/api/openapi.json": {"get": {"summary": "This description", "answer": {"type": "object"}}},
     LIST_DEBUG_CREDENTIALS: {
         "post": {

@@ -64,11 +64,11 @@ async def query(request: Request) -> tuple[str, str]:
     raise QueryError('the body must have exactly one of "kql" and "sql", and it must be text')
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, most: int = _MOST_QUERY_BYTES) -> bytes:
     """The whole body, as far as a question goes."""
     body = bytearray()
     async for piece in request.stream():
         body += piece
-        if len(body) > _MOST_QUERY_BYTES:
-            raise QueryError(f"the body is longer than {_MOST_QUERY_BYTES} bytes")
+        if len(body) > most:
+            raise QueryError(f"the body is longer than {most} bytes")
     return bytes(body)

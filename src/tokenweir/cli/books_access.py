@@ -14,14 +14,19 @@ from urllib.parse import quote
 import msgspec
 
 from ..config import Config
+from ..delivery.pricer import Pricer, bring
 from ..errors import ConfigError, TokenweirError
 from ..journal import journal_directories
 from ..ledger import UTC_ZONE, Ledger, LedgerLocked, Table, ledger_file, open_ledger
+from ..records import CallRecord, flat, has_contents
 from .admin_client import AdminClient, NoAnswer
 
 __all__ = ["Among", "OpenBooks", "Row", "open_books"]
 
 Row = dict[str, Any]
+
+# Of a kilobyte each.
+_MOST_SENT = 1_000
 
 
 class Among(msgspec.Struct, frozen=True):
@@ -44,6 +49,10 @@ class OpenBooks(Protocol):
 
     def query(self, language: str, text: str) -> Table: ...
 
+    def bring(self, records: Sequence[CallRecord]) -> int:
+        """Writes down calls that came another way, each once; how many were new. Who has no cost gets one."""
+        ...
+
 
 @contextmanager
 def open_books(config: Config) -> Iterator[OpenBooks]:
@@ -61,7 +70,10 @@ def open_books(config: Config) -> Iterator[OpenBooks]:
         from ..serve.books import catch_up
 
         catch_up(config, ledger)
-        yield _Offline(ledger)
+        books = _Offline(ledger, Pricer(config.prices))
+        yield books
+        if books.has_brought:
+            catch_up(config, ledger)
     finally:
         ledger.close()
 
@@ -79,8 +91,14 @@ def _refuse_the_wrong_place(config: Config) -> None:
 class _Offline:
     """The ledger, opened by us."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, price: Pricer) -> None:
         self._ledger = ledger
+        self._price = price
+        self.has_brought = False
+
+    def bring(self, records: Sequence[CallRecord]) -> int:
+        self.has_brought = True
+        return bring(self._ledger, records, self._price)
 
     def usage(self, by: Sequence[str], among: Among) -> list[Row]:
         rows = self._ledger.usage(by, among.since, among.until, only=among.only, timezone=among.timezone)
@@ -119,6 +137,16 @@ class _Gateway:
 
     def query(self, language: str, text: str) -> Table:
         return msgspec.convert(self._client.post("/api/query", {language: text}), Table)
+
+    def bring(self, records: Sequence[CallRecord]) -> int:
+        new = 0
+        gathered: list[msgspec.Struct] = []
+        for record in records:
+            gathered.append(flat(record))
+            if len(gathered) == _MOST_SENT or has_contents(record):
+                new += self._client.post("/api/import", {"records": gathered})["new"]
+                gathered = []
+        return new + (self._client.post("/api/import", {"records": gathered})["new"] if gathered else 0)
 
 
 def _plain(row: Row) -> Row:

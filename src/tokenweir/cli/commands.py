@@ -7,6 +7,7 @@ from .consume import consume
 from .dead_letters import dead_letters
 from .demo import demo
 from .doctor import doctor
+from .import_records import import_records
 from .keys import keys
 from .query import query
 from .serve import serve
@@ -30,6 +31,7 @@ app.command()(calls)
 app.command()(call)
 app.command()(trace)
 app.add_typer(dead_letters, name="dead-letters")
+app.command("import")(import_records)
 app.add_typer(keys, name="keys")
 app.add_typer(config, name="config")
 app.command()(doctor)

@@ -4,10 +4,11 @@ import logging
 from collections.abc import Sequence
 
 from ..errors import quoted
+from ..ledger import Ledger
 from ..pricing import PriceList, PriceSettings
 from ..records import CallRecord
 
-__all__ = ["FREE", "Pricer"]
+__all__ = ["FREE", "Pricer", "bring"]
 
 _log = logging.getLogger(__name__)
 
@@ -59,3 +60,10 @@ def _explained(name: str, reason: str, record: CallRecord) -> str:
 
 FREE = Pricer()
 """Knows no prices."""
+
+
+def bring(ledger: Ledger, records: Sequence[CallRecord], price: Pricer) -> int:
+    """Posts calls that did not come from a journal of this gateway, each once; how many were new. What has a cost, or a
+    reason why not, keeps it."""
+    priced = [one if one.cost is not None or one.cost_reason is not None else price(one) for one in records]
+    return ledger.post(priced, "import", None)

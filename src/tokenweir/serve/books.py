@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from ..admin import ConfigInForce, LedgerStatus, Metrics, RelayStatus, create_ap
 from ..config import Config, Loaded
 from ..config.dump import write
 from ..config.setting_path import Origins
-from ..delivery.pricer import FREE, Pricer
+from ..delivery.pricer import FREE, Pricer, bring
 from ..delivery.shipping import Shipping
 from ..errors import TokenweirError
 from ..journal import (
@@ -46,7 +47,7 @@ from ..journal import (
     read_status,
     save_cursor,
 )
-from ..ledger import NO_LEDGER, Ledger, ledger_opener
+from ..ledger import NO_LEDGER, Ledger, LedgerError, ledger_opener
 from ..policy import DebugTokens
 from ..records import CallRecord, Clock, SystemClock
 from .late_ledger import LateLedger
@@ -128,6 +129,12 @@ class Books:
                 raise
             self._ledger_failing_since = None
             return new
+
+    def bring(self, records: Sequence[CallRecord]) -> int:
+        """Posts calls that came another way; how many were new. From any thread; blocks."""
+        if self._ledger is None:
+            raise LedgerError("this gateway keeps no ledger")
+        return bring(self._ledger, records, self._price)
 
     def look_at_gaps(self) -> None:
         """Whether the ledger has by now what it was found to miss."""
@@ -228,7 +235,10 @@ def _gather(reader: JournalReader) -> tuple[Batch, bool]:
 def catch_up(config: Config, ledger: Ledger) -> int:
     """Posts what the journals still hold, for the commands that read the books while no gateway runs."""
     root, clock, price = Path(config.journal.directory), SystemClock(), Pricer(config.prices)
-    return Books(root, ledger, clock, _shipping(config, root, clock, price), price).catch_up()
+    books = Books(root, ledger, clock, _shipping(config, root, clock, price), price)
+    new = books.catch_up()
+    books.look_at_gaps()
+    return new
 
 
 def books_main(config: Config, config_path: Path | None, listener: socket.socket, supervisor: int) -> None:
@@ -260,6 +270,7 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
     app = create_app(
         ledger,
         catch_up=books.catch_up,
+        bring=books.bring,
         metrics=books.metrics,
         token=config.server.admin_token,
         relays=books.relays,
