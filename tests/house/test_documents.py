@@ -19,6 +19,7 @@ from tokenweir.ledger import open_ledger
 from tokenweir.providers.reference import providers_reference
 from tokenweir.records import CallRecord
 from tokenweir.records.meanings import record_table
+from tokenweir.simulator.reference import simulator_reference
 
 ROOT = Path(__file__).resolve().parents[2]
 GATEWAY = ROOT / "src/tokenweir/gateway"
@@ -41,6 +42,10 @@ def test_the_reference_of_surfaces_is_current() -> None:
 
 def test_the_reference_of_providers_is_current() -> None:
     assert (ROOT / "docs/reference/providers.md").read_text("utf-8") == providers_reference(), "run scripts/docs"
+
+
+def test_the_reference_of_the_simulator_is_current() -> None:
+    assert (ROOT / "docs/reference/simulator.md").read_text("utf-8") == simulator_reference(), "run scripts/docs"
 
 
 def test_the_reference_of_requests_has_the_tables_that_they_are_judged_by() -> None:

@@ -117,3 +117,38 @@ def test_a_key_may_be_asked_for() -> None:
 def test_what_is_missing_is_said(claude: Anthropic) -> None:
     with pytest.raises(anthropic.BadRequestError, match="max_tokens: Field required"):
         claude.post("/v1/messages", cast_to=object, body={"model": "claude", "messages": HELLO})
+
+
+SEARCH: Any = {"type": "web_search_20250305", "name": "web_search"}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_thinking_searches_and_long_caches_are_told(sim: HostedSimulator, claude: Anthropic, streamed: bool) -> None:
+    script = Script(
+        output_tokens=20, reasoning_tokens=50, server_tool_calls=2, cache_write_tokens=6, cache_write_1h_tokens=4
+    )
+    asked: Any = {"model": "claude-opus-5-5", "max_tokens": 500, "messages": HELLO, "tools": [SEARCH]}
+    asked |= {"thinking": {"type": "enabled", "budget_tokens": 1024}, "extra_headers": script.headers()}
+    if streamed:
+        with claude.messages.stream(**asked) as stream:
+            message: Any = stream.get_final_message()
+    else:
+        message = claude.messages.create(**asked)
+    searched = ["server_tool_use", "web_search_tool_result"] * 2
+    assert [block.type for block in message.content] == ["thinking", *searched, "text"]
+    assert message.content[0].thinking and message.content[0].signature
+    usage = message.usage
+    assert (usage.output_tokens, usage.server_tool_use.web_search_requests) == (70, 2)
+    assert usage.cache_creation.ephemeral_1h_input_tokens == 4
+    assert usage.cache_creation.ephemeral_5m_input_tokens == 2
+    [call] = sim.calls
+    assert (call.completion_tokens, call.reasoning_tokens, call.cache_write_tokens) == (70, 50, 6)
+    assert call.quantities == {"web_searches": 2, "cache_write_1h_tokens": 4}
+
+
+def test_what_was_not_asked_to_think_does_not(sim: HostedSimulator, claude: Anthropic) -> None:
+    message = claude.messages.create(
+        model="claude-opus-5-5", max_tokens=50, messages=HELLO, extra_headers=Script(reasoning_tokens=9).headers()
+    )
+    assert [block.type for block in message.content] == ["text"]
+    assert sim.calls[0].reasoning_tokens == 0

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from tokenweir.cli.app import new_app
 from tokenweir.cli.simulate import simulate
+from tokenweir.simulator import script_from
 
 PROGRAM = "import typer; from tokenweir.cli.simulate import simulate; typer.run(simulate)"
 
@@ -75,3 +76,26 @@ def test_the_help_shows_each_default() -> None:
     shown = " ".join(shown.split())
     for default in ("127.0.0.1:9000", "any key, or none", "no file", "Sweden Central", "plain HTTP"):
         assert default in shown
+
+
+def test_requests_that_say_nothing_follow_the_usual_script_and_the_limit() -> None:
+    with command("--script", '{"output_tokens": 7}', "--requests-per-minute", "2") as (_, url):
+        body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
+        answers = [httpx.post(f"{url}/v1/chat/completions", json=body) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert answers[0].json()["usage"]["completion_tokens"] == 7
+        assert 1 <= int(answers[2].headers["retry-after"]) <= 60
+
+
+def test_a_usual_script_that_cannot_be_followed_is_said_plainly() -> None:
+    result = CliRunner().invoke(app, ["simulate", "--script", '{"ouput_tokens": 3}'])
+    assert result.exit_code == 2
+    assert "did you mean output_tokens?" in result.stderr
+
+
+def test_every_script_in_the_guide_can_be_followed() -> None:
+    guide = (Path(__file__).parents[2] / "docs/guides/simulator.md").read_text("utf-8")
+    scripts = [text for text in re.findall(r"[`']({\".*?})[`']", guide) if "model" not in text]
+    assert len(scripts) >= 18
+    for text in scripts:
+        script_from(text)

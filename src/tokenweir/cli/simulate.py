@@ -44,6 +44,21 @@ def simulate(
         Path | None,
         typer.Option(metavar="FILE", help="Private key (PEM).", show_default="the one in the certificate's file"),
     ] = None,
+    script: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON",
+            help="What happens to requests that say nothing: the members of x-simulate.",
+            show_default="all goes well",
+        ),
+    ] = None,
+    requests_per_minute: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of each deployment; above that 429 and Retry-After.", show_default="no limit"),
+    ] = None,
+    tokens_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="The same for tokens.", show_default="no limit")
+    ] = None,
     refuse_stream_options: Annotated[
         bool,
         typer.Option(
@@ -59,10 +74,12 @@ def simulate(
     JSON: {"output_tokens": 200, "chunk_delay": "20ms"}, {"status": 429, "retry_after": 2},
     {"reset_after": 5}. A misspelt member is answered with the nearest known one.
     GET /simulator/calls lists what was asked and what was said; DELETE clears the list.
+
+    All that it can: docs/guides/simulator.md.
     """
     import uvloop
 
-    from ..simulator import SimulatorSettings
+    from ..simulator import SimulatorSettings, script_from
 
     settings = SimulatorSettings(
         listen=listen,
@@ -71,6 +88,9 @@ def simulate(
         ledger=str(ledger) if ledger else None,
         certificate=str(tls_cert) if tls_cert else None,
         private_key=str(tls_key) if tls_key else None,
+        script=script_from(script or "{}"),
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
         refuse_stream_options=refuse_stream_options,
     )
     uvloop.run(_serve(settings))

@@ -4,7 +4,7 @@ Shares only ``wire``, ``vocabulary`` and what lies below with what it tests.
 """
 
 from .hosting import HostedSimulator, Simulator, running_simulator
-from .script import Script
+from .script import Script, script_from
 from .sent import SentCall
 from .settings import SimulatorSettings
 
@@ -15,4 +15,5 @@ __all__ = [
     "Simulator",
     "SimulatorSettings",
     "running_simulator",
+    "script_from",
 ]

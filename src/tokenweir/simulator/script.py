@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from ..errors import nearest
+from ..errors import ConfigError, nearest
 from ..records import Duration
 from .failures import Refused
 
-__all__ = ["HEADER", "Fault", "Script", "read_script"]
+__all__ = ["HEADER", "Fault", "Script", "read_script", "script_from"]
 
 HEADER = "x-simulate"
 
@@ -35,18 +35,25 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 
     # what the model says; text is prose with exactly this many tokens
     output_tokens: Count | None = None
+    """Of the text or the calls; without it, a sentence or two."""
     reasoning_tokens: Count = 0
+    """Before the text, not shown; Claude has to be asked for thinking."""
     cached_tokens: Count = 0
+    """Of the prompt."""
     cache_write_tokens: Count = 0
     """Of the prompt, besides the cached ones."""
+    cache_write_1h_tokens: Count = 0
+    """Of those written to a cache, the ones that Claude keeps for an hour."""
     tool_calls: Count | None = None
-    """Without it: one where ``tool_choice`` forces one, else none."""
+    """How many; without it, one where ``tool_choice`` forces one, else none."""
     server_tool_calls: Count = 0
-    """How often each built-in tool that a response is offered runs (web_search, file_search, code_interpreter…)."""
+    """How often each built-in tool that a response or a message is offered runs (web_search, file_search…)."""
     refusal: bool = False
     """The text is a refusal."""
     finish_reason: str | None = None
+    """Without it, what came about: ``stop``, ``length`` or ``tool_calls``."""
     model: str | None = None
+    """The model that answers; without it, what the deployment's name says."""
     service_tier: str | None = None
     """Without it, the one that was asked for."""
     polls: Count = 1
@@ -54,41 +61,59 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 
     # when: the head and the first frames after the first, each chunk of output after the second
     first_byte_delay: Duration = Duration(0)
+    """Before the head and the first frames."""
     chunk_delay: Duration = Duration(0)
+    """Before each chunk of output."""
 
     # what it looks like
     chunk_tokens: Positive | None = None
-    """Without it 3, as Azure's default filter lets text go in groups; 1 where nothing filters."""
+    """Tokens of output in a chunk; without it 3, as with Azure's default filter, or 1 where nothing filters."""
     usage: Literal["auto", "withheld"] = "auto"
+    """Whether the answer says what was used."""
     filters: bool | None = None
     """Prompt and content filter results; without it, on Azure's routes only."""
     async_filter: bool = False
     """Filter results in frames of their own that have no delta, the last of them after the stop."""
     obfuscation: bool = False
+    """Padding in each frame, so that their lengths tell nothing."""
     latency: bool = False
+    """Azure's checkpoints of latency, in the usage and in headers."""
     region: str | None = None
+    """What ``x-ms-region`` says."""
     served_model: str | None = None
+    """What ``x-ms-served-model`` says."""
     spillover_to: str | None = None
     """The deployment that answers instead of the one that was asked."""
 
     # how it travels
     no_done: bool = False
+    """A stream ends without ``[DONE]``."""
     crlf: bool = False
+    """Lines of events end in CR LF."""
     comments: bool = False
+    """A comment before each event."""
     gzip: bool = False
+    """The body is compressed, and each event can be unpacked as soon as it has come."""
     split: Positive | None = None
     """The body goes out this many bytes at a time, each in an HTTP chunk and a write of its own."""
 
     # what goes wrong
     status: Annotated[int, msgspec.Meta(ge=400, le=599)] | None = None
+    """An error answer, in Azure's or Anthropic's words."""
     retry_after: Duration | None = None
+    """The headers ``retry-after`` and ``retry-after-ms`` of an error answer; without it, 1 s for a 429."""
     prompt_filter: bool = False
     """The 400 by which Azure refuses a prompt, and bills it."""
     refuse_stream_options: bool = False
+    """The 400 by which old api-versions refuse ``stream_options``."""
     error_frame_after: Count | None = None
+    """An error within the stream, after so many chunks of output; a status of 500 where nothing is streamed."""
     reset_after: Count | None = None
+    """A TCP reset."""
     close_after: Count | None = None
+    """The connection closes without a proper end of the body."""
     hang_after: Count | None = None
+    """Nothing more comes."""
     fail_times: Positive | None = None
     """Only so many requests of this ``id`` go wrong; with no other fault, with a status of 500."""
     id: str = ""
@@ -133,8 +158,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 _FIELDS = frozenset(Script.__struct_fields__)
 
 
-def read_script(headers: Mapping[str, str], body: Any) -> Script:
-    """The request's script, or the usual one. Raises Refused (400) where it cannot be understood."""
+def read_script(headers: Mapping[str, str], body: Any, usual: Script | None = None) -> Script:
+    """The request's script, else the usual one. Raises Refused (400) where it cannot be understood."""
     if (text := headers.get(HEADER)) is not None:
         try:
             told = msgspec.json.decode(text)
@@ -142,10 +167,18 @@ def read_script(headers: Mapping[str, str], body: Any) -> Script:
             raise Refused.bad_request(f"The header {HEADER} is not JSON: {error}", HEADER) from error
         return _script(told, HEADER)
     if not isinstance(body, dict):
-        return Script()
+        return usual or Script()
     if "simulation" in body:
         return _script(body["simulation"], "simulation")
-    return _mock_server_script(body, headers.get("host", ""))
+    return _mock_server_script(body, headers.get("host", "")) or usual or Script()
+
+
+def script_from(text: str) -> Script:
+    """The usual script of a simulator, as JSON. Raises ConfigError where it cannot be understood."""
+    try:
+        return _script(msgspec.json.decode(text), "The script")
+    except (Refused, msgspec.DecodeError) as error:
+        raise ConfigError(f"The simulator cannot follow its script: {error}") from error
 
 
 def _script(told: Any, place: str) -> Script:
@@ -169,13 +202,13 @@ class _Told(msgspec.Struct):
     wait_time_ms: float = 0
 
 
-def _mock_server_script(body: dict[str, Any], host: str) -> Script:
+def _mock_server_script(body: dict[str, Any], host: str) -> Script | None:
     try:
         content = body["messages"][0]["content"]
         hosts = content.get("simulation", content)
         told = hosts.get(host.rsplit(":", 1)[0]) or hosts["default"]
     except (AttributeError, IndexError, KeyError, TypeError):
-        return Script()
+        return None
     try:
         said = msgspec.convert(told, _Told)
     except msgspec.ValidationError as error:

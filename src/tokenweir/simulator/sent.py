@@ -18,10 +18,8 @@ _KEPT = 200_000
 class SentCall(msgspec.Struct, frozen=True, kw_only=True):
     """One request and what became of it.
 
-    ``completion_tokens`` includes reasoning. Where an answer broke off, it is the reasoning and what had
-    been said so far, since a model whose reader is gone stops. ``visible_tokens`` counts what was
-    written to the socket; ``finished`` says that the last byte of the answer was, and that the kernel
-    took it.
+    Where an answer broke off, ``completion_tokens`` is the reasoning and what had been said so far, since a model whose
+    reader is gone stops.
     """
 
     id: str
@@ -31,23 +29,33 @@ class SentCall(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str
     api: str = "other"
+    """The surface, as a gateway's record calls it."""
     deployment: str | None = None
+    """What was asked for."""
     model: str | None = None
+    """What answered."""
     service_tier: str | None = None
+    """Where one was asked for."""
     stream: bool = False
     status: int
+    """Of the answer; 101 for a session, each turn of which has a line of its own."""
     prompt_tokens: int = 0
+    """All of the prompt, cached ones too."""
     cached_tokens: int = 0
     cache_write_tokens: int = 0
     completion_tokens: int = 0
+    """Reasoning too."""
     reasoning_tokens: int = 0
     visible_tokens: int = 0
+    """Tokens of output that were written to the socket."""
     audio_seconds: float = 0.0
     """Of the prompt, where it is charged by them and not by tokens."""
     quantities: dict[str, int | Decimal] = {}
     """What else is charged, by the names that records have for it."""
     usage_sent: bool = False
+    """Whether the caller was told."""
     finished: bool = False
+    """Whether the kernel took the last byte of the answer."""
     started: datetime
     ended: datetime
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from ..records import Clock, SystemClock, new_call_id
+from ..records import Clock, Duration, SystemClock, new_call_id
 from .connection import Exchange
 from .failures import Refused
 from .replies import refusal, reply
@@ -18,6 +18,7 @@ from .sent import SentCall, SentCalls
 from .settings import SimulatorSettings
 from .store import StoredObjects
 from .surface import Book, Call, Moment, Reply
+from .throttle import Throttle
 
 __all__ = ["SimulatorDesk"]
 
@@ -47,6 +48,7 @@ class SimulatorDesk:
         self._clock = clock or SystemClock()
         self._gone_wrong: Counter[str] = Counter()
         self._store = StoredObjects()
+        self._throttle = Throttle(settings, self._clock)
 
     def answer(self, request: Request) -> Exchange:
         if request.path == _CALLS or request.path == "/":
@@ -80,7 +82,9 @@ class SimulatorDesk:
 
     def ended(self, exchange: Exchange) -> None:
         if isinstance(exchange, _Told):
-            self._calls.add(_entry(exchange, self._clock.now()))
+            entry = _entry(exchange, self._clock.now())
+            self._calls.add(entry)
+            self._throttle.used(entry.deployment or "", entry.prompt_tokens + entry.completion_tokens)
 
     def _book(self, call: Call) -> Book:
         """Enters what a session has used so far, in lines of its own."""
@@ -113,7 +117,7 @@ class SimulatorDesk:
 
     def _script(self, call: Call) -> Script:
         """The request's script, after the server's own wishes and the times it may still go wrong."""
-        script = read_script(call.request.headers, call.body)
+        script = read_script(call.request.headers, call.body, self._settings.script)
         if script.fail_times is not None:
             key = script.id or script.text()
             if self._gone_wrong[key] >= script.fail_times:
@@ -121,6 +125,8 @@ class SimulatorDesk:
             self._gone_wrong[key] += 1
             if script.without_faults() == msgspec.structs.replace(script, fail_times=None):
                 script = msgspec.structs.replace(script, status=500)
+        if script.status is None and (wait := self._throttle.wait(call.deployment or "")) is not None:
+            script = msgspec.structs.replace(script, status=429, retry_after=Duration(wait))
         if self._settings.refuse_stream_options or _OLD.search(call.deployment or ""):
             script = msgspec.structs.replace(script, refuse_stream_options=True)
         return script

@@ -4,7 +4,8 @@ What the model says and uses is decided as for a chat (answers.py); here it gets
 https://docs.claude.com/en/api/messages, /messages-streaming, /errors
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -20,6 +21,10 @@ from ..surface import Call, Moment, Reply, SimulatedRoute, SimulatedSurface
 __all__ = ["COUNT_TOKENS", "MESSAGES"]
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+# Tokens of thinking that nobody asked a length of, and what is shown of any.
+_THOUGHT = 24
+_SUMMARY = "The river, the wall, the marks: simple enough."
+_SIGNATURE = "c2ltdWxhdGVk"
 _PING = {"type": "ping"}
 
 
@@ -59,7 +64,18 @@ def _said(call: Call, script: Script, *needed: str) -> Answer:
             raise Refused.bad_request(f"{name}: Field required")
     named = call.deployment or ""
     model = script.model or (named if named.startswith("claude-") else "claude-sonnet-5-5")
-    return chat_answer(_as_chat(body), model, msgspec.structs.replace(script, model=model))
+    thinking = (body.get("thinking") or {}).get("type") in ("enabled", "adaptive")
+    reasoning = (script.reasoning_tokens or _THOUGHT) if thinking else 0
+    said = chat_answer(_as_chat(body), model, msgspec.structs.replace(script, model=model, reasoning_tokens=reasoning))
+    searches = script.server_tool_calls * sum(_is_search(tool) for tool in body.get("tools") or ())
+    quantities: dict[str, int | Decimal] = {"web_searches": searches} if searches else {}
+    if long := min(script.cache_write_1h_tokens, said.cache_write_tokens):
+        quantities["cache_write_1h_tokens"] = long
+    return msgspec.structs.replace(said, quantities=quantities)
+
+
+def _is_search(tool: dict[str, Any]) -> bool:
+    return str(tool.get("type")).startswith("web_search_")
 
 
 def _as_chat(body: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +84,7 @@ def _as_chat(body: dict[str, Any]) -> dict[str, Any]:
     if body.get("system"):
         messages.insert(0, {"role": "system", "content": body["system"]})
     chat: dict[str, Any] = {"messages": messages, "max_tokens": body.get("max_tokens")}
-    if tools := body.get("tools"):
+    if tools := [tool for tool in body.get("tools") or () if tool.get("type", "custom") == "custom"]:
         chat["tools"] = [{"function": {"name": tool["name"], "parameters": tool.get("input_schema")}} for tool in tools]
         choice = body.get("tool_choice") or {}
         if choice.get("type") in ("any", "tool"):
@@ -80,9 +96,8 @@ def _as_chat(body: dict[str, Any]) -> dict[str, Any]:
 def _whole(answer: Answer, script: Script, id: str) -> dict[str, Any]:
     """The body of an answer that is not streamed."""
     (choice,) = answer.choices
-    content: list[dict[str, Any]] = [{"type": "text", "text": choice.text}] if choice.words else []
-    content += [_tool_use(call, msgspec.json.decode(call.arguments)) for call in choice.tool_calls]
-    message = _message(answer, id) | {"content": content, "stop_reason": _stop_reason(choice)}
+    blocks = [block.whole for block in _blocks(answer, choice)]
+    message = _message(answer, id) | {"content": blocks, "stop_reason": _stop_reason(choice)}
     if script.usage == "withheld":
         del message["usage"]
     return message
@@ -98,7 +113,7 @@ def _told(answer: Answer, script: Script, id: str) -> Iterator[tuple[dict[str, A
     yield {"type": "message_start", "message": message}, Piece(b"")
     yield _PING, Piece(b"")
     fault = script.fault()
-    yield from until_fault(_output(choice, script), fault)
+    yield from until_fault(_output(answer, choice, script), fault)
     if fault is not None:
         if fault[0] == "error_frame":
             yield {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, Piece(b"")
@@ -108,42 +123,76 @@ def _told(answer: Answer, script: Script, id: str) -> Iterator[tuple[dict[str, A
         "delta": {"stop_reason": _stop_reason(choice), "stop_sequence": None},
     }
     if script.usage == "auto":
-        end["usage"] = {"output_tokens": answer.completion_tokens}
+        end["usage"] = {"output_tokens": answer.completion_tokens, **_server_tool_use(answer)}
     yield end, Piece(b"", usage="usage" in end)
     if not script.no_done:
         yield {"type": "message_stop"}, Piece(b"")
 
 
-def _output(choice: Choice, script: Script) -> Iterator[tuple[dict[str, Any], Piece]]:
+class _Block(msgspec.Struct):
+    """One block of content; a stream begins it empty and tells it in deltas, each with its visible tokens."""
+
+    whole: dict[str, Any]
+    begun: dict[str, Any]
+    kind: str = ""
+    member: str = ""
+    pieces: Sequence[tuple[str, int]] = ()
+    signature: str = ""
+
+
+def _blocks(answer: Answer, choice: Choice) -> Iterator[_Block]:
+    """Thinking (a summary of it), searches, then text or calls of tools."""
+    if answer.reasoning_tokens:
+        thinking = {"type": "thinking", "thinking": _SUMMARY, "signature": _SIGNATURE}
+        begun = thinking | {"thinking": "", "signature": ""}
+        yield _Block(thinking, begun, "thinking_delta", "thinking", [(_SUMMARY, 0)], _SIGNATURE)
+    for number in range(int(answer.quantities.get("web_searches", 0))):
+        id = f"srvtoolu_{number:024x}"
+        used = {"type": "server_tool_use", "id": id, "name": "web_search", "input": {"query": "river"}}
+        yield _Block(used, used | {"input": {}}, "input_json_delta", "partial_json", [('{"query":"river"}', 0)])
+        found = {"type": "web_search_tool_result", "tool_use_id": id, "content": []}
+        yield _Block(found, found)
+    if choice.words or not choice.tool_calls:
+        text = {"type": "text", "text": choice.text}
+        yield _Block(text, text | {"text": ""}, "text_delta", "text", [(word, 1) for word in choice.words])
+    for call in choice.tool_calls:
+        used = _tool_use(call, msgspec.json.decode(call.arguments))
+        pieces = [("", call.name_tokens), *call.pieces]
+        yield _Block(used, used | {"input": {}}, "input_json_delta", "partial_json", pieces)
+
+
+def _output(answer: Answer, choice: Choice, script: Script) -> Iterator[tuple[dict[str, Any], Piece]]:
     """Blocks of content, one after the other, each in deltas."""
     size = script.chunk_tokens or 1
     delay = float(script.chunk_delay) or None
-    blocks: list[tuple[dict[str, Any], str, list[tuple[str, int]]]] = []
-    if choice.words or not choice.tool_calls:
-        blocks.append(({"type": "text", "text": ""}, "text", [(word, 1) for word in choice.words]))
-    for call in choice.tool_calls:
-        pieces = [("", call.name_tokens), *call.pieces]
-        blocks.append((_tool_use(call, {}), "partial_json", pieces))
-    for index, (block, member, pieces) in enumerate(blocks):
-        yield {"type": "content_block_start", "index": index, "content_block": block}, Piece(b"")
-        kind = "text_delta" if member == "text" else "input_json_delta"
-        for first in range(0, len(pieces), size):
-            chunk = pieces[first : first + size]
-            delta = {"type": kind, member: "".join(text for text, _ in chunk)}
+    for index, block in enumerate(_blocks(answer, choice)):
+        yield {"type": "content_block_start", "index": index, "content_block": block.begun}, Piece(b"")
+        for first in range(0, len(block.pieces), size):
+            chunk = block.pieces[first : first + size]
+            delta = {"type": block.kind, block.member: "".join(text for text, _ in chunk)}
             visible = sum(tokens for _, tokens in chunk)
             yield {"type": "content_block_delta", "index": index, "delta": delta}, Piece(b"", visible, delay=delay)
+        if block.signature:
+            delta = {"type": "signature_delta", "signature": block.signature}
+            yield {"type": "content_block_delta", "index": index, "delta": delta}, Piece(b"")
         yield {"type": "content_block_stop", "index": index}, Piece(b"")
 
 
+def _server_tool_use(answer: Answer) -> dict[str, Any]:
+    searches = answer.quantities.get("web_searches")
+    return {"server_tool_use": {"web_search_requests": searches}} if searches else {}
+
+
 def _message(answer: Answer, id: str) -> dict[str, Any]:
-    written = answer.cache_write_tokens
+    written, long = answer.cache_write_tokens, answer.quantities.get("cache_write_1h_tokens", 0)
     usage: dict[str, Any] = {
         "input_tokens": answer.prompt_tokens - answer.cached_tokens - written,
         "cache_creation_input_tokens": written,
         "cache_read_input_tokens": answer.cached_tokens,
-        "cache_creation": {"ephemeral_5m_input_tokens": written, "ephemeral_1h_input_tokens": 0},
+        "cache_creation": {"ephemeral_5m_input_tokens": written - long, "ephemeral_1h_input_tokens": long},
         "output_tokens": answer.completion_tokens,
-        "service_tier": "standard",
+        "service_tier": answer.service_tier or "standard",
+        **_server_tool_use(answer),
     }
     return {
         "model": answer.model,
