@@ -146,7 +146,7 @@ def test_all_mistakes_are_said_at_once_with_their_places(here: Path, minimal: st
         "my.toml: [server] relays: expected a whole number, got the text 'two'",
         "my.toml: [server] max_body: expected a size like 65536, 64KB, 10MB or 1.5GB, got true",
         "my.toml: [server] keep_alive: expected a duration like 500ms, 30s, 1m30s or 7d, got the text 'soon'",
-        'my.toml: [journal] durability: expected one of "batch", "strict", got the text \'strickt\'',
+        'my.toml: [journal] durability: expected one of "batch", "strict", "shipped", got the text \'strickt\'',
         "my.toml: [tracing] sample: expected a number, got the text 'much'",
         'my.toml: [[callers]] "a" tags.cost_centre: expected a text, got a number',
         "my.toml: [[deployments]] #1 name: is missing",
@@ -281,7 +281,7 @@ def test_the_proxy_functions_hub_is_a_sink_with_its_events_and_their_content() -
     assert (sink.connection.connection_string_env, sink.connection.hub) == ("AZURE_EVENTHUB_CONN_STR", "calls")
     assert loaded.config.journal.content == "full"
     assert loaded.origins.of(("journal", "content")) == "AZURE_EVENTHUB_CONN_STR"
-    assert "each call is sent to the hub with its prompt and its answer" in note
+    assert "calls are sent to the hub with their prompts and their answers" in note
     assert "hub-secret" not in note
 
 
@@ -291,6 +291,25 @@ def test_the_hubs_name_may_stand_in_its_connection_string() -> None:
     [sink] = load(None, environ).config.sinks
 
     assert isinstance(sink.connection, EventHubsConnection) and sink.connection.hub is None
+
+
+def test_two_hubs_for_one_sink_are_a_mistake_and_not_a_move_to_the_other_one() -> None:
+    path = "Endpoint=sb://x;SharedAccessKey=k;EntityPath="
+    assert load(None, PROXY | {"AZURE_EVENTHUB_CONN_STR": path + "calls"}).config.sinks
+    with pytest.raises(InvalidConfig, match="is for the hub 'others' .* and 'calls' is named beside it"):
+        load(None, PROXY | {"AZURE_EVENTHUB_CONN_STR": path + "others"})
+
+
+def test_variables_say_which_calls_the_hub_gets_and_what_becomes_of_large_ones() -> None:
+    [sink] = load(None, PROXY).config.sinks
+    assert (sink.apis, sink.outcomes, sink.on_too_large) == ([], [], None)
+    more = {"AZURE_EVENTHUB_EVENTS": "all", "AZURE_EVENTHUB_TOO_LARGE": "split"}
+    [sink] = load(None, PROXY | more).config.sinks
+    assert (sink.apis, sink.outcomes, sink.on_too_large) == (["*"], ["*"], "split")
+    for wrong in ({"AZURE_EVENTHUB_EVENTS": "chats"}, {"AZURE_EVENTHUB_TOO_LARGE": "cut"}):
+        [name] = wrong
+        with pytest.raises(InvalidConfig, match=name):
+            load(None, PROXY | wrong)
 
 
 def test_content_that_is_switched_off_stays_off_also_for_the_proxy_functions_hub() -> None:

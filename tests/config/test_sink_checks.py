@@ -152,6 +152,14 @@ def test_events_that_will_lack_their_content_are_noted(minimal: str, connection:
     assert not any(one.startswith(note) for one in load(None, {"TOKENWEIR_JOURNAL__CONTENT": "full"}).notes)
 
 
+def test_calls_are_chosen_by_surfaces_and_endings_that_exist(minimal: str) -> None:
+    text = sink("file", 'path = "a"', 'apis = ["chat_completion", "*"]\noutcomes = ["fine"]')
+    apis, outcomes = problems(minimal + text)
+    assert apis == "[[sinks]] \"s\" apis: 'chat_completion': did you mean `chat_completions`?"
+    assert outcomes.startswith("[[sinks]] \"s\" outcomes: 'fine': can be completed, refused,")
+    assert outcomes.endswith("or * for all")
+
+
 def test_a_webhook_in_the_clear_is_noted(minimal: str) -> None:
     Path("tokenweir.toml").write_text(minimal + sink("webhook", 'url = "http://example.com/calls"'))
     assert 'sink "s" is reached without TLS: its events go in the clear' in load(None, {}).notes

@@ -36,6 +36,10 @@ def test_a_key_is_never_shown() -> None:
         (HubAddress(hub="llm"), "neither a connection string nor a namespace"),
         (HubAddress(connection_string=STRING), "no hub of ns.servicebus.windows.net is named: set hub"),
         (HubAddress(namespace="ns"), "no hub of ns is named"),
+        (
+            HubAddress(connection_string=STRING + ";EntityPath=other", hub="llm"),
+            "is for the hub 'other' .its EntityPath",
+        ),
     ],
 )
 def test_what_is_missing_is_told(address: HubAddress, told: str) -> None:

@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from openai import AzureOpenAI
+from openai import APIError, AzureOpenAI
 from starlette.requests import Request
 
+from support.amqp.emulator import running_event_hubs
 from support.function_apps import FUNCTIONS, load_function_app
 from support.scripted import Line, scripted
 from support.streams import answer
@@ -158,3 +160,60 @@ def test_the_settings_name_every_variable_of_the_proxy() -> None:
     proxy = ["AZURE_OPENAI_KEY", "AZURE_OPENAI_API_VERSION", "AZURE_OPENAI_BASE_URL"]
     proxy += ["AZURE_EVENTHUB_CONN_STR", "AZURE_EVENTHUB_NAME", "PYTHON_ENABLE_INIT_INDEXING"]
     assert [name for name in proxy if name not in values] == []
+
+
+def read_as_the_readme_says(body: bytes) -> dict[str, Any]:
+    """The fields and types that the SSE proxy function's README lists for its two kinds of events, and nothing else."""
+    event: dict[str, Any] = json.loads(body)
+    texts = {name: event[name] for name in ("content", "model", "region")}
+    assert all(isinstance(text, str) for text in texts.values()), texts
+    counts = [event["usage"][name] for name in ("completion_tokens", "prompt_tokens", "total_tokens")]
+    assert all(isinstance(count, int) for count in counts)
+    assert sum(counts[:2]) == counts[2] > 0
+    assert all({"role", "content"} <= message.keys() for message in event["prompt"])
+    assert datetime.fromisoformat(event["timestamp"]).tzinfo is None
+    timings = ["latency_ms"]
+    if event["type"] == "stream_completion":
+        timings += ["time_to_first_chunk_ms", "streaming_duration_ms"]
+    else:
+        assert event["type"] == "completion"
+    assert all(isinstance(event[name], int) and event[name] >= 0 for name in timings)
+    return event
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the SDK of Event Hubs leaves sockets to the garbage collector
+def test_a_consumer_written_from_the_proxys_readme_reads_every_message_whatever_is_called(
+    sim: HostedSimulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: Any = [{"role": "user", "content": "What does a weir do?"}]
+    tool: Any = {"type": "function", "function": {"name": "measure", "parameters": {}}}
+    monkeypatch.chdir(tmp_path)
+    with running_event_hubs({"llm": 1}, max_message_size=64 * 1024) as hubs:
+        for name, value in {
+            "AZURE_OPENAI_KEY": "upstream-key",
+            "AZURE_OPENAI_API_VERSION": VERSION,
+            "AZURE_OPENAI_BASE_URL": sim.url,
+            "AZURE_EVENTHUB_CONN_STR": hubs.connection_string(),
+            "AZURE_EVENTHUB_NAME": "llm",
+        }.items():
+            monkeypatch.setenv(name, value)
+        with (
+            function_host(load_function_app("gateway")) as url,
+            AzureOpenAI(azure_endpoint=url + "/api", api_key="any", api_version=VERSION, max_retries=0) as client,
+        ):
+            chat = client.chat.completions
+            for stream in (False, True):
+                for more in ({}, {"n": 2}, {"tools": [tool], "tool_choice": "required"}, {"stream_options": None}):
+                    list(chat.create(model="gpt-4o", messages=told, stream=stream, **more))
+                large: Any = [{"role": "user", "content": "x" * 200_000}]
+                list(chat.create(model="gpt-4o", messages=large, stream=stream))
+                for script in (Script(status=429), Script(output_tokens=9, reset_after=3)):
+                    with pytest.raises((APIError, httpx.HTTPError)):
+                        list(chat.create(model="gpt-4o", messages=told, stream=stream, extra_headers=script.headers()))
+            client.embeddings.create(model="embedding", input="weir")
+            client.models.list()
+        messages = [event.body for events in hubs.received("llm").values() for event in events]
+    read = [read_as_the_readme_says(message) for message in messages]
+    assert len(read) == 10
+    assert [event["prompt"] for event in read].count([]) == 2  # the large ones, without their prompts
+    assert all("bodies_shed" in event for event in read if not event["prompt"])

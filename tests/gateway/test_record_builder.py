@@ -7,11 +7,14 @@ import msgspec
 import pytest
 
 from support.asked import asked
-from tokenweir.gateway.record_builder import record_of
+from tokenweir.gateway.record_builder import record_in_common, record_of
 from tokenweir.gateway.request import Ending
 from tokenweir.gateway.timings import Timings
 from tokenweir.metering import NO_MEASUREMENT
-from tokenweir.records import CallRecord, Trace, Usage
+from tokenweir.providers import ProviderKind
+from tokenweir.records import CallRecord, SystemClock, Trace, Usage
+from tokenweir.upstream import open_upstreams
+from tokenweir.upstream.settings import CredentialSettings, UpstreamSettings
 from tokenweir.wire import ResponseHead
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -40,6 +43,25 @@ def record(usage: Usage, **reading: Any) -> CallRecord:
 def test_the_usage_is_the_one_that_was_measured() -> None:
     usage = Usage("estimated", "cut", input_tokens=7)
     assert record(usage).usage is usage
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked_for", "recorded"),
+    [
+        ("azure", "POST /openai/deployments/d/chat/completions?api-version=2024-06-01", "2024-06-01"),
+        ("azure", "POST /openai/deployments/d/chat/completions", "2024-10-21"),
+        ("azure", "POST /openai/v1/chat/completions", None),
+        ("openai", "POST /openai/deployments/d/chat/completions", None),
+    ],
+)
+def test_the_api_version_is_the_callers_else_the_one_that_was_added(
+    kind: ProviderKind, asked_for: str, recorded: str | None
+) -> None:
+    settings = UpstreamSettings("u", "http://127.0.0.1:9", CredentialSettings(key="k"), kind, api_version="2024-10-21")
+    (upstream,) = open_upstreams([settings], {}, SystemClock()).values()
+    address = asked(asked_for, body=b"{}").address
+    made = record_in_common(address, None, None, upstream, replica="", client_address=None)
+    assert made.api_version == recorded
 
 
 def test_every_field_has_its_own_value() -> None:

@@ -22,7 +22,7 @@ from .addresses import is_loopback, parse_address
 from .model import Config
 from .problems import Problems, no_key_pair, too_small, unreadable
 from .setting_path import LISTS, Origins
-from .sink_checks import sink_connections, sink_events, sink_files, sink_names
+from .sink_checks import sink_calls, sink_connections, sink_events, sink_files, sink_names
 from .upstream_checks import any_upstream, credentials, endpoints, targets, upstream_amounts
 
 __all__ = ["check"]
@@ -232,6 +232,7 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Problems], tuple[str, 
     (_no_ledger, ("ledger", "sinks")),
     (sink_names, ()),
     (sink_connections, ()),
+    (sink_calls, ()),
     (sink_events, ()),
     (sink_files, ()),
     (_prices, ("prices",)),

@@ -12,7 +12,13 @@ from .extras import missing_extras
 from .model import Loaded
 from .reading import read_tree
 from .setting_path import LISTS, Origins, Path
-from .sink_variables import HUB_VARIABLE, endpoint_variable, sink_from_otel_variables, sink_from_proxy_variables
+from .sink_variables import (
+    HUB_VARIABLE,
+    endpoint_variable,
+    proxy_variable_problems,
+    sink_from_otel_variables,
+    sink_from_proxy_variables,
+)
 from .sources import DEFAULT_FILE, read_environment, read_file, variable_name
 from .upstream_variables import upstream_from_variables
 
@@ -67,6 +73,7 @@ def _put_together(
     if file is None and not raw.get("sinks") and (sink := sink_from_proxy_variables(environ)):
         raw["sinks"] = [sink]
         found["sinks",] = HUB_VARIABLE
+        mistakes += proxy_variable_problems(environ)
         if ("journal", "content") not in found:
             _put(raw, ("journal", "content"), "full")
             found["journal", "content"] = HUB_VARIABLE

@@ -3,16 +3,19 @@
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
+from typing import get_args
 
+from ..apis import SURFACES
 from ..delivery.sinks import KINDS, SinkSettings, dead_letters_place
 from ..delivery.sinks.formats import SMALLEST_LIMIT
-from ..records import Duration, Size
+from ..errors import nearest, quoted
+from ..records import Duration, Outcome, Size
 from .coercion import fields, path_mark, without_none
 from .model import Config
 from .problems import Problems, too_small, unreadable
 from .setting_path import Path, place
 
-__all__ = ["sink_connections", "sink_events", "sink_files", "sink_names"]
+__all__ = ["sink_calls", "sink_connections", "sink_events", "sink_files", "sink_names"]
 
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
@@ -36,6 +39,18 @@ def sink_connections(config: Config, environ: Mapping[str, str]) -> Problems:
                 yield from too_small(path, connection, name)
             elif name == "ca_bundle":
                 yield from unreadable((*path, name), getattr(connection, name))
+
+
+def sink_calls(config: Config, environ: Mapping[str, str]) -> Problems:
+    """Which calls are sent: surfaces and endings that exist."""
+    known = {"apis": [surface.name for surface in SURFACES], "outcomes": list(get_args(Outcome))}
+    for sink in config.sinks:
+        for name, choices in known.items():
+            for given in getattr(sink, name):
+                if given not in (*choices, "*"):
+                    meant = nearest(given, choices)
+                    hint = f"did you mean `{meant}`?" if meant else f"can be {', '.join(choices)}, or * for all"
+                    yield (*_of(sink), name), f"{quoted(given)}: {hint}"
 
 
 def sink_events(config: Config, environ: Mapping[str, str]) -> Problems:

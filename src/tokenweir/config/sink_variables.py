@@ -6,6 +6,7 @@ from typing import Any
 
 from ..delivery.sinks import ApplicationInsightsConnection, OtlpConnection, SinkSettings
 from ..delivery.sinks.application_insights import CONNECTION_STRING_VARIABLE
+from ..errors import quoted
 from .model import Config
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "endpoint_variable",
     "event_hub_note",
     "otel_note",
+    "proxy_variable_problems",
     "sink_from_insights_variables",
     "sink_from_otel_variables",
     "sink_from_proxy_variables",
@@ -20,6 +22,10 @@ __all__ = [
 
 HUB_VARIABLE = "AZURE_EVENTHUB_CONN_STR"
 _HUB_NAME = "AZURE_EVENTHUB_NAME"
+# These two the function does not know. The first choice is what it does.
+_EVENTS = "AZURE_EVENTHUB_EVENTS"
+_TOO_LARGE = "AZURE_EVENTHUB_TOO_LARGE"
+_CHOICES = {_EVENTS: ("chat", "all"), _TOO_LARGE: ("shed", "split")}
 
 _SIGN_IN_VARIABLE = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
 
@@ -93,14 +99,32 @@ def _variable(environ: Mapping[str, str], what: str) -> str | None:
 def sink_from_proxy_variables(environ: Mapping[str, str]) -> dict[str, Any] | None:
     """The one ``[[sinks]]`` table they describe, raw; ``None`` where there is no hub among them.
 
-    Its events are the function's, so they carry prompts and answers: the journal has to keep them.
+    ``AZURE_EVENTHUB_EVENTS=all`` sends every call, and not only the chats that the function logged;
+    ``AZURE_EVENTHUB_TOO_LARGE`` is the sink's ``on_too_large``. Its events are the function's, so they carry prompts
+    and answers: the journal has to keep them.
     """
     if not environ.get(HUB_VARIABLE):
         return None
     connection = {"connection_string_env": HUB_VARIABLE}
     if environ.get(_HUB_NAME):
         connection["hub"] = environ[_HUB_NAME]
-    return {"name": "event-hub", "kind": "event_hubs", "shape": "sse-proxy", "connection": connection}
+    sink: dict[str, Any] = {"name": "event-hub", "kind": "event_hubs", "shape": "sse-proxy", "connection": connection}
+    if _chosen(environ, _EVENTS) == "all":
+        sink |= {"apis": ["*"], "outcomes": ["*"]}
+    if _chosen(environ, _TOO_LARGE) == "split":
+        sink["on_too_large"] = "split"
+    return sink
+
+
+def proxy_variable_problems(environ: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with those variables that are not the function's own."""
+    for variable, choices in _CHOICES.items():
+        if (given := _chosen(environ, variable)) not in choices:
+            yield f"{variable}: is {quoted(given)}; it can be {' or '.join(choices)}"
+
+
+def _chosen(environ: Mapping[str, str], variable: str) -> str:
+    return environ.get(variable, "").strip().lower() or _CHOICES[variable][0]
 
 
 def event_hub_note(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
@@ -111,7 +135,7 @@ def event_hub_note(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
         yield f"{HUB_VARIABLE} is set and no [[sinks]] uses it, so nothing is sent to that hub"
     elif config.journal.content == "full":
         yield (
-            f"{HUB_VARIABLE}: each call is sent to the hub with its prompt and its answer, so the journal and the "
+            f"{HUB_VARIABLE}: calls are sent to the hub with their prompts and their answers, so the journal and the "
             'ledger keep them too; journal.content = "none" leaves them out everywhere'
         )
 

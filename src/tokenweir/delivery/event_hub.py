@@ -56,6 +56,10 @@ class HubAddress(msgspec.Struct, frozen=True, kw_only=True):
         server = fields.get("endpoint", "").partition("://")[2].strip("/")
         return self.namespace or server or "?", self.hub or fields.get("entitypath") or "?"
 
+    def _entity_path(self) -> str | None:
+        parts = (part.partition("=") for part in (self.connection_string or "").split(";"))
+        return next((value.strip() for name, _, value in parts if name.strip().lower() == "entitypath"), None)
+
     def check(self) -> None:
         """`ConfigError` in words for a person if no client can be made of this."""
         namespace, hub = self.place()
@@ -68,6 +72,12 @@ class HubAddress(msgspec.Struct, frozen=True, kw_only=True):
             )
         if hub == "?":
             raise ConfigError(f"no hub of {namespace} is named: set hub, or add ;EntityPath=… to the connection string")
+        path = self._entity_path()
+        if path and path != hub:
+            raise ConfigError(
+                f"the connection string is for the hub {quoted(path)} (its EntityPath), and {quoted(hub)} is named "
+                "beside it; leave one of them out, or name the same hub"
+            )
 
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from ..errors import place_of
 from ..records import CallRecord, Clock, flat
 from .base import AttemptPolicy, RecordBatch, Rejected, Throttled
 from .dead_letters import DeadEvents
-from .sinks import JsonEvent, Sink, SinkEvent, SinkSettings
+from .sinks import JsonEvent, Sink, SinkEvent, SinkSettings, sink_filter
 
 __all__ = ["Outlet", "SinkStatus"]
 
@@ -56,6 +56,7 @@ class Outlet:
     def __init__(self, settings: SinkSettings, sink: Sink[Any], dead_events: DeadEvents, clock: Clock) -> None:
         self._settings = settings
         self._fit = settings.connection.events.fit
+        self._wants = sink_filter(settings)
         self._sink = sink
         self._dead_events = dead_events
         self._clock = clock
@@ -75,10 +76,11 @@ class Outlet:
             self._is_open = True
 
     async def deliver(self, batch: RecordBatch, attempt: AttemptPolicy) -> None:
-        if not batch.records:
+        records = [record for record in batch.records if self._wants(record)]
+        if not records:
             return
         await attempt(self.open)
-        groups = self._groups(batch.records)
+        groups = self._groups(records)
         while (group := await asyncio.to_thread(next, groups, None)) is not None:
             await self._deliver_group(group, attempt)
 

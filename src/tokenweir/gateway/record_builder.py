@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from ..deployments import Target
 from ..metering import NO_MEASUREMENT, Measurement
 from ..policy import Identity
-from ..records import CallRecord, Trace, Usage, UsageReason
+from ..records import CallRecord, Route, Trace, Usage, UsageReason
 from ..upstream import Upstream
 from ..wire import Fields, ResponseHead
 from .request import Address, Admission, Ending, Request
@@ -94,7 +94,7 @@ def record_in_common(
         operation=route.operation,
         method=address.method,
         path=address.path,
-        api_version=address.api_version,
+        api_version=address.api_version or (_added_version(route, upstream) if upstream is not None else None),
         deployment=route.deployment,
         caller=identity.caller or None,
         key_id=identity.key_id,
@@ -210,6 +210,11 @@ def record_of(
         trace,
         reading.job,
     )
+
+
+def _added_version(route: Route, upstream: Upstream) -> str | None:
+    """The api-version that goes upstream with a call whose caller named none."""
+    return upstream.settings.api_version if route.family in upstream.provider.versioned else None
 
 
 _NEVER = datetime.fromtimestamp(0, UTC)

@@ -160,7 +160,7 @@ class CallRecord(msgspec.Struct, frozen=True, array_like=True):
     path: str = ""
     """As sent, without the query."""
     api_version: str | None = None
-    """As the caller gave it."""
+    """As sent upstream: the caller's, else the one that was added for it."""
     deployment: str | None = None
     """The name the caller asked for, by path or by `model`."""
     requested_model: str | None = None

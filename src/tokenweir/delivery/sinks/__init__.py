@@ -15,6 +15,7 @@ from .base import (
     SinkSettings,
     chooses_dead_letters,
     dead_letters_place,
+    sink_filter,
 )
 from .event_hubs import EventHubsConnection
 from .file import FileConnection
@@ -39,6 +40,7 @@ __all__ = [
     "WebhookConnection",
     "chooses_dead_letters",
     "dead_letters_place",
+    "sink_filter",
 ]
 
 KINDS |= {

@@ -36,7 +36,9 @@ __all__ = [
     "dead_letters_place",
     "json_event",
     "event_properties",
+    "on_too_large",
     "resource_attributes",
+    "sink_filter",
     "variable",
     "written_pairs",
 ]
@@ -236,8 +238,15 @@ class SinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Put each event into a CloudEvents 1.0 envelope (structured mode)."""
     partition_by: PartitionBy = "caller"
     """Whose events stay together and in order, where the other side has partitions."""
-    on_too_large: TooLarge = "split"
-    """An event that the other side does not take: send it in parts, or without its bodies."""
+    apis: list[str] = []
+    """Which surfaces' calls it gets, by their ``api``, or ``*`` for all. None: all, with shape `sse-proxy` only
+    ``chat_completions``."""
+    outcomes: list[str] = []
+    """Which calls it gets by their ``outcome``, or ``*`` for all. None: all, with shape `sse-proxy` only
+    ``completed``."""
+    on_too_large: TooLarge | None = None
+    """An event that the other side does not take: send it in parts (``split``), or without as much of its bodies as it
+    takes (``shed``). None: in parts with the shape `tokenweir`, else without."""
     content: bool = False
     """`otlp`: put prompts and answers into the spans, where ``journal.content`` keeps them."""
     sampler: Sampler = "parentbased_always_on"
@@ -259,6 +268,38 @@ def dead_letters_place(settings: SinkSettings) -> str:
 def chooses_dead_letters(settings: SinkSettings) -> bool:
     """Whether somebody has said where they are, wherever a configuration's paths start."""
     return not dead_letters_place(settings).endswith(DEAD_LETTERS.format(name=settings.name))
+
+
+class _ShapeDefaults(NamedTuple):
+    apis: list[str]
+    outcomes: list[str]
+    on_too_large: TooLarge
+
+
+_ALL = "*"
+# What reads the events of other systems knows no parts, and the function's readers know what the function logged.
+_SHAPE_DEFAULTS: dict[ShapeName, _ShapeDefaults] = {
+    "tokenweir": _ShapeDefaults([_ALL], [_ALL], "split"),
+    "sse-proxy": _ShapeDefaults(["chat_completions"], ["completed"], "shed"),
+    "apim": _ShapeDefaults([_ALL], [_ALL], "shed"),
+}
+
+
+def on_too_large(settings: SinkSettings) -> TooLarge:
+    """What becomes of an event that its sink does not take."""
+    return settings.on_too_large or _SHAPE_DEFAULTS[settings.shape].on_too_large
+
+
+def sink_filter(settings: SinkSettings) -> Callable[[CallRecord], bool]:
+    """Whether a sink gets the event of a call."""
+    usual = _SHAPE_DEFAULTS[settings.shape]
+    apis, outcomes = settings.apis or usual.apis, settings.outcomes or usual.outcomes
+    all_apis, all_outcomes = _ALL in apis, _ALL in outcomes
+
+    def is_wanted(record: CallRecord) -> bool:
+        return (all_apis or record.api in apis) and (all_outcomes or record.outcome in outcomes)
+
+    return is_wanted
 
 
 # --- what kinds share ---

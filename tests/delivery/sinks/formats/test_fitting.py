@@ -40,7 +40,7 @@ keys = st.sampled_from(["caller", "deployment", "call_id", "none"])
 def test_parts_are_small_enough_and_joined_are_the_very_event(
     record: CallRecord, shape: str, key: str, in_envelopes: bool, limit: int
 ) -> None:
-    settings = told(shape=shape, partition_by=key, cloud_events=in_envelopes)
+    settings = told(shape=shape, partition_by=key, cloud_events=in_envelopes, on_too_large="split")
     parts = fit_json(record, settings, limit)
 
     (whole,) = fit_json(record, msgspec.structs.replace(settings, cloud_events=False), ENDLESS)
@@ -77,6 +77,21 @@ def test_a_part_does_not_claim_to_be_json() -> None:
 
     assert len(parts) > 2
     assert {part.content_type for part in parts} == {"application/octet-stream"}
+
+
+@pytest.mark.parametrize(("shape", "messages"), [("tokenweir", 2), ("sse-proxy", 1), ("apim", 1)])
+def test_readers_of_other_systems_events_never_see_a_part_unless_it_is_asked_for(shape: str, messages: int) -> None:
+    record = a_call(request_body=chat_request(messages=[{"role": "user", "content": "x" * SMALLEST_LIMIT}]))
+    events = fit_json(record, told(shape=shape), SMALLEST_LIMIT)
+    assert len(events) == messages
+    assert len(fit_json(record, told(shape=shape, on_too_large="split"), SMALLEST_LIMIT)) > 1
+
+
+def test_a_large_prompt_is_shed_before_the_answer() -> None:
+    record = a_call(request_body=chat_request(messages=[{"role": "user", "content": "x" * SMALLEST_LIMIT}]))
+    (event,) = fit_json(record, told(shape="sse-proxy"), SMALLEST_LIMIT)
+    said = json.loads(event.body)
+    assert (said["prompt"], said["content"], said["bodies_shed"]) == ([], "Hi.", True)
 
 
 @pytest.mark.parametrize("shape", ["tokenweir", "sse-proxy", "apim"])

@@ -34,7 +34,13 @@ def test_a_plain_call_is_a_completion_with_the_functions_keys_in_its_order() -> 
     assert {key: event[key] for key in COMPLETION} == {
         "type": "completion",
         "content": "Hi.",
-        "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12},
+        "usage": {
+            "completion_tokens": 3,
+            "prompt_tokens": 9,
+            "total_tokens": 12,
+            "completion_tokens_details": None,
+            "prompt_tokens_details": None,
+        },
         "model": "gpt-4o-2024-11-20",
         "prompt": [{"role": "user", "content": "Say hi."}],
         "region": "Sweden Central",
@@ -71,7 +77,7 @@ def test_every_call_has_an_event_with_the_same_keys_and_types_whatever_its_bodie
 
     usual = event_of(a_stream({"content": "x"}) if record.stream else a_call())
     assert list(event) == list(usual)
-    assert isinstance(event["content"], str) or (event["content"] is None and not record.stream)
+    assert isinstance(event["content"], str)
     assert isinstance(event["usage"], dict)
     assert isinstance(event["prompt"], list)
     assert isinstance(event["model"], str) and event["model"]
@@ -83,9 +89,21 @@ def test_every_call_has_an_event_with_the_same_keys_and_types_whatever_its_bodie
 
 
 def test_usage_is_what_the_upstream_reported_with_members_nobody_here_knows() -> None:
-    usage = {"prompt_tokens": 1, "total_tokens": 2, "new_details": {"x": [1.5, None]}}
+    usage = {
+        "prompt_tokens": 1,
+        "total_tokens": 2,
+        "prompt_tokens_details": {"y": 1},
+        "new_details": {"x": [1.5, None]},
+    }
 
-    assert event_of(a_call(usage=usage))["usage"] == usage
+    assert event_of(a_call(usage=usage))["usage"] == usage | {"completion_tokens_details": None}
+
+
+def test_usage_is_in_the_order_in_which_the_functions_sdk_has_it() -> None:
+    usage = {"total_tokens": 2, "prompt_tokens_details": {}, "prompt_tokens": 1, "new": 0, "completion_tokens": 1}
+
+    names = ["completion_tokens", "prompt_tokens", "total_tokens", "completion_tokens_details", "prompt_tokens_details"]
+    assert list(event_of(a_call(usage=usage))["usage"]) == [*names, "new"]
 
 
 def test_usage_that_was_not_reported_is_our_estimate_under_the_same_names_and_says_so() -> None:
@@ -135,7 +153,7 @@ def test_a_tool_call_is_the_same_from_a_stream_and_from_a_whole_answer() -> None
 
     assert event_of(a_stream(*pieces))["tool_calls"] == [call]
     assert event_of(a_call(response_body=whole))["tool_calls"] == [call]
-    assert event_of(a_call(response_body=whole))["content"] is None
+    assert event_of(a_call(response_body=whole))["content"] == ""
 
 
 def test_further_choices_are_not_mixed_into_the_first() -> None:
@@ -153,7 +171,7 @@ def test_without_bodies_prompt_and_content_are_empty_and_the_event_says_so() -> 
     bare = {"request_body": None, "response_body": None}
     plain, stream = event_of(a_call(**bare)), event_of(a_stream(**bare))
 
-    assert (plain["prompt"], plain["content"], plain["bodies_kept"]) == ([], None, False)
+    assert (plain["prompt"], plain["content"], plain["bodies_kept"]) == ([], "", False)
     assert (stream["prompt"], stream["content"], stream["bodies_kept"]) == ([], "", False)
     assert event_of(a_call())["bodies_kept"] is True
 

@@ -17,7 +17,7 @@ import msgspec
 
 from ....records import CallRecord, flat, without_contents
 from ...base import Rejected
-from ..base import EventFormat, JsonEvent, SinkSettings, event_properties, json_event
+from ..base import EventFormat, JsonEvent, SinkSettings, event_properties, json_event, on_too_large
 from .shapes import apim_event, ended_at, proxy_event
 
 __all__ = ["CLOUD_EVENTS_TYPE", "JSON_EVENTS", "SHAPES", "SMALLEST_LIMIT", "envelope", "fit_json"]
@@ -86,13 +86,15 @@ def fit_json(record: CallRecord, settings: SinkSettings, limit: int) -> list[Jso
     whole = _event(record, settings, properties, data)
     if whole.size <= limit:
         return [whole]
-    if settings.on_too_large == "split":
+    if on_too_large(settings) == "split":
         return _parts(record, settings, whole, data, limit)
-    said = shape(without_contents(record))
-    members: dict[str, Any] = said if isinstance(said, dict) else msgspec.to_builtins(said)
-    shed = _event(record, settings, properties, _encode(members | {"bodies_shed": True}))
-    if shed.size <= limit:
-        return [shed]
+    # What was answered is usually the smaller half, and the one that nobody can look up elsewhere.
+    for less in (msgspec.structs.replace(record, request_body=None, trace=None), without_contents(record)):
+        said = shape(less)
+        members: dict[str, Any] = said if isinstance(said, dict) else msgspec.to_builtins(said)
+        shed = _event(record, settings, properties, _encode(members | {"bodies_shed": True}))
+        if shed.size <= limit:
+            return [shed]
     raise Rejected(f"{shed.size} bytes without its bodies, and the sink takes {limit}", [shed])
 
 

@@ -7,8 +7,8 @@ chargeback function pass over them instead of stumbling.
 
 ``sse-proxy`` is the events of the SSE proxy function, for whoever reads its hub today. Its keys come first, in its
 order, with its types and its meanings. What it could not say comes behind them, under new keys that are always there.
-Two things differ, because its readers lost by them: every call has its event, also one that failed, called a tool or
-said nothing; and ``usage`` is never null.
+Two things differ, because its readers lost by them: a chat that called a tool or said nothing has its event; and
+``content`` and ``usage`` are never null.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,9 @@ __all__ = ["ended_at", "apim_event", "proxy_event"]
 
 # What the chargeback function knows.
 _KNOWN = ("ChatCompletion", "TextCompletion")
+
+_COUNTS = ("completion_tokens", "prompt_tokens", "total_tokens")
+_DETAILS = ("completion_tokens_details", "prompt_tokens_details")
 
 
 def ended_at(record: CallRecord) -> datetime:
@@ -64,7 +67,7 @@ def proxy_event(record: CallRecord) -> dict[str, Any]:
     asked = read_request(record.request_body)
     event: dict[str, Any] = {
         "type": "stream_completion" if record.stream else "completion",
-        "content": (first.content or "") if record.stream else first.content,
+        "content": first.content or "",
         "usage": _usage(record),
         "model": record.response_model or "unknown",
         "prompt": asked.messages,
@@ -102,16 +105,16 @@ def proxy_event(record: CallRecord) -> dict[str, Any]:
 
 
 def _usage(record: CallRecord) -> dict[str, Any]:
-    """What the upstream reported, whole; else our own counts under the same names."""
+    """What the upstream reported, whole, in the order in which the function's SDK has it; else our own counts."""
     usage = record.usage
     if usage.source == "reported" and usage.raw is not None:
-        return usage.raw
+        known = {name: usage.raw[name] for name in _COUNTS if name in usage.raw}
+        return known | dict.fromkeys(_DETAILS) | usage.raw
     return {
         "completion_tokens": usage.output_tokens,
         "prompt_tokens": usage.input_tokens,
         "total_tokens": usage.total_tokens,
-        "completion_tokens_details": None,
-        "prompt_tokens_details": None,
+        **dict.fromkeys(_DETAILS),
     }
 
 
