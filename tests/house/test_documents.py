@@ -18,7 +18,7 @@ from tokenweir.gateway.reference import phase_table, request_tables, surfaces_re
 from tokenweir.ledger import open_ledger
 from tokenweir.providers.reference import providers_reference
 from tokenweir.records import CallRecord
-from tokenweir.records.meanings import record_table
+from tokenweir.records.meanings import quantities_table, record_table
 from tokenweir.simulator.reference import simulator_reference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +89,11 @@ def test_the_readme_names_the_two_commands_to_start_with() -> None:
 def test_the_reference_of_the_record_has_the_table_of_its_columns() -> None:
     page = (ROOT / "docs/reference/record.md").read_text("utf-8")
     assert f"\n\n{record_table()}\n\n" in page, "run scripts/docs"
+
+
+def test_the_reference_of_quantities_has_the_table_of_their_names() -> None:
+    page = (ROOT / "docs/reference/quantities.md").read_text("utf-8")
+    assert f"\n\n{quantities_table()}\n\n" in page, "run scripts/docs"
 
 
 def test_every_key_of_every_event_is_explained() -> None:

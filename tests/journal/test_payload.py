@@ -13,7 +13,7 @@ from msgspec.structs import astuple
 from support.call_records import any_record
 from tokenweir.journal import payload as payload_module
 from tokenweir.journal.payload import bare_payload, changed_fields, decode, encode
-from tokenweir.records import CallRecord, FlatRecord, Trace, Usage, flat, without_contents
+from tokenweir.records import CallRecord, FlatRecord, Quantity, Trace, Usage, flat, without_contents
 
 MakeRecord = Callable[..., CallRecord]
 
@@ -79,6 +79,25 @@ def test_fields_that_an_older_version_did_not_know_have_their_defaults(
         known = (*known[:USAGE], Usage(*astuple(record.usage)[:of_usage]), *known[USAGE + 1 :])
 
     assert decode(msgspec.msgpack.encode(array[:fields])) == CallRecord(*known)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "quantities"),
+    [
+        (0.0, {}),
+        (8.47, {"input_audio_seconds": Quantity(Decimal("8.47"))}),
+        (9.0, {"input_audio_seconds": Quantity(9)}),
+    ],
+)
+def test_seconds_that_stood_in_the_place_of_the_quantities_are_one(
+    make_record: MakeRecord, seconds: float, quantities: dict[str, Quantity]
+) -> None:
+    record = make_record(input_tokens=3, caller="ada")
+    array = msgspec.msgpack.decode(encode(record))
+    array[USAGE][Usage.__struct_fields__.index("quantities")] = seconds
+
+    usage = msgspec.structs.replace(record.usage, quantities=quantities)
+    assert decode(msgspec.msgpack.encode(array)) == msgspec.structs.replace(record, usage=usage)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x90", b"\x80", b"\xc0", b"\xdc\x00", b"\x01\x02"])

@@ -10,7 +10,7 @@ from openai import AzureOpenAI, BadRequestError, OpenAI
 
 from support.relay_thread import KEY, RelayThread, running_relay
 from tokenweir.deployments import DeploymentSettings, TargetSettings
-from tokenweir.records import CallRecord
+from tokenweir.records import CallRecord, Quantity
 from tokenweir.simulator import HostedSimulator, SentCall
 
 
@@ -65,7 +65,8 @@ def test_whisper_is_recorded_in_seconds(openai_v1: OpenAI, relay: RelayThread, s
 
     assert_books_agree(record, sim.calls[0])
     assert record.usage.raw == {"type": "duration", "seconds": 9}
-    assert record.usage.input_audio_seconds == sim.calls[0].audio_seconds == 9
+    assert record.usage.quantities == {"input_audio_seconds": Quantity(9)}
+    assert sim.calls[0].audio_seconds == 9
     assert record.api == f"audio_{kind}"
 
 

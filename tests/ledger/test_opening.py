@@ -1,6 +1,7 @@
 """Creating, upgrading and refusing ledgers."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from tokenweir.records import CallRecord, FlatRecord, from_flat
 
 MakeCall = Callable[..., CallRecord]
 
+OLD_EVENT = """started_at AS "timestamp", CAST('old' AS text) AS "name", CAST('{}' AS json) AS "customDimensions" """
 MAKE_MIGRATIONS = "CREATE TABLE migrations (number BIGINT PRIMARY KEY, name TEXT NOT NULL, applied_at TIMESTAMP)"
 
 
@@ -65,8 +67,8 @@ def test_only_a_file_is_a_file() -> None:
     assert ledger_file("none") is None
 
 
-# Every engine has the same seven.
-@pytest.mark.parametrize("number", range(7))
+# Every engine has the same eight.
+@pytest.mark.parametrize("number", range(8))
 def test_a_ledger_of_an_older_program_is_brought_up_to_date(engine: Engine, number: int) -> None:
     with engine.connect_alone() as old:
         old.execute(MAKE_MIGRATIONS)
@@ -87,7 +89,41 @@ def test_a_ledger_of_an_older_program_is_brought_up_to_date(engine: Engine, numb
 
 
 def test_all_migrations_are_tried(engine: Engine) -> None:
-    assert len(engine.migrations) == 7
+    assert len(engine.migrations) == 8
+
+
+def test_seconds_of_audio_that_an_older_program_kept_are_a_quantity(engine: Engine) -> None:
+    with engine.connect_alone() as old:
+        old.execute(MAKE_MIGRATIONS)
+        for done, step in enumerate(engine.migrations[:7], start=1):
+            step(old)
+            old.execute(f"INSERT INTO migrations VALUES ({done}, '{step.__name__}', now())")
+        calls = engine.rows_of.format("calls")
+        for call_id, seconds in (("a", 8.47), ("b", 0.0), ("c", 9.0)):
+            columns = "(call_id, started_at, input_audio_seconds)"
+            old.execute(f"INSERT INTO {calls} {columns} VALUES ('{call_id}', now(), {seconds})")
+    ledger = engine.open()
+    quantities = {call["call_id"]: call["quantities"] for call in ledger.calls()}
+    heard = {name: told["input_audio_seconds"] for name, told in quantities.items() if told}
+    assert {name: (Decimal(told.amount), told.source) for name, told in heard.items()} == {
+        "a": (Decimal("8.47"), "reported"),
+        "c": (Decimal(9), "reported"),
+    }
+    assert ledger.usage([])[0]["quantities"] == {"input_audio_seconds": Decimal("17.47")}
+    ledger.close()
+
+
+def test_a_view_that_another_program_has_made_is_made_again(engine: Engine, make_call: MakeCall) -> None:
+    """A new surface has a name in ``customEvents`` without a migration."""
+    engine.open().close()
+    with engine.connect_alone() as other:
+        other.execute('DROP VIEW "customEvents"')
+        other.execute(f'CREATE VIEW "customEvents" AS SELECT {OLD_EVENT} FROM calls')
+    ledger = engine.open()
+    ledger.post([make_call(api="chat_completions")], "relay-1", "1")
+    [[_, name, event]] = ledger.query_sql('SELECT * FROM "customEvents"').rows
+    assert (name, event["ApiOperation"]) == ("Azure OpenAI Calls", "ChatCompletion")
+    ledger.close()
 
 
 def test_a_ledger_of_a_newer_program_is_refused_and_can_still_be_used_by_it(engine: Engine) -> None:

@@ -26,7 +26,7 @@ QUERIES = ROOT / "queries"
 NAMES = sorted(file.stem for file in QUERIES.glob("*.kql"))
 TODAY = ["all-apps-tokens-count", "tokens-count-per-app"]
 
-NOT_ON_CLICKHOUSE = {"cost-by-cost-centre", "latency-by-hour", "latency-by-region"}
+NOT_ON_CLICKHOUSE = {"cost-by-cost-centre", "latency-by-hour", "latency-by-region", "searches-and-images"}
 """Their SQL reaches into a JSON column, or asks for percentiles, in words that ClickHouse does not know."""
 
 

@@ -10,9 +10,11 @@ import pytest
 
 from tokenweir.errors import QueryError
 from tokenweir.ledger import FILTERS, GROUPINGS, SUMS, Ledger
-from tokenweir.records import CallRecord
+from tokenweir.records import CallRecord, Quantity
 
 MakeCall = Callable[..., CallRecord]
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
 
 OF_A_CALL: dict[str, Callable[[dict[str, Any]], Any]] = {
     **{name: lambda call, name=name: call[name] for name in GROUPINGS},  # type: ignore[misc]
@@ -40,7 +42,7 @@ def test_each_grouping_adds_up_the_calls_it_names(busy_ledger: Ledger, name: str
 
 def test_a_row_has_the_groups_and_then_the_sums(busy_ledger: Ledger) -> None:
     rows = busy_ledger.usage(["caller", "deployment"])
-    assert list(rows[0]) == ["caller", "deployment", *SUMS]
+    assert list(rows[0]) == ["caller", "deployment", *SUMS, "quantities"]
     groups = [(row["caller"], row["deployment"]) for row in rows]
     assert groups == sorted(groups)
 
@@ -72,6 +74,21 @@ def test_usage_within_a_time(busy_ledger: Ledger) -> None:
 def test_a_tag_may_have_any_name(ledger: Ledger, make_call: MakeCall, tag: str) -> None:
     ledger.post([make_call(tags={tag: "yes", "other": "no"}), make_call()], "relay-1", "1")
     assert [(row[f"tag:{tag}"], row["calls"]) for row in ledger.usage([f"tag:{tag}"])] == [("yes", 1), (None, 1)]
+
+
+def test_quantities_are_added_up_by_name_exactly(ledger: Ledger, make_call: MakeCall) -> None:
+    used = [
+        {"images": Quantity(3, "counted"), "input_audio_seconds": Quantity(Decimal("8.47"))},
+        {"images": Quantity(2**53, "counted"), "pages": Quantity(None, "unknown")},
+        {"input_audio_seconds": Quantity(Decimal("1E-7"), "derived"), "web_searches": Quantity(1)},
+        {},
+    ]
+    ledger.post([make_call(caller="ada", quantities=one) for one in used] + [make_call(caller="bob")], "relay-1", "1")
+    sums = {"input_audio_seconds": Decimal("8.4700001"), "images": 2**53 + 3, "web_searches": 1}
+    assert {row["caller"]: row["quantities"] for row in ledger.usage(["caller"])} == {"ada": sums, "bob": {}}
+    assert list(ledger.usage([])[0]["quantities"]) == [*sums]
+    assert ledger.usage([], until=START)[:1] == []
+    assert [call["quantities"] for call in reversed(ledger.calls())] == [*used, {}]
 
 
 def test_an_unknown_grouping_names_the_nearest_and_all(ledger: Ledger) -> None:

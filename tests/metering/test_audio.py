@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tokenweir.metering import Measurement, estimate
-from tokenweir.records import NO_USAGE
+from tokenweir.records import NO_USAGE, Quantity, exact_amount
 
 Read = Callable[..., Measurement]
 
@@ -61,7 +61,7 @@ def test_a_body_tells_seconds(read: Read, api: str, members: dict[str, Any], raw
     reading = read(body(**members), api=api, event_stream=False)
     assert reading.usage is not None
     assert (reading.usage.source, reading.usage.raw, reading.usage.total_tokens) == ("reported", raw, 0)
-    assert reading.usage.input_audio_seconds == raw["seconds"]
+    assert reading.usage.quantities == {"input_audio_seconds": Quantity(exact_amount(raw["seconds"]))}
 
 
 @pytest.mark.parametrize("answer", [b"Water flows.\n", b"1\n00:00:00,000 --> 00:00:01,000\nWater flows.\n", b"", b"\n"])

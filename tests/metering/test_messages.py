@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tokenweir.apis import surface_of
 from tokenweir.metering import Measurement, estimate
-from tokenweir.records import Usage
+from tokenweir.records import Quantity, Usage
 
 Read = Callable[..., Measurement]
 USES_FIXTURE = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -33,6 +33,7 @@ COUNTED = Usage(
     reasoning_tokens=40,
     total_tokens=32_150,
     raw=USAGE,
+    quantities={"cache_write_5m_tokens": Quantity(2048), "web_searches": Quantity(2)},
 )
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from support.call_records import a_call
 from tokenweir.pricing import Moment, Price, PriceList, PriceSettings
 from tokenweir.pricing.parts import NoRate, charges
-from tokenweir.records import CallRecord
+from tokenweir.records import CallRecord, Quantity
 
 
 def row(model: str = "gpt-4o*", **fields: Any) -> PriceSettings:
@@ -47,7 +47,12 @@ def test_a_call_costs_its_tokens() -> None:
 
 
 def test_a_call_that_is_billed_by_seconds_costs_them() -> None:
-    heard = used(input_tokens=0, output_tokens=0, input_audio_seconds=8.47, usage={"seconds": 8.47})
+    heard = used(
+        input_tokens=0,
+        output_tokens=0,
+        quantities={"input_audio_seconds": Quantity(Decimal("8.47"))},
+        usage={"seconds": 8.47},
+    )
     whisper = row(input="0", output="0", input_audio_second="0.0001")
     assert PriceList([whisper]).priced(heard).cost == Decimal("0.000847")
     unpriced = PriceList([row()]).priced(heard)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tokenweir.records import CallRecord, from_fields
+from tokenweir.records import QUANTITIES, CallRecord, Quantity, from_fields
 
 __all__ = ["a_call", "any_record", "chat_request", "stream_of"]
 
@@ -70,6 +70,13 @@ _chats = st.builds(lambda messages: chat_request(messages=messages), st.lists(_j
 _streams = st.builds(lambda deltas: stream_of(*({"delta": {"content": one}} for one in deltas)), st.lists(_texts))
 
 
+_quantities = st.builds(
+    Quantity,
+    st.none() | st.integers(0, 2**53) | st.decimals(0, 10**6, places=3).map(Decimal),
+    st.sampled_from(["reported", "derived", "counted", "unknown"]),
+)
+
+
 def any_record() -> st.SearchStrategy[CallRecord]:
     """Bodies that are chats, streams, or anything; names and counts of every kind."""
     return st.builds(
@@ -86,6 +93,7 @@ def any_record() -> st.SearchStrategy[CallRecord]:
         status=st.none() | st.integers(100, 599),
         usage_source=st.sampled_from(["reported", "estimated", "none"]),
         usage=st.none() | st.dictionaries(_texts, _jsons, max_size=3),
+        quantities=st.dictionaries(st.sampled_from([*QUANTITIES]), _quantities, max_size=3),
         cost=st.none() | st.decimals(0, 10**6, places=6).map(Decimal),
         first_byte_ms=st.none() | st.floats(0, 10**7),
         latency_ms=st.floats(0, 10**7),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from tokenweir.records import CallRecord, from_fields
+from tokenweir.records import CallRecord, Quantity, from_fields
 
 __all__ = ["SURGE", "varied_usage"]
 
@@ -19,6 +19,14 @@ _ENDINGS: list[dict[str, Any]] = [
     {"status": 500, "outcome": "upstream_error", "error_code": "server_error"},
     {"status": None, "outcome": "client_gone"},
     {"status": 504, "outcome": "timed_out"},
+]
+
+_QUANTITIES: list[dict[str, Quantity]] = [
+    {},
+    {"images": Quantity(3, "counted"), "web_searches": Quantity(2)},
+    {},
+    {"input_audio_seconds": Quantity(Decimal("8.47"), "derived"), "pages": Quantity(None, "unknown")},
+    {},
 ]
 
 SURGE = ("eve", datetime(2026, 3, 12, tzinfo=UTC))
@@ -63,6 +71,7 @@ def _call(chance: random.Random, number: int) -> CallRecord:
     return from_fields(
         **asked,
         **used,
+        quantities=_QUANTITIES[number % len(_QUANTITIES)],
         usage_source=chance.choice(["reported", "reported", "reported", "estimated"]),
         status=200,
         backend=backend,

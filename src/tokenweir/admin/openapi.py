@@ -252,8 +252,9 @@ _SCHEMAS: dict[str, Any] = {
         "type": "object",
         "properties": {
             name: {"type": ["string", "null"] if name in ("cost", "currency") else "integer"} for name in SUMS
-        },
-        "required": list(SUMS),
+        }
+        | {"quantities": {"type": "object", "additionalProperties": {"type": ["string", "integer"]}}},
+        "required": [*SUMS, "quantities"],
         "additionalProperties": {"type": ["string", "integer", "null"]},
     },
 }

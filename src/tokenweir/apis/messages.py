@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from ..records import Quantity, exact_amount
 from ..wire import Path
 from .digest import FACTS, read_object
 from .structs import AnswerChoice, AnswerMessage, ApiAnswer, CalledTool, EventAnswer, FunctionCall, UpstreamTools
@@ -123,6 +124,17 @@ def _counts(usage: _Object) -> _Object:
     }
 
 
+def _quantities(usage: _Object) -> dict[str, Quantity]:
+    written, used = _object(usage.get("cache_creation")), _object(usage.get("server_tool_use"))
+    told = {
+        "cache_write_5m_tokens": exact_amount(written.get("ephemeral_5m_input_tokens")),
+        "cache_write_1h_tokens": exact_amount(written.get("ephemeral_1h_input_tokens")),
+        "web_searches": exact_amount(used.get("web_search_requests")),
+        "web_fetches": exact_amount(used.get("web_fetch_requests")),
+    }
+    return {name: Quantity(amount) for name, amount in told.items() if amount}
+
+
 def _as_chat(request: _Object) -> _Object:
     messages = [
         {"role": message.get("role"), "content": _parts(message.get("content"))}
@@ -187,6 +199,7 @@ SURFACE = Surface(
     output=re.compile(rb'"type"\s*:\s*"content_block_delta"'),
     ends_with_done=False,
     counts_of=_counts,
+    quantities_of=_quantities,
     estimate="chat",
     as_chat=_as_chat,
     otel_operation="chat",

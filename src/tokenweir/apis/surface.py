@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..records import Quantity
 from ..wire import Path
 from .answer import answer_of, read_answer
 from .digest import FACTS
@@ -77,6 +78,8 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     """Its name for the tokens of the input, which counts where an object has both."""
     counts_of: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     """The same usage by OpenAI's names and in its sense, where it has other ones."""
+    quantities_of: Callable[[dict[str, Any]], dict[str, Quantity]] | None = None
+    """What a usage says beside tokens, by the names of `QUANTITIES`."""
     units: tuple[str, ...] = ("tokens",)
     """What it is billed by."""
     estimate: Literal["chat", "text", "response", "input"] | None = None

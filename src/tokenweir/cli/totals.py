@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from ..ledger import SUMS
+from ..records import plain_amount
 from .params import Format
 
 __all__ = ["UNPRICED", "shown_cost", "total_rows", "with_cost"]
@@ -30,10 +31,12 @@ def total_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The sum of all rows, one for each currency: amounts in two of them never meet."""
     totals: dict[str | None, dict[str, Any]] = {}
     for row in rows:
-        total = totals.setdefault(row["currency"], {"currency": row["currency"], "cost": None})
+        total = totals.setdefault(row["currency"], {"currency": row["currency"], "cost": None, "quantities": {}})
         for name in SUMS:
             if name not in _NOT_ADDED:
                 total[name] = total.get(name, 0) + row[name]
+        for name, amount in row["quantities"].items():
+            total["quantities"][name] = plain_amount(Decimal(total["quantities"].get(name, 0)) + Decimal(amount))
         if row["cost"] is not None:
             total["cost"] = f"{Decimal(total['cost'] or 0) + Decimal(row['cost']):f}"
     return list(totals.values())

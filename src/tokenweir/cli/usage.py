@@ -34,6 +34,7 @@ def usage(
 ) -> None:
     """Sum calls, tokens and cost; the same answer whether or not a gateway is running."""
     from ..ledger import SUMS, TAG
+    from ..records import QUANTITIES
     from .books_access import open_books
     from .hints import NO_CALLS, say_estimates, say_if_empty, say_refusals
     from .output import print_rows
@@ -47,7 +48,8 @@ def usage(
     among = _among(since, until, month, timezone, chosen)
     with open_books(config) as books:
         rows = books.usage(names, among)
-        columns = [*names, *SUMS]
+        used = [name for name in QUANTITIES if any(name in row["quantities"] for row in rows)]
+        columns = [*names, *SUMS, *used]
         cells = [_cells(row, columns, shown_cost(row, format)) for row in rows]
         totals = total_rows(rows) if format == "table" and names and len(rows) > 1 else []
         print_rows(columns, cells, format, [_cells(row, columns, shown_cost(row, format)) for row in totals])
@@ -60,7 +62,8 @@ def usage(
 
 
 def _cells(row: dict[str, Any], columns: list[str], cost: Any) -> list[Any]:
-    return [cost if column == "cost" else row.get(column) for column in columns]
+    values = row | row["quantities"] | {"cost": cost}
+    return [values.get(column) for column in columns]
 
 
 def _pairs(option: str, given: list[str] | None) -> dict[str, str]:

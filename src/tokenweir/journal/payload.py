@@ -10,7 +10,17 @@ from typing import Any
 
 import msgspec
 
-from ..records import CONTENTS, CallRecord, FlatRecord, flat_fields, from_fields, from_flat
+from ..records import (
+    CONTENTS,
+    CallRecord,
+    FlatRecord,
+    Quantity,
+    Usage,
+    exact_amount,
+    flat_fields,
+    from_fields,
+    from_flat,
+)
 
 __all__ = ["bare_payload", "changed_fields", "decode", "encode"]
 
@@ -41,6 +51,8 @@ _SAID_BY_UPSTREAM = (
 _UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
 """What msgspec raises for half a surrogate pair, more than 64 bits, a foreign type, endless nesting."""
 
+_USAGE = CallRecord.__struct_fields__.index("usage")
+_QUANTITIES = Usage.__struct_fields__.index("quantities")
 _PLACES_OF_CONTENTS = [CallRecord.__struct_fields__.index(name) for name in CONTENTS]
 
 
@@ -64,7 +76,20 @@ def decode(payload: bytes) -> CallRecord:
     # Arrays begin with 0x90 to 0x9f, 0xdc or 0xdd; objects with 0x80 to 0x8f, 0xde or 0xdf.
     if payload[:1] < b"\x90" or payload[:1] > b"\xdd":
         return from_flat(_decode_object(payload))
-    return _decode_array(payload)
+    try:
+        return _decode_array(payload)
+    except msgspec.ValidationError:
+        return _decode_array(_with_quantities(payload))
+
+
+def _with_quantities(payload: bytes) -> bytes:
+    """In the place of the quantities there were at first the seconds of audio, as a number."""
+    fields = msgspec.msgpack.decode(payload)
+    usage = fields[_USAGE] if isinstance(fields, list) and len(fields) > _USAGE else None
+    if isinstance(usage, list) and len(usage) > _QUANTITIES and isinstance(usage[_QUANTITIES], float):
+        heard = exact_amount(usage[_QUANTITIES])
+        usage[_QUANTITIES] = {"input_audio_seconds": Quantity(heard)} if heard else {}
+    return _encode(fields)
 
 
 def bare_payload(payload: bytes) -> bytes | None:

@@ -6,12 +6,13 @@ and every event is here, because nothing is sampled. Calls that used nothing are
 """
 
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import Protocol
 
 from ..apis import SURFACES
 from ..records import CALLS_EVENT, COLUMNS, CUSTOM_EVENT_PROPERTIES, TOKENS_EVENT, ColumnKind
 
-__all__ = ["Dialect", "event_expressions", "view_select", "view_statement"]
+__all__ = ["Dialect", "event_expressions", "view_select", "view_statement", "view_version"]
 
 
 class Dialect(Protocol):
@@ -33,6 +34,10 @@ class Dialect(Protocol):
         """A map as the text of a JSON object; NULL if it is empty."""
         ...
 
+    def json_text(self, column: str) -> str:
+        """A column of JSON as its text; NULL if it is an empty object."""
+        ...
+
     def as_object(self, properties: Iterable[tuple[str, str]]) -> str:
         """A JSON object of names and expressions."""
         ...
@@ -41,6 +46,12 @@ class Dialect(Protocol):
 def view_statement(dialect: Dialect) -> str:
     """The statement that makes the view."""
     return f'CREATE OR REPLACE VIEW "customEvents" AS {view_select(dialect)}'
+
+
+def view_version(statement: str) -> str:
+    """What a ledger keeps as the view's comment. A ledger whose view has another one gets it made again when it is
+    opened, so a new property, or a new surface's name, needs no migration."""
+    return f"Tokenweir {sha256(statement.encode()).hexdigest()[:16]}"
 
 
 def view_select(dialect: Dialect, more: str = "", calls: str = "calls") -> str:
@@ -83,4 +94,6 @@ def _text_of(column: str, kind: ColumnKind, dialect: Dialect) -> str:
             return dialect.money_text(column)
         case "labels":
             return dialect.map_text(column)
+        case "quantities":
+            return dialect.json_text(column)
     return column

@@ -4,16 +4,28 @@ The SQL here is what DuckDB, PostgreSQL and ClickHouse have in common; reaching 
 zone are not, so the engine brings them along (`Dialect`).
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Protocol
 
 from ..errors import QueryError, quoted
-from ..records import COLUMNS
+from ..records import COLUMNS, QUANTITIES, plain_amount
 from .parsing import UTC_ZONE, unknown_name
 from .rows import plain_money
 
-__all__ = ["FILTERS", "GROUPINGS", "SUMS", "TAG", "UsageDialect", "conditions", "usage_row", "usage_statement"]
+__all__ = [
+    "FILTERS",
+    "GROUPINGS",
+    "SUMS",
+    "TAG",
+    "UsageDialect",
+    "conditions",
+    "quantities_statement",
+    "usage_rows",
+    "usage_statement",
+]
 
 TAG = "tag:"
 
@@ -83,6 +95,14 @@ def usage_statement(by: Sequence[str], dialect: UsageDialect, where: str, timezo
     )
 
 
+def quantities_statement(by: Sequence[str], dialect: UsageDialect, calls: str, timezone: str) -> str:
+    """The SELECT for the same groups of the amounts of each quantity. ``calls`` is the engine's SELECT of calls that
+    used some, a row for each ``quantity`` with its ``amount``."""
+    groups = [*(_group(name, dialect, timezone) for name in by), "currency", "quantity"]
+    grouped = ", ".join(str(number) for number in range(1, len(groups) + 1))
+    return f"SELECT {', '.join(groups)}, sum(amount) FROM ({calls}) AS calls GROUP BY {grouped}"
+
+
 def conditions(only: Mapping[str, str], dialect: UsageDialect, mark: str) -> Iterator[tuple[str, list[Any]]]:
     """Conditions that choose the calls of these groups, each with its values; an empty text chooses those that have
     nothing there."""
@@ -110,7 +130,20 @@ def _group(name: str, dialect: UsageDialect, timezone: str) -> str:
     return GROUPINGS[name].format(started_at=dialect._local("started_at", timezone))
 
 
-def usage_row(by: Sequence[str], row: Sequence[Any], timezone: str) -> dict[str, Any]:
+def usage_rows(
+    by: Sequence[str], rows: Sequence[Sequence[Any]], quantities: Sequence[Sequence[Any]], timezone: str
+) -> list[dict[str, Any]]:
+    """The rows of both statements' answers, put together. Names of quantities are in the order of their table."""
+    order = {name: place for place, name in enumerate(QUANTITIES)}
+    used: dict[tuple[Any, ...], dict[str, int | Decimal]] = defaultdict(dict)
+    for *group, name, amount in sorted(quantities, key=lambda row: order.get(row[-2], len(order))):
+        if amount is not None:
+            used[tuple(group)][name] = plain_amount(Decimal(amount))
+    currency = len(by) + list(SUMS).index("currency")
+    return [_usage_row(by, row, timezone) | {"quantities": used[(*row[: len(by)], row[currency])]} for row in rows]
+
+
+def _usage_row(by: Sequence[str], row: Sequence[Any], timezone: str) -> dict[str, Any]:
     """A row of the statement's answer under its names. Some engines add whole numbers up to decimals."""
     usage = dict(zip([*by, *SUMS], row, strict=True))
     for name in by:

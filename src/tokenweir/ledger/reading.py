@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from ..records import CONTENTS, CallRecord
-from .grouping import conditions, usage_row, usage_statement
+from .grouping import conditions, quantities_statement, usage_rows, usage_statement
 from .parsing import UTC_ZONE, as_utc, parse_timezone
 from .rows import CALL_COLUMNS, as_record, as_record_fields
 
@@ -24,6 +24,11 @@ class Reading(ABC):
 
     _mark: ClassVar[str]
     """What stands for a value in a statement."""
+    _quantities: ClassVar[str]
+    """A SELECT, without a WHERE, that has each call as often as it has quantities, with the name of one as
+    ``quantity`` and its ``amount``."""
+    _has_quantities: ClassVar[str]
+    """The condition that a call has any, without its JSON being read."""
 
     @abstractmethod
     def _read(self, statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
@@ -94,7 +99,9 @@ class Reading(ABC):
         parse_timezone(timezone)
         where, values = self._where(since, until, only)
         rows = self._read(usage_statement(groups, self, where, timezone), values)
-        return [usage_row(groups, row, timezone) for row in rows]
+        used = f"{self._quantities}{where or ' WHERE true'} AND {self._has_quantities}"
+        quantities = self._read(quantities_statement(groups, self, used, timezone), values)
+        return usage_rows(groups, rows, quantities, timezone)
 
     def _where(
         self, since: datetime | None, until: datetime | None, only: Mapping[str, str] | None

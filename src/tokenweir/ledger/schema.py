@@ -10,7 +10,7 @@ from ..errors import ConfigError
 from ..records import COLUMNS, CONTENTS, Column
 from .rows import DEFAULTS
 
-__all__ = ["FIRST_COLUMNS", "column_steps", "default_of", "definitions", "refuse_newer"]
+__all__ = ["FIRST_COLUMNS", "column_steps", "columns_of_step", "default_of", "definitions", "refuse_newer"]
 
 D = TypeVar("D")
 
@@ -35,18 +35,21 @@ def default_of(column: Column) -> str:
 
 
 def column_steps(
-    add: Callable[[D, Sequence[Column]], None], first: int = 5, last: int | None = None
+    add: Callable[[D, Sequence[Column]], None], first: int, last: int | None = None
 ) -> list[Callable[[D], None]]:
     """The steps that only add columns, from number ``first`` to ``last`` or to the newest."""
     last = last or max(column.since for column in COLUMNS)
     return [_column_step(add, number) for number in range(first, last + 1)]
 
 
-def _column_step(add: Callable[[D, Sequence[Column]], None], number: int) -> Callable[[D], None]:
-    columns = [column for column in COLUMNS if column.since == number]
+def columns_of_step(number: int) -> list[Column]:
+    """Those that a step of the migrations adds."""
+    return [column for column in COLUMNS if column.since == number]
 
+
+def _column_step(add: Callable[[D, Sequence[Column]], None], number: int) -> Callable[[D], None]:
     def step(database: D) -> None:
-        add(database, columns)
+        add(database, columns_of_step(number))
 
     step.__name__ = f"_{number}_columns"
     return step

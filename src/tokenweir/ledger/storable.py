@@ -8,7 +8,7 @@ import logging
 from decimal import Decimal
 from typing import Any
 
-from ..records import CallRecord, flat_fields, from_fields
+from ..records import CallRecord, Quantity, flat_fields, from_fields
 
 __all__ = ["INT64", "MONEY_END", "storable"]
 
@@ -41,6 +41,10 @@ def _fits(value: Any) -> bool:
             return value in INT64
         case Decimal():
             return value.is_finite() and abs(value) < MONEY_END
+        case Quantity():
+            return _fits(value.amount)
+        case dict():
+            return all(map(_fits, value.values()))
     return True
 
 

@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from ..records import Usage, UsageReason
+from ..records import LARGEST_AMOUNT, Usage, UsageReason
 
 if TYPE_CHECKING:
     from .accumulator import Output
 
-__all__ = ["LARGEST_COUNT", "CachedCounts", "DetailCounts", "Measurement", "UsageCounts"]
+__all__ = ["CachedCounts", "DetailCounts", "Measurement", "UsageCounts"]
 
-# JSON numbers beyond this are not exact (RFC 8259, 6), and no call uses as many tokens.
-LARGEST_COUNT = 2**53
-
-_Count = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST_COUNT)] | None
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST_AMOUNT)] | None
 
 
 class Measurement(msgspec.Struct, kw_only=True):

@@ -15,13 +15,14 @@ from typing import Any
 import msgspec
 
 from ..apis import surface_of
-from ..records import Usage
-from .measurement import LARGEST_COUNT, CachedCounts, DetailCounts, UsageCounts
+from ..records import LARGEST_AMOUNT, Quantity, Usage
+from .measurement import CachedCounts, DetailCounts, UsageCounts
 
 __all__ = ["merged", "read_usage", "tells_counts"]
 
 _NO_DETAILS = DetailCounts()
 _NO_CACHED = CachedCounts()
+_NO_QUANTITIES: dict[str, Quantity] = {}
 _DETAILS = {
     name for name in (*UsageCounts.__struct_fields__, *DetailCounts.__struct_fields__) if name.endswith("_details")
 }
@@ -32,7 +33,7 @@ _NEEDED = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"
 def tells_counts(usage: dict[str, Any]) -> bool:
     """Whether it says how much was used: at least one count, and none of those that matter is something else."""
     sent, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if type(sent) is int and type(written) is int and 0 <= sent < LARGEST_COUNT and 0 <= written < LARGEST_COUNT:
+    if type(sent) is int and type(written) is int and 0 <= sent < LARGEST_AMOUNT and 0 <= written < LARGEST_AMOUNT:
         return True
     tells = False
     for name in _NEEDED:
@@ -100,13 +101,8 @@ def read_usage(usage: dict[str, Any], api: str) -> Usage:
         of_output.rejected_prediction_tokens or 0,
         counts.total_tokens or input_tokens + output_tokens,
         usage,
-        _seconds(usage),
+        _NO_QUANTITIES if surface.quantities_of is None else surface.quantities_of(usage),
     )
-
-
-def _seconds(usage: dict[str, Any]) -> float:
-    seconds: Any = usage.get("seconds")
-    return float(seconds) if _is_amount(seconds) else 0.0
 
 
 def _only_counts(usage: dict[str, Any], depth: int = 2) -> dict[str, Any]:
@@ -122,7 +118,7 @@ def _only_counts(usage: dict[str, Any], depth: int = 2) -> dict[str, Any]:
 
 
 def _is_amount(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < LARGEST_COUNT
+    return type(value) in (int, float) and 0 <= value < LARGEST_AMOUNT
 
 
 def _is_count(value: Any) -> bool:

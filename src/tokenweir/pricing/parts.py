@@ -26,10 +26,11 @@ class NoRate(Exception):
 def charges(usage: Usage, row: PriceSettings) -> Iterator[tuple[int, Price]]:
     """Tokens and the price of a million of them, for every part that there is; of seconds, millionths and the price of
     one. Raises `NoRate`."""
-    if seconds := usage.input_audio_seconds:
+    heard = usage.quantities.get("input_audio_seconds")
+    if heard is not None and heard.amount:
         if row.input_audio_second is None:
             raise NoRate("no_input_audio_second")
-        yield round(seconds * 1_000_000), row.input_audio_second
+        yield round(heard.amount * 1_000_000), row.input_audio_second
     elif usage.source == "reported" and not (usage.input_tokens or usage.output_tokens or usage.total_tokens):
         if (usage.raw or {}).get("seconds") is not None:
             raise NoRate("not_in_tokens")

@@ -26,6 +26,7 @@ from .columns import (
     from_flat,
 )
 from .ids import new_call_id
+from .quantities import LARGEST_AMOUNT, QUANTITIES, Quantity, QuantityName, QuantitySource, exact_amount, plain_amount
 from .route import PathFamily, Route
 from .setting_types import ChosenBy, Duration, OneOf, PathMark, PathText, Size
 from .trace import Trace, TracedAttempt, TracedTarget, TraceReason
@@ -42,12 +43,17 @@ __all__ = [
     "ColumnKind",
     "Duration",
     "FlatRecord",
+    "LARGEST_AMOUNT",
     "NO_USAGE",
     "OneOf",
     "Outcome",
     "PathFamily",
     "PathMark",
     "PathText",
+    "QUANTITIES",
+    "Quantity",
+    "QuantityName",
+    "QuantitySource",
     "Route",
     "Size",
     "SystemClock",
@@ -59,11 +65,13 @@ __all__ = [
     "Usage",
     "UsageReason",
     "UsageSource",
+    "exact_amount",
     "flat",
     "flat_fields",
     "from_fields",
     "from_flat",
     "has_contents",
     "new_call_id",
+    "plain_amount",
     "without_contents",
 ]

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from .quantities import Quantity
 from .trace import Trace
 
 __all__ = [
@@ -126,8 +127,9 @@ class Usage(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """As reported, else input + output."""
     raw: dict[str, Any] | None = None
     """The upstream's own object, whole, so that a later reader can find what we did not know."""
-    input_audio_seconds: Annotated[float, Since(7)] = 0.0
-    """Seconds of audio that were heard, where a model is billed by them and not by tokens."""
+    quantities: Annotated[dict[str, Quantity], Since(8)] = {}
+    """Everything else that was used, by [name](quantities.md): `{"web_searches": {"amount": 3, "source": "counted"}}`.
+    An amount is a whole number or decimal text; its source is `reported`, `derived`, `counted` or `unknown`."""
 
 
 NO_USAGE = Usage()

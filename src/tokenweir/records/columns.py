@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from .call import DISTINCT, SUMMED, CallRecord, Since, Usage
+from .quantities import Quantity
 from .trace import Trace
 
 __all__ = [
@@ -31,10 +32,21 @@ __all__ = [
 ]
 
 ColumnKind = Literal[
-    "text", "count", "milliseconds", "flag", "moment", "money", "labels", "counts", "object", "texts", "trace"
+    "text",
+    "count",
+    "milliseconds",
+    "flag",
+    "moment",
+    "money",
+    "labels",
+    "counts",
+    "quantities",
+    "object",
+    "texts",
+    "trace",
 ]
-"""What a column holds: ``labels`` are names with texts, ``counts`` names with whole numbers, an ``object`` is JSON as
-an upstream said it."""
+"""What a column holds: ``labels`` are names with texts, ``counts`` names with whole numbers, ``quantities`` names with
+amounts and their sources, an ``object`` is JSON as an upstream said it."""
 
 _KINDS: Final[dict[Any, ColumnKind]] = {
     str: "text",
@@ -45,6 +57,7 @@ _KINDS: Final[dict[Any, ColumnKind]] = {
     Decimal: "money",
     dict[str, str]: "labels",
     dict[str, int]: "counts",
+    dict[str, Quantity]: "quantities",
     dict[str, Any]: "object",
     list[str]: "texts",
     Trace: "trace",
@@ -207,6 +220,8 @@ CUSTOM_EVENT_PROPERTIES: Final[dict[str, str | None]] = {
     "Sku": "sku",
     "PriceId": "price_id",
     "Tags": "tags",
+    # what was used beside tokens
+    "Quantities": "quantities",
 }
 """The event's properties, in their order, and the column that each is a copy of; ``None`` where it is made of several
 or in another way, which the ledger's view ``customEvents`` and the sink of kind ``application_insights`` say, each in

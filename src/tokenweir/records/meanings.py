@@ -8,8 +8,9 @@ import msgspec
 
 from .call import CallRecord, Usage
 from .columns import COLUMNS
+from .quantities import QUANTITIES
 
-__all__ = ["column_meanings", "meanings", "record_table"]
+__all__ = ["column_meanings", "meanings", "quantities_table", "record_table"]
 
 
 def meanings(kind: type[msgspec.Struct]) -> dict[str, str]:
@@ -43,3 +44,9 @@ def record_table() -> str:
     """The table in ``docs/reference/record.md``."""
     rows = [f"| `{name}` | {meaning} |" for name, meaning in column_meanings().items()]
     return "\n".join(["| field | meaning |", "|---|---|", *rows])
+
+
+def quantities_table() -> str:
+    """The table in ``docs/reference/quantities.md``."""
+    rows = [f"| `{name}` | {one.unit} | {one.meaning} |" for name, one in QUANTITIES.items()]
+    return "\n".join(["| quantity | unit | what it counts |", "|---|---|---|", *rows])

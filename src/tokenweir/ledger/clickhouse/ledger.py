@@ -42,6 +42,12 @@ class ClickHouseLedger(Reading):
     """A `Ledger` in a database that others may share, whose connections it closes."""
 
     _mark = "%s"
+    _quantities = (
+        "SELECT *, trim(BOTH '\"' FROM JSONExtractRaw(quantities, quantity, 'amount')) AS told, "
+        "toDecimal128OrNull(told, 12) AS amount "
+        "FROM calls ARRAY JOIN JSONExtractKeys(quantities) AS quantity"
+    )
+    _has_quantities = "quantities <> '{}'"
 
     def __init__(self, server: ClickHouseDatabase, limits: Limits | None = None) -> None:
         self._server = server

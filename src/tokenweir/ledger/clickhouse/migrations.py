@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from ...records import Column, ColumnKind
-from ..custom_events import view_statement
+from ..custom_events import view_statement, view_version
 from ..rows import DEFAULTS
-from ..schema import FIRST_COLUMNS, column_steps, default_of, definitions, refuse_newer
+from ..schema import FIRST_COLUMNS, column_steps, columns_of_step, default_of, definitions, refuse_newer
 
 __all__ = ["MIGRATIONS", "Database", "migrate"]
 
@@ -33,6 +33,7 @@ _TYPES: Final[dict[ColumnKind, str]] = {
     "money": "Decimal(38, 12)",
     "labels": "Map(String, String)",
     "counts": "Map(String, Int64)",
+    "quantities": "String",
     "object": "String",
     "texts": "Array(String)",
 }
@@ -46,7 +47,8 @@ def _type_of(column: Column) -> str:
         kind = f"Nullable({kind})"
     if column.kind == "text" and not column.is_distinct:
         kind = f"LowCardinality({kind})"  # of few different values that come again and again only numbers are kept
-    return kind if DEFAULTS.get(column.name, "") in _EMPTY else kind + default_of(column)
+    is_plain = DEFAULTS.get(column.name, "") in _EMPTY and column.kind != "quantities"
+    return kind if is_plain else kind + default_of(column)
 
 
 # A batch that was said to be posted survives a power cut: by itself the engine would not wait for the disk. And
@@ -81,7 +83,7 @@ def _1_calls_and_positions(database: Database) -> None:
 
 
 def _2_custom_events(database: Database) -> None:
-    database.execute(view_statement(_ClickHouseDialect()))
+    """The view is made when a ledger is opened, with the columns of all steps."""
 
 
 def _3_traces(database: Database) -> None:
@@ -95,7 +97,7 @@ def _count_once(database: Database, view: str) -> None:
 
 
 def _4_custom_events_of_calls_that_used_nothing(database: Database) -> None:
-    _2_custom_events(database)
+    """The view is made when a ledger is opened, with the columns of all steps."""
 
 
 class _ClickHouseDialect:
@@ -112,9 +114,29 @@ class _ClickHouseDialect:
         # Its JSON has a backslash before each slash, which no other engine writes.
         return f"nullIf(replaceAll(toJSONString({pairs}), '\\\\/', '/'), '{{}}')"
 
+    def json_text(self, column: str) -> str:
+        return f"nullIf({column}, '{{}}')"
+
     def as_object(self, properties: Iterable[tuple[str, str]]) -> str:
         pairs = ", ".join(f"'{name}', {what}" for name, what in properties)
         return f"CAST(map({pairs}) AS Map(String, Nullable(String)))"
+
+
+def _7_columns(database: Database) -> None:
+    database.execute("ALTER TABLE posted_calls ADD COLUMN IF NOT EXISTS input_audio_seconds Float64")
+    _count_once(database, "calls")
+
+
+def _8_quantities(database: Database) -> None:
+    _7_columns(database)  # where this step was broken off behind its last statement
+    _add(database, columns_of_step(8))
+    database.execute(
+        "ALTER TABLE posted_calls UPDATE quantities = concat("
+        '\'{"input_audio_seconds":{"amount":"\', toString(input_audio_seconds), \'","source":"reported"}}\') '
+        "WHERE input_audio_seconds > 0 SETTINGS mutations_sync = 2"
+    )
+    database.execute("ALTER TABLE posted_calls DROP COLUMN IF EXISTS input_audio_seconds")
+    _count_once(database, "calls")
 
 
 def _add(database: Database, columns: Sequence[Column]) -> None:
@@ -128,18 +150,24 @@ MIGRATIONS: Final[list[Callable[[Database], None]]] = [
     _2_custom_events,
     _3_traces,
     _4_custom_events_of_calls_that_used_nothing,
-    *column_steps(_add),
+    *column_steps(_add, 5, 6),
+    _7_columns,
+    _8_quantities,
+    *column_steps(_add, 9),
 ]
 
 
-def migrate(database: Database, applied: int) -> None:
-    """Bring a ledger up to date that has seen ``applied`` of the steps. `ConfigError` if it is ahead of us.
+def migrate(database: Database, applied: int, view: str | None) -> None:
+    """Bring a ledger up to date that has seen ``applied`` of the steps and whose view ``customEvents`` has the comment
+    ``view``. `ConfigError` if it is ahead of us.
 
     A step may be taken again from its beginning, by this process or by another one at the same time. Where nothing
     is to be done nothing is written, so that a user who may only read can open it.
     """
     refuse_newer(applied, len(MIGRATIONS))
-    if applied == len(MIGRATIONS):
+    statement = view_statement(_ClickHouseDialect())
+    version = view_version(statement)
+    if applied == len(MIGRATIONS) and view == version:
         return
     database.execute(
         "CREATE TABLE IF NOT EXISTS migrations (number Int64, name String, applied_at DateTime('UTC')) "
@@ -148,3 +176,4 @@ def migrate(database: Database, applied: int) -> None:
     for number, step in enumerate(MIGRATIONS[applied:], start=applied + 1):
         step(database)
         database.execute(f"INSERT INTO migrations VALUES ({number}, '{step.__name__}', now())")
+    database.execute(f"{statement} COMMENT '{version}'")

@@ -128,7 +128,7 @@ class ClickHouseDatabase:
                 "given limits; a user who is only to read needs GRANT SELECT instead"
             )
         try:
-            migrate(self, self._applied())
+            migrate(self, self._applied(), self._view_version())
         except Error as error:
             if error.code == _ACCESS_DENIED:
                 raise ConfigError(f"the ledger {self.place} cannot be used: {explain(error)}; {_NOT_ALLOWED}") from None
@@ -141,6 +141,12 @@ class ClickHouseDatabase:
             if error.code == _UNKNOWN_TABLE:
                 return 0
             raise
+
+    def _view_version(self) -> str | None:
+        found = self.ask(
+            "SELECT comment FROM system.tables WHERE database = currentDatabase() AND name = 'customEvents'"
+        )
+        return str(found.data[0][0]) if found.data else None
 
     @contextmanager
     def failing(self) -> Iterator[None]:

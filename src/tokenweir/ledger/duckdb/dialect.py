@@ -18,5 +18,7 @@ class DuckDBDialect:
     def map_text(self, pairs: str) -> str:
         return f"nullif(CAST({pairs} AS VARCHAR), '{{}}')"
 
+    json_text = map_text
+
     def as_object(self, properties: Iterable[tuple[str, str]]) -> str:
         return "{" + ", ".join(f"'{name}': {what}" for name, what in properties) + "}::JSON"

@@ -36,6 +36,11 @@ class DuckDBLedger(Reading):
     """A `Ledger` in one file, which it closes."""
 
     _mark = "?"
+    _quantities = (
+        "SELECT *, unnest(json_keys(quantities)) AS quantity, "
+        "TRY_CAST(json_extract_string(quantities, '/' || quantity || '/amount') AS DECIMAL(38,12)) AS amount FROM calls"
+    )
+    _has_quantities = "CAST(quantities AS VARCHAR) <> '{}'"
 
     def __init__(self, file: DuckDBFile, limits: Limits | None = None) -> None:
         self._file = file

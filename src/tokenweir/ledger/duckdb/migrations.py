@@ -6,9 +6,9 @@ from typing import Final
 from duckdb import DuckDBPyConnection
 
 from ...records import Column, ColumnKind
-from ..custom_events import view_statement
+from ..custom_events import view_statement, view_version
 from ..rows import JSON_KINDS
-from ..schema import FIRST_COLUMNS, column_steps, default_of, definitions, refuse_newer
+from ..schema import FIRST_COLUMNS, column_steps, columns_of_step, default_of, definitions, refuse_newer
 from .dialect import DuckDBDialect
 
 __all__ = ["MIGRATIONS", "migrate"]
@@ -38,7 +38,7 @@ def _1_calls_and_positions(connection: DuckDBPyConnection) -> None:
 
 
 def _2_custom_events(connection: DuckDBPyConnection) -> None:
-    connection.execute(view_statement(DuckDBDialect()))
+    """The view is made when a ledger is opened, with the columns of all steps."""
 
 
 def _3_traces(connection: DuckDBPyConnection) -> None:
@@ -46,7 +46,20 @@ def _3_traces(connection: DuckDBPyConnection) -> None:
 
 
 def _4_custom_events_of_calls_that_used_nothing(connection: DuckDBPyConnection) -> None:
-    _2_custom_events(connection)
+    """The view is made when a ledger is opened, with the columns of all steps."""
+
+
+def _7_columns(connection: DuckDBPyConnection) -> None:
+    connection.execute("ALTER TABLE calls ADD COLUMN input_audio_seconds DOUBLE DEFAULT 0.0")
+
+
+def _8_quantities(connection: DuckDBPyConnection) -> None:
+    _add(connection, columns_of_step(8))
+    connection.execute(
+        "UPDATE calls SET quantities = json_object('input_audio_seconds', json_object("
+        "'amount', CAST(input_audio_seconds AS VARCHAR), 'source', 'reported')) WHERE input_audio_seconds > 0"
+    )
+    connection.execute("ALTER TABLE calls DROP COLUMN input_audio_seconds")
 
 
 def _add(connection: DuckDBPyConnection, columns: Sequence[Column]) -> None:
@@ -59,7 +72,10 @@ MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [
     _2_custom_events,
     _3_traces,
     _4_custom_events_of_calls_that_used_nothing,
-    *column_steps(_add),
+    *column_steps(_add, 5, 6),
+    _7_columns,
+    _8_quantities,
+    *column_steps(_add, 9),
 ]
 
 
@@ -76,4 +92,12 @@ def migrate(connection: DuckDBPyConnection) -> None:
         connection.begin()
         step(connection)
         connection.execute("INSERT INTO migrations VALUES (?, ?, now())", [number, step.__name__])
+        connection.commit()
+    statement = view_statement(DuckDBDialect())
+    version = view_version(statement)
+    found = connection.execute("SELECT comment FROM duckdb_views() WHERE view_name = 'customEvents'").fetchone()
+    if found != (version,):
+        connection.begin()
+        connection.execute(statement)
+        connection.execute(f"COMMENT ON VIEW \"customEvents\" IS '{version}'")
         connection.commit()

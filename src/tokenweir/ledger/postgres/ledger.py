@@ -40,6 +40,11 @@ class PostgresLedger(Reading):
     """A `Ledger` in a database that others may share, whose connections it closes."""
 
     _mark = "%s"
+    _quantities = (
+        "SELECT calls.*, used.key AS quantity, CAST(used.value ->> 'amount' AS numeric) AS amount "
+        "FROM calls, json_each(quantities) AS used"
+    )
+    _has_quantities = "CAST(quantities AS text) <> '{}'"
 
     def __init__(self, server: PostgresDatabase, limits: Limits | None = None) -> None:
         self._server = server

@@ -6,9 +6,9 @@ from typing import Any, Final
 import psycopg
 
 from ...records import Column, ColumnKind
-from ..custom_events import view_statement
+from ..custom_events import view_statement, view_version
 from ..rows import JSON_KINDS
-from ..schema import FIRST_COLUMNS, column_steps, default_of, definitions, refuse_newer
+from ..schema import FIRST_COLUMNS, column_steps, columns_of_step, default_of, definitions, refuse_newer
 
 __all__ = ["MIGRATIONS", "migrate"]
 
@@ -43,7 +43,7 @@ def _1_calls_and_positions(connection: Connection) -> None:
 
 
 def _2_custom_events(connection: Connection) -> None:
-    connection.execute(view_statement(_PostgresDialect()))
+    """The view is made when a ledger is opened, with the columns of all steps."""
 
 
 class _PostgresDialect:
@@ -59,6 +59,8 @@ class _PostgresDialect:
     def map_text(self, pairs: str) -> str:
         return f"nullif(CAST({pairs} AS text), '{{}}')"
 
+    json_text = map_text
+
     def as_object(self, properties: Iterable[tuple[str, str]]) -> str:
         return "json_build_object(" + ", ".join(f"'{name}', {what}" for name, what in properties) + ")"
 
@@ -68,7 +70,20 @@ def _3_traces(connection: Connection) -> None:
 
 
 def _4_custom_events_of_calls_that_used_nothing(connection: Connection) -> None:
-    _2_custom_events(connection)
+    """The view is made when a ledger is opened, with the columns of all steps."""
+
+
+def _7_columns(connection: Connection) -> None:
+    connection.execute("ALTER TABLE calls ADD COLUMN input_audio_seconds double precision DEFAULT 0.0")
+
+
+def _8_quantities(connection: Connection) -> None:
+    _add(connection, columns_of_step(8))
+    connection.execute(
+        "UPDATE calls SET quantities = json_build_object('input_audio_seconds', json_build_object("
+        "'amount', CAST(input_audio_seconds AS text), 'source', 'reported')) WHERE input_audio_seconds > 0"
+    )
+    connection.execute("ALTER TABLE calls DROP COLUMN input_audio_seconds")
 
 
 def _add(connection: Connection, columns: Sequence[Column]) -> None:
@@ -81,7 +96,10 @@ MIGRATIONS: Final[list[Callable[[Connection], None]]] = [
     _2_custom_events,
     _3_traces,
     _4_custom_events_of_calls_that_used_nothing,
-    *column_steps(_add),
+    *column_steps(_add, 5, 6),
+    _7_columns,
+    _8_quantities,
+    *column_steps(_add, 9),
 ]
 
 
@@ -91,7 +109,9 @@ def migrate(connection: Connection) -> None:
     Where nothing is to be done nothing is written, so that a user who may only read can open it.
     """
     refuse_newer(applied := _applied(connection), len(MIGRATIONS))
-    if applied == len(MIGRATIONS):
+    statement = view_statement(_PostgresDialect())
+    version = view_version(statement)
+    if applied == len(MIGRATIONS) and _view_version(connection) == version:
         return
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
@@ -103,6 +123,14 @@ def migrate(connection: Connection) -> None:
         for number, step in enumerate(MIGRATIONS[applied:], start=applied + 1):
             step(connection)
             connection.execute("INSERT INTO migrations VALUES (%s, %s, now())", [number, step.__name__])
+        connection.execute(statement)
+        connection.execute(f"COMMENT ON VIEW \"customEvents\" IS '{version}'")
+
+
+def _view_version(connection: Connection) -> str | None:
+    with connection.transaction():
+        row = connection.execute("SELECT obj_description(to_regclass('\"customEvents\"'), 'pg_class')").fetchone()
+    return row[0] if row else None
 
 
 def _applied(connection: Connection) -> int:

@@ -22,6 +22,7 @@ from ....records import (
     CallRecord,
     Column,
     ColumnKind,
+    Quantity,
 )
 from ...base import Rejected
 from ...dead_letters import DeadLetter
@@ -148,6 +149,10 @@ def _tags(tags: dict[str, str]) -> str | None:
     return text
 
 
+def _quantities(quantities: dict[str, Quantity]) -> str | None:
+    return _encode(quantities).decode() if quantities else None
+
+
 _Text = Callable[[CallRecord], str | None]
 
 _MADE: dict[str, _Text] = {
@@ -163,6 +168,7 @@ _BY_KIND: dict[ColumnKind, Callable[[Any], str | None]] = {
     "milliseconds": _milliseconds,
     "money": _money,
     "labels": _tags,
+    "quantities": _quantities,
 }
 _COLUMNS = {column.name: column for column in COLUMNS}
 

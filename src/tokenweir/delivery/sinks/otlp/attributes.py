@@ -7,6 +7,7 @@ Content is what was asked and answered, as ``gen_ai.input.messages`` and ``gen_a
 of messages with parts. Only for sinks that are told to send it, and calls whose bodies were kept.
 """
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -125,7 +126,13 @@ def _usage(usage: Usage) -> Attributes:
         "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens or None,
         "gen_ai.usage.audio.input_tokens": usage.input_audio_tokens or None,
         "gen_ai.usage.audio.output_tokens": usage.output_audio_tokens or None,
+        **{f"tokenweir.usage.{name}": _number(told.amount) for name, told in usage.quantities.items()},
     }
+
+
+def _number(amount: int | Decimal | None) -> int | float | None:
+    """As OpenTelemetry has numbers: what is no whole one is a double there."""
+    return float(amount) if isinstance(amount, Decimal) else amount
 
 
 def _provider(record: CallRecord) -> str:
