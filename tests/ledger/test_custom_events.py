@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenweir.ledger import Ledger
-from tokenweir.records import CUSTOM_EVENT_PROPERTIES, CallRecord
+from tokenweir.records import CUSTOM_EVENT_PROPERTIES, CallRecord, Quantity
 
 MakeCall = Callable[..., CallRecord]
 
@@ -85,6 +85,7 @@ def test_an_event_has_todays_properties_first_and_all_are_text(ledger: Ledger, m
         sku="GlobalStandard",
         price_id="gpt-4o*",
         tags={"cost_centre": "Köln/4711"},
+        quantities={"images": Quantity(3, "counted"), "pages": Quantity(Decimal("0.5"))},
     )
     ledger.post([call], "relay-1", "1")
     [[moment, name, event]] = ledger.query_sql('SELECT * FROM "customEvents"').rows
@@ -120,6 +121,7 @@ def test_an_event_has_todays_properties_first_and_all_are_text(ledger: Ledger, m
         "Sku": "GlobalStandard",
         "PriceId": "gpt-4o*",
         "Tags": '{"cost_centre":"Köln/4711"}',
+        "Quantities": '{"images":{"amount":3,"source":"counted"},"pages":{"amount":"0.5","source":"reported"}}',
     }
 
 
@@ -129,7 +131,7 @@ def test_a_call_that_used_nothing_is_an_event_of_another_name(ledger: Ledger, ma
     assert (name, event["Status"], event["Outcome"]) == ("Azure OpenAI Calls", "429", "upstream_error")
     assert {name for name, text in event.items() if text is None} == {
         *("AppKey", "Caller", "Deployment", "Model", "Backend", "Region", "Cost", "Currency"),
-        *("FirstTokenMs", "Sku", "PriceId", "Tags"),
+        *("FirstTokenMs", "Sku", "PriceId", "Tags", "Quantities"),
     }
     table = ledger.query_kql((QUERIES / "all-apps-tokens-count.kql").read_text())
     assert table.rows == []

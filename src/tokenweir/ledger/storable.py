@@ -44,7 +44,7 @@ def _fits(value: Any) -> bool:
         case Quantity():
             return _fits(value.amount)
         case dict():
-            return all(map(_fits, value.values()))
+            return all(_fits(inner) for inner in value.values() if isinstance(inner, Quantity))
     return True
 
 

@@ -43,9 +43,9 @@ class ClickHouseLedger(Reading):
 
     _mark = "%s"
     _quantities = (
-        "SELECT *, trim(BOTH '\"' FROM JSONExtractRaw(quantities, quantity, 'amount')) AS told, "
-        "toDecimal128OrNull(told, 12) AS amount "
-        "FROM calls ARRAY JOIN JSONExtractKeys(quantities) AS quantity"
+        "SELECT *, arrayJoin(JSONExtractKeys(quantities)) AS quantity, "
+        "trim(BOTH '\"' FROM JSONExtractRaw(quantities, quantity, 'amount')) AS told, "
+        "toDecimal128OrNull(told, 12) AS amount FROM calls"
     )
     _has_quantities = "quantities <> '{}'"
 

@@ -91,9 +91,13 @@ def _3_traces(database: Database) -> None:
     _count_once(database, "contents")
 
 
+_UNSEEN = "input_audio_seconds"
+"""A column that quantities have replaced."""
+
+
 def _count_once(database: Database, view: str) -> None:
     """Makes the view, or makes it again after its table got another column."""
-    database.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM posted_{view} FINAL")
+    database.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * EXCEPT ({_UNSEEN}) FROM posted_{view} FINAL")
 
 
 def _4_custom_events_of_calls_that_used_nothing(database: Database) -> None:
@@ -124,19 +128,18 @@ class _ClickHouseDialect:
 
 def _7_columns(database: Database) -> None:
     database.execute("ALTER TABLE posted_calls ADD COLUMN IF NOT EXISTS input_audio_seconds Float64")
-    _count_once(database, "calls")
 
 
 def _8_quantities(database: Database) -> None:
-    _7_columns(database)  # where this step was broken off behind its last statement
+    """The seconds become a quantity. Their column stays, unseen: nobody had to be allowed to drop or change any."""
     _add(database, columns_of_step(8))
+    before, after = '{"input_audio_seconds":{"amount":"', '","source":"reported"}}'
+    heard = f"concat('{before}', toString(input_audio_seconds), '{after}')"
+    # Of two rows of a call the one that came last is kept.
     database.execute(
-        "ALTER TABLE posted_calls UPDATE quantities = concat("
-        '\'{"input_audio_seconds":{"amount":"\', toString(input_audio_seconds), \'","source":"reported"}}\') '
-        "WHERE input_audio_seconds > 0 SETTINGS mutations_sync = 2"
+        f"INSERT INTO posted_calls SELECT * REPLACE ({heard} AS quantities) "
+        "FROM posted_calls FINAL WHERE input_audio_seconds > 0"
     )
-    database.execute("ALTER TABLE posted_calls DROP COLUMN IF EXISTS input_audio_seconds")
-    _count_once(database, "calls")
 
 
 def _add(database: Database, columns: Sequence[Column]) -> None:
