@@ -1,5 +1,6 @@
 """WebSockets byte for byte, with upstreams and clients that are slow, odd, or gone."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from support.relay_thread import KEY, RelayThread
 from support.scripted import Line, Play
 from support.websocket_frames import CLOSE, CONTINUATION, PING, PONG, TEXT, event_frame, frame
 from support.world import World
-from tokenweir.records import CallRecord
+from tokenweir.records import CallRecord, Quantity
 
 MASK = b"\x12\x34\x56\x78"
 SWITCHED = (
@@ -209,7 +210,11 @@ def test_what_the_caller_said_has_records_of_its_own_by_the_model_that_heard_it(
         "item_1",
     )
     assert (first.usage.input_tokens, first.usage.input_audio_tokens, first.usage.output_tokens) == (26, 20, 7)
-    assert (second.response_model, second.usage.input_audio_seconds, second.usage.total_tokens) == ("whisper-1", 3.5, 0)
+    assert (second.response_model, second.usage.quantities, second.usage.total_tokens) == (
+        "whisper-1",
+        {"input_audio_seconds": Quantity(Decimal("3.5"))},
+        0,
+    )
     assert second.usage.source == "reported"
     assert (third.outcome, third.error_code, third.usage.source) == ("upstream_error", "audio_unintelligible", "none")
 

@@ -67,8 +67,8 @@ def test_only_a_file_is_a_file() -> None:
     assert ledger_file("none") is None
 
 
-# Every engine has the same eight.
-@pytest.mark.parametrize("number", range(8))
+# Every engine has the same nine.
+@pytest.mark.parametrize("number", range(9))
 def test_a_ledger_of_an_older_program_is_brought_up_to_date(engine: Engine, number: int) -> None:
     with engine.connect_alone() as old:
         old.execute(MAKE_MIGRATIONS)
@@ -89,7 +89,7 @@ def test_a_ledger_of_an_older_program_is_brought_up_to_date(engine: Engine, numb
 
 
 def test_all_migrations_are_tried(engine: Engine) -> None:
-    assert len(engine.migrations) == 8
+    assert len(engine.migrations) == 9
 
 
 def test_seconds_of_audio_that_an_older_program_kept_are_a_quantity(engine: Engine) -> None:

@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ..records import Quantity, exact_amount
 from ..wire import mend_json
 from .digest import digest_of, told_usage
 from .structs import AnswerChoice, ApiAnswer, LooseAnswer
 
-__all__ = ["answer_of", "read_answer"]
+__all__ = ["answer_of", "read_answer", "seconds_heard"]
 
 Shape = TypeVar("Shape")
 
@@ -63,3 +64,9 @@ def _convert(value: Any, shape: type[Shape]) -> Shape | None:
         return msgspec.convert(value, shape)
     except (ValueError, RecursionError, OverflowError):
         return None
+
+
+def seconds_heard(usage: dict[str, Any]) -> dict[str, Quantity]:
+    """The quantities of a usage that may tell seconds of audio instead of tokens."""
+    seconds = exact_amount(usage.get("seconds"))
+    return {"input_audio_seconds": Quantity(seconds)} if seconds else {}

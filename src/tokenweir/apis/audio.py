@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from ..records import Quantity, exact_amount
 from ..wire import Path
+from .answer import seconds_heard
 from .digest import FACTS, read_object, told_usage
 from .structs import AnswerChoice, AnswerMessage, ApiAnswer, EventAnswer
 from .surface import Surface
@@ -64,11 +64,6 @@ def _answer(event: _Event) -> ApiAnswer:
     )
 
 
-def _quantities(usage: dict[str, Any]) -> dict[str, Quantity]:
-    seconds = exact_amount(usage.get("seconds"))
-    return {"input_audio_seconds": Quantity(seconds)} if seconds else {}
-
-
 TRANSCRIPTIONS = Surface(
     name="audio_transcriptions",
     title="Audio transcriptions",
@@ -82,7 +77,7 @@ TRANSCRIPTIONS = Surface(
     ends_with_done=False,
     may_be_text=True,
     usage="input_tokens",
-    quantities_of=_quantities,
+    quantities_of=seconds_heard,
     units=("tokens", "seconds of audio"),
     otel_operation="transcription",
 )

@@ -10,6 +10,7 @@ response.event, decision.event        what another model told to which a live se
 from typing import Any, Final, Literal
 
 from ..wire import Path
+from .answer import seconds_heard
 from .digest import FACTS
 from .surface import Surface
 
@@ -94,6 +95,7 @@ SURFACE = Surface(
     has_deployment_path=False,
     needs_model=False,  # a call, an intent or a session may be named instead
     usage="input_tokens",
+    quantities_of=seconds_heard,
     units=("tokens", "seconds of audio"),
     object_name="realtime.response",
     otel_operation="chat",

@@ -127,7 +127,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """As reported, else input + output."""
     raw: dict[str, Any] | None = None
     """The upstream's own object, whole, so that a later reader can find what we did not know."""
-    quantities: Annotated[dict[str, Quantity], Since(8)] = {}
+    quantities: Annotated[dict[str, Quantity], Since(9)] = {}
     """Everything else that was used, by [name](quantities.md): `{"web_searches": {"amount": 3, "source": "counted"}}`.
     An amount is a whole number or decimal text; its source is `reported`, `derived`, `counted` or `unknown`."""
 

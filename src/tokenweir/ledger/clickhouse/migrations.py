@@ -130,9 +130,9 @@ def _7_columns(database: Database) -> None:
     database.execute("ALTER TABLE posted_calls ADD COLUMN IF NOT EXISTS input_audio_seconds Float64")
 
 
-def _8_quantities(database: Database) -> None:
+def _9_quantities(database: Database) -> None:
     """The seconds become a quantity. Their column stays, unseen: nobody had to be allowed to drop or change any."""
-    _add(database, columns_of_step(8))
+    _add(database, columns_of_step(9))
     before, after = '{"input_audio_seconds":{"amount":"', '","source":"reported"}}'
     heard = f"concat('{before}', toString(input_audio_seconds), '{after}')"
     # Of two rows of a call the one that came last is kept.
@@ -155,8 +155,9 @@ MIGRATIONS: Final[list[Callable[[Database], None]]] = [
     _4_custom_events_of_calls_that_used_nothing,
     *column_steps(_add, 5, 6),
     _7_columns,
-    _8_quantities,
-    *column_steps(_add, 9),
+    *column_steps(_add, 8, 8),
+    _9_quantities,
+    *column_steps(_add, 10),
 ]
 
 

@@ -53,8 +53,8 @@ def _7_columns(connection: DuckDBPyConnection) -> None:
     connection.execute("ALTER TABLE calls ADD COLUMN input_audio_seconds DOUBLE DEFAULT 0.0")
 
 
-def _8_quantities(connection: DuckDBPyConnection) -> None:
-    _add(connection, columns_of_step(8))
+def _9_quantities(connection: DuckDBPyConnection) -> None:
+    _add(connection, columns_of_step(9))
     connection.execute(
         "UPDATE calls SET quantities = json_object('input_audio_seconds', json_object("
         "'amount', CAST(input_audio_seconds AS VARCHAR), 'source', 'reported')) WHERE input_audio_seconds > 0"
@@ -74,8 +74,9 @@ MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [
     _4_custom_events_of_calls_that_used_nothing,
     *column_steps(_add, 5, 6),
     _7_columns,
-    _8_quantities,
-    *column_steps(_add, 9),
+    *column_steps(_add, 8, 8),
+    _9_quantities,
+    *column_steps(_add, 10),
 ]
 
 
