@@ -107,6 +107,7 @@ def format_of(config: Config) -> MessageFormat:
         Keyring(config.callers, read_keys(Path(config.server.keys))),
         keeps_keys=config.intake.subscription_keys == "as-is",
         keeps_content=config.journal.content == "full",
+        has_gateway_logs=config.intake.gateway_logs,
     )
 
 

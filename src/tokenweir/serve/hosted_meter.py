@@ -76,8 +76,9 @@ class _Meter:
         self._outlets = [outlet(_placed(settings, container), os.environ, clock) for settings in config.sinks]
 
     async def take(self, messages: MessageBatch) -> None:
-        # A host gives no way to hold back a message until its other parts come; API Management's have none.
-        batch = await asyncio.to_thread(records_of, messages, Reassembler(self._format), self._price)
+        # A host gives no way to hold back a message until its other parts come; API Management's LLM log has some.
+        parts = Reassembler(self._format, most_held_bytes=0)
+        batch = await asyncio.to_thread(records_of, messages, parts, self._price)
         for destination in self._outlets:
             try:
                 await destination.deliver(batch, once)

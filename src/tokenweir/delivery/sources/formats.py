@@ -5,7 +5,7 @@ for a message. Nothing that is said about a message repeats what is in it.
 """
 
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -29,19 +29,27 @@ class Unreadable(TokenweirError):
 
 
 class RecordPart(msgspec.Struct, frozen=True):
-    """A whole record's bytes, or those of one of its ``parts``, the first of which is 1."""
+    """A whole record's bytes, or those of one of its ``parts``, the first of which is 1. ``parts`` is 0 where nobody
+    knows how many there will be: `MessageFormat.assembled` says when it is all of them."""
 
     data: bytes
     call_id: str = ""
     part: int = 1
     parts: int = 1
+    problem: str | None = None
+    """Why this one of several in a message is no record, nor a part of one."""
 
 
 class MessageFormat(Protocol):
     """What senders write into their messages. Pure, but may take milliseconds: not for an event loop."""
 
-    def unwrap(self, message: BrokerMessage) -> RecordPart:
-        """What a message holds: a record's bytes or a part of them. `Unreadable` if that can be nothing of ours."""
+    def unwrap(self, message: BrokerMessage) -> Sequence[RecordPart]:
+        """What a message holds: records' bytes, or parts of them. `Unreadable` if that can be nothing of ours."""
+        ...
+
+    def assembled(self, parts: Sequence[bytes], *, is_last: bool) -> bytes | None:
+        """A whole record's bytes, of parts whose number nobody knows; None if others have to come. ``is_last``: none
+        will come, and None means that there is nothing in them."""
         ...
 
     def decode(self, data: bytes) -> CallRecord:
@@ -56,8 +64,11 @@ class MessageFormat(Protocol):
 class WholeRecords:
     """Format ``tokenweir``: what the sinks write in the shape of the same name."""
 
-    def unwrap(self, message: BrokerMessage) -> RecordPart:
-        return unwrap(message)
+    def unwrap(self, message: BrokerMessage) -> Sequence[RecordPart]:
+        return [unwrap(message)]
+
+    def assembled(self, parts: Sequence[bytes], *, is_last: bool) -> bytes | None:
+        return b"".join(parts)  # the number is always known
 
     def decode(self, data: bytes) -> CallRecord:
         return decode(data)

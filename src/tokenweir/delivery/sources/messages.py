@@ -8,7 +8,7 @@ again.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
@@ -22,6 +22,10 @@ __all__ = ["MessageRecords", "Reassembled", "Reassembler", "records_of"]
 
 # The largest record by far: a request and a response of 64 MB each, in JSON.
 MOST_HELD_BYTES = 256 * 1024 * 1024
+
+
+# How many more batches are waited for where nobody knows how many parts a record has.
+_MOST_BATCHES = 20
 
 
 class Reassembled(msgspec.Struct, frozen=True):
@@ -50,6 +54,8 @@ class _Unfinished(msgspec.Struct, eq=False):
 
     parts: dict[int, _Part]
     held: list[_Held]
+    since: int
+    """How many batches had come when it began."""
 
 
 class Reassembler:
@@ -58,6 +64,7 @@ class Reassembler:
     def __init__(self, format: MessageFormat | None = None, most_held_bytes: int = MOST_HELD_BYTES) -> None:
         self._format = format or WholeRecords()
         self._most_held_bytes = most_held_bytes
+        self._taken = 0
         self._held: dict[str, deque[_Held]] = {}
         self._held_bytes = 0
         # A record that is sent again may be cut otherwise than before, so its number of parts tells the tries apart.
@@ -71,40 +78,73 @@ class Reassembler:
         held = _Held(batch, sum(len(message.body) for message in batch.messages))
         self._held.setdefault(batch.partition, deque()).append(held)
         self._held_bytes += held.size
+        self._taken += 1
         records: list[CallRecord] = []
         dead: list[DeadMessage] = []
         for message in batch.messages:
-            belonging = [message]
             try:
-                piece = self._format.unwrap(message)
-                if piece.parts > 1:
-                    pieces = self._add(piece, message, held)
-                    if len(pieces) < piece.parts:
-                        continue
-                    belonging = [message for _, message in pieces]
-                    piece = RecordPart(b"".join(piece.data for piece, _ in pieces))
-                records.append(self._format.decode(piece.data))
+                pieces = self._format.unwrap(message)
             except Unreadable as error:
-                dead += [self._letter(batch.partition, message, str(error)) for message in belonging]
-            except Exception as error:
-                # A defect of ours, in one message: it must not hold up all others.
-                reason = f"no record could be made of it: {place_of(error)}"
-                dead += [self._letter(batch.partition, message, reason) for message in belonging]
+                dead.append(self._letter(batch.partition, message, str(error)))
+                continue
+            for number, piece in enumerate(pieces, 1):
+                one = message if len(pieces) == 1 else _one_of(message, piece, number)
+                whole: bytes | None = piece.data
+                belonging = [one]
+                if piece.parts != 1:
+                    waiting = self._add(piece, one, held)
+                    whole, belonging = self._joined(piece, waiting), [part for _, part in waiting]
+                if whole is not None:
+                    self._decode(whole, piece.problem, batch.partition, belonging, records, dead)
         settled = self._settle()
-        while self._held_bytes > self._most_held_bytes and self._unfinished:
-            dead += self._give_up(next(iter(self._unfinished)))
+        while self._unfinished and (self._held_bytes > self._most_held_bytes or self._is_old()):
+            self._give_up(next(iter(self._unfinished)), records, dead)
             settled |= self._settle()
         return Reassembled(records, dead, list(settled.values()))
+
+    def _decode(
+        self,
+        data: bytes,
+        problem: str | None,
+        partition: str,
+        messages: Sequence[BrokerMessage],
+        records: list[CallRecord],
+        dead: list[DeadMessage],
+    ) -> None:
+        try:
+            if problem is not None:
+                raise Unreadable(problem)
+            records.append(self._format.decode(data))
+        except Unreadable as error:
+            dead += [self._letter(partition, message, str(error)) for message in messages]
+        except Exception as error:
+            # A defect of ours, in one message: it must not hold up all others.
+            reason = f"no record could be made of it: {place_of(error)}"
+            dead += [self._letter(partition, message, reason) for message in messages]
+
+    def _joined(self, piece: RecordPart, parts: Sequence[_Part]) -> bytes | None:
+        """The whole, if all parts are there."""
+        if piece.parts > 1:
+            return b"".join(part.data for part, _ in parts) if len(parts) == piece.parts else None
+        whole = self._format.assembled([part.data for part, _ in parts], is_last=False)
+        if whole is not None:
+            self._release((piece.call_id, 0))
+        return whole
+
+    def _is_old(self) -> bool:
+        """Whether the oldest of those that nobody knows the number of has waited long enough."""
+        (_, parts), unfinished = next(iter(self._unfinished.items()))
+        return parts == 0 and self._taken - unfinished.since >= _MOST_BATCHES
 
     def _add(self, piece: RecordPart, message: BrokerMessage, held: _Held) -> list[_Part]:
         """The parts of a record that are there now, in their order; if it is all of them, they are not kept."""
         key = (piece.call_id, piece.parts)
-        unfinished = self._unfinished.setdefault(key, _Unfinished({}, []))
+        unfinished = self._unfinished.setdefault(key, _Unfinished({}, [], self._taken))
         unfinished.parts[piece.part] = (piece, message)
         if held not in unfinished.held:
             unfinished.held.append(held)
             held.waiting += 1
-        if len(unfinished.parts) == piece.parts:
+        if piece.parts and len(unfinished.parts) == piece.parts:
             for other in [other for other in self._unfinished if other[0] == piece.call_id]:
                 self._release(other)
         return [unfinished.parts[number] for number in sorted(unfinished.parts)]
@@ -115,11 +155,17 @@ class Reassembler:
             held.waiting -= 1
         return unfinished
 
-    def _give_up(self, key: tuple[str, int]) -> Iterator[DeadMessage]:
+    def _give_up(self, key: tuple[str, int], records: list[CallRecord], dead: list[DeadMessage]) -> None:
         unfinished = self._release(key)
-        reason = f"only {len(unfinished.parts)} of its {key[1]} parts came"
         source = unfinished.held[0].batch.partition
-        return (self._letter(source, message, reason, key[0]) for _, message in unfinished.parts.values())
+        if key[1] == 0:
+            parts = [unfinished.parts[number] for number in sorted(unfinished.parts)]
+            whole = self._format.assembled([part.data for part, _ in parts], is_last=True)
+            if whole is not None:
+                self._decode(whole, None, source, [message for _, message in parts], records, dead)
+            return
+        reason = f"only {len(unfinished.parts)} of its {key[1]} parts came"
+        dead += [self._letter(source, message, reason, key[0]) for _, message in unfinished.parts.values()]
 
     def _letter(self, source: str, message: BrokerMessage, reason: str, call_id: str | None = None) -> DeadMessage:
         return DeadMessage(source, self._format.presentable(message), reason, call_id)
@@ -135,6 +181,11 @@ class Reassembler:
             if not waiting:
                 del self._held[partition]
         return settled
+
+
+def _one_of(message: BrokerMessage, piece: RecordPart, number: int) -> BrokerMessage:
+    """What a dead letter of one of several in a message holds."""
+    return BrokerMessage(body=piece.data, properties=message.properties, place=f"{message.place}, entry {number}")
 
 
 _log = logging.getLogger(__name__)

@@ -25,6 +25,9 @@ class IntakeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     subscription_keys: Literal["hashed", "as-is"] = "hashed"
     """`apim`: what a record's key id is. `as-is` is the key that the chargeback solution's policy logs, for queries
     that must find the same `AppKey` as before; whoever may read the ledger can then use these keys."""
+    gateway_logs: bool = True
+    """`apim`: whether diagnostic settings that send the log GatewayLlmLogs also send GatewayLogs, which alone says
+    whose subscription a call was: a record waits for that entry."""
     admin: str | None = None
     """Where this consumer answers ``/healthz``, ``/readyz`` and ``/metrics``, like ``127.0.0.1:8082``; beyond this
     machine only with ``server.admin_token``. Default: nowhere."""

@@ -13,14 +13,14 @@ import msgspec
 from ....wire import close_json, decode_json
 from ..formats import Unreadable
 
-__all__ = ["ApimEvent", "read_event"]
+__all__ = ["BOM", "ApimEvent", "moment_of", "read_event"]
 
 T = TypeVar("T")
 
 # .NET writes seven decimals, of which six can be kept.
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?\d*(Z|[+-]\d\d:\d\d)?")
 _LONGEST_NAME = 256
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 
 
 class ApimEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class ApimEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_event(body: bytes) -> ApimEvent:
     """`Unreadable` if this is no event of API Management's; the reason quotes nothing of it."""
-    body = body.removeprefix(_BOM)
+    body = body.removeprefix(BOM)
     members, is_cut = decode_json(body), False
     if members is None:
         text = body.decode(errors="replace")
@@ -64,9 +64,13 @@ def read_event(body: bytes) -> ApimEvent:
         is_cut = True
     if not isinstance(members, dict):
         raise Unreadable(f"it is JSON, but no object: {_NOUNS.get(type(members), 'a number')}")
+    members = _named(members)
     if "eventTime" not in members:
-        raise Unreadable("it has no eventTime, so API Management's policy did not write it")
-    ended_at = _moment(members["eventTime"])
+        raise Unreadable(
+            "it has no eventTime, so API Management's policy did not write it; let log-to-eventhub write the members "
+            "that docs/guides/apim-events.md lists"
+        )
+    ended_at = moment_of(members["eventTime"])
     if ended_at is None:
         raise Unreadable("its eventTime is no time like 2026-11-22T12:00:01.4567890Z")
     request, response = _body(members.get("request")), _body(members.get("response"))
@@ -78,7 +82,7 @@ def read_event(body: bytes) -> ApimEvent:
         raise Unreadable("it has neither request, response nor usage, so nothing says what was used")
     return ApimEvent(
         ended_at=ended_at,
-        started_at=_moment(members.get("startedAt")),
+        started_at=moment_of(members.get("startedAt")),
         operation=_name(members.get("apiOperation")) or "",
         key=_of(str, members.get("appSubscriptionKey")) or "",
         request=request,
@@ -99,6 +103,40 @@ def read_event(body: bytes) -> ApimEvent:
         usage=usage,
     )
 
+
+# Newtonsoft, by which the chargeback solution's function reads, does not mind in which case a name is written; and
+# until October 2023 its policy wrote ``event-time`` and ``prompt_tokens``.
+_NAMES = {
+    re.sub("[-_]", "", name).lower(): name
+    for name in (
+        *("eventTime", "apiOperation", "appSubscriptionKey", "request", "response", "requestId", "startedAt"),
+        *("latencyMs", "subscriptionId", "productId", "deployment", "apiVersion", "status", "region", "backend"),
+        *("stream", "model", "usage", "bodies", "operation", "prompt_tokens", "completion_tokens", "total_tokens"),
+    )
+}
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+
+
+def _named(members: dict[str, Any]) -> dict[str, Any]:
+    """The members by their names of today, in their order."""
+    named: dict[str, Any] = {}
+    for name, value in members.items():
+        named.setdefault(_NAMES.get(re.sub("[-_]", "", name).lower(), name), value)
+    counts = {name: int(value) for name in _COUNTS if isinstance(value := named.get(name), str) and value.isdecimal()}
+    if counts and "usage" not in named:  # the policy of before October 2023, which logs no bodies
+        named = {"usage": counts, "response": None, **named}
+        named["apiOperation"] = _OPERATIONS.get(str(named.get("operation", "")).lower(), "")
+    return named
+
+
+# What API Management calls the operations of Azure OpenAI's description of 2023.
+_OPERATIONS = {
+    "chatcompletions_create": "ChatCompletion",
+    "chatcompletion": "ChatCompletion",
+    "completions_create": "TextCompletion",
+    "textcompletion": "TextCompletion",
+    "embeddings_create": "Embeddings",
+}
 
 _NOUNS = {list: "a list", str: "a text", bool: "true or false"}
 
@@ -122,7 +160,7 @@ def _of(kind: type[T], value: Any) -> T | None:
     return value if isinstance(value, kind) else None
 
 
-def _moment(value: Any) -> datetime | None:
+def moment_of(value: Any) -> datetime | None:
     """A time in UTC; one that names no zone is taken for UTC, as API Management's clock is."""
     found = _MOMENT.fullmatch(value) if isinstance(value, str) else None
     if found is None:
