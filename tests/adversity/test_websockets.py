@@ -6,17 +6,25 @@ from typing import Any
 import pytest
 
 from support.raw_client import RawClient
-from support.relay_thread import KEY, RelayThread
+from support.relay_thread import KEY
 from support.scripted import Line, Play
-from support.websocket_frames import CLOSE, CONTINUATION, PING, PONG, TEXT, event_frame, frame
-from support.world import World
-from tokenweir.records import CallRecord, Quantity
-
-MASK = b"\x12\x34\x56\x78"
-SWITCHED = (
-    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nX-Odd: kept\r\n"
+from support.websocket_frames import (
+    CLOSE,
+    CONTINUATION,
+    MASK,
+    PING,
+    PONG,
+    SWITCHED,
+    TEXT,
+    asks,
+    event_frame,
+    frame,
+    opened,
+    saying,
 )
+from support.world import World
+from tokenweir.records import Quantity
+
 USAGE = {
     "total_tokens": 253,
     "input_tokens": 132,
@@ -30,13 +38,8 @@ USAGE = {
     },
     "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
 }
+FAULTY = "/openai/v1/realtime?model=faulty"
 SESSION = event_frame(type="session.created", event_id="e1", session={"id": "sess_1", "model": "gpt-realtime-2"})
-
-
-def asks(path: str = "/openai/v1/realtime?model=gpt-4o", *lines: str, key: str | None = KEY) -> bytes:
-    told = [f"GET {path} HTTP/1.1", "Host: here", "Connection: keep-alive, Upgrade", "Upgrade: websocket"]
-    told += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", *lines]
-    return "\r\n".join([*told, *([f"api-key: {key}"] if key else []), "", ""]).encode()
 
 
 def begun(response: str = "resp_1") -> bytes:
@@ -46,36 +49,6 @@ def begun(response: str = "resp_1") -> bytes:
 def done(response: str = "resp_1", status: str = "completed", usage: Any = USAGE, **more: Any) -> bytes:
     told = {"object": "realtime.response", "id": response, "status": status, "usage": usage, **more}
     return event_frame(type="response.done", event_id="e9", response=told)
-
-
-def saying(*pieces: bytes, lines: bytes = b"") -> Play:
-    """An upstream that agrees, says this at once and then nothing more."""
-
-    def play(line: Line) -> None:
-        line.read_head()
-        line.send(SWITCHED + lines + b"\r\n" + b"".join(pieces))
-        line.wait_closed()
-
-    return play
-
-
-def opened(relay: RelayThread, request: bytes | None = None) -> RawClient:
-    client = RawClient(relay.address)
-    client.send(request or asks())
-    status, fields = client.read_head()
-    assert (status, fields["upgrade"].lower(), fields["x-odd"]) == (101, "websocket", "kept")
-    return client
-
-
-def relay_to(world: World, play: Play, **options: Any) -> RelayThread:
-    return world.relay(world.upstream(play), **options)
-
-
-FAULTY = "/openai/v1/realtime?model=faulty"
-
-
-def records_of(relay: RelayThread, count: int) -> list[CallRecord]:
-    return relay.records(count)[:count]
 
 
 def test_every_byte_passes_in_both_directions_whatever_the_frames_are(world: World) -> None:
@@ -97,7 +70,7 @@ def test_every_byte_passes_in_both_directions_whatever_the_frames_are(world: Wor
         came.append(line.read(len(frame(CLOSE, b"\x03\xe8bye", mask=MASK))))
         line.send(frame(CLOSE, b"\x03\xe8bye"))
 
-    relay = relay_to(world, play)
+    relay = world.relay(world.upstream(play))
     with opened(relay, asks(FAULTY)) as client:
         client.send(up)
         assert client.read(len(down)) == down
@@ -105,7 +78,7 @@ def test_every_byte_passes_in_both_directions_whatever_the_frames_are(world: Wor
         assert client.read(7) == frame(CLOSE, b"\x03\xe8bye")
         assert client.read_to_end() == b""
     assert came[1:] == [up, frame(CLOSE, b"\x03\xe8bye", mask=MASK)]
-    (record,) = records_of(relay, 1)
+    (record,) = relay.records(1)
     assert (record.api, record.operation, record.status, record.outcome) == ("realtime", "session", 101, "completed")
     assert (record.session_id, record.response_model, record.deployment) == ("sess_1", "gpt-realtime-2", "faulty")
     assert (record.bytes_in, record.bytes_out) == (len(up) + 11, len(down) + 7)
@@ -119,7 +92,7 @@ def test_what_is_asked_of_the_upstream_has_its_key_and_not_the_callers(world: Wo
         heads.append(line.read_head())
         line.send(SWITCHED + b"Sec-WebSocket-Protocol: realtime\r\n\r\n")
 
-    relay = relay_to(world, play)
+    relay = world.relay(world.upstream(play))
     browser = f"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.{KEY}, openai-beta.realtime-v1"
     extensions = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, x-unknown"
     for request in (
@@ -137,26 +110,27 @@ def test_what_is_asked_of_the_upstream_has_its_key_and_not_the_callers(world: Wo
         assert extensions.lower().encode() in head
         assert b"sec-websocket-key: dghlihnhbxbszsbub25jzq==\r\n" in head
     assert b"sec-websocket-protocol: realtime, openai-beta.realtime-v1\r\n" in heads[0]
-    assert [record.caller for record in records_of(relay, 3)] == ["team-a"] * 3
+    assert [record.caller for record in relay.records(3)] == ["team-a"] * 3
 
 
 def test_each_response_has_its_record_whatever_its_status(world: World) -> None:
     failed = {"type": "failed", "error": {"type": "server_error", "code": "overloaded"}}
-    relay = relay_to(
-        world,
-        saying(
-            SESSION,
-            begun("r1") + event_frame(type="response.output_audio.delta", delta="AAAA") + done("r1"),
-            begun("r2") + done("r2", "cancelled", status_details={"type": "cancelled", "reason": "turn_detected"}),
-            begun("r3") + done("r3", "incomplete", status_details={"reason": "max_output_tokens"}),
-            begun("r4") + done("r4", "failed", usage=None, status_details=failed),
-            done("r5", usage=None),
-            frame(CLOSE, b"\x03\xe8"),
-        ),
+    relay = world.relay(
+        world.upstream(
+            saying(
+                SESSION,
+                begun("r1") + event_frame(type="response.output_audio.delta", delta="AAAA") + done("r1"),
+                begun("r2") + done("r2", "cancelled", status_details={"type": "cancelled", "reason": "turn_detected"}),
+                begun("r3") + done("r3", "incomplete", status_details={"reason": "max_output_tokens"}),
+                begun("r4") + done("r4", "failed", usage=None, status_details=failed),
+                done("r5", usage=None),
+                frame(CLOSE, b"\x03\xe8"),
+            ),
+        )
     )
     with opened(relay, asks(FAULTY)) as client:
         client.read_until(frame(CLOSE, b"\x03\xe8"))
-    *responses, session = records_of(relay, 6)
+    *responses, session = relay.records(6)
     assert [record.response_id for record in responses] == ["r1", "r2", "r3", "r4", "r5"]
     assert [record.finish_reasons for record in responses] == [
         ["stop"],
@@ -185,25 +159,29 @@ def test_what_the_caller_said_has_records_of_its_own_by_the_model_that_heard_it(
     tokens = {"type": "tokens", "input_tokens": 26, "output_tokens": 7, "total_tokens": 33}
     tokens["input_token_details"] = {"audio_tokens": 20, "text_tokens": 6}
     audio = {"input": {"transcription": {"model": "gpt-4o-mini-transcribe"}}}
-    relay = relay_to(
-        world,
-        saying(
-            SESSION,
-            event_frame(type="session.updated", session={"id": "sess_1", "model": "gpt-realtime-2", "audio": audio}),
-            event_frame(type=heard, item_id="item_1", content_index=0, transcript="hello", usage=tokens),
-            event_frame(
-                type="session.updated", session={"id": "sess_1", "input_audio_transcription": {"model": "whisper-1"}}
+    relay = world.relay(
+        world.upstream(
+            saying(
+                SESSION,
+                event_frame(
+                    type="session.updated", session={"id": "sess_1", "model": "gpt-realtime-2", "audio": audio}
+                ),
+                event_frame(type=heard, item_id="item_1", content_index=0, transcript="hello", usage=tokens),
+                event_frame(
+                    type="session.updated",
+                    session={"id": "sess_1", "input_audio_transcription": {"model": "whisper-1"}},
+                ),
+                event_frame(type=heard, item_id="item_2", transcript="", usage={"type": "duration", "seconds": 3.5}),
+                event_frame(
+                    type=heard.replace("completed", "failed"), item_id="item_3", error={"code": "audio_unintelligible"}
+                ),
+                frame(CLOSE, b""),
             ),
-            event_frame(type=heard, item_id="item_2", transcript="", usage={"type": "duration", "seconds": 3.5}),
-            event_frame(
-                type=heard.replace("completed", "failed"), item_id="item_3", error={"code": "audio_unintelligible"}
-            ),
-            frame(CLOSE, b""),
-        ),
+        )
     )
     with opened(relay, asks(FAULTY)) as client:
         client.read_until(frame(CLOSE, b""))
-    first, second, third, _ = records_of(relay, 4)
+    first, second, third, _ = relay.records(4)
     assert (first.operation, first.response_model, first.response_id) == (
         "transcription",
         "gpt-4o-mini-transcribe",
@@ -249,13 +227,13 @@ def upstream_waits(line: Line) -> None:
 def test_a_response_that_is_open_when_the_socket_ends_is_recorded_as_cut(
     world: World, play: Play, leaves: bool, outcome: str, code: str | None
 ) -> None:
-    relay = relay_to(world, play)
+    relay = world.relay(world.upstream(play))
     with opened(relay, asks(FAULTY)) as client:
         client.read(len(begun()))
         if not leaves:
             client.send(frame(TEXT, b"", mask=MASK))
             client.read_to_end()
-    response, session = records_of(relay, 2)
+    response, session = relay.records(2)
     assert (response.response_id, response.outcome, response.error_code) == ("resp_1", outcome, code)
     assert (response.usage.source, response.usage.reason) == ("none", "cut")
     assert (session.operation, session.outcome, session.error_code) == ("session", outcome, code)
@@ -267,7 +245,7 @@ def test_a_socket_that_is_refused_is_passed_on_and_recorded_as_any_call(world: W
         line.send(b"HTTP/1.1 429 Busy\r\nretry-after: 7\r\ncontent-length: 2\r\n\r\n{}")
         line.wait_closed()
 
-    relay = relay_to(world, play)
+    relay = world.relay(world.upstream(play))
     for request, status in (
         (asks(FAULTY), 429),
         (asks(FAULTY, key="wrong"), 401),
@@ -277,7 +255,7 @@ def test_a_socket_that_is_refused_is_passed_on_and_recorded_as_any_call(world: W
         with RawClient(relay.address) as client:
             client.send(request)
             assert client.read_answer().status == status
-    assert [record.status for record in records_of(relay, 4)] == [429, 401, 404, 404]
+    assert [record.status for record in relay.records(4)] == [429, 401, 404, 404]
 
 
 def test_another_target_is_tried_before_the_upgrade(world: World) -> None:
@@ -289,5 +267,5 @@ def test_another_target_is_tried_before_the_upgrade(world: World) -> None:
     relay = world.relay(world.upstream(busy), world.upstream(saying(frame(CLOSE, b""))))
     with opened(relay, asks(FAULTY)) as client:
         client.read(2)
-    (record,) = records_of(relay, 1)
+    (record,) = relay.records(1)
     assert (record.attempts, record.backend, record.status) == (2, "faulty-1", 101)

@@ -65,7 +65,7 @@ from .request_body import RequestBody
 from .response import Response
 from .services import Services
 from .socket_records import SocketRecords, socket_record
-from .socket_relay import GOING_AWAY, SocketRelay, new_socket_relay
+from .socket_relay import GOING_AWAY, TRY_AGAIN_LATER, SocketRelay, new_socket_relay
 from .timings import Timings
 from .tracing import TracingNotes, answer_line, trace_of
 
@@ -367,7 +367,8 @@ class Call:
             raise AssertionError("the end of a WebSocket that never was one")
         if dispatch is not None and dispatch.upstream is not None and self._switched is not None:
             dispatch.upstream.pool.drain(self._switched)  # it may not take what was written for it
-        relay.stop(GOING_AWAY if outcome in ("aborted", "timed_out") else None)
+        code = TRY_AGAIN_LATER if error_code == JournalUnavailable.code else GOING_AWAY
+        relay.stop(code if outcome in ("aborted", "timed_out") else None)
         records.end_open(outcome, error_code, left_by_client=relay.was_left_by_client)
         self._end(Ending(outcome, 101, error_code, relay.reading()))
 
@@ -426,9 +427,7 @@ class Call:
             else:
                 self._look_at_upstream(now)
         elif phase is RELAYING:
-            if self.socket is not None and self.socket.is_idle(now, settings.socket_idle_timeout):
-                self._enters(TIME_LIMIT)
-                self._end_socket("timed_out", UpstreamTimeout.code)
+            self._look_at_socket(now)
         elif phase is REFUSING:
             # its body may be read for so long, and no longer
             if now - self.timings.received > settings.request_timeout and self._refusal is not None:
@@ -451,6 +450,14 @@ class Call:
             refusal = dispatch.is_too_slow(now)
             if refusal is not None:
                 self._refuse_now(refusal, TIME_LIMIT)
+
+    def _look_at_socket(self, now: float) -> None:
+        records = self._socket_records
+        if records is not None and records.cannot_be_written(now, _MAX_SETTLE_SECONDS):
+            self.socket_ended("aborted", JournalUnavailable.code)
+        elif self.socket is not None and self.socket.is_idle(now, self._services.settings.socket_idle_timeout):
+            self._enters(TIME_LIMIT)
+            self._end_socket("timed_out", UpstreamTimeout.code)
 
     def abort(self) -> None:
         """The gateway stops and cannot wait for this call any longer."""

@@ -43,6 +43,11 @@ class SocketRecords:
         self._upstream = upstream
         self._answer = answer
         self._on_loss = on_loss
+        self.waiting = 0
+        """Strict durability: records that are not on disk yet."""
+        self._waiting_since = self._failing_since = 0.0
+        self.when_durable: Callable[[], None] | None = None
+        """Told when none is left that waits."""
         self._cut: tuple[Outcome, str | None] = ("client_gone", None)
 
     def end_open(self, outcome: Outcome, error_code: str | None, *, left_by_client: bool) -> None:
@@ -53,6 +58,9 @@ class SocketRecords:
 
     def used(self, used: UsedOnSocket) -> None:
         services, measurement = self._services, used.measurement
+        if services.is_strict:
+            self.waiting += 1
+            self._waiting_since = services.clock.monotonic()
         outcome: Outcome = "upstream_error" if measurement.error_code is not None else "completed"
         ending = Ending(outcome, used.status or SWITCHED_STATUS, measurement.error_code, measurement)
         if not used.has_ended:
@@ -76,6 +84,21 @@ class SocketRecords:
             self._append(used, request, ending, timings, replace(NO_USAGE, reason=measurement.reason or "withheld"))
         else:
             self._append(used, request, ending, timings, usage or NO_USAGE)
+
+    def _is_durable(self) -> None:
+        self.waiting -= 1
+        if not self.waiting and self.when_durable is not None:
+            self.when_durable()
+
+    def cannot_be_written(self, now: float, limit: float) -> bool:
+        """Whether the journal has taken nothing for more than ``limit`` seconds. To be asked again and again."""
+        if self.waiting:
+            return now - self._waiting_since > limit
+        if self._services.journal.accepts_calls:
+            self._failing_since = 0.0
+        elif not self._failing_since:
+            self._failing_since = now
+        return self._failing_since > 0 and now - self._failing_since > limit
 
     def _asked(self, used: UsedOnSocket) -> Request:
         """The request that a response answers, as far as it was read."""
@@ -121,7 +144,7 @@ class SocketRecords:
             deployment=record.deployment or request.model,
         )
         try:
-            services.journal.append(record)
+            services.journal.append(record, self._is_durable if services.is_strict else None)
         except JournalError:  # logged and counted where it was lost
             self._on_loss()
 

@@ -20,13 +20,14 @@ from .request import Request
 from .services import Services
 from .socket_records import SocketRecords
 
-__all__ = ["GOING_AWAY", "SocketOwner", "SocketRelay", "new_socket_relay"]
+__all__ = ["GOING_AWAY", "TRY_AGAIN_LATER", "SocketOwner", "SocketRelay", "new_socket_relay"]
 
 # What these say is that all went well (RFC 6455, 7.4.1).
 _WELL = (1000, 1001, CLOSE_WITHOUT_CODE)
 
 GOING_AWAY = 1001
 """The close code of a server that stops, or gives up waiting."""
+TRY_AGAIN_LATER = 1013
 
 
 class SocketOwner(Protocol):
@@ -45,13 +46,23 @@ class SocketRelay:
     """Both directions of one WebSocket. ``join`` it to the two transports, then it ends by itself or by ``stop``."""
 
     def __init__(
-        self, owner: SocketOwner, meter: SocketMeter | None, client: FrameReader, upstream: FrameReader
+        self,
+        owner: SocketOwner,
+        meter: SocketMeter | None,
+        client: FrameReader,
+        upstream: FrameReader,
+        records: SocketRecords | None,
     ) -> None:
-        """The readers follow what comes from the client and from the upstream. Without a ``meter`` nothing is read."""
+        """The readers follow what comes from the client and from the upstream. Without a ``meter`` nothing is read.
+        With ``records`` (strict durability) what tells that a response has ended waits until they are on disk."""
         self._owner: SocketOwner | None = owner
         self._meter = meter
         self.client = _Side(self, client, is_client=True)
-        self.upstream = _Side(self, upstream, is_client=False)
+        self.upstream: _Side
+        if records is None:
+            self.upstream = _Side(self, upstream, is_client=False)
+        else:
+            self.upstream = _HoldingSide(self, upstream, records)
         self.problem: str | None = None
         """Why it is not metered any more."""
         self._closed_first: _Side | None = None
@@ -86,13 +97,15 @@ class SocketRelay:
 
     def stop(self, code: int | None) -> None:
         """The owner ends it, or has learnt that it has ended. With a ``code`` both sides are told so in a close frame,
-        where one can stand."""
+        where one can stand. The upstream closes; the client is the owner's."""
         self._owner = None
-        for side, other in ((self.client, self.upstream), (self.upstream, self.client)):
-            can_tell = other.reader.is_between_frames and other.reader.close_code is None and self.problem is None
-            if code is not None and can_tell:
-                side.write_last(close_frame(code, is_masked=not side.is_client))
-            side.close()
+        if code is not None and self.problem is None:
+            if self.upstream.can_be_followed:
+                self.client.write_last(close_frame(code, is_masked=False))
+            if self.client.can_be_followed:
+                self.upstream.write_last(close_frame(code, is_masked=True))
+        self.client.send_no_more()
+        self.upstream.close()
 
     def reading(self) -> Measurement | None:
         """What the meter knows of the session as such, after it has told of what was under way. To be asked once."""
@@ -109,6 +122,11 @@ class SocketRelay:
             measurement.unreadable, measurement.reason = self.problem, "unreadable"
         return measurement
 
+    @property
+    def was_left_by_client(self) -> bool:
+        """Whether it was the client that ended it."""
+        return self._closed_first is self.client
+
     # --- what the sides tell ---
 
     def lose_meter(self, error: Exception) -> None:
@@ -118,9 +136,7 @@ class SocketRelay:
             self.problem = f"the meter failed: {type(error).__name__}"
 
     def lost(self, side: "_Side") -> None:
-        """One side has closed: what was written for the other still reaches it."""
-        other = self.upstream if side.is_client else self.client
-        other.close()
+        """One side has closed. What was written for the other still reaches it."""
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.socket_ended(*self._ending(side))
@@ -129,11 +145,6 @@ class SocketRelay:
         """A side has said that it closes."""
         if self._closed_first is None:
             self._closed_first = side
-
-    @property
-    def was_left_by_client(self) -> bool:
-        """Whether it was the client that ended it."""
-        return self._closed_first is self.client
 
     def _ending(self, lost: "_Side") -> tuple[Outcome, str | None]:
         first = self._closed_first
@@ -152,14 +163,15 @@ def new_socket_relay(
     """The relay for a WebSocket to which an upstream has agreed. What is not metered is followed for its end only."""
     surface = request.address.surface
     if not request.address.is_metered:
-        return SocketRelay(owner, None, FrameReader(None), FrameReader(None))
+        return SocketRelay(owner, None, FrameReader(None), FrameReader(None), None)
     unpacks, monotonic = packs_messages(answer.lines), services.clock.monotonic
     # on a WebSocket of an API that also takes single requests, each message of the client's is one
     requests = RequestMessages(monotonic, unpacks) if surface.paths else None
     meter = SocketMeter(
         surface, records, requests, unpacks=unpacks, keep_content=services.keeps_content, monotonic=monotonic
     )
-    return SocketRelay(owner, meter, FrameReader(requests), FrameReader(meter))
+    held_for = records if services.is_strict else None
+    return SocketRelay(owner, meter, FrameReader(requests), FrameReader(meter), held_for)
 
 
 class _Side:
@@ -174,6 +186,8 @@ class _Side:
         self._send: Callable[[bytes], None] = _to_nobody
         self._transport: asyncio.Transport | None = None
         self._connection: SocketConnection | None = None
+        self._other_is_full = False
+        self._waits_for_disk = False
 
     def begin(self, transport: asyncio.Transport, send: Callable[[bytes], None], connection: SocketConnection) -> None:
         """``send``: the other side's."""
@@ -182,13 +196,16 @@ class _Side:
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
         self._send(data)
-        relay = self._relay
+        self._follow(data)
+
+    def _follow(self, data: bytes) -> None:
+        relay, reader = self._relay, self.reader
         if relay.problem is None:
             try:
-                self.reader.feed(data)
+                reader.feed(data)
             except Exception as error:
                 relay.lose_meter(error)
-            if self.reader.close_code is not None:
+            if reader.close_code is not None:
                 relay.note_close(self)
 
     def eof_received(self) -> None:
@@ -199,18 +216,28 @@ class _Side:
 
     def pause_writing(self) -> None:
         """This side takes nothing more for now: the other one is not read."""
-        other = self._other._transport
-        if other is not None and not other.is_closing():
-            other.pause_reading()
+        self._other.regulate(is_full=True)
 
     def resume_writing(self) -> None:
-        other = self._other._transport
-        if other is not None and not other.is_closing():
-            other.resume_reading()
+        self._other.regulate(is_full=False)
+
+    def regulate(self, *, is_full: bool) -> None:
+        """``is_full``: whether the other side takes nothing more for now."""
+        self._other_is_full = is_full
+        self._regulate()
+
+    def _regulate(self) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._other_is_full or self._waits_for_disk:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
         connection, self._connection, self._transport = self._connection, None, None
-        self._other._send = _to_nobody
+        self._other.send_no_more()
         self._relay.lost(self)
         if connection is not None:
             connection.connection_lost(error)
@@ -220,15 +247,56 @@ class _Side:
         if self._transport is not None:
             self._transport.write(data)
 
+    def send_no_more(self) -> None:
+        """Whatever still comes from here goes to nobody."""
+        self._send = _to_nobody
+
     def close(self) -> None:
-        """Nothing more is written; what was, still goes out."""
-        self._other._send = _to_nobody
+        """What was written still goes out."""
         if self._transport is not None:
             self._transport.close()
 
     @property
+    def can_be_followed(self) -> bool:
+        """Whether all that came from here are whole frames, and none that closes: then one of our own can come next."""
+        return self.reader.is_between_frames and self.reader.close_code is None
+
+    @property
     def _other(self) -> "_Side":
         return self._relay.upstream if self.is_client else self._relay.client
+
+
+class _HoldingSide(_Side):
+    """The upstream's, in strict durability: what tells that a response has ended is held until its record is on disk,
+    and the upstream is not read meanwhile."""
+
+    def __init__(self, relay: SocketRelay, reader: FrameReader, records: SocketRecords) -> None:
+        super().__init__(relay, reader, is_client=False)
+        self._records = records
+        self._held: list[bytes] = []
+        records.when_durable = self._release
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+        self._follow(data)
+        if self._held or self._records.waiting:
+            self._held.append(data)
+            self._waits_for_disk = True
+            self._regulate()
+        else:
+            self._send(data)
+
+    def _release(self) -> None:
+        """All records so far are on disk."""
+        held, self._held = self._held, []
+        for data in held:
+            self._send(data)
+        self._waits_for_disk = False
+        self._regulate()
+
+    @property
+    def can_be_followed(self) -> bool:
+        return not self._held and self.reader.is_between_frames and self.reader.close_code is None
 
 
 def _to_nobody(data: bytes) -> None:

@@ -24,11 +24,11 @@ from ..apis import (
     digest,
     transcription_model,
 )
+from ..records import Quantity, Usage, exact_amount
 from ..wire import MemberScanner, decode_json
 from .accumulator import Accumulator
 from .measurement import Measurement
 from .stream import StreamMeter
-from .usage import read_usage
 
 __all__ = ["RequestMessages", "SocketMeter", "SocketMeterOwner", "UsedOnSocket"]
 
@@ -247,16 +247,14 @@ class SocketMeter(_Messages):
         made = read.measurement(reason="unreadable" if self.problem is not None else None, unreadable=self.problem)
         made.session_id = self.session_id
         if self._seconds is not None:
-            made.usage = read_usage(self._seconds, self._surface.name)
+            made.usage = _session_usage(self._seconds)
         return made
 
     def finish(self) -> None:
         """The socket has ended: tells of what is still under way."""
-        if self._stream is not None:
+        self._end_stream(has_ended=False)
+        while self._next_request():
             self._end_stream(has_ended=False)
-        elif self._requests is not None:
-            while self._next_request():
-                self._end_stream(has_ended=False)
         for name, opened in self._open.items():
             used = self._used(opened, {"id": name})
             used.measurement.reason, used.has_ended = "cut", False
@@ -472,6 +470,13 @@ def _status_of(event: bytes) -> int | None:
     decoded = decode_json(event)
     status = decoded.get("status") if isinstance(decoded, dict) else None
     return status if isinstance(status, int) and 100 <= status <= 599 else None
+
+
+def _session_usage(told: dict[str, Any]) -> Usage | None:
+    seconds = exact_amount(told.get("seconds"))
+    if seconds is None:
+        return None
+    return Usage(source="reported", raw=told, quantities={"session_seconds": Quantity(seconds)})
 
 
 def _object(event: dict[str, Any], name: str) -> dict[str, Any]:
