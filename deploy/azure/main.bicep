@@ -22,6 +22,19 @@ param resourceGroupName string = ''
 @allowed(['meter', 'gateway'])
 param form string = 'meter'
 
+@description('Form gateway: whose models. openai: OpenAI\'s own API, with openAiApiKey, instead of Azure OpenAI.')
+@allowed(['azure', 'openai'])
+param upstream string = 'azure'
+
+@description('Another API like OpenAI\'s, and the key of either.')
+param openAiUrl string = 'https://api.openai.com/v1'
+@secure()
+param openAiApiKey string = ''
+
+@description('Where replicas of the gateway keep journals: on their own disks, from which records go to the hub before an answer ends, or on a share (NFS by private endpoint).')
+@allowed(['replica', 'share'])
+param journals string = 'replica'
+
 @description('Form meter: whether streams are relayed by a Tokenweir gateway, or held back by API Management until they end.')
 @allowed(['relayed', 'buffered'])
 param streams string = 'relayed'
@@ -94,8 +107,9 @@ param ranges object = {
 
 // What is there already, by resource id. Empty: it is made.
 
-@description('Azure OpenAI accounts, separated by commas; the first is asked first.')
+@description('Azure OpenAI accounts, separated by commas; the first is asked first. And a deployment of them, for the test scripts.')
 param existingOpenAiIds string = ''
+param existingDeployment string = ''
 
 @description('An API Management instance that can reach the network, and the user-assigned identity that it has.')
 param existingApiManagementId string = ''
@@ -127,6 +141,7 @@ var nobodyHash = '00000000000000000000000000000000000000000000000000000000000000
 var aDay = '2026-01-01T00:00:00Z'
 var nobody = '{"keys":[{"key_id":"none","caller":"nobody","sha256":"${nobodyHash}","created_at":"${aDay}","revoked_at":"${aDay}"}]}'
 
+var hasShare = hasGateway && journals == 'share'
 var isZoneRedundant = availabilityZones == 'yes'
 var hasMeter = form == 'meter'
 var wantsGateway = form == 'gateway' || streams == 'relayed'
@@ -136,7 +151,9 @@ var makesApiManagement = hasApiManagement && empty(existingApiManagementId)
 
 // By id, whether they are made here or were there before.
 var openAiId = '${groupId}/providers/Microsoft.CognitiveServices/accounts/openai-${token}'
-var openAiIds = split(empty(existingOpenAiIds) ? openAiId : existingOpenAiIds, ',')
+var hasAzure = upstream == 'azure' || form == 'meter'
+var makesOpenAi = hasAzure && empty(existingOpenAiIds)
+var openAiIds = hasAzure ? split(makesOpenAi ? openAiId : existingOpenAiIds, ',') : []
 var ourApiManagementId = '${groupId}/providers/Microsoft.ApiManagement/service/api-${token}'
 var apiManagementId = empty(existingApiManagementId) ? ourApiManagementId : existingApiManagementId
 var ourIdentityId = '${groupId}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/api-management-${token}'
@@ -246,7 +263,7 @@ var gatewayPrincipals = wantsGateway ? [gatewayIdentity!.outputs.principalId] : 
 
 // The models
 
-module openAi 'modules/openai.bicep' = if (empty(existingOpenAiIds)) {
+module openAi 'modules/openai.bicep' = if (makesOpenAi) {
   scope: group
   name: 'openai'
   params: {
@@ -271,7 +288,7 @@ module openAiAccess 'modules/openai-access.bicep' = [
 
 // Private endpoints are made one after another: two at a time in one subnet fail now and then, with
 // ReferencedResourceNotProvisioned (Azure/bicep-ptn-aiml-landing-zone#41). Hence the chain: openAiEndpoints, hubs,
-// monitoring, journals, storage, meter.
+// monitoring, journalShare, storage, meter.
 @batchSize(1)
 module openAiEndpoints 'modules/private-endpoint.bicep' = [
   for (id, i) in openAiIds: {
@@ -371,7 +388,7 @@ module registry 'modules/container-registry.bicep' = if (wantsGateway) {
   }
 }
 
-module journals 'modules/journal-share.bicep' = if (hasGateway) {
+module journalShare 'modules/journal-share.bicep' = if (hasShare) {
   scope: group
   name: 'journal-share'
   params: {
@@ -413,8 +430,10 @@ module gateway 'modules/container-apps.bicep' = if (hasGateway) {
     recordConsumerGroup: hubs.outputs.recordConsumerGroup
     applicationInsightsConnectionString: monitoring.outputs.connectionString
     workspaceId: monitoring.outputs.workspaceId
-    shareServer: journals!.outputs.server
-    sharePath: journals!.outputs.path
+    openAiUrl: hasAzure ? '' : openAiUrl
+    openAiKey: hasAzure ? '' : openAiApiKey
+    shareServer: hasShare ? journalShare!.outputs.server : ''
+    sharePath: hasShare ? journalShare!.outputs.path : ''
   }
 }
 
@@ -434,7 +453,7 @@ module storage 'modules/storage.bicep' = if (hasMeter) {
     zoneIds: ['${zonesPath}/${zones.blobs}']
     ownerPrincipalId: meterIdentity!.outputs.principalId
   }
-  dependsOn: [dns, monitoring, journals]
+  dependsOn: [dns, monitoring, journalShare]
 }
 
 module meter 'modules/function.bicep' = if (hasMeter) {
@@ -509,7 +528,7 @@ module api 'modules/api-management-api.bicep' = if (hasApiManagement) {
 output TENANT_ID string = tenant().tenantId
 output AZURE_RESOURCE_GROUP string = group.name
 output AZURE_GATEWAY_URL string = hasApiManagement ? api!.outputs.gatewayUrl : tokenweirUrl
-output AOI_DEPLOYMENTID string = deployments[0].name
+output AOI_DEPLOYMENTID string = makesOpenAi ? deployments[0].name : existingDeployment
 output AZURE_CONTAINER_REGISTRY_NAME string = wantsGateway ? registry!.outputs.name : ''
 output AZURE_CONTAINER_REGISTRY_ENDPOINT string = wantsGateway ? registry!.outputs.loginServer : ''
 output APPLICATIONINSIGHTS_NAME string = monitoring.outputs.applicationInsightsName

@@ -99,6 +99,44 @@ def missing_roles(ask: Ask, subscription: str) -> list[str]:
     ]
 
 
+def missing_settings(environment: Mapping[str, str]) -> list[str]:
+    """What variables ask for that goes together only with others."""
+    said = []
+    is_set = {name: bool(value) for name, value in environment.items()}.get
+    if is_set("TOKENWEIR_EXISTING_API_MANAGEMENT") and not is_set("TOKENWEIR_EXISTING_API_MANAGEMENT_IDENTITY"):
+        said.append(
+            "TOKENWEIR_EXISTING_API_MANAGEMENT is set, and TOKENWEIR_EXISTING_API_MANAGEMENT_IDENTITY is not: give the "
+            "id of a user-assigned identity that it has."
+        )
+    form = environment.get("TOKENWEIR_FORM") or "meter"
+    if environment.get("TOKENWEIR_UPSTREAM") == "openai":
+        if form != "gateway":
+            said.append(
+                "TOKENWEIR_UPSTREAM is openai: that goes with TOKENWEIR_FORM gateway, as API Management of form meter "
+                "signs in to Azure OpenAI."
+            )
+        if not is_set("OPENAI_API_KEY"):
+            said.append("TOKENWEIR_UPSTREAM is openai, and OPENAI_API_KEY is not set: azd env set OPENAI_API_KEY …")
+    if environment.get("TOKENWEIR_EGRESS") == "closed":
+        if form == "meter" and not is_set("TOKENWEIR_EXTENSION_BUNDLE"):
+            said.append(
+                "TOKENWEIR_EGRESS is closed, and the Functions host may have to fetch its extension for Event Hubs "
+                "from cdn.functions.azure.com: put it into the package with TOKENWEIR_EXTENSION_BUNDLE "
+                "(deploy/azure/functions/meter/README.md)."
+            )
+        if environment.get("TOKENWEIR_UPSTREAM") == "openai":
+            said.append("TOKENWEIR_EGRESS is closed, and OpenAI's own API is on the Internet: leave it open.")
+    return said
+
+
+def unnamed_deployment(ask: Ask, account: str) -> str:
+    """Which deployments an account has, where none is named for the test scripts. No reason to stop."""
+    parts = account.split("/")
+    asked = ("--resource-group", parts[4], "--name", parts[8], "--subscription", parts[2])
+    names = ", ".join(d["name"] for d in ask("cognitiveservices", "account", "deployment", "list", *asked))
+    return f"TOKENWEIR_EXISTING_DEPLOYMENT is not set, so the test scripts ask no deployment; there are: {names}"
+
+
 def main(environment: Mapping[str, str], ask: Ask = az) -> int:
     location, subscription = environment.get("AZURE_LOCATION", ""), environment.get("AZURE_SUBSCRIPTION_ID", "")
     try:
@@ -106,21 +144,21 @@ def main(environment: Mapping[str, str], ask: Ask = az) -> int:
     except ValueError as error:
         print(f"preflight: {error}", file=sys.stderr)
         return 1
-    makes_account = not environment.get("TOKENWEIR_EXISTING_OPENAI")
+    account = environment.get("TOKENWEIR_EXISTING_OPENAI", "").split(",")[0]
+    is_azure = environment.get("TOKENWEIR_UPSTREAM") != "openai"
     checks: list[tuple[str, Callable[[], list[str]]]] = [("roles", lambda: missing_roles(ask, subscription))]
-    if makes_account:
+    if is_azure and not account:
         checks.insert(0, ("models", lambda: missing_models(ask, location, wanted)))
         checks.insert(1, ("quota", lambda: missing_quota(ask, location, wanted)))
-    failed = False
-    if environment.get("TOKENWEIR_EXISTING_API_MANAGEMENT") and not environment.get(
-        "TOKENWEIR_EXISTING_API_MANAGEMENT_IDENTITY"
-    ):
-        print(
-            "preflight: TOKENWEIR_EXISTING_API_MANAGEMENT is set, and TOKENWEIR_EXISTING_API_MANAGEMENT_IDENTITY is "
-            "not: give the id of a user-assigned identity that it has.",
-            file=sys.stderr,
-        )
-        failed = True
+    settings = missing_settings(environment)
+    for sentence in settings:
+        print(f"preflight: {sentence}", file=sys.stderr)
+    failed = bool(settings)
+    if is_azure and account and not environment.get("TOKENWEIR_EXISTING_DEPLOYMENT"):
+        try:
+            print(f"preflight: {unnamed_deployment(ask, account)}", file=sys.stderr)
+        except (Unanswered, KeyError, TypeError, IndexError) as error:
+            print(f"preflight: could not look at the deployments of {account}: {error}", file=sys.stderr)
     for name, check in checks:
         try:
             said = check()

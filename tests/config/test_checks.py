@@ -239,10 +239,9 @@ def test_amounts_that_let_nothing_through_are_refused() -> None:
 
 
 def test_answers_that_wait_for_sinks_need_one_and_a_deadline_that_clients_bear(minimal: str) -> None:
-    assert problems(minimal + '[journal]\ndurability = "shipped"\nship_timeout = "25s"\n') == [
-        "[journal] ship_timeout: must be 20s at most: clients wait for the end of their answers",
-        "[journal] durability: is `shipped`, and there is no sink to ship to; configure one in [[sinks]]",
-    ]
+    timeout, durability = problems(minimal + '[journal]\ndurability = "shipped"\nship_timeout = "25s"\n')
+    assert timeout == "[journal] ship_timeout: must be 20s at most: clients wait for the end of their answers"
+    assert durability.startswith("[journal] durability: is `shipped`, and there is no sink to wait for; configure one")
 
 
 @pytest.mark.parametrize("url", ["tokenweir.duckdb", "duckdb:", "mysql://host/db"])

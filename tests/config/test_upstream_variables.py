@@ -28,6 +28,28 @@ def test_an_azure_address_is_one_however_it_ends(variable: str, end: str) -> Non
     assert not [note for note in loaded.notes if "OPENAI" in note]
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["https://api.openai.com/v1", "https://api.openai.com", "https://eu.api.openai.com/v1/", "https://llm.example/v1"],
+)
+@pytest.mark.parametrize("variable", ["AZURE_OPENAI_BASE_URL", "AZURE_OPENAI_ENDPOINT"])
+def test_openais_own_api_is_known_by_its_address_in_the_variables_of_azure(variable: str, url: str) -> None:
+    loaded, upstream = only({variable: url, "AZURE_OPENAI_KEY": "k", "AZURE_OPENAI_API_VERSION": "2024-10-21"})
+    assert (upstream.kind, upstream.endpoint) == ("openai", url)
+    assert (upstream.credential.key_env, upstream.api_version) == ("AZURE_OPENAI_KEY", None)
+    assert (
+        f"AZURE_OPENAI_API_VERSION is set and not used: {variable} leads to an API that has no versions" in loaded.notes
+    )
+    assert (
+        only({variable: url, "AZURE_OPENAI_KEY": "k", "OPENAI_API_KEY": "o"})[1].credential.key_env == "OPENAI_API_KEY"
+    )
+
+
+@pytest.mark.parametrize("url", [AZURE + "/v1", "https://gateway.example/openai/v1", "https://gateway.example"])
+def test_what_may_be_azures_is_taken_for_azures(url: str) -> None:
+    assert only({"AZURE_OPENAI_BASE_URL": url, "AZURE_OPENAI_KEY": "k"})[1].kind == "azure"
+
+
 def test_claude_in_foundry_is_known_by_its_own_variables() -> None:
     url = "https://my.services.ai.azure.com/anthropic"
     loaded, upstream = only(

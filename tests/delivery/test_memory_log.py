@@ -21,7 +21,7 @@ def add(log: MemoryLog, count: int = 1, body: str | None = None) -> None:
 
 
 def log_of(sinks: int, durability: Any = "shipped", limit: int = memory.MEMORY_LIMIT, **settings: Any) -> MemoryLog:
-    return MemoryLog(sinks, JournalSettings(durability=durability, **settings), limit)
+    return MemoryLog([True] * sinks, JournalSettings(durability=durability, **settings), limit)
 
 
 async def seqs(source: MemorySource) -> list[int]:
@@ -111,6 +111,17 @@ async def test_an_answer_ends_when_every_sink_has_its_event() -> None:
         assert batch is not None and batch.has_more  # nobody waits for others to gather
         await source.done(batch)
     assert ended == [1, 2]
+
+
+async def test_an_answer_waits_only_for_the_sinks_that_hold_ends() -> None:
+    log = MemoryLog([False, True], JournalSettings(durability="shipped", ship_timeout=Duration(1000)))
+    ended: list[int] = []
+    log.append(a_call(seq=1), lambda: ended.append(1))
+    batch = await log.sources[1].read()
+    assert batch is not None
+    await log.sources[1].done(batch)
+    assert ended == [1]
+    assert log.close() == 1  # the other one has it later
 
 
 async def test_a_read_waits_until_there_is_something() -> None:

@@ -65,7 +65,7 @@ def test_ledger_and_sinks_have_the_same_cost(tmp_path: Path, caplog: pytest.LogC
 
 
 def test_what_only_waits_in_memory_is_priced_too(tmp_path: Path) -> None:
-    log = MemoryLog(1, JournalSettings(), price=Pricer(ROWS))
+    log = MemoryLog([True], JournalSettings(), price=Pricer(ROWS))
     for call in CALLS:
         log.append(call)
 

@@ -106,7 +106,7 @@ def test_private_endpoints_are_made_one_after_another() -> None:
     text = (AZURE / "main.bicep").read_text("utf-8")
     blocks = dict(re.findall(r"^module (\w+) (.+?)^[}\]]", text, re.MULTILINE | re.DOTALL))
     makers = [name for name, block in blocks.items() if "endpointSubnetId" in block]
-    assert makers == ["openAiEndpoints", "hubs", "monitoring", "journals", "storage", "meter"]
+    assert makers == ["openAiEndpoints", "hubs", "monitoring", "journalShare", "storage", "meter"]
     waits = {
         name: {other for other in blocks if other != name and re.search(rf"\b{other}(!?\.outputs|[\],])", block)}
         for name, block in blocks.items()
@@ -114,6 +114,14 @@ def test_private_endpoints_are_made_one_after_another() -> None:
     for earlier, later in pairwise(makers):
         assert earlier in waits[later], f"{later} does not wait for {earlier}"
     assert re.search(r"@batchSize\(1\)\nmodule openAiEndpoints", text)
+
+
+def test_where_the_disk_goes_with_the_replica_answers_wait_for_the_hub_and_only_for_it() -> None:
+    text = (MODULES / "container-apps.bicep").read_text("utf-8")
+    assert re.search(r"hasShare\s+\? \[\]\s+: \[\s+\{\s+name: 'TOKENWEIR_JOURNAL__DURABILITY'\s+value: 'shipped'", text)
+    assert text.count("if (hasShare)") == 2  # the share, and the job that looks for what is left on it
+    assert "holds_ends: !hasRecords" in text
+    assert "param journals string = 'replica'" in (AZURE / "main.bicep").read_text("utf-8")
 
 
 def unknown_versions(path: Path) -> list[str]:

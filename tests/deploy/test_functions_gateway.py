@@ -162,6 +162,21 @@ def test_the_settings_name_every_variable_of_the_proxy() -> None:
     assert [name for name in proxy if name not in values] == []
 
 
+def test_openais_own_api_stands_behind_the_same_routes_and_variables(
+    sim: HostedSimulator, function_app: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_BASE_URL", f"{sim.url}/v1")
+    told: Any = [{"role": "user", "content": "What does a weir do?"}]
+    with (
+        function_host(function_app) as url,
+        AzureOpenAI(azure_endpoint=url + "/api", api_key="any", api_version=VERSION, max_retries=0) as client,
+    ):
+        assert client.chat.completions.create(model="gpt-4o", messages=told).choices
+    [event] = events(tmp_path)
+    assert (event["deployment"], event["requested_model"], event["api_version"]) == ("gpt-4o", "gpt-4o", VERSION)
+    assert [call.path for call in sim.calls] == ["/v1/chat/completions"]
+
+
 def read_as_the_readme_says(body: bytes) -> dict[str, Any]:
     """The fields and types that the SSE proxy function's README lists for its two kinds of events, and nothing else."""
     event: dict[str, Any] = json.loads(body)

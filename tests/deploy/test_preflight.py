@@ -62,10 +62,48 @@ def test_what_is_missing_is_named(azure: Azure, said: str, capsys: pytest.Captur
     assert said in capsys.readouterr().err
 
 
+ACCOUNT = "/subscriptions/s-1/resourceGroups/g/providers/Microsoft.CognitiveServices/accounts/a"
+
+
 def test_existing_accounts_need_no_models_and_no_quota() -> None:
     azure = Azure(version="other", left=0)
-    assert preflight.main({**ENVIRONMENT, "TOKENWEIR_EXISTING_OPENAI": "/subscriptions/s-1/…"}, azure) == 0
+    existing = {"TOKENWEIR_EXISTING_OPENAI": ACCOUNT, "TOKENWEIR_EXISTING_DEPLOYMENT": "chat"}
+    assert preflight.main({**ENVIRONMENT, **existing}, azure) == 0
     assert [arguments[:2] for arguments in azure.asked] == [("ad", "signed-in-user"), ("role", "assignment")]
+
+
+def test_of_an_existing_account_a_deployment_is_named_or_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    azure = Azure()
+    azure.answers["account"] = [{"name": "chat"}, {"name": "small"}]
+    assert preflight.main({**ENVIRONMENT, "TOKENWEIR_EXISTING_OPENAI": ACCOUNT}, azure) == 0
+    assert "ask no deployment; there are: chat, small" in capsys.readouterr().err
+    assert preflight.main({**ENVIRONMENT, "TOKENWEIR_EXISTING_OPENAI": "no id"}, azure) == 0
+    assert "could not look at the deployments" in capsys.readouterr().err
+
+
+OPENAI = {"TOKENWEIR_UPSTREAM": "openai", "OPENAI_API_KEY": "k", "TOKENWEIR_FORM": "gateway"}
+
+
+def test_openais_own_api_needs_neither_models_nor_quota(capsys: pytest.CaptureFixture[str]) -> None:
+    azure = Azure(version="other", left=0)
+    assert preflight.main({**ENVIRONMENT, **OPENAI}, azure) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({**OPENAI, "TOKENWEIR_FORM": "meter"}, "that goes with TOKENWEIR_FORM gateway"),
+        ({**OPENAI, "OPENAI_API_KEY": ""}, "OPENAI_API_KEY is not set"),
+        ({**OPENAI, "TOKENWEIR_EGRESS": "closed"}, "OpenAI's own API is on the Internet"),
+        ({"TOKENWEIR_EGRESS": "closed"}, "put it into the package with TOKENWEIR_EXTENSION_BUNDLE"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_named(
+    changed: dict[str, str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert preflight.main({**ENVIRONMENT, **changed}, Azure()) == 1
+    assert said in capsys.readouterr().err
 
 
 def test_an_existing_api_management_needs_its_identity(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,10 @@
 // Tokenweir as gateway on Container Apps, inside the network: an environment, the gateway's replicas and, where a ledger
 // is kept, consumers that fill it from the hub of records. No keys of Azure's services.
 //
-// A replica keeps its journal on a share that all of them see, in a place of its own: the first that is free, which is
-// known by a lock. So whatever a replica leaves behind is sent on by the next one that takes its place, or by the job
-// that looks for left places every ten minutes. docs/guides/containers.md says more.
+// A replica keeps its journal on its own disk, which outlives its containers and goes with the replica; so an answer ends
+// when the hub has its record. Or, with a share that all replicas see, in a place of its own on it: the first that is
+// free, which is known by a lock. Whatever a replica leaves behind there is sent on by the next one that takes its place,
+// or by the job that looks for left places every ten minutes. docs/guides/containers.md says more.
 
 param location string
 param tags object
@@ -30,6 +31,11 @@ param registry string = ''
 @description('Azure OpenAI: objects with name, url (without /openai) and priority, lower first.')
 param upstreams array
 
+@description('OpenAI\'s own API, or another one like it, instead: https://api.openai.com/v1, and its key.')
+param openAiUrl string = ''
+@secure()
+param openAiKey string = ''
+
 @description('Names that callers ask for, each served by all upstreams: objects with name and model. Empty: every name is passed on to the first.')
 param deployments array = []
 
@@ -51,9 +57,9 @@ param applicationInsightsConnectionString string = ''
 @description('Where the logs of all containers go. Empty: they are seen only while a container runs.')
 param workspaceId string = ''
 
-@description('The share from journal-share.bicep: server and path.')
-param shareServer string
-param sharePath string
+@description('The share from journal-share.bicep: server and path. Empty: journals are on the replicas\' own disks.')
+param shareServer string = ''
+param sharePath string = ''
 
 @description('Replicas at least and at most. Two, so that one may go.')
 @minValue(1)
@@ -94,9 +100,19 @@ var data = '/var/lib/tokenweir'
 var hasRecords = !empty(eventHubNamespace)
 var hasInsights = !empty(applicationInsightsConnectionString)
 var hasConsumers = !empty(ledgerUrl)
+var hasShare = !empty(shareServer)
+var hasOpenAi = !empty(openAiUrl)
 
 // What lists of tables there are is JSON in one variable each. Nothing of it is secret: keys are given by their hashes.
-var upstreamTables = [
+var openAiTables = [
+  {
+    name: 'openai'
+    kind: 'openai'
+    endpoint: openAiUrl
+    credential: { key_env: 'OPENAI_API_KEY' }
+  }
+]
+var azureTables = [
   for upstream in upstreams: {
     name: upstream.name
     endpoint: upstream.url
@@ -106,6 +122,7 @@ var upstreamTables = [
     }
   }
 ]
+var upstreamTables = hasOpenAi ? openAiTables : azureTables
 var targets = [
   for upstream in upstreams: {
     upstream: upstream.name
@@ -137,6 +154,8 @@ var insightsSinks = hasInsights
       {
         name: 'insights'
         kind: 'application_insights'
+        // What it has not, the hub has: no answer waits for it.
+        holds_ends: !hasRecords
         connection: {
           connection_string_env: 'APPLICATIONINSIGHTS_CONNECTION_STRING'
           managed_identity: true
@@ -183,6 +202,22 @@ var common = concat(
         {
           name: 'APPLICATIONINSIGHTS_CONNECTION_STRING'
           value: applicationInsightsConnectionString
+        }
+      ]
+    : [],
+  hasShare
+    ? []
+    : [
+        {
+          name: 'TOKENWEIR_JOURNAL__DURABILITY'
+          value: 'shipped'
+        }
+      ],
+  hasOpenAi
+    ? [
+        {
+          name: 'OPENAI_API_KEY'
+          secretRef: 'openai-key'
         }
       ]
     : [],
@@ -256,13 +291,21 @@ var registries = empty(registry)
         identity: identityId
       }
     ]
-var volumes = [
-  {
-    name: 'shared'
-    storageType: 'NfsAzureFile'
-    storageName: share.name
-  }
-]
+// NFS by a private endpoint is refused to some environments (microsoft/azure-container-apps#1782), hence the other one.
+var volumes = hasShare
+  ? [
+      {
+        name: 'shared'
+        storageType: 'NfsAzureFile'
+        storageName: share!.name
+      }
+    ]
+  : [
+      {
+        name: 'shared'
+        storageType: 'EmptyDir'
+      }
+    ]
 var mounts = [
   {
     volumeName: 'shared'
@@ -289,11 +332,15 @@ var keysMount = {
   volumeName: 'keys'
   mountPath: '/mnt/keys'
 }
-var keysSecrets = empty(keysFile) ? [] : [keysSecret]
+var openAiSecret = {
+  name: 'openai-key'
+  value: openAiKey
+}
+var gatewaySecrets = concat(empty(keysFile) ? [] : [keysSecret], hasOpenAi ? [openAiSecret] : [])
 var relayVolumes = concat(volumes, empty(keysFile) ? [] : [keysVolume])
 var relayMounts = concat(mounts, empty(keysFile) ? [] : [keysMount])
 
-// A new share belongs to root, and Tokenweir runs as 10001. Containers run as their image says, hence this other one.
+// A new volume belongs to root, and Tokenweir runs as 10001. Containers run as their image says, hence this other one.
 var owner = [
   {
     name: 'owner'
@@ -355,7 +402,7 @@ module names 'container-apps-dns.bicep' = if (!openToInternet) {
   }
 }
 
-resource share 'Microsoft.App/managedEnvironments/storages@2025-01-01' = {
+resource share 'Microsoft.App/managedEnvironments/storages@2025-01-01' = if (hasShare) {
   parent: appEnvironment
   name: 'shared'
   properties: {
@@ -389,7 +436,7 @@ resource gateway 'Microsoft.App/containerApps@2025-01-01' = {
         allowInsecure: false
       }
       registries: registries
-      secrets: keysSecrets
+      secrets: gatewaySecrets
     }
     template: {
       // Journals and sinks are brought to their end after the last answer.
@@ -446,7 +493,8 @@ resource gateway 'Microsoft.App/containerApps@2025-01-01' = {
   }
 }
 
-resource leftovers 'Microsoft.App/jobs@2025-01-01' = {
+// On a replica's own disk nothing is left that another could reach.
+resource leftovers 'Microsoft.App/jobs@2025-01-01' = if (hasShare) {
   name: 'leftovers'
   location: location
   tags: tags
@@ -464,7 +512,7 @@ resource leftovers 'Microsoft.App/jobs@2025-01-01' = {
       replicaTimeout: 540
       replicaRetryLimit: 0
       registries: registries
-      secrets: keysSecrets
+      secrets: gatewaySecrets
     }
     template: {
       initContainers: owner

@@ -114,8 +114,9 @@ def _amounts(config: Config, environ: Mapping[str, str]) -> Problems:
             ("journal", "ship_timeout"),
             f"must be {_LONGEST_HELD:g}s at most: clients wait for the end of their answers",
         )
-    if config.journal.durability == "shipped" and not config.sinks:
-        yield ("journal", "durability"), "is `shipped`, and there is no sink to ship to; configure one in [[sinks]]"
+    if config.journal.durability == "shipped" and not any(sink.holds_ends for sink in config.sinks):
+        text = "is `shipped`, and there is no sink to wait for; configure one in [[sinks]], with `holds_ends`"
+        yield ("journal", "durability"), text
 
 
 def _tracing(config: Config, environ: Mapping[str, str]) -> Problems:

@@ -6,6 +6,9 @@
     ANTHROPIC_FOUNDRY_BASE_URL, and those of other providers: their SDK's, with its key
     OPENAI_API_KEY           alone: api.openai.com
 
+Of the first two, an address of OpenAI's own API, or one that ends in /v1 and not in /openai/v1, is taken for what it
+is: callers go on asking as of Azure, and their calls go out as OpenAI has them.
+
 The first that is set describes the one upstream. So who points the SDK at this gateway by its own variable, in the same
 shell, says with AZURE_OPENAI_BASE_URL where the gateway itself goes.
 """
@@ -37,6 +40,8 @@ KEY_VARIABLES = PROVIDERS["azure"].key_variables
 """A key for which an endpoint is needed, too."""
 
 _API = re.compile(r"/+openai(/+v1)?/*$", re.IGNORECASE)
+_OPENAI_API = re.compile(r"(?<!/openai)/+v1/*$", re.IGNORECASE)
+_OPENAI_HOST = re.compile(r"(^|\.)api\.openai\.com$", re.IGNORECASE)
 _AZURE_HOST = re.compile(r"\.(openai|cognitiveservices|services\.ai)\.azure\.(com|us|cn)$", re.IGNORECASE)
 
 
@@ -52,9 +57,14 @@ def upstream_from_variables(environ: Mapping[str, str]) -> VariableUpstream | No
 
     An api-version is for callers who name none: unlike the proxy function, the gateway passes on the caller's own.
     """
-    for variable in (_BASE_URL, _ENDPOINT):
-        if url := _value(environ, variable):
-            return VariableUpstream(variable, _azure(url, _first(environ, _AZURE_KEYS[variable]), environ))
+    for variable, keys in _AZURE_KEYS.items():
+        if (url := _value(environ, variable)) and _is_openai(url):
+            table = _table("openai", url, PROVIDERS["openai"])
+            return VariableUpstream(
+                variable, table | {"credential": {"key_env": _first(environ, (_OPENAI_KEY, *keys))}}
+            )
+        if url:
+            return VariableUpstream(variable, _azure(url, _first(environ, keys), environ))
     url = _value(environ, _OPENAI_URL)
     if url and _is_azure(url):
         return VariableUpstream(_OPENAI_URL, _azure(url, _OPENAI_KEY, environ))
@@ -85,7 +95,11 @@ def upstream_notes(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
     for other in KEY_VARIABLES:
         if other != used_key and used_key in KEY_VARIABLES and _differs(environ, other, used_key):
             yield f"{other} is set to another key and not used: {found.variable} goes with {used_key}"
-    if _differs(environ, _VERSIONS[1], _VERSIONS[0]):
+    if config.upstreams[0].kind == "openai":
+        for version in _VERSIONS:
+            if found.variable in _AZURE_KEYS and _value(environ, version):
+                yield f"{version} is set and not used: {found.variable} leads to an API that has no versions"
+    elif _differs(environ, _VERSIONS[1], _VERSIONS[0]):
         yield f"{_VERSIONS[1]} is set and not used: {_VERSIONS[0]} says which api-version callers have who name none"
     if found.variable == _OPENAI_KEY:
         yield f"{_OPENAI_KEY} is set, and no endpoint: calls go to api.openai.com; {_ENDPOINT} is for Azure"
@@ -105,6 +119,17 @@ def _azure(url: str, key: str, environ: Mapping[str, str]) -> dict[str, Any]:
 def _bare(url: str) -> str:
     """Without ``/openai`` and ``/openai/v1``, which some base URLs end in and which are added to each call."""
     return _API.sub("", url)
+
+
+def _is_openai(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    return _OPENAI_HOST.search(host) is not None or (
+        _OPENAI_API.search(parts.path) is not None and _AZURE_HOST.search(host) is None
+    )
 
 
 def _is_azure(url: str) -> bool:

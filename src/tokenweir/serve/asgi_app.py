@@ -118,13 +118,13 @@ class GatewayApp:
 
     def _in_memory(self, loaded: Loaded) -> RelayProcess:
         config = loaded.config
-        journal = config.journal
+        journal, awaited = config.journal, [sink.holds_ends for sink in config.sinks]
         if journal.durability == "strict":
             raise ConfigError('[journal] durability = "strict" promises a disk, and this host has none: use "shipped"')
-        if loaded.origins.of(("journal", "durability")) is None and config.sinks:
+        if loaded.origins.of(("journal", "durability")) is None and any(awaited):
             journal = msgspec.structs.replace(journal, durability="shipped")
             config = msgspec.structs.replace(config, journal=journal)
-        log = MemoryLog(len(config.sinks), journal, price=Pricer(config.prices), tell=log_call)
+        log = MemoryLog(awaited, journal, price=Pricer(config.prices), tell=log_call)
         process = RelayProcess(config, loaded.source, "hosted", self._clock, lambda: log)
         if not config.sinks:
             _log.warning("there are no sinks and no disk: calls are passed on, and their records are kept nowhere")

@@ -35,8 +35,8 @@ class ShippedLog:
         self.configure(sinks)
 
     def configure(self, sinks: Sequence[SinkSettings]) -> None:
-        """From now on these are the ones that must have an event."""
-        self._cursors = [cursor_of(sink) for sink in sinks]
+        """From now on these are the sinks, some of which must have an event."""
+        self._cursors = [cursor_of(sink) for sink in sinks if sink.holds_ends]
 
     @property
     def accepts_calls(self) -> bool:

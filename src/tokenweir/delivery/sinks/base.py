@@ -244,6 +244,8 @@ class SinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outcomes: list[str] = []
     """Which calls it gets by their ``outcome``, or ``*`` for all. None: all, with shape `sse-proxy` only
     ``completed``."""
+    holds_ends: bool = True
+    """With ``journal.durability = "shipped"``: whether the end of an answer waits until this sink has its event."""
     on_too_large: TooLarge | None = None
     """An event that the other side does not take: send it in parts (``split``), or without as much of its bodies as it
     takes (``shed``). None: in parts with the shape `tokenweir`, else without."""

@@ -89,18 +89,20 @@ class MemoryLog:
 
     def __init__(
         self,
-        sinks: int,
+        awaited: Sequence[bool],
         settings: JournalSettings,
         limit: int = MEMORY_LIMIT,
         price: Pricer = FREE,
         tell: Callable[[CallRecord], None] | None = None,
     ) -> None:
-        """``tell`` hears of each record, also of one that is lost."""
+        """``awaited``: for each sink, whether the end of an answer waits for it (`shipped`). ``tell`` hears of each
+        record, also of one that is lost."""
         self.replica = f"{socket.gethostname()}-memory-{secrets.token_hex(6)}"
         self.gauges: dict[str, float | int] = {}
         self.troubles: dict[str, Trouble] = {}
         self.upstream_errors: dict[str, dict[str, int]] = {}
-        self.sources: Sequence[MemorySource] = [MemorySource(self) for _ in range(sinks)]
+        self.sources: Sequence[MemorySource] = [MemorySource(self) for _ in awaited]
+        self._awaited = [source for source, holds in zip(self.sources, awaited, strict=True) if holds]
         self.lost = 0
         self._refuses = settings.on_outage == "refuse"
         self._ends = HeldEnds[int](settings.ship_timeout) if settings.durability == "shipped" else None
@@ -210,7 +212,7 @@ class MemoryLog:
                 self._bytes -= self._waiting.popleft().size
                 self._gone += 1
         if self._ends is not None:
-            self._ends.passed(done)
+            self._ends.passed(min(source.done_until for source in self._awaited))
 
 
 def _size_of(record: CallRecord) -> int:
