@@ -20,6 +20,7 @@ from prometheus_client.utils import floatToGoString
 from .. import __version__
 from ..build import running_build
 from ..delivery import SinkStatus
+from ..jobs import JobsStatus
 from ..records import CallRecord
 from .health import LedgerStatus, RelayStatus
 
@@ -51,6 +52,7 @@ class Metrics:
         relays: Callable[[], list[RelayStatus]],
         sinks: Callable[[], list[SinkStatus]],
         ledger: Callable[[], LedgerStatus] = LedgerStatus,
+        jobs: Callable[[], JobsStatus] = JobsStatus,
     ) -> None:
         self._registry = CollectorRegistry()
         build = running_build()
@@ -78,6 +80,7 @@ class Metrics:
         self._registry.register(_RelayCollector(relays))
         self._registry.register(_LedgerCollector(ledger))
         self._registry.register(_SinkCollector(sinks))
+        self._registry.register(_JobCollector(jobs))
 
     def observe(self, records: Iterable[CallRecord]) -> None:
         """Counts calls that were posted, once for all of them where they have the same names."""
@@ -103,7 +106,7 @@ class Metrics:
                 tokens[caller, deployment, "output", source] += usage.output_tokens
             if usage.reasoning_tokens:
                 tokens[caller, deployment, "reasoning", source] += usage.reasoning_tokens
-            if usage.reason is not None:
+            if usage.reason is not None and usage.reason != "later":
                 unreported[caller, deployment, usage.reason] += 1
                 if source == "none":
                     unmetered[caller, deployment, usage.reason] += 1
@@ -113,6 +116,8 @@ class Metrics:
                 unpriced[caller, deployment, record.cost_reason] += 1
             body_bytes[caller, deployment, "in"] += record.bytes_in
             body_bytes[caller, deployment, "out"] += record.bytes_out
+            if record.job is not None and "made_by" in record.job:
+                continue  # a job's own record, which is no call
             self._latency.add(deployment, record.latency_ms)
             self._gateway.add(deployment, record.gateway_ms)
             if record.first_token_ms is not None:
@@ -206,6 +211,22 @@ class _LedgerCollector(Collector):
         archive = status.archive_trouble is not None
         yield GaugeMetricFamily("tokenweir_archive_failing", "Whether passed segments cannot go.", float(archive))
         yield CounterMetricFamily("tokenweir_ledger_errors", "Times that it took nothing, in this run.", status.errors)
+
+
+class _JobCollector(Collector):
+    def __init__(self, jobs: Callable[[], JobsStatus]) -> None:
+        self._jobs = jobs
+
+    def collect(self) -> Iterable[Metric]:
+        status = self._jobs()
+        count = GaugeMetricFamily("tokenweir_jobs_open", "Jobs whose usage is not known yet.", labels=["kind"])
+        for kind, number in status.open.items():
+            count.add_metric([kind], number)
+        yield count
+        oldest = "The age of the oldest job whose usage is not known yet."
+        yield GaugeMetricFamily("tokenweir_jobs_oldest_seconds", oldest, status.oldest_seconds)
+        given_up = "Jobs of the last months whose usage could not be learnt."
+        yield GaugeMetricFamily("tokenweir_jobs_given_up", given_up, float(status.given_up))
 
 
 _JOURNAL_COUNTERS = ("records_written", "bytes_written", "content_shed", "records_lost")

@@ -8,6 +8,7 @@ from .dead_letters import dead_letters
 from .demo import demo
 from .doctor import doctor
 from .import_records import import_records
+from .jobs import jobs
 from .keys import keys
 from .query import query
 from .serve import serve
@@ -32,6 +33,7 @@ app.command()(call)
 app.command()(trace)
 app.add_typer(dead_letters, name="dead-letters")
 app.command("import")(import_records)
+app.command()(jobs)
 app.add_typer(keys, name="keys")
 app.add_typer(config, name="config")
 app.command()(doctor)

@@ -109,6 +109,7 @@ def _amounts(config: Config, environ: Mapping[str, str]) -> Problems:
         if getattr(config.server, name) < 0:
             yield ("server", name), "must be at least 1, or 0 for what the system allows"
     yield from too_small(("journal",), config.journal, "segment_size", "ship_timeout")
+    yield from too_small(("jobs",), config.jobs, "first", "longest", "give_up")
     if config.journal.ship_timeout > _LONGEST_HELD:
         yield (
             ("journal", "ship_timeout"),

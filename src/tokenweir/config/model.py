@@ -9,6 +9,7 @@ from ..delivery.sinks import SinkSettings
 from ..delivery.sources.settings import IntakeSettings
 from ..deployments.settings import DeploymentSettings
 from ..gateway.settings import ServerSettings
+from ..jobs.settings import JobsSettings
 from ..journal.settings import JournalSettings
 from ..ledger.settings import LedgerSettings
 from ..policy.settings import CallerSettings, TracingSettings
@@ -53,6 +54,7 @@ class Config(msgspec.Struct, frozen=True):
     prices: list[PriceSettings] = []
     intake: IntakeSettings = IntakeSettings()
     tracing: TracingSettings = TracingSettings()
+    jobs: JobsSettings = JobsSettings()
     profiles: list[ProfileSettings] = []
 
 

@@ -16,7 +16,7 @@ from .measurement import Measurement
 from .meter import Meter, log_failure, replacement
 from .meters import meter_for
 from .socket_meter import RequestMessages, SocketMeter, UsedOnSocket
-from .usage import read_usage
+from .usage import read_usage, tells_counts
 
 __all__ = [
     "NO_MEASUREMENT",
@@ -32,4 +32,5 @@ __all__ = [
     "meter_for",
     "read_usage",
     "replacement",
+    "tells_counts",
 ]

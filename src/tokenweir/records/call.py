@@ -95,8 +95,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Why usage is not `reported`: `unread_encoding` (a compression that is not read), `unreadable` (not what its API
     says, or counts that are none), `cut` (the answer ended, or its client left, before its usage), `too_large` (a
     usage of more than 64 KB), `withheld` (a whole answer without usage, with zeros only, or without the usage of
-    all it wrote), `later` (the call has started a job, which has a record of its own), `given_up` (a job whose end
-    could not be learnt); empty where usage is reported, or none was due."""
+    all it wrote), `later` (the call has started a [job](../guides/jobs.md), which has a record of its own),
+    `given_up` (a job whose end could not be learnt); empty where usage is reported, or none was due."""
     input_tokens: _Summed = 0
     """The prompt."""
     cached_input_tokens: _Summed = 0
@@ -208,7 +208,7 @@ class CallRecord(msgspec.Struct, frozen=True, array_like=True):
     session_id: Annotated[str | None, DISTINCT, Since(5)] = None
     """The realtime session that the path names or that the call has opened."""
     job_id: Annotated[str | None, DISTINCT, Since(5)] = None
-    """The job (a response in the background, a batch, a fine-tuning, a video, a vector store) that
+    """The [job](../guides/jobs.md) (a response in the background, a batch, a fine-tuning, a video, a vector store) that
     the path names or that the call has made."""
     attempts: int = 0
     """Requests sent upstream for this call."""
@@ -273,7 +273,7 @@ class CallRecord(msgspec.Struct, frozen=True, array_like=True):
     trace: Trace | None = None
     """Of calls that failed, were slow, were sampled or asked for it: [what happened when](../guides/traces.md)."""
     job: Annotated[dict[str, Any] | None, Since(8)] = None
-    """What the answer says of a job: its status, times and usage, as the upstream says them."""
+    """What the answer says of a [job](../guides/jobs.md): its status, times and usage, as the upstream says them."""
 
 
 CONTENTS = ("request_body", "response_body", "trace")

@@ -29,6 +29,7 @@ from ..config.setting_path import Origins
 from ..delivery.pricer import FREE, Pricer, bring
 from ..delivery.shipping import Shipping
 from ..errors import TokenweirError
+from ..jobs import JOBS_JOURNAL, Jobs, JobsStatus, begin_jobs, jobs_status
 from ..journal import (
     Batch,
     JournalReader,
@@ -99,7 +100,7 @@ class Books:
         self._clock = clock
         self.shipping = shipping
         self._price = price
-        self.metrics = Metrics(self.relays, lambda: self.shipping.statuses(), self.ledger_status)
+        self.metrics = Metrics(self.relays, lambda: self.shipping.statuses(), self.ledger_status, self.jobs_status)
         self._ledger_failing_since: datetime | None = None
         self._ledger_errors = 0
         self._look_at_gaps_at = clock.monotonic()
@@ -144,6 +145,13 @@ class Books:
             for directory in journal_directories(self._root):
                 look_again(directory, self._ledger)
 
+    def jobs_status(self) -> JobsStatus:
+        """From any thread. Of a table that cannot be read, its own log tells."""
+        try:
+            return jobs_status(self._root, self._clock)
+        except TokenweirError:
+            return JobsStatus()
+
     def ledger_status(self) -> LedgerStatus:
         """From any thread."""
         return LedgerStatus(self._ledger_failing_since, self._ledger_errors, self.archive_trouble)
@@ -153,6 +161,7 @@ class Books:
         reader = self._readers.get(source)
         if reader is None:
             self.shipping.begin(directory)  # or segments would go that no sink has seen
+            begin_jobs(directory)  # or that was not watched for jobs
             begin_cursor(directory, CURSOR)  # or that the ledger, which may be away, has not
             position = self._position(directory, source)
             if self._ledger is not None:
@@ -197,7 +206,8 @@ class Books:
 
     def relays(self) -> list[RelayStatus]:
         """How each relay is, as its journal directory tells."""
-        return [self._relay(directory) for directory in journal_directories(self._root)]
+        directories = journal_directories(self._root)
+        return [self._relay(directory) for directory in directories if directory.name != JOBS_JOURNAL]
 
     def _relay(self, directory: Path) -> RelayStatus:
         status = read_status(directory)
@@ -286,11 +296,13 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
     stop = asyncio.Event()
     stop_with_supervisor(stop.set, supervisor)
     books.shipping.start()
+    jobs = Jobs(root, config.jobs, config.upstreams, os.environ, clock)
+    jobs.start()
     loop = asyncio.get_running_loop()
     one_reload = asyncio.Lock()
 
     async def reload() -> None:
-        nonlocal running
+        nonlocal running, jobs
         async with one_reload:
             try:
                 config = reloaded(config_path, running).config
@@ -304,6 +316,10 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
                 await asyncio.to_thread(books.configure, shipping, price)
                 shipping.start()
                 _log.info("prices and sinks reloaded: %d and %d", len(config.prices), len(config.sinks))
+            if (config.jobs, config.upstreams) != (running.jobs, running.upstreams):
+                await jobs.stop()
+                jobs = Jobs(root, config.jobs, config.upstreams, os.environ, clock)
+                jobs.start()
             running = config
 
     reloads: set[asyncio.Task[None]] = set()
@@ -333,6 +349,7 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
     finally:
         server.should_exit = True
         await serving
+        await jobs.stop()
         _try_to_catch_up(books, trouble)
         await books.shipping.stop()
         if ledger is not None:

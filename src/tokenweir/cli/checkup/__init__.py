@@ -6,7 +6,7 @@ from ...config import Loaded
 from ...errors import TokenweirError
 from ...records import SystemClock
 from ..admin_client import AdminClient
-from .books import check_journals, check_ledger
+from .books import check_jobs, check_journals, check_ledger
 from .check_result import CheckResult, bad, fine, warn
 from .machine import check_certificate, check_directories, check_file_limit, check_software, check_vocabularies
 from .models import check_models
@@ -30,6 +30,7 @@ def check_all(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[CheckResul
     yield from check_ports(config, gateway_runs=gateway_runs)
     yield from check_ledger(config, gateway_runs=gateway_runs)
     yield from check_journals(config)
+    yield from check_jobs(config)
     for upstream in config.upstreams:
         yield from check_upstream(upstream, environ)
     yield from check_models(config, SystemClock().now().date())

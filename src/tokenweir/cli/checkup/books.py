@@ -5,11 +5,13 @@ from pathlib import Path
 
 from ...config import Config
 from ...errors import TokenweirError
+from ...jobs import jobs_status, open_jobs
 from ...journal import JournalReader, journal_directories, load_cursor, read_gap, read_missing, read_status
 from ...ledger import NO_LEDGER, LedgerLocked, ledger_file, open_ledger
+from ...records import SystemClock
 from .check_result import CheckResult, bad, fine, warn
 
-__all__ = ["check_journals", "check_ledger"]
+__all__ = ["check_jobs", "check_journals", "check_ledger"]
 
 # Counting further than this takes long and says nothing new.
 _ENOUGH = 100_000
@@ -63,6 +65,24 @@ def check_journals(config: Config) -> Iterator[CheckResult]:
             yield from _refusals(directory)
     except TokenweirError as error:
         yield bad(f"journals: {error}", "change [journal] directory, or fix what is said")
+
+
+def check_jobs(config: Config) -> Iterator[CheckResult]:
+    """What is billed later: how much is open, and whether upstreams answer when they are asked."""
+    root = Path(config.journal.directory)
+    try:
+        status, jobs = jobs_status(root, SystemClock()), open_jobs(root)
+    except TokenweirError as error:
+        yield bad(f"jobs: {error}", "fix the disk, or restore the file")
+        return
+    if failing := [job for job in jobs if job.failures]:
+        what = f"jobs: {len(failing):,} of {len(jobs):,} cannot be asked for; {failing[0].last_error}"
+        yield warn(what, "`tokenweir jobs` lists them; those that stay so are given up in the end and not billed")
+    elif status.given_up:
+        what = f"jobs: {len(jobs):,} are open, and {status.given_up:,} were given up: what these used is not known"
+        yield warn(what, "`tokenweir query` over calls with usage_reason given_up names them and the reasons")
+    else:
+        yield fine(f"jobs: {len(jobs):,} are open")
 
 
 def _journal(directory: Path) -> CheckResult:

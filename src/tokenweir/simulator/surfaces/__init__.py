@@ -18,7 +18,7 @@ What only this surface can be told is a member of `Script`. The official SDK is 
 """
 
 from ..surface import SimulatedSurface
-from . import audio, chat, embeddings, messages, other, responses
+from . import audio, batches, chat, embeddings, jobs, messages, other, responses
 from .other import OTHER
 
 __all__ = ["OTHER", "SURFACES"]
@@ -33,5 +33,10 @@ SURFACES: tuple[SimulatedSurface, ...] = (
     audio.TRANSCRIPTIONS,
     audio.TRANSLATIONS,
     other.MODELS,
+    batches.FILES,
+    batches.BATCHES,
+    jobs.FINE_TUNING,
+    jobs.VIDEOS,
+    jobs.VECTOR_STORES,
 )
 """All but `OTHER`, which answers whatever none of them does."""

@@ -1,0 +1,180 @@
+"""A job's own record: what it used, in the name of whoever made it.
+
+Its id is derived from what the job is, so that whoever writes it, and however often, everybody who keeps records by
+``call_id`` keeps one.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from msgspec.structs import replace
+
+from ..apis import OTHER, SURFACES, Surface, surface_of
+from ..metering import read_usage, tells_counts
+from ..records import CallRecord, Quantity, QuantitySource, Usage, exact_amount
+from .table import Job, JobKey
+
+__all__ = ["day_record", "derived_id", "given_up_record", "job_record", "lacks_usage"]
+
+_ENDS = ("completed_at", "finished_at", "failed_at", "cancelled_at", "expired_at")
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
+
+
+def derived_id(key: JobKey, made_at: object, suffix: str = "") -> str:
+    """A UUID (version 8, RFC 9562, 5.8) that is the same wherever it is made. It begins with the time at which the
+    job was made, in seconds as its upstream says it, so that ids go on to ascend with time."""
+    digest = hashlib.sha256("\n".join([*key, suffix]).encode()).digest()
+    moment = _seconds(made_at)
+    millis = 0 if moment is None else int(moment) * 1000
+    number = millis << 80 | 8 << 76 | int.from_bytes(digest[:2]) >> 4 << 64 | 2 << 62
+    number |= int.from_bytes(digest[2:10]) >> 2
+    text = f"{number:032x}"
+    return "-".join([text[:8], text[8:12], text[12:16], text[16:20], text[20:]])
+
+
+def lacks_usage(said: Mapping[str, Any]) -> bool:
+    """Whether a batch has run and does not tell its usage, which its output has then."""
+    usage, counts = said.get("usage"), said.get("request_counts")
+    if isinstance(usage, dict) and (usage.get("input_tokens") or usage.get("output_tokens")):
+        return False
+    completed = counts.get("completed") if isinstance(counts, dict) else None
+    return bool(said.get("output_file_id")) and completed != 0
+
+
+def job_record(job: Job, made: CallRecord, said: Mapping[str, Any], by: str, now: datetime) -> CallRecord:
+    """The record of a job that has ended. ``said`` is what was told of it, ``by`` whom that was told to."""
+    surface = _surface(made, said)
+    ended = next((moment for name in _ENDS if (moment := _seconds(said.get(name))) is not None), None)
+    record = _record(job, made, said, derived_id(job.key, said.get("created_at")))
+    is_batch = job.key.kind == "batch"
+    return replace(
+        record,
+        api=surface.name,
+        started_at=now if ended is None else datetime.fromtimestamp(ended, UTC),
+        deployment=made.deployment or _text(said, "deployment") or (_text(said, "model") if is_batch else None),
+        service_tier="batch" if is_batch else _text(said, "service_tier"),
+        response_model=_text(said, "model") or made.response_model,
+        usage=_usage(job.key.kind, said, surface),
+        tool_usage=_object(said, "tool_usage"),
+        tool_calls=_counts(said),
+        job={**record.job, "seen_by": by} if record.job is not None else None,
+    )
+
+
+def given_up_record(job: Job, made: CallRecord, reason: str, now: datetime) -> CallRecord:
+    """The record of a job whose end could not be learnt. It has an id of its own: what is learnt later still counts."""
+    said = made.job or {}
+    record = _record(job, made, said, derived_id(job.key, said.get("created_at"), "given up"))
+    return replace(
+        record,
+        started_at=now,
+        outcome="upstream_error",
+        error_code="given_up",
+        usage=Usage(reason="given_up"),
+        job={**(record.job or {}), "gave_up": reason},
+    )
+
+
+def day_record(job: Job, made: CallRecord, said: Mapping[str, Any], day: int, start: datetime) -> CallRecord:
+    """The record of one day of what is billed by days, which began at ``start``."""
+    size = exact_amount(said.get("usage_bytes"))
+    record = _record(job, made, said, derived_id(job.key, said.get("created_at"), f"day {day}"))
+    return replace(record, started_at=start, usage=_used("byte_days", size, "derived"))
+
+
+def _record(job: Job, made: CallRecord, said: Mapping[str, Any], id: str) -> CallRecord:
+    """What was never a call keeps the names of the one that made it, and nothing that was measured of it."""
+    facts = {name: value for name, value in said.items() if name not in ("id", "usage", "tool_usage", "tool_calls")}
+    return CallRecord(
+        call_id=id,
+        started_at=made.started_at,
+        api=made.api,
+        operation=made.operation,
+        path=made.path,
+        api_version=made.api_version,
+        deployment=made.deployment,
+        requested_model=made.requested_model,
+        requested_service_tier=made.requested_service_tier,
+        caller=made.caller,
+        key_id=made.key_id,
+        subject=made.subject,
+        tags=made.tags,
+        backend=made.backend,
+        region=made.region,
+        sku=made.sku,
+        served_deployment=made.served_deployment,
+        spillover_from=made.spillover_from,
+        response_id=job.key.id if job.key.kind == "response" else None,
+        job_id=job.key.id,
+        job={**facts, "made_by": made.call_id},
+    )
+
+
+def _surface(made: CallRecord, said: Mapping[str, Any]) -> Surface:
+    """Whose calls a job consists of: a batch says it, others were made by such a call."""
+    endpoint = said.get("endpoint")
+    if not isinstance(endpoint, str):
+        return surface_of(made.api)
+    tail = endpoint.removeprefix("/openai").removeprefix("/v1").strip("/")
+    return next((surface for surface in SURFACES if surface.root == "openai" and tail in surface.paths), OTHER)
+
+
+def _usage(kind: str, said: Mapping[str, Any], surface: Surface) -> Usage:
+    usage = _object(said, "usage")
+    if usage is not None and tells_counts(usage):
+        # A batch has the names of the Responses API, whatever its calls are; the lines of its output have their own.
+        names = "responses" if "input_tokens" in usage else surface.name
+        return read_usage(usage, names)
+    if kind == "fine_tuning":
+        return _told("trained_tokens", exact_amount(said.get("trained_tokens")), said)
+    if kind in ("video", "video_generation"):
+        return _told("output_video_seconds", _video_seconds(said), said)
+    counts = said.get("request_counts")
+    if kind == "batch" and isinstance(counts, dict) and counts.get("completed") == 0:
+        return Usage()  # nothing of it has run
+    return Usage(reason="withheld")
+
+
+def _told(name: str, amount: int | Decimal | None, said: Mapping[str, Any]) -> Usage:
+    """One quantity. What has failed uses nothing; what has succeeded and does not say it is not known."""
+    if amount is None and said.get("status") not in ("completed", "succeeded"):
+        return Usage()
+    return _used(name, amount, "reported")
+
+
+def _used(name: str, amount: int | Decimal | None, source: QuantitySource) -> Usage:
+    if amount is None:
+        return Usage(reason="withheld", quantities={name: Quantity(None, "unknown")})
+    return Usage(source="reported", quantities={name: Quantity(amount, source)})
+
+
+def _video_seconds(said: Mapping[str, Any]) -> int | Decimal | None:
+    """Only what was completed is billed."""
+    if said.get("status") not in ("completed", "succeeded"):
+        return None
+    told: object = said.get("seconds", said.get("n_seconds"))
+    if isinstance(told, str) and told.isdecimal():
+        told = int(told)
+    seconds, variants = exact_amount(told), exact_amount(said.get("n_variants", 1))
+    return None if seconds is None or variants is None else seconds * variants
+
+
+def _seconds(value: object) -> float | None:
+    return float(value) if type(value) in (int, float) and 0 <= value < _LATEST else None  # type: ignore[operator,arg-type]
+
+
+def _text(said: Mapping[str, Any], name: str) -> str | None:
+    value = said.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _object(said: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    value = said.get(name)
+    return value if isinstance(value, dict) else None
+
+
+def _counts(said: Mapping[str, Any]) -> dict[str, int]:
+    return {name: count for name, count in (_object(said, "tool_calls") or {}).items() if type(count) is int}

@@ -1,0 +1,21 @@
+"""What is told about jobs: whether and how often the books ask, and for how long."""
+
+import msgspec
+
+from ..records import Duration
+
+__all__ = ["JobsSettings"]
+
+
+class JobsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ``[jobs]`` table: what calls start and what is billed later."""
+
+    ask: bool = True
+    """Whether the books ask upstreams, with the gateway's own credential, what jobs have used. Otherwise a job is
+    billed when a caller looks at it, and given up in the end."""
+    first: Duration = Duration(10)
+    """How soon after it was made a job is asked for. Each pause after that is a quarter of its age."""
+    longest: Duration = Duration(15 * 60)
+    """The longest pause between two questions about a job."""
+    give_up: Duration = Duration(35 * 86400)
+    """How old an open job may become before it is recorded as given up. Azure keeps a response for 30 days."""
