@@ -31,7 +31,7 @@ def chat_output_tokens(
     Azure counts one token more than OpenAI, and both do for text where tools were offered.
     """
     family = family_of(model)
-    offered = _offers_tools(request) and not family.has_preamble
+    offered = _offers_tools(request) and not family.has_channels
     ends = (family.closing + (azure or offered), family.closing + azure) if whole else None
     return _tokens(choices, request, counter, ends)
 
@@ -42,7 +42,7 @@ def responses_output_tokens(
     """Tokens of what the Responses API answers. Azure and OpenAI count alike."""
     family = family_of(model)
     closing = family.closing_in_responses
-    offered = _offers_tools(request) and not family.has_preamble
+    offered = _offers_tools(request) and not family.has_channels
     return _tokens(choices, request, counter, (closing + offered, closing) if whole else None)
 
 

@@ -37,10 +37,13 @@ class Family(NamedTuple):
     """Tokens that begin the reply and count as prompt."""
     closing: int = 0
     """Tokens of an answer that nobody sees, besides its reasoning: they open and close its channels."""
-    has_preamble: bool = False
-    """Whether tools come with a fixed text about tools, but for the Responses API."""
+    has_channels: bool = False
+    """Whether messages of the model and calls of tools name the channel that they are on, and tools come with a fixed
+    text about tools (but for the Responses API)."""
     closing_in_responses: int = 1
     """As ``closing``, of the Responses API."""
+    tools: int = 0
+    """Tokens around the definitions of tools, besides those that all families have."""
 
 
 _FAMILIES = {
@@ -48,9 +51,11 @@ _FAMILIES = {
     "codex": Family(2, 9, True, 6),
     "gpt-5": Family(2, 9, True, 6),
     "gpt-5.": Family(2, 3, True, 4),
-    "o1": Family(2, 10, False, 8),
-    "o3": Family(2, 10, False, 8),
-    "o4": Family(2, 20, False, 8),
+    "o1": Family(2, 10, False, 8, 1),
+    "o1-mini": Family(3, 10, False, 8, 1),
+    "o1-preview": Family(3, 10, False, 8, 1),
+    "o3": Family(2, 10, False, 8, 1),
+    "o4": Family(2, 20, False, 8, 1),
 }
 
 

@@ -13,7 +13,7 @@ from ..wire import decode_json
 from .completion import chat_output_tokens, responses_output_tokens, text_output_tokens
 from .counter import Counter
 from .measurement import Measurement
-from .prompt import chat_tokens, input_tokens, responses_tokens
+from .prompt import chat_tokens, input_tokens
 
 __all__ = ["estimate"]
 
@@ -54,7 +54,7 @@ def estimate(
         prompt = input_tokens(request.get("prompt"), counter)
         output = text_output_tokens(choices, request, counter)
     elif kind == "response":
-        prompt = responses_tokens(chat, model, counter)
+        prompt = chat_tokens(chat, model, counter, in_responses=True)
         whole = ended_normally and measurement is not None and not _CUT.intersection(measurement.finish_reasons)
         output = responses_output_tokens(choices, request, model, counter, whole=whole)
     else:

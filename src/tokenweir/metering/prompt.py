@@ -11,9 +11,9 @@ import msgspec
 
 from .counter import Counter, family_of
 from .images import image_tokens
-from .tools import PREAMBLE, tool_tokens
+from .tools import tool_tokens
 
-__all__ = ["chat_tokens", "format_tokens", "input_tokens", "responses_tokens"]
+__all__ = ["chat_tokens", "format_tokens", "input_tokens"]
 
 # Of every message, around its role and content.
 _MESSAGE = 3
@@ -21,18 +21,25 @@ _MESSAGE = 3
 # A message of the old role "function" costs less.
 _FUNCTION_MESSAGE = 1
 
-# Around the calls of tools in a message of the model: one, or several in a wrapper.
-_ONE_CALL = 7
+# Around the calls of tools in a message of the model: one, whose result repeats its name, or several in a wrapper.
+_ONE_CALL = 5
+_ONE_CALL_IN_RESPONSES = 6
 _SEVERAL_CALLS = 29
+
+# The same in families with channels; a text has one too, and of several calls each has its own.
+_CHANNEL = 2
+_ONE_CALL_ON_CHANNEL = 12
+_EACH_CALL_ON_CHANNEL = 14
 
 # Definitions of tools or of a format are appended to the first system message, which saves a message's frame.
 _APPENDED = -4
 
-# What stands around the schema.
+# What stands around the schema; less of it in the Responses API.
 _FORMAT_FRAME = 14
+_FORMAT_FRAME_IN_RESPONSES = 6
 
-# Not shown to the model.
-_HIDDEN = {"title", "additionalProperties"}
+# Not shown to the model, as empty descriptions are not.
+_HIDDEN = {"title", "additionalProperties", "$schema"}
 
 # Under these keys are names, not keywords.
 _MAPS_OF_SCHEMAS = {"properties", "$defs", "definitions"}
@@ -40,25 +47,21 @@ _MAPS_OF_SCHEMAS = {"properties", "$defs", "definitions"}
 _DEEPEST = 20
 
 
-def chat_tokens(request: dict[str, Any], model: str | None, counter: Counter) -> int:
-    """Prompt tokens of a chat request."""
+def chat_tokens(request: dict[str, Any], model: str | None, counter: Counter, *, in_responses: bool = False) -> int:
+    """Prompt tokens of a chat request, or of a request of the Responses API as a chat."""
     family = family_of(model)
-    definitions = tool_tokens(request, model, counter) + format_tokens(request, counter)
+    definitions = tool_tokens(request, model, counter, in_responses=in_responses)
+    definitions += format_tokens(request, counter, in_responses=in_responses)
     total = family.priming + definitions
     awaits_system = definitions > 0
+    saves_frame = not family.has_channels and not in_responses
     for message in _messages(request):
         appended = awaits_system and message.get("role") in ("system", "developer")
-        total += _message_tokens(message, model, counter, "\n" if appended else "")
+        total += _message_tokens(message, model, counter, "\n" if appended else "", in_responses=in_responses)
         if appended:
             awaits_system = False
-            total += 0 if family.has_preamble else _APPENDED
+            total += _APPENDED if saves_frame else 0
     return total
-
-
-def responses_tokens(chat: dict[str, Any], model: str | None, counter: Counter) -> int:
-    """Prompt tokens of a request of the Responses API, as a chat: it has no preamble about tools."""
-    preamble = PREAMBLE if chat["tools"] and family_of(model).has_preamble else 0
-    return chat_tokens(chat, model, counter) - preamble
 
 
 def input_tokens(value: Any, counter: Counter) -> int:
@@ -79,7 +82,9 @@ def _messages(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     return (message for message in _list(messages) if isinstance(message, dict))
 
 
-def _message_tokens(message: dict[str, Any], model: str | None, counter: Counter, ending: str) -> int:
+def _message_tokens(
+    message: dict[str, Any], model: str | None, counter: Counter, ending: str, *, in_responses: bool
+) -> int:
     role = message.get("role")
     total = _FUNCTION_MESSAGE if role == "function" else _MESSAGE
     total += counter.count(role)
@@ -90,7 +95,11 @@ def _message_tokens(message: dict[str, Any], model: str | None, counter: Counter
         total += counter.count(content + ending)
     for part in _list(content):
         total += _part_tokens(part, model, counter)
-    return total + _call_tokens(message, counter)
+    if role != "assistant":
+        return total
+    on_channel = family_of(model).has_channels
+    one_call = _ONE_CALL_ON_CHANNEL if on_channel else _ONE_CALL_IN_RESPONSES if in_responses else _ONE_CALL
+    return total + (_call_tokens(message, counter, one_call, on_channel) or (_CHANNEL if on_channel else 0))
 
 
 def _part_tokens(part: Any, model: str | None, counter: Counter) -> int:
@@ -102,23 +111,39 @@ def _part_tokens(part: Any, model: str | None, counter: Counter) -> int:
     return counter.count(part.get("text")) + counter.count(part.get("refusal"))
 
 
-def _call_tokens(message: dict[str, Any], counter: Counter) -> int:
+def _call_tokens(message: dict[str, Any], counter: Counter, one_call: int, on_channel: bool) -> int:
     """Tokens of calls that the model made earlier in the conversation."""
-    calls = [call for call in _list(message.get("tool_calls")) if isinstance(call, dict)]
-    called = [call.get("function") or call.get("custom") for call in calls] or [message.get("function_call")]
-    functions = [function for function in called if isinstance(function, dict)]
+    functions = _called(message)
+    written = sum(_written(function, counter) for function in functions)
     if not functions:
         return 0
-    keys = ("name", "arguments", "input")
-    written = sum(counter.count(function.get(key)) for function in functions for key in keys)
-    return written + (_ONE_CALL if len(functions) == 1 else _SEVERAL_CALLS)
+    if len(functions) == 1:
+        return written + counter.count(functions[0].get("name")) + one_call
+    return written + (_EACH_CALL_ON_CHANNEL * len(functions) - _MESSAGE - 1 if on_channel else _SEVERAL_CALLS)
+
+
+def _called(message: dict[str, Any]) -> list[dict[str, Any]]:
+    calls = [call for call in _list(message.get("tool_calls")) if isinstance(call, dict)]
+    called = [call.get("function") or call.get("custom") for call in calls] or [message.get("function_call")]
+    return [function for function in called if isinstance(function, dict)]
+
+
+def _written(function: dict[str, Any], counter: Counter) -> int:
+    """Name and arguments. The model sees JSON without the spaces that a client may have put into it."""
+    arguments = function.get("arguments")
+    if isinstance(arguments, str):
+        try:
+            arguments = msgspec.json.format(arguments, indent=-1)
+        except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+            pass  # whatever it is, it is seen as it is
+    return sum(counter.count(text) for text in (function.get("name"), arguments, function.get("input")))
 
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def format_tokens(request: dict[str, Any], counter: Counter) -> int:
+def format_tokens(request: dict[str, Any], counter: Counter, *, in_responses: bool = False) -> int:
     """Tokens that ``response_format`` adds: a JSON schema's, or 0; plain JSON mode is free."""
     wanted = request.get("response_format")
     schema = wanted.get("json_schema") if isinstance(wanted, dict) else None
@@ -128,7 +153,8 @@ def format_tokens(request: dict[str, Any], counter: Counter) -> int:
     shown = msgspec.json.encode(_shown(schema.get("schema"), _DEEPEST)).decode()
     name = schema.get("name")
     heading = f"# Response Formats\n\n## {name if isinstance(name, str) else ''}\n\n"
-    return counter.count(heading + description + shown) + _FORMAT_FRAME
+    frame = _FORMAT_FRAME_IN_RESPONSES if in_responses else _FORMAT_FRAME
+    return counter.count(heading + description + shown) + frame
 
 
 def _shown(value: Any, depth: int) -> Any:
@@ -143,5 +169,5 @@ def _shown(value: Any, depth: int) -> Any:
         if key in _MAPS_OF_SCHEMAS and isinstance(member, dict)
         else _shown(member, depth - 1)
         for key, member in value.items()
-        if key not in _HIDDEN
+        if key not in _HIDDEN and not (key == "description" and member == "")
     }

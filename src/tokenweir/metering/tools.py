@@ -10,14 +10,17 @@ from typing import Any
 
 from .counter import Counter, family_of
 
-__all__ = ["PREAMBLE", "tool_tokens"]
+__all__ = ["tool_tokens"]
 
-# Around the namespace: a heading, and a preamble in the families that have one.
+# Around the namespace: a heading, and a preamble in the families that have channels. The Responses API has a shorter
+# heading and no preamble.
 _HEADING = 9
-PREAMBLE = 81
+_HEADING_IN_RESPONSES = 3
+_PREAMBLE = 81
 
-# Naming the one tool that must be called costs its name and this much.
+# Naming the one tool that must be called costs its name and this much, and so does forbidding parallel calls.
 _FORCED = 4
+_ONE_AT_A_TIME = 3
 
 # A definition may refer to itself, or many times to something long. Rendering stops at this depth, and after
 # this many characters: a hundred thousand tokens, more than anybody gives a model as tools. Lists of required
@@ -30,16 +33,21 @@ _LONGEST_REFERENCE = 200
 Schema = dict[str, Any]
 
 
-def tool_tokens(request: Schema, model: str | None, counter: Counter) -> int:
-    """Tokens that a chat request's tools, and the choice of one, add to its messages; 0 without tools."""
+def tool_tokens(request: Schema, model: str | None, counter: Counter, *, in_responses: bool = False) -> int:
+    """Tokens that a request's tools, and the choice of one, add to its messages; 0 without tools."""
     functions = _functions(request)
     if not functions:
         return 0
-    tokens = counter.count("\n".join(_namespace(functions))) + _HEADING
-    if family_of(model).has_preamble:
-        return tokens + PREAMBLE
+    family = family_of(model)
+    tokens = counter.count("\n".join(_namespace(functions))) + family.tools
+    if family.has_channels:
+        return tokens + _HEADING + (0 if in_responses else _PREAMBLE)
+    if in_responses:
+        return tokens + _HEADING_IN_RESPONSES
     # A function whose first parameter has no comment above it counts one less.
-    return tokens + _forced(request, counter) - sum(_begins_bare(function) for function in functions)
+    tokens -= sum(_begins_bare(function) for function in functions)
+    one_at_a_time = _ONE_AT_A_TIME if request.get("parallel_tool_calls") is False else 0
+    return tokens + _HEADING + _forced(request, counter) + one_at_a_time
 
 
 def _functions(request: Schema) -> list[Schema]:
@@ -143,7 +151,12 @@ class _Rendering:
             yield f'"{text}"' if isinstance(value, str) else text
 
     def _comments(self, indent: str, *texts: Any) -> Iterator[str]:
-        return (f"{indent}// {self._plain(text)}" for text in texts if isinstance(text, str) and text)
+        """Each line of a text as a comment; empty lines and the spaces around lines are left out."""
+        for text in texts:
+            if isinstance(text, str):
+                for line in self._plain(text).split("\n"):
+                    if stripped := line.strip():
+                        yield f"{indent}// {stripped}"
 
     def _plain(self, value: Any) -> str:
         """A scalar as JSON has it, strings without quotes; within the limit."""
