@@ -88,6 +88,19 @@ def test_what_was_cut_counts_as_seen(read: Read, message: dict[str, Any]) -> Non
     assert output_of(limited, HELLO | {"tools": [TOOL]}, model="gpt-5", azure=True) == seen
 
 
+@pytest.mark.parametrize("choice", [{"tool_choice": {"type": "function", "function": {"name": "f"}}},
+                                    {"function_call": {"name": "f"}}])  # fmt: skip
+def test_a_call_that_was_demanded_is_written_without_its_name(read: Read, choice: dict[str, Any]) -> None:
+    function = {"name": "f", "arguments": '{"city":"Oslo"}'}
+    answer = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"tool_calls": [{"function": function}]}}]}
+    reading = read(json.dumps(answer).encode(), event_stream=False)
+    request = {"messages": [], "tools": [{"function": {"name": "f"}}], **choice}
+    usage = estimate(
+        "chat_completions", json.dumps(request).encode(), reading, "gpt-4o", ended_normally=True, azure=False
+    )
+    assert usage.output_tokens == count('{"city":"Oslo"}', "o200k_base")
+
+
 def test_every_choice_counts(read: Read) -> None:
     reading = read(answer({"content": "Hello!"}, {"content": "Good day!"}, {"content": None}), event_stream=False)
     assert output_of(reading, azure=True) == o200k("Hello!") + o200k("Good day!") + 2
@@ -149,7 +162,7 @@ keys = st.sampled_from(
     ["messages", "role", "content", "type", "text", "image_url", "url", "name", "tools", "function", "functions",
      "parameters", "properties", "items", "$ref", "$defs", "anyOf", "enum", "required", "default", "description",
      "title", "tool_calls", "function_call", "tool_choice", "arguments", "response_format", "json_schema", "schema",
-     "prompt", "input", "echo", "detail"]
+     "prompt", "input", "echo", "detail", "parallel_tool_calls", "text", "format", "instructions", "output"]
 )  # fmt: skip
 scalars = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=8),
@@ -167,8 +180,8 @@ values = st.recursive(
 @given(
     request=st.dictionaries(keys, values, max_size=5),
     answered=st.dictionaries(st.sampled_from(["choices", "error", "usage"]), values, max_size=3),
-    api=st.sampled_from(["chat_completions", "completions", "embeddings"]),
-    model=st.sampled_from([None, "", "gpt-4o", "gpt-5-mini", "gpt-4.1-mini", "gpt-35-turbo"]),
+    api=st.sampled_from(["chat_completions", "completions", "embeddings", "responses", "messages"]),
+    model=st.sampled_from([None, "", "gpt-4o", "gpt-5-mini", "o1-mini", "gpt-4.1-mini", "gpt-35-turbo"]),
     whole=st.booleans(),
 )
 def test_no_request_makes_an_estimate_fail(

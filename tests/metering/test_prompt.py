@@ -126,9 +126,52 @@ def test_earlier_calls_count_with_what_surrounds_them() -> None:
     one = {"role": "assistant", "content": None, "tool_calls": [call("get_weather", '{"city":"Oslo"}')]}
     two = one | {"tool_calls": [call("get_weather", '{"city":"Oslo"}')] * 2}
     old = {"role": "assistant", "function_call": {"name": "get_weather", "arguments": '{"city":"Oslo"}'}}
-    assert prompt_tokens({"messages": [user, one]}) == base + written + 7
+    assert prompt_tokens({"messages": [user, one]}) == base + written + o200k("get_weather") + 5
     assert prompt_tokens({"messages": [user, two]}) == base + 2 * written + 29
-    assert prompt_tokens({"messages": [user, old]}) == base + written + 7
+    assert prompt_tokens({"messages": [user, old]}) == base + written + o200k("get_weather") + 5
+
+
+def test_arguments_count_without_the_spaces_of_their_client() -> None:
+    spaced = {"role": "assistant", "tool_calls": [call("get_weather", '{ "city":  "Oslo",\n "at": [1, 2] }')]}
+    packed = {"role": "assistant", "tool_calls": [call("get_weather", '{"city":"Oslo","at":[1,2]}')]}
+    assert prompt_tokens({"messages": [spaced]}) == prompt_tokens({"messages": [packed]})
+
+
+@pytest.mark.parametrize("arguments", ["{ not JSON", "[" * 200_000, "\ud800", "", None, 7])
+def test_arguments_that_are_no_json_count_as_they_are(arguments: Any) -> None:
+    odd = {"role": "assistant", "tool_calls": [call("get_weather", arguments)]}
+    none = {"role": "assistant", "tool_calls": [call("get_weather", "")]}
+    assert prompt_tokens({"messages": [odd]}) >= prompt_tokens({"messages": [none]})
+
+
+def test_gpt_5_says_the_channel_of_each_message_of_the_model() -> None:
+    user = {"role": "user", "content": "Hi"}
+    base = prompt_tokens({"messages": [user]}, "gpt-5") + 3 + o200k("assistant")
+    said = {"role": "assistant", "content": "Hello"}
+    one = {"role": "assistant", "tool_calls": [call("get_weather", "{}")]}
+    two = {"role": "assistant", "tool_calls": [call("get_weather", "{}")] * 2}
+    written = o200k("get_weather") + o200k("{}")
+    assert prompt_tokens({"messages": [user, said]}, "gpt-5") == base + o200k("Hello") + 2
+    assert prompt_tokens({"messages": [user, one]}, "gpt-5") == base + written + o200k("get_weather") + 12
+    assert prompt_tokens({"messages": [user, two]}, "gpt-5") == base - 4 + 2 * (written + 14)
+
+
+def test_the_responses_api_has_less_around_tools_and_formats() -> None:
+    def response_tokens(request: dict[str, Any]) -> int:
+        body = json.dumps({"model": "gpt-4o"} | request).encode()
+        return estimate("responses", body, None, "gpt-4o", ended_normally=True, azure=False).input_tokens
+
+    messages = [{"role": "user", "content": "Hi"}]
+    schema = {"name": "r", "schema": {"type": "object", "properties": {"a": {"type": "string"}}}}
+    flat = {"type": "function", **WEATHER_TOOL["function"]}  # type: ignore[dict-item]
+    assert response_tokens({"input": "Hi"}) == prompt_tokens({"messages": messages})
+    assert response_tokens({"input": "Hi", "tools": [flat]}) == (
+        prompt_tokens({"messages": messages, "tools": [WEATHER_TOOL]}) - 6
+    )
+    wanted = {"type": "json_schema", "json_schema": schema}
+    assert response_tokens({"input": "Hi", "text": {"format": {"type": "json_schema", **schema}}}) == (
+        prompt_tokens({"messages": messages, "response_format": wanted}) - 8
+    )
 
 
 def test_results_of_tools_are_text_and_their_name_is_free() -> None:

@@ -82,6 +82,24 @@ def test_a_forced_tool_costs_its_name_and_four() -> None:
     assert tokens(request | {"tool_choice": "auto"}) == tokens(request)
 
 
+def test_forbidding_parallel_calls_costs_three() -> None:
+    request: dict[str, Any] = {"functions": [BOOK_TABLE]}
+    assert tokens(request | {"parallel_tool_calls": False}) == tokens(request) + 3
+    assert tokens(request | {"parallel_tool_calls": True}) == tokens(request)
+
+
+def test_each_line_of_a_description_is_a_comment() -> None:
+    described = {"name": "f", "description": "  Adds.\n\n    Args:\n        a: one\n"}
+    assert "\n".join(_namespace([described])).split("\n")[2:6] == [
+        "// Adds.",
+        "// Args:",
+        "// a: one",
+        "type f = () => any;",
+    ]
+    endless = {"name": "f", "description": "x\n" * 1_000_000}
+    assert sum(map(len, _namespace([endless]))) < 2_000_000
+
+
 def test_gpt_5_has_a_preamble_and_no_price_for_forcing() -> None:
     request = {"functions": [BOOK_TABLE], "function_call": {"name": "book_table"}}
     assert tokens(request, "gpt-5-mini") == tokens({"functions": [BOOK_TABLE]}) + 81

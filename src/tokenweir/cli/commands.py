@@ -7,6 +7,7 @@ from .consume import consume
 from .dead_letters import dead_letters
 from .demo import demo
 from .doctor import doctor
+from .estimate import estimate
 from .import_records import import_records
 from .jobs import jobs
 from .keys import keys
@@ -38,6 +39,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(config, name="config")
 app.command()(doctor)
 app.command()(simulate)
+app.command()(estimate)
 app.command()(version)
 
 

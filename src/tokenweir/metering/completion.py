@@ -55,10 +55,11 @@ def _tokens(
 ) -> int:
     """What was written, and what ``ends`` it: a text, or calls."""
     total = 0
+    forced = _is_forced(request)
     for choice in choices:
         calls = choice.calls
         total += counter.count(choice.text)
-        total += sum(counter.count(name) + counter.count(arguments) for name, arguments in calls)
+        total += sum((0 if forced else counter.count(name)) + counter.count(arguments) for name, arguments in calls)
         if ends is not None and (calls or choice.text):
             total += ends[bool(calls)] + _around(len(calls), request)
     return total
@@ -76,8 +77,14 @@ def _without_echo(text: str, prompts: list[str]) -> str:
     return text.removeprefix(echoed)
 
 
+def _is_forced(request: dict[str, Any]) -> bool:
+    """Whether the request names the one function to be called. The model then writes nothing but the arguments."""
+    choice = request.get("tool_choice") or request.get("function_call")
+    return isinstance(choice, dict) and bool(choice.get("name") or choice.get("function"))
+
+
 def _around(calls: int, request: dict[str, Any]) -> int:
-    if not calls:
+    if not calls or _is_forced(request):
         return 0
     if request.get("functions"):
         return _FUNCTION_CALL

@@ -1,8 +1,8 @@
 """Stands in for the usage an upstream did not report: counts the request and what was seen of the answer.
 
-For calls that broke or were left before their usage came, and for prompts that Azure's filter refused but
-bills. Prompts of plain text are exact in 95 of 100 recorded calls; hidden reasoning is never seen, so an
-estimate is then a floor. Takes milliseconds to a second: not for the event loop.
+For calls that broke or were left before their usage came, and for prompts that Azure's filter refused but bills. How
+good that is: docs/guides/estimates.md. Hidden reasoning is never seen, so an estimate is then a floor. Takes
+milliseconds to a second: not for the event loop.
 """
 
 from typing import Any
