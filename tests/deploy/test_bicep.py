@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -54,6 +56,14 @@ API_VERSIONS = {
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_a_file_says_only_what_bicep_understands(path: Path) -> None:
     assert problems(path) == []
+
+
+def test_the_compiler_takes_all_of_it_where_there_is_one() -> None:
+    compiler = shutil.which("bicep")
+    if compiler is None:
+        pytest.skip("SKIPPED LOUDLY: no Bicep compiler here; NuGet has it (Azure.Bicep.CommandLine.linux-x64)")
+    built = subprocess.run([compiler, "build", "--stdout", AZURE / "main.bicep"], capture_output=True, text=True)
+    assert (built.returncode, built.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
