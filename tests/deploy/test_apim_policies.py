@@ -1,5 +1,6 @@
 """The policies for API Management: valid by Microsoft's schemas, within what expressions may use, and run for real."""
 
+import base64
 import hashlib
 import json
 import re
@@ -14,6 +15,8 @@ import xmlschema
 from support.apim_events import BODIES_LEFT_OUT_ABOVE, LoggedCall, logged_call, our_event, todays_event
 from support.apim_policies import POLICIES, PolicyRunner, build_policy_runner, expressions_of, whole_policies
 from support.replay import Recording
+from tokenweir.delivery.sources import ApimEvents
+from tokenweir.policy import Keyring
 
 FILES = sorted(POLICIES.rglob("*.xml"))
 KEY = "0123456789abcdef0123456789abcdef"
@@ -49,7 +52,19 @@ OF_THE_COMPILER = {
     "System.Object",
     "System.Runtime.CompilerServices.RuntimeCompatibilityAttribute",
 }
-CONTEXT = {"Body", "Context", "Headers", "Product", "Request", "Response", "Subscription", "Url", "Variables"}
+CONTEXT = {
+    "Body",
+    "Claims",
+    "Context",
+    "Conversions",
+    "Headers",
+    "Jwt",
+    "Product",
+    "Request",
+    "Response",
+    "Subscription",
+}
+CONTEXT |= {"Url", "Variables"}
 
 
 @pytest.fixture(scope="module")
@@ -348,3 +363,38 @@ def test_every_recorded_call_is_logged_as_the_tests_of_the_meter_have_it(shared:
             del logged[moment], expected[moment]
         assert list(logged.items()) == list(expected.items()), recording.name
     assert left_out > 0
+
+
+# Who used a key
+
+
+def bearer(**claims: Any) -> dict[str, str]:
+    parts = [{"alg": "none", "typ": "JWT"}, claims]
+    encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
+    return {"Authorization": "Bearer " + ".".join([*encoded, "c2lnbmF0dXJl"])}
+
+
+@pytest.mark.parametrize(
+    ("claims", "identity"),
+    [
+        ({"azp": "app-1", "oid": "person-1", "scp": "chat"}, {"application": "app-1", "user": "person-1"}),
+        ({"appid": "app-2", "oid": "principal-2", "roles": ["x"]}, {"application": "app-2", "user": None}),
+    ],
+)
+def test_the_event_names_whose_token_came_and_says_that_nobody_validated_it(
+    runner: PolicyRunner, claims: dict[str, Any], identity: dict[str, Any]
+) -> None:
+    call = a_call(headers=JSON | {"Ocp-Apim-Subscription-Key": KEY} | bearer(**claims))
+    [outcome] = runner.run([call])
+    event = event_of(outcome)
+    assert event["identity"] == identity | {"validated": False}
+    record = ApimEvents(Keyring([], [])).decode(json.dumps(event).encode())
+    assert (record.application, record.subject, record.identity_source) == (*identity.values(), "token")
+    event["identity"]["validated"] = True
+    assert ApimEvents(Keyring([], [])).decode(json.dumps(event).encode()).identity_source == "validated_token"
+
+
+@pytest.mark.parametrize("header", ["Bearer no-token", "Bearer a.b.c", "Basic eyJ", ""])
+def test_a_header_that_is_no_token_names_nobody(runner: PolicyRunner, header: str) -> None:
+    [outcome] = runner.run([a_call(headers=JSON | {"Ocp-Apim-Subscription-Key": KEY, "Authorization": header})])
+    assert event_of(outcome)["identity"] is None

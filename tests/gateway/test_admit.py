@@ -62,6 +62,20 @@ def test_where_nobody_has_a_key_everybody_comes_in_and_the_key_is_still_known() 
     assert admission.key == b"any"
 
 
+TOKEN = "eyJhbGciOiJub25lIn0.eyJhenAiOiJhcHAtMSIsIm9pZCI6InBlcnNvbi0xIiwic2NwIjoiYSJ9.x"
+
+
+def test_a_token_beside_the_key_says_who_used_it_and_decides_nothing() -> None:
+    lines = ["api-key: one-key", f"Authorization: Bearer {TOKEN}"]
+    admission = identify(asked(MODELS, *lines), KEYRING)
+    assert (admission.identity.caller, admission.key) == ("one", b"one-key")
+    assert (admission.application, admission.subject, admission.identity_source) == ("app-1", "person-1", "token")
+    trusted = identify(asked(MODELS, *lines, "X-MS-CLIENT-PRINCIPAL-NAME: somebody"), KEYRING, trusts_platform=True)
+    assert (trusted.application, trusted.subject, trusted.identity_source) == ("app-1", "somebody", "platform")
+    with pytest.raises(InvalidApiKey):
+        identify(asked(MODELS, f"Authorization: Bearer {TOKEN}"), KEYRING)
+
+
 def test_what_could_not_be_written_down_is_not_let_through() -> None:
     admit(journal_accepts=True, stopping=False)
     with pytest.raises(JournalUnavailable, match="cannot keep the records"):

@@ -87,6 +87,8 @@ def test_every_field_has_its_own_value() -> None:
         sku="sku",
         session_id="of the path",
         traceparent="traceparent",
+        application="application",
+        identity_source="identity_source",
     )
     request = asked("POST /v1/files")
     request.call_id, request.model, request.stream = "call_id", "requested_model", True

@@ -85,6 +85,9 @@ def test_an_event_has_todays_properties_first_and_all_are_text(ledger: Ledger, m
         sku="GlobalStandard",
         price_id="gpt-4o*",
         tags={"cost_centre": "Köln/4711"},
+        application="app-1",
+        subject="person-1",
+        identity_source="token",
         quantities={"images": Quantity(3, "counted"), "pages": Quantity(Decimal("0.5"))},
     )
     ledger.post([call], "relay-1", "1")
@@ -122,6 +125,9 @@ def test_an_event_has_todays_properties_first_and_all_are_text(ledger: Ledger, m
         "PriceId": "gpt-4o*",
         "Tags": '{"cost_centre":"Köln/4711"}',
         "Quantities": '{"images":{"amount":3,"source":"counted"},"pages":{"amount":"0.5","source":"reported"}}',
+        "Application": "app-1",
+        "Subject": "person-1",
+        "IdentitySource": "token",
     }
 
 
@@ -131,7 +137,8 @@ def test_a_call_that_used_nothing_is_an_event_of_another_name(ledger: Ledger, ma
     assert (name, event["Status"], event["Outcome"]) == ("Azure OpenAI Calls", "429", "upstream_error")
     assert {name for name, text in event.items() if text is None} == {
         *("AppKey", "Caller", "Deployment", "Model", "Backend", "Region", "Cost", "Currency"),
-        *("FirstTokenMs", "Sku", "PriceId", "Tags", "Quantities"),
+        *("FirstTokenMs", "Sku", "PriceId", "Tags", "Quantities", "Application", "Subject"),
+        "IdentitySource",
     }
     table = ledger.query_kql((QUERIES / "all-apps-tokens-count.kql").read_text())
     assert table.rows == []

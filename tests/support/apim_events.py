@@ -101,6 +101,7 @@ def our_event(call: LoggedCall) -> str:
         "stream": asked.get("stream") is True,
         "model": model,
         "usage": usage,
+        "identity": None,
         "bodies": "whole",
     }
     if len(_json(event).encode()) > BODIES_LEFT_OUT_ABOVE:

@@ -108,6 +108,8 @@ def record_in_common(
         session_id=route.session_id,
         job_id=route.job_id,
         traceparent=address.traceparent,
+        application=admission.application if admission is not None else None,
+        identity_source=admission.identity_source if admission is not None else None,
     )
 
 
@@ -209,6 +211,8 @@ def record_of(
         reading.content if keeps_content else None,
         trace,
         reading.job,
+        common.application,
+        common.identity_source,
     )
 
 

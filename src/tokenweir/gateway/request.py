@@ -99,11 +99,21 @@ class Request:
 class Admission:
     """Who calls, and whose key it was. Not to be changed."""
 
-    def __init__(self, identity: Identity, key: bytes | None, subject: str | None = None) -> None:
-        """``subject``: who used the caller's access, where that is known."""
+    def __init__(
+        self,
+        identity: Identity,
+        key: bytes | None,
+        subject: str | None = None,
+        application: str | None = None,
+        identity_source: str | None = None,
+    ) -> None:
+        """``subject`` and ``application``: who used the caller's access, where that is known; ``identity_source`` says
+        by whom, as in the record."""
         self.identity = identity
         self.key = key
         self.subject = subject
+        self.application = application
+        self.identity_source = identity_source
 
 
 class Candidates:

@@ -1,5 +1,6 @@
 """Who may do what: keys and the identities behind them. Pure decisions."""
 
+from .access_tokens import TokenIdentity, token_identity
 from .debug_tokens import DebugToken, DebugTokens
 from .keyring import ANONYMOUS, Keyring
 from .keys_file import StoredKey, UnknownKey, add_key, decode_keys, digest_of, hash_key, read_keys, revoke_key
@@ -13,6 +14,7 @@ __all__ = [
     "Identity",
     "Keyring",
     "StoredKey",
+    "TokenIdentity",
     "TracingSettings",
     "UnknownKey",
     "add_key",
@@ -21,4 +23,5 @@ __all__ = [
     "hash_key",
     "read_keys",
     "revoke_key",
+    "token_identity",
 ]

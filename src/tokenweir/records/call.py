@@ -178,7 +178,8 @@ class CallRecord(msgspec.Struct, frozen=True, array_like=True):
     key_id: str | None = None
     """Which of the caller's keys."""
     subject: _Distinct = None
-    """The person or service that a platform in front says has called (`server.platform_identity`)."""
+    """The person or service that a platform in front says has called (`server.platform_identity`), else the user whose
+    access token of Entra came (`oid`); `identity_source` says which."""
     tags: dict[str, str] = {}
     """The caller's, as configured."""
     client_address: _Distinct = None
@@ -274,6 +275,11 @@ class CallRecord(msgspec.Struct, frozen=True, array_like=True):
     """Of calls that failed, were slow, were sampled or asked for it: [what happened when](../guides/traces.md)."""
     job: Annotated[dict[str, Any] | None, Since(8)] = None
     """What the answer says of a [job](../guides/jobs.md): its status, times and usage, as the upstream says them."""
+    application: Annotated[str | None, Since(10)] = None
+    """The Entra application that the caller's access token names (`azp`, `appid`)."""
+    identity_source: Annotated[str | None, Since(10)] = None
+    """Who says so, and who the `subject` is: `token`, which was decoded and **not validated**; `validated_token`, which
+    API Management has validated before; `platform`, which has authenticated in front (`server.platform_identity`)."""
 
 
 CONTENTS = ("request_body", "response_body", "trace")

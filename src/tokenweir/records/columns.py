@@ -222,6 +222,10 @@ CUSTOM_EVENT_PROPERTIES: Final[dict[str, str | None]] = {
     "Tags": "tags",
     # what was used beside tokens
     "Quantities": "quantities",
+    # who used the caller's access
+    "Application": "application",
+    "Subject": "subject",
+    "IdentitySource": "identity_source",
 }
 """The event's properties, in their order, and the column that each is a copy of; ``None`` where it is made of several
 or in another way, which the ledger's view ``customEvents`` and the sink of kind ``application_insights`` say, each in

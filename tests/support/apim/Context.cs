@@ -74,6 +74,40 @@ public class Headers
     }
 }
 
+// What AsJwt makes of a text; its documentation says null of one that is no token.
+public class Jwt
+{
+    public Claims Claims = new Claims();
+}
+
+public class Claims
+{
+    public Newtonsoft.Json.Linq.JObject Values;
+
+    public string GetValueOrDefault(string name, string otherwise)
+    {
+        return Values[name] == null ? otherwise : string.Join(",", Values[name].ToString());
+    }
+}
+
+public static class Conversions
+{
+    public static Jwt AsJwt(this string input)
+    {
+        var parts = input.Split('.');
+        if (parts.Length != 3) { return null; }
+        try
+        {
+            var text = parts[1].Replace('-', '+').Replace('_', '/');
+            var payload = Convert.FromBase64String(text + new string('=', (4 - text.Length % 4) % 4));
+            var jwt = new Jwt();
+            jwt.Claims.Values = Newtonsoft.Json.Linq.JObject.Parse(Encoding.UTF8.GetString(payload));
+            return jwt;
+        }
+        catch (Exception) { return null; }
+    }
+}
+
 public class Url
 {
     public string Path;

@@ -50,6 +50,10 @@ class ApimEvent(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool | None = None
     model: str | None = None
     usage: dict[str, Any] | None = None
+    application: str | None = None
+    user: str | None = None
+    is_validated: bool = False
+    """Whether API Management has validated the token that names application and user."""
 
 
 def read_event(body: bytes) -> ApimEvent:
@@ -80,6 +84,7 @@ def read_event(body: bytes) -> ApimEvent:
         usage = None  # of one that came in part, nobody knows what is missing
     if request is None and response is None and usage is None and not leaves_out_bodies and "status" not in members:
         raise Unreadable("it has neither request, response nor usage, so nothing says what was used")
+    identity = _of(dict, members.get("identity")) or {}
     return ApimEvent(
         ended_at=ended_at,
         started_at=moment_of(members.get("startedAt")),
@@ -101,6 +106,9 @@ def read_event(body: bytes) -> ApimEvent:
         stream=_of(bool, members.get("stream")),
         model=_name(members.get("model")),
         usage=usage,
+        application=_name(identity.get("application")),
+        user=_name(identity.get("user")),
+        is_validated=identity.get("validated") is True,
     )
 
 
@@ -111,7 +119,17 @@ _NAMES = {
     for name in (
         *("eventTime", "apiOperation", "appSubscriptionKey", "request", "response", "requestId", "startedAt"),
         *("latencyMs", "subscriptionId", "productId", "deployment", "apiVersion", "status", "region", "backend"),
-        *("stream", "model", "usage", "bodies", "operation", "prompt_tokens", "completion_tokens", "total_tokens"),
+        *(
+            "stream",
+            "model",
+            "usage",
+            "bodies",
+            "identity",
+            "operation",
+            "prompt_tokens",
+            "completion_tokens",
+            "total_tokens",
+        ),
     )
 }
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")

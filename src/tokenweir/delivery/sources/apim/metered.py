@@ -108,7 +108,16 @@ def record_of(event: ApimEvent, body: bytes, owner: Identity, *, keeps_content: 
         bytes_out=len((event.response or "").encode(errors="replace")),
         request_body=event.request if keeps_content else None,
         response_body=event.response if keeps_content else None,
+        application=event.application,
+        subject=event.user,
+        identity_source=_identity_source(event),
     )
+
+
+def _identity_source(event: ApimEvent) -> str | None:
+    if event.application is None and event.user is None:
+        return None
+    return "validated_token" if event.is_validated else "token"
 
 
 def _no_clock() -> float:
