@@ -54,3 +54,9 @@ def test_rows_may_come_from_a_variable(minimal: str) -> None:
     rows = '[{"model": "o3", "currency": "USD", "input": "2", "output": "8", "since": "2026-11-01"}]'
     [row] = load(None, {"TOKENWEIR_PRICES": rows}).config.prices
     assert (row.model, row.output, row.currency) == ("o3", Decimal(8), "USD")
+
+
+def test_a_row_that_fits_two_models_of_different_list_prices_is_a_note_and_no_problem(minimal: str) -> None:
+    Path("tokenweir.toml").write_text(minimal + ROW)
+    loaded = load(None, {})
+    assert [note for note in loaded.notes if note.startswith("[[prices]] #1 model: ") and "gpt-4o-mini" in note]

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from ..errors import ConfigError
 from ..policy.keys_file import StoredKey, read_keys
+from ..pricing import mixed_rows
 from .addresses import is_loopback
 from .anchoring import HOME_VARIABLE, MovedPath
 from .model import Config
@@ -19,7 +20,7 @@ __all__ = ["notes", "notes_on_moved"]
 
 def notes(config: Config, environ: Mapping[str, str]) -> list[str]:
     """Sentences for a person, none of them a problem."""
-    about_settings = (*_about_callers(config), *_about_upstreams(config), *_about_sinks(config))
+    about_settings = (*_about_callers(config), *_about_upstreams(config), *_about_sinks(config), *_about_prices(config))
     about_variables = (note(config, environ) for note in (upstream_notes, event_hub_note, otel_note))
     return [*about_settings, *chain.from_iterable(about_variables)]
 
@@ -62,6 +63,11 @@ def _about_sinks(config: Config) -> Iterator[str]:
             yield f'{text}: with journal.content = "none" there are none'
         if _is_in_the_clear(getattr(sink.connection, "url", None) or ""):
             yield f'sink "{sink.name}" is reached without TLS: its events go in the clear'
+
+
+def _about_prices(config: Config) -> Iterator[str]:
+    for mixed in mixed_rows(config.prices):
+        yield f"[[prices]] #{mixed.number} model: {mixed}"
 
 
 def _is_in_the_clear(text: str) -> bool:

@@ -181,7 +181,7 @@ def _prices(config: Config, environ: Mapping[str, str]) -> Problems:
         if not row.model.strip() or "*" in row.model[:-1]:
             yield (
                 (*path, "model"),
-                'is a whole name like "gpt-4o-2024-11-20", or a beginning and a star: "gpt-4o*"',
+                'is a whole name like "gpt-4o-2024-11-20", or a beginning and a star: "gpt-4o-2024*"',
             )
         if not _CURRENCY.fullmatch(row.currency):
             yield (*path, "currency"), "is three capital letters, like EUR or USD"

@@ -19,7 +19,7 @@ from .parts import NoRate, charges
 from .settings import PLACES, Price, PriceSettings
 from .tiers import STANDARD, known_as, tier_of
 
-__all__ = ["PriceList"]
+__all__ = ["PriceList", "fits", "rank"]
 
 _FIRST = datetime.min.replace(tzinfo=UTC)
 
@@ -88,7 +88,7 @@ class PriceList:
                 row
                 for name in names
                 if name
-                for row in sorted((row for row in rows if _fits(row.model, name)), key=_rank, reverse=True)
+                for row in sorted((row for row in rows if fits(row.model, name)), key=rank, reverse=True)
             )
             if len(self._ranked) >= _MOST_KEPT:  # names come from callers, so there is no end to them
                 self._ranked.clear()
@@ -113,11 +113,13 @@ def _tier(row: PriceSettings) -> str:
     return STANDARD if row.service_tier is None else known_as(row.service_tier)
 
 
-def _fits(pattern: str, name: str) -> bool:
+def fits(pattern: str, name: str) -> bool:
+    """Whether a row's ``model`` is this name, or the beginning of it."""
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 
-def _rank(row: PriceSettings) -> tuple[bool, int, bool, bool, datetime]:
+def rank(row: PriceSettings) -> tuple[bool, int, bool, bool, datetime]:
+    """The larger, the better of those that fit a name: how exact it is, then how narrow, then how new."""
     return (
         not row.model.endswith("*"),
         len(row.model),

@@ -42,7 +42,7 @@ class PriceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One ``[[prices]]`` table: a row of the price list."""
 
     model: str
-    """Whose tokens: a model, or how several begin, like ``gpt-4o*``. The longest that fits wins. Compared with the
+    """Whose tokens: a model, or how several begin, like ``gpt-4o-2024*``. The longest that fits wins. Compared with the
     model that answered, then the one that was asked for, then the deployment."""
     currency: str
     """``EUR``, ``USD``…"""
