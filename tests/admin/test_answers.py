@@ -1,5 +1,6 @@
 """Questions over HTTP are answered from the ledger, and mistakes with what would have been right."""
 
+import json
 import threading
 from datetime import UTC, datetime
 from typing import Any
@@ -82,6 +83,16 @@ def test_queries_in_both_languages(gateway: Any) -> None:
     expected = {"columns": ["caller", "tokens"], "rows": [["ada", 20], ["bob", 40]], "note": None}
     assert gateway.ask("/api/query", "POST", json=in_kql).json() == expected
     assert gateway.ask("/api/query", "POST", json=in_sql).json() == expected
+
+
+def test_an_export_is_lines_that_end_with_how_many_rows_there_were(gateway: Any) -> None:
+    answer = gateway.ask("/api/export", "POST", json={"sql": "SELECT caller FROM calls ORDER BY caller"})
+    assert [json.loads(line) for line in answer.text.splitlines()] == [
+        {"columns": ["caller"], "kinds": ["plain"]},
+        [["ada"], ["ada"], ["bob"], ["bob"]],
+        {"rows": 4},
+    ]
+    assert gateway.ask("/api/export", "POST", json={"sql": "SELECT nosuch FROM calls"}).status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,15 @@ QUESTIONS: list[list[str]] = [
     ["call", "nosuch/../x"],
     ["query", "calls | summarize tokens = sum(total_tokens) by caller | order by caller asc", "--format", "json"],
     ["query", "SELECT caller, sum(cost) AS cost FROM calls GROUP BY 1 ORDER BY 1", "--format", "json"],
+    [
+        "query",
+        "SELECT a.seq AS n FROM calls a, calls b, calls c, calls d, calls e, calls f ORDER BY 1",
+        "--format",
+        "csv",
+    ],
     ["query", "SELECT nosuch FROM calls"],
+    ["query", "SELECT nosuch FROM calls", "--format", "csv"],
+    ["query", "calls | take 1", "--format", "parquet"],
     ["query", "DROP TABLE calls", "--sql"],
     ["usage", "--by", "colour"],
 ]
@@ -231,6 +239,20 @@ def test_a_ledger_held_by_a_stranger_is_told_from_one_held_by_a_gateway(tokenwei
         ran = tokenweir("usage")
     assert ran.exit_code == 2
     assert "is open in" in ran.err and "no gateway answers on the admin port" in ran.err
+
+
+def test_a_gateway_that_ends_during_an_export_leaves_no_file(
+    tokenweir: Tokenweir, books: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(self: AdminClient, path: str, body: Any) -> Iterator[Any]:
+        yield {"columns": ["n"], "kinds": ["plain"]}
+        yield [[1]]
+
+    monkeypatch.setattr(AdminClient, "lines", cut)
+    with gateway(books):
+        ran = tokenweir("query", "calls", "--format", "csv", "--output", "calls.csv")
+    assert ran.exit_code == 2 and "ended before its answer did" in ran.err
+    assert not Path("calls.csv").exists()
 
 
 def test_the_doctor_knows_a_gateway_that_runs_and_its_ports(tokenweir: Tokenweir, books: Path) -> None:

@@ -11,6 +11,7 @@ from tokenweir.errors import QueryError
 from tokenweir.ledger import kql as visits_module
 from tokenweir.ledger.kql import KqlOverCopies, Wanted
 from tokenweir.ledger.limits import Limits
+from tokenweir.ledger.queries import first_rows
 from tokenweir.ledger.rows import CALL_COLUMNS
 
 LATER = timedelta(minutes=10)
@@ -46,7 +47,7 @@ def origin() -> Origin:
 @pytest.fixture
 def ask(origin: Origin) -> Callable[[str], list[list[object]]]:
     visits = KqlOverCopies(origin.copy, Limits(), most_calls=3)
-    return lambda text: visits.kql(text).rows
+    return lambda text: first_rows(visits.kql(text), Limits()).rows
 
 
 @pytest.mark.parametrize(
@@ -160,14 +161,14 @@ def test_any_text_survives_being_copied(texts: list[str]) -> None:
             file.write((",".join(cells[name] for name in wanted.columns) + "\n").encode())
         return len(texts)
 
-    rows = KqlOverCopies(copy, Limits()).kql("calls | order by seq asc | project caller").rows
+    rows = first_rows(KqlOverCopies(copy, Limits()).kql("calls | order by seq asc | project caller"), Limits()).rows
     assert [text for [text] in rows] == texts
 
 
 def test_more_calls_than_may_be_copied_are_refused_with_a_way_out(origin: Origin) -> None:
     visits = KqlOverCopies(origin.copy, Limits(), most_calls=2)
     with pytest.raises(QueryError, match=r"more than 2 calls.*ago\(7d\)"):
-        visits.kql("calls | count")
+        first_rows(visits.kql("calls | count"), Limits())
 
 
 def test_calls_that_do_not_fit_into_memory_are_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +180,7 @@ def test_calls_that_do_not_fit_into_memory_are_refused_in_words(monkeypatch: pyt
         return 20_000
 
     with pytest.raises(QueryError, match="need more memory than queries may have; ask for fewer columns"):
-        KqlOverCopies(copy, Limits()).kql("calls | summarize count() by caller")
+        first_rows(KqlOverCopies(copy, Limits()).kql("calls | summarize count() by caller"), Limits())
 
 
 @pytest.mark.parametrize("table", ["contents", "positions", "migrations"])

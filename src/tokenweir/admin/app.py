@@ -1,6 +1,6 @@
 """The admin port's application: each route is a question to ledger, relays or sinks. Runs in the books process."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,12 +10,12 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from ..delivery import SinkStatus
 from ..errors import QueryError, TokenweirError, quoted
-from ..ledger import MOST_QUERIES, UTC_ZONE, Ledger, Table, TooManyQueries
+from ..ledger import MOST_QUERIES, UTC_ZONE, Ledger, Piece, Table, TooManyQueries
 from ..policy import DebugTokens
 from ..records import CallRecord, Clock
 from .guard import Guard, is_stranger
@@ -25,7 +25,7 @@ from .management import Management
 from .metrics import Metrics
 from .openapi import LIST_DEBUG_CREDENTIALS, LIST_TRACE, document
 from .params import filters, limit, moment, parameters, query
-from .responses import ERROR_HANDLERS, NoLedger, error_response, json_response
+from .responses import ERROR_HANDLERS, NoLedger, error_response, export_lines, json_response
 from .upkeep import UpkeepApi
 
 __all__ = ["create_app"]
@@ -65,6 +65,7 @@ def create_app(
         Route("/api/calls/{call_id}", api.call),
         Route("/api/usage", api.usage),
         Route("/api/query", api.query, methods=["POST"]),
+        Route("/api/export", api.export, methods=["POST"]),
         Route("/api/relays", api.relays),
         Route("/api/sinks", api.sinks),
         Route("/api/config", api.config),
@@ -147,6 +148,18 @@ class _Api:
         if not self._querying.available_tokens:
             raise TooManyQueries
         return json_response(await self._read(ask, self._querying))
+
+    async def export(self, request: Request) -> Response:
+        language, text = await query(request)
+
+        def begin(ledger: Ledger) -> tuple[Piece, Generator[Piece]]:
+            pieces = ledger.all_rows(language, text)
+            return next(pieces), pieces  # what is wrong with the query shows here, before anything is answered
+
+        if not self._querying.available_tokens:
+            raise TooManyQueries
+        first, rest = await self._read(begin, self._querying)
+        return StreamingResponse(export_lines(first, rest), media_type="application/x-ndjson")
 
     async def relays(self, request: Request) -> Response:
         return json_response(await run_sync(self._relays))

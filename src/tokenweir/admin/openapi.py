@@ -100,6 +100,15 @@ PATHS: dict[str, dict[str, dict[str, Any]]] = {
             "answer": _ref("Table"),
         }
     },
+    "/api/export": {
+        "post": {
+            "summary": (
+                "All rows of one query, as lines of JSON: its columns and their kinds; lists of rows; at the end, how "
+                "many there were, or what went wrong"
+            ),
+            "body": _ref("Query"),
+        }
+    },
     "/api/relays": {"get": {"summary": "How each relay is", "answer": _list_of("RelayStatus")}},
     "/api/sinks": {"get": {"summary": "How each sink is", "answer": _list_of("SinkStatus")}},
     "/api/config": {

@@ -1,7 +1,9 @@
 """Answers as JSON, and errors in one shape: ``{"error": {"message", "code"}}``."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from contextlib import closing
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -10,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import QueryError, TokenweirError
-from ..ledger import TooManyQueries
+from ..ledger import Piece, TooManyQueries
 
-__all__ = ["ERROR_HANDLERS", "ManagementError", "NoLedger", "error_response", "json_response"]
+__all__ = ["ERROR_HANDLERS", "ManagementError", "NoLedger", "error_response", "export_lines", "json_response"]
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +41,21 @@ def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | No
 
 def error_response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
     return json_response({"error": {"message": message, "code": code}}, status, headers)
+
+
+def export_lines(first: Piece, rest: Generator[Piece]) -> Iterator[bytes]:
+    """A line of columns and kinds, one for each piece, and one that says that nothing is missing, or why it is."""
+    with closing(rest):
+        yield _encode({"columns": first.columns, "kinds": first.kinds}) + b"\n"
+        count = 0
+        try:
+            for piece in chain((first,), rest):
+                count += len(piece.rows)
+                yield _encode(piece.rows) + b"\n"
+        except TokenweirError as error:
+            yield _encode({"error": str(error)}) + b"\n"
+        else:
+            yield _encode({"rows": count}) + b"\n"
 
 
 async def _bad_question(request: Request, error: Exception) -> Response:

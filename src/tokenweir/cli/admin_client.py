@@ -1,7 +1,8 @@
 """Asks a running gateway's admin port, as the commands do while that gateway holds the ledger."""
 
 import http.client
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
@@ -40,20 +41,40 @@ class AdminClient:
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         return self._ask("POST", path, msgspec.json.encode(body))
 
+    def lines(self, path: str, body: Mapping[str, Any]) -> Iterator[Any]:
+        """Each line of an answer that may be long, decoded. Raises as `post`; `NoAnswer` where it breaks off."""
+        with self._answer("POST", path, msgspec.json.encode(body)) as response:
+            if response.status != 200:
+                self._understand(response.status, response.read())
+            try:
+                yield from map(msgspec.json.decode, response)
+            except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+                raise NoAnswer(f"the answer of the gateway on {self._address} broke off ({error})") from error
+
     def _ask(self, method: str, target: str, body: bytes | None) -> Any:
+        with self._answer(method, target, body) as response:
+            try:
+                content = response.read()
+            except (OSError, http.client.HTTPException) as error:
+                raise self._away(error) from error
+        return self._understand(response.status, content)
+
+    @contextmanager
+    def _answer(self, method: str, target: str, body: bytes | None) -> Iterator[http.client.HTTPResponse]:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         if body is not None:
             headers["Content-Type"] = "application/json"
         connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_SECONDS)
-        try:
-            connection.request(method, target, body, headers)
-            response = connection.getresponse()
-            content = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise NoAnswer(f"no gateway answers on the admin port {self._address} ({error})") from error
-        finally:
-            connection.close()
-        return self._understand(response.status, content)
+        with closing(connection):
+            try:
+                connection.request(method, target, body, headers)
+                response = connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                raise self._away(error) from error
+            yield response
+
+    def _away(self, error: Exception) -> NoAnswer:
+        return NoAnswer(f"no gateway answers on the admin port {self._address} ({error})")
 
     def _understand(self, status: int, content: bytes) -> Any:
         try:

@@ -3,7 +3,7 @@
 Either way the answers are the same plain JSON values: times as ISO 8601, money as text.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -15,9 +15,9 @@ import msgspec
 
 from ..config import Config
 from ..delivery.pricer import Pricer, bring
-from ..errors import ConfigError, TokenweirError
+from ..errors import ConfigError, QueryError, TokenweirError
 from ..journal import journal_directories
-from ..ledger import UTC_ZONE, Ledger, LedgerLocked, Table, ledger_file, open_ledger
+from ..ledger import UTC_ZONE, Ledger, LedgerLocked, Piece, Table, ledger_file, open_ledger
 from ..records import CallRecord, flat, has_contents
 from .admin_client import AdminClient, NoAnswer
 
@@ -52,6 +52,8 @@ class OpenBooks(Protocol):
     def bring(self, records: Sequence[CallRecord]) -> int:
         """Writes down calls that came another way, each once; how many were new. Who has no cost gets one."""
         ...
+
+    def all_rows(self, language: str, text: str) -> Generator[Piece]: ...
 
 
 @contextmanager
@@ -114,6 +116,9 @@ class _Offline:
     def query(self, language: str, text: str) -> Table:
         return self._ledger.query_sql(text) if language == "sql" else self._ledger.query_kql(text)
 
+    def all_rows(self, language: str, text: str) -> Generator[Piece]:
+        return self._ledger.all_rows(language, text)
+
 
 class _Gateway:
     """A running gateway's admin port."""
@@ -147,6 +152,20 @@ class _Gateway:
                 new += self._client.post("/api/import", {"records": gathered})["new"]
                 gathered = []
         return new + (self._client.post("/api/import", {"records": gathered})["new"] if gathered else 0)
+
+    def all_rows(self, language: str, text: str) -> Generator[Piece]:
+        head: dict[str, Any] = {}
+        for line in self._client.lines("/api/export", {language: text}):
+            match line:
+                case {"columns": _, "kinds": _}:
+                    head = line
+                case {"error": str(words)}:
+                    raise QueryError(words)
+                case {"rows": int()}:
+                    return
+                case _:
+                    yield Piece(**head, rows=line)
+        raise TokenweirError("the gateway ended before its answer did; ask again")
 
 
 def _plain(row: Row) -> Row:

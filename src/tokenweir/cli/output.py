@@ -13,7 +13,7 @@ from .params import Format
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["new_console", "print_json", "print_rows"]
+__all__ = ["cell_text", "new_console", "print_json", "print_rows"]
 
 Row = Sequence[Any]
 
@@ -29,7 +29,7 @@ def print_rows(columns: Sequence[str], rows: Sequence[Row], format: Format, tota
     elif format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows([_text(value) for value in row] for row in rows)
+        writer.writerows([cell_text(value) for value in row] for row in rows)
     else:
         _print_table(columns, rows, totals)
 
@@ -91,13 +91,14 @@ def _shown(value: Any) -> str:
         case datetime():
             return f"{value:%Y-%m-%d %H:%M:%S}"
         case dict():
-            return ", ".join(f"{name}={_text(inner)}" for name, inner in value.items())
+            return ", ".join(f"{name}={cell_text(inner)}" for name, inner in value.items())
         case list():
-            return ", ".join(_text(inner) for inner in value)
-    return _text(value)
+            return ", ".join(cell_text(inner) for inner in value)
+    return cell_text(value)
 
 
-def _text(value: Any) -> str:
+def cell_text(value: Any) -> str:
+    """For a spreadsheet."""
     match value:
         case None:
             return ""

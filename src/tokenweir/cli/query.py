@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .params import ConfigOption, FormatOption, load_config
+from .params import ConfigOption, load_config
 
 __all__ = ["language_of", "query"]
 
@@ -21,19 +21,33 @@ def query(
     ],
     kql: Annotated[bool, typer.Option("--kql", help="It is KQL, however it looks.")] = False,
     sql: Annotated[bool, typer.Option("--sql", help="It is SQL, however it looks.")] = False,
-    format: FormatOption = "table",
+    format: Annotated[
+        Literal["table", "json", "csv", "parquet"],
+        typer.Option("--format", help="How to print the answer. A table ends after 10,000 rows; the others have all."),
+    ] = "table",
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Where to write it; needed for Parquet.")
+    ] = None,
     file: ConfigOption = None,
 ) -> None:
     """Ask the ledger a question, read only: tokenweir query 'calls | summarize count() by caller'"""
     from .books_access import open_books
+    from .export import export
     from .hints import say_if_empty
     from .output import print_rows
 
     if kql and sql:
         raise typer.BadParameter("a query is one or the other", param_hint="--kql / --sql")
     question = _asked(text)
+    if output is not None and format == "table":
+        raise typer.BadParameter("a table is for the screen; give --format csv, json or parquet", param_hint="--output")
+    if output is None and format == "parquet":
+        raise typer.BadParameter("Parquet is no text; give --output FILE", param_hint="--format")
     language = "kql" if kql else "sql" if sql else language_of(question)
     with open_books(load_config(file, checked=False).config) as books:
+        if format != "table":
+            export(books.all_rows(language, question), format, output)
+            return
         table = books.query(language, question)
     print_rows(table.columns, table.rows, format)
     say_if_empty(table.rows, format, "no rows; `tokenweir query 'calls | take 5'` shows what there is")

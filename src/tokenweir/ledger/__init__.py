@@ -1,6 +1,6 @@
 """What every call used, kept for good and asked from many sides."""
 
-from .base import Ledger, LedgerError, LedgerLocked, Table
+from .base import Ledger, LedgerError, LedgerLocked, Piece, Table
 from .grouping import FILTERS, GROUPINGS, SUMS, TAG
 from .limits import MOST_QUERIES, TooManyQueries
 from .opening import NO_LEDGER, check_url, ledger_file, ledger_opener, open_ledger
@@ -20,6 +20,7 @@ __all__ = [
     "LedgerError",
     "LedgerLocked",
     "LedgerSettings",
+    "Piece",
     "Table",
     "TooManyQueries",
     "check_url",

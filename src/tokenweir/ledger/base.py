@@ -1,15 +1,15 @@
 """What a ledger promises, whichever engine keeps it. The engines live beside this file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from ..errors import TokenweirError
 from ..records import CallRecord
 
-__all__ = ["Ledger", "LedgerError", "LedgerLocked", "Table"]
+__all__ = ["PIECE_ROWS", "CellKind", "Ledger", "LedgerError", "LedgerLocked", "Piece", "Table"]
 
 
 class LedgerError(TokenweirError):
@@ -31,6 +31,21 @@ class Table(msgspec.Struct, frozen=True):
     rows: list[list[Any]]
     note: str | None = None
     """What a person must know about these rows: that there were more of them."""
+
+
+PIECE_ROWS = 10_000
+"""Rows of a piece, at most: a few megabytes, of which nobody holds more than two."""
+
+CellKind = Literal["moment", "decimal", "plain"]
+"""What the cells of a column are that are text in JSON: times, decimals, or just that."""
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """Some rows of an answer, cells as in a `Table`. The first piece is there also where there are no rows."""
+
+    columns: list[str]
+    kinds: list[CellKind]
+    rows: list[list[Any]]
 
 
 class Ledger(Protocol):
@@ -105,6 +120,11 @@ class Ledger(Protocol):
 
     def query_kql(self, text: str) -> Table:
         """Run one KQL query over ``calls`` and ``customEvents``; otherwise as `query_sql`."""
+        ...
+
+    def all_rows(self, language: str, text: str) -> Generator[Piece]:
+        """The whole answer to a query in ``sql`` or ``kql``, piece by piece, each as `query_sql` gives rows.
+        `QueryError` and `LedgerError` may also come in between. It takes a query's place until it is closed."""
         ...
 
     def close(self) -> None:

@@ -10,7 +10,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO
@@ -20,7 +20,7 @@ import msgspec
 from duckdb import DuckDBPyConnection
 
 from ..errors import QueryError
-from .base import Table
+from .base import Piece
 from .duckdb.file import lock_down
 from .duckdb.migrations import migrate
 from .duckdb.sandbox import DuckDBSandbox, translate
@@ -62,14 +62,14 @@ class KqlOverCopies:
         self._most_calls = most_calls
         self._slots = QuerySlots(limits)
 
-    def kql(self, text: str) -> Table:
+    def kql(self, text: str) -> Generator[Piece]:
         """One KQL query. `QueryError` also if it would have to look at too many calls."""
         with self._slots.acquire(), closing(_empty_ledger()) as visitor:
             wanted = _wanted(visitor, text)
             if wanted is not None:
                 self._bring(visitor, wanted)
             lock_down(visitor)
-            return DuckDBSandbox(lambda: _cursor(visitor), self._limits).kql(text)
+            yield from DuckDBSandbox(lambda: _cursor(visitor), self._limits).kql(text)
 
     def _bring(self, visitor: DuckDBPyConnection, wanted: Wanted) -> None:
         # A file without a name: it is gone with us, however we end.

@@ -8,7 +8,7 @@ import msgspec
 
 from ..errors import QueryError
 
-__all__ = ["AT_ONCE", "MOST_QUERIES", "Limits", "TooManyQueries", "QuerySlots"]
+__all__ = ["AT_ONCE", "FOR_EXPORTS", "MOST_QUERIES", "Limits", "TooManyQueries", "QuerySlots"]
 
 # A second question need not wait for a slow one; more would take the cores from the relays.
 AT_ONCE = 2
@@ -34,17 +34,22 @@ class Limits(msgspec.Struct, frozen=True):
 
     seconds: float = 60.0
     """The heaviest of the seed's queries sums ten million events in this time."""
-    rows: int = 10_000
-    """More than a person reads and a spreadsheet minds; the answer is held in memory as a whole."""
+    rows: int | None = 10_000
+    """More than a person reads and a spreadsheet minds; the answer is held in memory as a whole. ``None``: all, which
+    are handed on in pieces."""
 
     def took_too_long(self) -> str:
         return f"the query took longer than {self.seconds:g} s and was stopped; ask about less time"
 
     def note(self, found: int) -> str | None:
         """What to say where there are more rows than are shown."""
-        if found <= self.rows:
+        if self.rows is None or found <= self.rows:
             return None
         return f"only the first {self.rows:,} rows are shown; sum them up, or ask for less"
+
+
+# Ten million rows as they are written to a file, at the pace of who reads them.
+FOR_EXPORTS = Limits(seconds=1800.0, rows=None)
 
 
 class QuerySlots:

@@ -14,18 +14,19 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from enum import StrEnum
 from multiprocessing.connection import Connection
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
 from ..errors import QueryError, TokenweirError
-from .base import LedgerError, Table
-from .limits import Limits, QuerySlots
+from .base import LedgerError, Piece, Table
+from .limits import FOR_EXPORTS, Limits, QuerySlots
 
-__all__ = ["Answering", "OpenLedger", "Queries", "Snapshots", "TwoSandboxes", "unchanging"]
+__all__ = ["Answering", "OpenLedger", "Queries", "QueriesHere", "Snapshots", "TwoSandboxes", "first_rows", "unchanging"]
 
 _forkserver = multiprocessing.get_context("forkserver")
 _forkserver.set_forkserver_preload(["tokenweir.ledger.kql", "duckdb_kql"])
@@ -45,20 +46,16 @@ _NICENESS = 5
 TOO_LARGE = "the query needs more memory than queries may have; ask for fewer groups, columns or rows"
 
 
-class Answering(Protocol):
-    """What runs one query: an engine's sandbox."""
-
-    def sql(self, text: str) -> Table: ...
-
-    def kql(self, text: str) -> Table: ...
-
-
 class _Sql(Protocol):
-    def sql(self, text: str) -> Table: ...
+    def sql(self, text: str) -> Generator[Piece]: ...
 
 
 class _Kql(Protocol):
-    def kql(self, text: str) -> Table: ...
+    def kql(self, text: str) -> Generator[Piece]: ...
+
+
+class Answering(_Sql, _Kql, Protocol):
+    """What runs one query: an engine's sandbox."""
 
 
 class TwoSandboxes(NamedTuple):
@@ -67,10 +64,10 @@ class TwoSandboxes(NamedTuple):
     of_sql: _Sql
     of_kql: _Kql
 
-    def sql(self, text: str) -> Table:
+    def sql(self, text: str) -> Generator[Piece]:
         return self.of_sql.sql(text)
 
-    def kql(self, text: str) -> Table:
+    def kql(self, text: str) -> Generator[Piece]:
         return self.of_kql.kql(text)
 
 
@@ -85,9 +82,28 @@ class _State(StrEnum):
     """What a query's process says, as JSON, because its whole numbers may have any size."""
 
     BEGUN = "begun"  # the ledger is open, and the time runs
-    ANSWERED = "answered"
+    PIECE = "piece"  # some rows
+    ANSWERED = "answered"  # there are no more
     BAD_QUERY = "bad query"
     LEDGER_FAILED = "ledger failed"
+
+
+class QueriesHere:
+    """Asks a ledger in the memory of this process, which no other process could open."""
+
+    def __init__(self, sandbox: Callable[[Limits], Answering], limits: Limits) -> None:
+        self._limits = limits
+        self._limited = sandbox(limits)
+        self._unlimited = sandbox(FOR_EXPORTS)
+
+    def sql(self, text: str) -> Table:
+        return first_rows(self._limited.sql(text), self._limits)
+
+    def kql(self, text: str) -> Table:
+        return first_rows(self._limited.kql(text), self._limits)
+
+    def all_rows(self, language: str, text: str) -> Generator[Piece]:
+        return self._unlimited.sql(text) if language == "sql" else self._unlimited.kql(text)
 
 
 class Queries:
@@ -100,22 +116,26 @@ class Queries:
 
     def sql(self, text: str) -> Table:
         """Raises `QueryError`; `TooManyQueries` where it should be asked again; `LedgerError`."""
-        return self._ask("sql", text)
+        return first_rows(self._ask("sql", text, self._limits), self._limits)
 
     def kql(self, text: str) -> Table:
-        return self._ask("kql", text)
+        return first_rows(self._ask("kql", text, self._limits), self._limits)
 
-    def _ask(self, language: str, text: str) -> Table:
+    def all_rows(self, language: str, text: str) -> Generator[Piece]:
+        """All of an answer; raises the same, also in between. It takes a query's place until it is closed."""
+        return self._ask(language, text, FOR_EXPORTS)
+
+    def _ask(self, language: str, text: str, limits: Limits) -> Generator[Piece]:
         with self._slots.acquire(), self._snapshots() as open_ledger:
             ours, theirs = _forkserver.Pipe(duplex=False)
             process = _forkserver.Process(
-                target=_answer, args=(theirs, open_ledger, self._limits, language, text), name="query", daemon=True
+                target=_answer, args=(theirs, open_ledger, limits, language, text), name="query", daemon=True
             )
             with ours:
                 try:
                     process.start()
                     theirs.close()
-                    return self._answer_of(ours)
+                    yield from _pieces_of(ours, limits)
                 except OSError as error:
                     raise LedgerError(f"no process for a query could be started: {error}") from error
                 finally:
@@ -124,18 +144,34 @@ class Queries:
                         process.join()
                         process.close()
 
-    def _answer_of(self, process: Connection) -> Table:
-        said = _receive(process, _START_SECONDS)
-        if said[0] == _State.BEGUN:
-            said = _receive(process, self._limits.seconds + _GRACE_SECONDS)
+
+def first_rows(pieces: Generator[Piece], limits: Limits) -> Table:
+    """As many as the limits allow, with a note where there are more."""
+    columns: list[str] = []
+    rows: list[list[Any]] = []
+    for piece in pieces:
+        columns = piece.columns
+        rows += piece.rows
+    return Table(columns, rows[: limits.rows], limits.note(len(rows)))
+
+
+def _pieces_of(process: Connection, limits: Limits) -> Generator[Piece]:
+    said = _receive(process, _START_SECONDS)
+    ends = monotonic() + limits.seconds + _GRACE_SECONDS
+    while True:
+        if said[0] in (_State.BEGUN, _State.PIECE):
+            said = _receive(process, max(0.0, ends - monotonic()))
         match said:
-            case [_State.ANSWERED, columns, rows, note]:
-                return Table(columns, rows, note)
+            case [_State.PIECE, columns, kinds, rows]:
+                yield Piece(columns, kinds, rows)
+            case [_State.ANSWERED]:
+                return
             case [_State.BAD_QUERY, words]:
                 raise QueryError(words)
             case [_State.LEDGER_FAILED, words]:
                 raise LedgerError(words)
-        raise QueryError(self._limits.took_too_long())
+            case _:
+                raise QueryError(limits.took_too_long())
 
 
 def _receive(process: Connection, seconds: float) -> list[Any]:
@@ -156,10 +192,14 @@ def _answer(pipe: Connection, open_ledger: OpenLedger, limits: Limits, language:
     try:
         with open_ledger(limits) as ledger:
             pipe.send_bytes(_encoded(_State.BEGUN))
-            table = ledger.kql(text) if language == "kql" else ledger.sql(text)
-            said = _encoded(_State.ANSWERED, table.columns, table.rows, table.note)
-        if len(said) > _MOST_ANSWER_BYTES:
-            raise QueryError(f"the answer is larger than {_MOST_ANSWER_BYTES // 1024**2} MB; ask for less")
+            held_bytes = 0
+            for piece in ledger.kql(text) if language == "kql" else ledger.sql(text):
+                said = _encoded(_State.PIECE, piece.columns, piece.kinds, piece.rows)
+                held_bytes = len(said) if limits.rows is None else held_bytes + len(said)
+                if held_bytes > _MOST_ANSWER_BYTES:
+                    raise QueryError(f"the answer is larger than {_MOST_ANSWER_BYTES // 1024**2} MB; ask for less")
+                pipe.send_bytes(said)
+            said = _encoded(_State.ANSWERED)
     except QueryError as error:
         said = _encoded(_State.BAD_QUERY, str(error))
     except MemoryError:

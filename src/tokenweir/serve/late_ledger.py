@@ -5,13 +5,13 @@ somebody asks, but for a pause after it failed; until then whoever asks is told 
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import datetime
 from threading import Lock
 from typing import Any
 
 from ..errors import TokenweirError
-from ..ledger import Ledger, LedgerError, Table
+from ..ledger import Ledger, LedgerError, Piece, Table
 from ..records import CallRecord, Clock
 
 __all__ = ["LateLedger"]
@@ -105,6 +105,9 @@ class LateLedger:
 
     def query_kql(self, text: str) -> Table:
         return self._opened().query_kql(text)
+
+    def all_rows(self, language: str, text: str) -> Generator[Piece]:
+        return self._opened().all_rows(language, text)
 
     def close(self) -> None:
         if self._ledger is not None:

@@ -37,6 +37,8 @@ from tokenweir.delivery.sinks.application_insights.custom_event import InsightsE
 from tokenweir.delivery.sinks.application_insights.sink import CONNECTION_STRING_VARIABLE, ApplicationInsightsSink
 from tokenweir.ledger import open_ledger
 from tokenweir.ledger.duckdb.sandbox import DuckDBSandbox
+from tokenweir.ledger.limits import Limits
+from tokenweir.ledger.queries import first_rows
 from tokenweir.records import CUSTOM_EVENT_PROPERTIES, CallRecord, Duration, SystemClock
 
 from ..conftest import Run
@@ -310,7 +312,7 @@ def _asked(ingestion: Ingestion, kql: str) -> list[list[Any]]:
         for event in ingestion.events:
             row = [event["time"], event["name"], msgspec.json.encode(event["properties"]).decode()]
             connection.execute('INSERT INTO "customEvents" VALUES (?, ?, ?)', row)
-        return DuckDBSandbox(lambda: closing(connection.cursor())).kql(kql).rows
+        return first_rows(DuckDBSandbox(lambda: closing(connection.cursor())).kql(kql), Limits()).rows
 
 
 # --- what is answered ---

@@ -5,7 +5,7 @@ position, and what is there already is left out; what slips through is never cou
 """
 
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from decimal import Context, Decimal
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ...records import COLUMNS, CallRecord, has_contents
-from ..base import Table
+from ..base import Piece, Table
 from ..kql import KqlOverCopies
 from ..limits import Limits
 from ..queries import Answering, Queries, TwoSandboxes, unchanging
@@ -84,6 +84,9 @@ class ClickHouseLedger(Reading):
 
     def query_kql(self, text: str) -> Table:
         return self._queries.kql(text)
+
+    def all_rows(self, language: str, text: str) -> Generator[Piece]:
+        return self._queries.all_rows(language, text)
 
     def close(self) -> None:
         self._server.close()

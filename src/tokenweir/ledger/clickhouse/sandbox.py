@@ -6,16 +6,19 @@ on time, rows, and how many run at once. What it may read is what the ledger's u
 """
 
 import re
+from collections.abc import Generator
 from typing import Any
 
 from ...errors import QueryError
-from ..base import Table
+from ..base import PIECE_ROWS, CellKind, Piece
 from ..limits import Limits, QuerySlots
-from .server import ClickHouseDatabase, Error, ResultColumn, ResultSet, explain
+from .server import ClickHouseDatabase, Error, ResultColumn, explain
 
 __all__ = ["TOOK_TOO_LONG", "ClickHouseSandbox", "guards"]
 
 TOOK_TOO_LONG, _SYNTAX_ERROR = 159, 62
+
+_KINDS: dict[str, CellKind] = {"DateTime": "moment", "DateTime64": "moment", "Decimal": "decimal"}
 
 _READS = re.compile(r"\s*\(*\s*(select|with|from|values)\b", re.IGNORECASE)
 _SYNTAX = re.compile(
@@ -43,26 +46,28 @@ class ClickHouseSandbox:
         self._limits = limits
         self._slots = QuerySlots(limits)
 
-    def sql(self, text: str) -> Table:
+    def sql(self, text: str) -> Generator[Piece]:
         """One SELECT. Raises `QueryError` with the server's words, made into a sentence."""
-        most = self._limits.rows
         # As everywhere but here, UNION alone drops what is there twice.
-        settings = {**guards(self._limits), "limit": most + 1, "union_default_mode": "DISTINCT"}
+        settings = {**guards(self._limits), "union_default_mode": "DISTINCT"}
+        if self._limits.rows is not None:
+            settings["limit"] = self._limits.rows + 1
         with self._slots.acquire():
             try:
                 # What follows the text is on a line of its own, lest it end in a comment.
-                answer = self._server.ask(f"SELECT * FROM (\n{text.rstrip().rstrip(';')}\n)", settings=settings)
+                statement = f"SELECT * FROM (\n{text.rstrip().rstrip(';')}\n)"
+                for columns, rows in self._server.ask_for_all(statement, settings, PIECE_ROWS):
+                    kinds = [_KINDS.get(column.kind.partition("(")[0], "plain") for column in columns]
+                    yield Piece([column.name for column in columns], kinds, _shown(columns, rows))
             except Error as error:
                 if error.code is None:
                     with self._server.failing():
                         raise
                 raise QueryError(_explained(error, text, self._limits)) from None
-        return Table([column.name for column in answer.meta], _shown(answer, most), self._limits.note(len(answer.data)))
 
 
-def _shown(answer: ResultSet, most: int) -> list[list[Any]]:
-    rows = answer.data[:most]
-    for place, column in enumerate(answer.meta):
+def _shown(columns: list[ResultColumn], rows: list[list[Any]]) -> list[list[Any]]:
+    for place, column in enumerate(columns):
         if _is_moment(column):
             for row in rows:
                 row[place] = _iso(row[place])

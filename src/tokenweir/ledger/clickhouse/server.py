@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, BinaryIO
 
 import clickhouse_connect
@@ -172,6 +173,24 @@ class ClickHouseDatabase:
         except msgspec.DecodeError:
             raise LedgerError(f"the ledger {self.place} failed: what answers there is no ClickHouse") from None
 
+    def ask_for_all(
+        self, statement: str, settings: Mapping[str, Any], most: int
+    ) -> Iterator[tuple[list[ResultColumn], list[list[Any]]]]:
+        """One question whose rows are handed on as they come, up to ``most`` at once, and at least once. Raises the
+        client's `Error`."""
+        form = "JSONCompactEachRowWithNamesAndTypes"
+        # Without the last, an error in the middle would come as one more line behind a good status.
+        given = {**_LONG, **_ANSWERS, **settings, "wait_end_of_query": 1}
+        with self._client.raw_stream(statement, settings=given, fmt=form) as stream:
+            lines = _lines_of(stream)
+            names, types = (msgspec.json.decode(next(lines), type=list[str]) for _ in range(2))
+            columns = [ResultColumn(name, kind) for name, kind in zip(names, types, strict=True)]
+            while True:
+                rows = [msgspec.json.decode(line) for line in islice(lines, most)]
+                yield columns, rows
+                if len(rows) < most:
+                    return
+
     def insert(self, table: str, lines: bytes) -> None:
         """Rows as JSON, one in a line, all or none of them. Raises `LedgerError`, which does not quote them."""
         try:
@@ -189,6 +208,15 @@ class ClickHouseDatabase:
 
     def close(self) -> None:
         self._client.close()
+
+
+def _lines_of(stream: Any) -> Iterator[bytes]:
+    rest = b""
+    while data := stream.read(1 << 20):
+        *lines, rest = (rest + data).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
 
 
 def explain(error: Error) -> str:

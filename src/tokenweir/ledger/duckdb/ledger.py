@@ -1,7 +1,8 @@
 """The ledger in a DuckDB file: the statements that fill it. Posting is one batch at a time."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -10,9 +11,9 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from ...records import CallRecord, has_contents
-from ..base import LedgerError, Table
+from ..base import LedgerError, Piece, Table
 from ..limits import Limits
-from ..queries import Answering, OpenLedger, Queries
+from ..queries import OpenLedger, Queries, QueriesHere
 from ..reading import Reading
 from ..rows import CALL_COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of, json_encoder
 from .file import DuckDBFile
@@ -46,8 +47,8 @@ class DuckDBLedger(Reading):
         self._file = file
         self._posting = Lock()
         # What is in the memory of this process can only be asked here.
-        self._queries: Answering = (
-            DuckDBSandbox(self._file.cursor, limits)
+        self._queries: Queries | QueriesHere = (
+            QueriesHere(partial(DuckDBSandbox, self._file.cursor), limits or Limits())
             if file.place == ":memory:"
             else Queries(self._snapshot, limits or Limits())
         )
@@ -86,6 +87,9 @@ class DuckDBLedger(Reading):
 
     def query_kql(self, text: str) -> Table:
         return self._queries.kql(text)
+
+    def all_rows(self, language: str, text: str) -> Generator[Piece]:
+        return self._queries.all_rows(language, text)
 
     def close(self) -> None:
         with self._posting:

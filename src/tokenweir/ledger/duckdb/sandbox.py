@@ -9,7 +9,7 @@ can outstay it.
 """
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from threading import Lock, Timer, get_ident
 from typing import Any
@@ -19,7 +19,7 @@ import msgspec
 from duckdb import DuckDBPyConnection
 
 from ...errors import QueryError
-from ..base import Table
+from ..base import PIECE_ROWS, CellKind, Piece
 from ..limits import Limits, QuerySlots
 from .event_columns import with_columns
 from .kusto_texts import with_texts
@@ -46,6 +46,11 @@ _CELLS = {
 }
 """The engine's type → how column ``n`` becomes a JSON value. Decimals, dates and the rest become text."""
 
+_KINDS: dict[str, CellKind] = {
+    "decimal": "decimal",
+    **{name: "moment" for name, cell in _CELLS.items() if cell is _ISO},
+}
+
 
 class DuckDBSandbox:
     """Runs queries on cursors of a file that was locked down."""
@@ -57,15 +62,15 @@ class DuckDBSandbox:
         self._limits = limits or Limits()
         self._slots = QuerySlots(self._limits)
 
-    def sql(self, text: str) -> Table:
+    def sql(self, text: str) -> Generator[Piece]:
         """One SELECT. Raises `QueryError` with the engine's words, made into a sentence."""
         with self._cursor() as cursor:
-            return self._run(cursor, text)
+            yield from self._run(cursor, text)
 
-    def kql(self, text: str) -> Table:
+    def kql(self, text: str) -> Generator[Piece]:
         """One KQL query. Raises `QueryError`; a construct that has no translation is refused, not guessed."""
         with self._cursor(is_typed=False) as cursor:
-            return self._run(cursor, *translate(cursor, text))
+            yield from self._run(cursor, *translate(cursor, text))
 
     @contextmanager
     def _cursor(self, *, is_typed: bool = True) -> Iterator[DuckDBPyConnection]:
@@ -80,15 +85,20 @@ class DuckDBSandbox:
             except duckdb.Error as error:
                 raise QueryError(self._explain(error, is_typed)) from error
 
-    def _run(self, cursor: DuckDBPyConnection, text: str, values: dict[str, Any] | None = None) -> Table:
-        relation = cursor.sql(_the_one_select(cursor, text), params=values or None)
+    def _run(self, cursor: DuckDBPyConnection, text: str, values: dict[str, Any] | None = None) -> Iterator[Piece]:
+        select = _the_one_select(cursor, text)
+        relation = cursor.sql(select, params=values or None)
         columns, types = list(relation.columns), list(relation.types)
-        cells = [_CELLS.get(kind.id, _AS_TEXT).format(n=n) for n, kind in enumerate(types, start=1)]
-        most = self._limits.rows
-        found = relation.project(", ".join(cells)).limit(most + 1).fetchall()
+        cells = ", ".join(_CELLS.get(kind.id, _AS_TEXT).format(n=n) for n, kind in enumerate(types, start=1))
         decoded = [n for n, kind in enumerate(types) if str(kind) == "JSON" or _CELLS.get(kind.id) is _AS_JSON]
-        rows = [_decode(list(row), decoded) for row in found[:most]]
-        return Table(columns, rows, self._limits.note(len(found)))
+        kinds = [_KINDS.get(kind.id, "plain") for kind in types]
+        most = "" if self._limits.rows is None else f" LIMIT {self._limits.rows + 1}"
+        cursor.execute(f"SELECT {cells} FROM (\n{select.rstrip().rstrip(';')}\n) AS answer{most}", values or None)
+        while True:
+            found = cursor.fetchmany(PIECE_ROWS)
+            yield Piece(columns, kinds, [_decode(list(row), decoded) for row in found])
+            if len(found) < PIECE_ROWS:
+                return
 
     def _explain(self, error: duckdb.Error, is_typed: bool) -> str:
         """The engine's message, unless a person could not act on it."""

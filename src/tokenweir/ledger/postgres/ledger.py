@@ -1,6 +1,6 @@
 """The ledger in PostgreSQL: the statements that fill it. Any number of processes may post at once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from ...records import CallRecord, has_contents
-from ..base import Table
+from ..base import Piece, Table
 from ..kql import KqlOverCopies
 from ..limits import Limits
 from ..queries import Answering, Queries, TwoSandboxes, unchanging
@@ -87,6 +87,9 @@ class PostgresLedger(Reading):
 
     def query_kql(self, text: str) -> Table:
         return self._queries.kql(text)
+
+    def all_rows(self, language: str, text: str) -> Generator[Piece]:
+        return self._queries.all_rows(language, text)
 
     def close(self) -> None:
         self._server.close()

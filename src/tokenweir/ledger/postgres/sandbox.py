@@ -8,7 +8,7 @@ who may read the server's files too (a superuser) is therefore refused.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +18,7 @@ from psycopg.types.json import set_json_loads
 from psycopg.types.string import TextLoader
 
 from ...errors import QueryError
-from ..base import Table
+from ..base import PIECE_ROWS, CellKind, Piece
 from ..limits import Limits, QuerySlots
 from .server import Connection, PostgresDatabase, explain
 
@@ -34,6 +34,8 @@ _MAY_READ_FILES = (
 _AS_TEXT = ("date", "time", "timetz", "timestamp", "timestamptz", "interval", "uuid", "bytea", "record")
 """Types that Python has something for, and that are shown as the server writes them."""
 
+_KINDS: dict[str, CellKind] = {"timestamp": "moment", "timestamptz": "moment", "numeric": "decimal"}
+
 _MOMENT = re.compile(r"(\d{4,}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d+))?(?:\+00)?")
 
 
@@ -45,27 +47,30 @@ class PostgresSandbox:
         self._limits = limits
         self._slots = QuerySlots(limits)
 
-    def sql(self, text: str) -> Table:
+    def sql(self, text: str) -> Generator[Piece]:
         """One SELECT. Raises `QueryError` with the server's words, made into a sentence."""
         with self._slots.acquire(), self._server.connection() as connection:
             try:
                 _refuse_superuser(connection)
                 _lock_down(connection, self._limits.seconds)
-                return self._run(connection, text)
+                yield from self._run(connection, text)
             except psycopg.Error as error:
                 raise QueryError(_explained(error, text, self._limits)) from None
 
-    def _run(self, connection: Connection, text: str) -> Table:
+    def _run(self, connection: Connection, text: str) -> Iterator[Piece]:
         # In the protocol's extended form, which `binary` asks for, there can be no second statement behind a semicolon.
         connection.execute((_DECLARE + text.rstrip().rstrip(";")).encode(), binary=True)
-        most = self._limits.rows
-        cursor = connection.execute(f"FETCH {most + 1} FROM answer")
-        found = cursor.fetchall()
-        columns = cursor.description or []
-        kinds = [column.type_display for column in columns]
-        shown = [_cells(kind, cells) for kind, cells in zip(kinds, zip(*found[:most], strict=True), strict=False)]
-        rows = [list(row) for row in zip(*shown, strict=True)]
-        return Table([column.name for column in columns], rows, self._limits.note(len(found)))
+        size = PIECE_ROWS if self._limits.rows is None else self._limits.rows + 1
+        while True:
+            cursor = connection.execute(f"FETCH {size} FROM answer")
+            found = cursor.fetchall()
+            columns = cursor.description or []
+            types = [column.type_display for column in columns]
+            shown = [_cells(kind, cells) for kind, cells in zip(types, zip(*found, strict=True), strict=False)]
+            kinds = [_KINDS.get(kind.partition("(")[0], "plain") for kind in types]
+            yield Piece([column.name for column in columns], kinds, [list(row) for row in zip(*shown, strict=True)])
+            if len(found) < size:
+                return
 
 
 def _refuse_superuser(connection: Connection) -> None:
