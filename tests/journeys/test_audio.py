@@ -3,6 +3,7 @@
 import io
 import struct
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -71,12 +72,15 @@ def test_whisper_is_recorded_in_seconds(openai_v1: OpenAI, relay: RelayThread, s
 
 
 @pytest.mark.parametrize("form", ["text", "srt", "vtt"])
-def test_a_text_has_no_usage_and_the_record_says_so(azure: AzureOpenAI, relay: RelayThread, form: Any) -> None:
-    answer = azure.audio.transcriptions.create(model="whisper", file=wav(1), response_format=form)
+def test_a_text_has_no_usage_and_the_seconds_are_those_of_the_file(
+    azure: AzureOpenAI, relay: RelayThread, form: Any
+) -> None:
+    answer = azure.audio.transcriptions.create(model="whisper", file=wav(1.5), response_format=form)
     record = relay.record()
 
     assert isinstance(answer, str)
-    assert (record.usage.source, record.usage.reason) == ("none", "withheld")
+    assert (record.usage.source, record.usage.reason) == ("estimated", "withheld")
+    assert record.usage.quantities == {"input_audio_seconds": Quantity(Decimal("1.5"), "derived")}
     assert (record.outcome, record.response_body, record.request_body) == ("completed", None, None)
 
 

@@ -98,7 +98,7 @@ def test_tools_and_counted_tokens_come_through(claude: Anthropic, relay: RelayTh
     )
     free, paid = relay.records(2)
     assert counted.input_tokens > 0 and message.stop_reason == "tool_use"
-    assert (free.api, free.usage.source, free.usage.total_tokens) == ("other", "none", 0)
+    assert (free.api, free.usage.source, free.usage.reason) == ("count_tokens", "none", None)
     assert (paid.usage.source, paid.finish_reasons) == ("reported", ["tool_use"])
 
 

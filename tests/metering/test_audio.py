@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tokenweir.metering import Measurement, estimate
-from tokenweir.records import NO_USAGE, Quantity, exact_amount
+from tokenweir.records import Quantity, Usage, exact_amount
 
 Read = Callable[..., Measurement]
 
@@ -105,7 +105,7 @@ def test_an_error_is_told_by_its_code(read: Read) -> None:
     )
 
 
-def test_nobody_can_estimate_a_sound() -> None:
+def test_a_form_without_a_sound_has_no_length() -> None:
     form = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper\r\n--b--\r\n'
     usage = estimate("audio_transcriptions", form, None, "whisper", ended_normally=True, azure=True)
-    assert usage == NO_USAGE
+    assert usage == Usage(quantities={"input_audio_seconds": Quantity(None, "unknown")})

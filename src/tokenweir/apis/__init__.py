@@ -7,7 +7,7 @@ relayed.py     what is passed on without being metered
 others         one surface each, listed in `SURFACES`
 """
 
-from . import audio, chat_completions, completions, embeddings, messages, realtime, responses
+from . import audio, chat_completions, completions, embeddings, images, messages, realtime, rerank, responses, unbilled
 from .digest import FACTS, digest
 from .jobs import JOB_KINDS, JOB_MEMBERS, JOBS, has_ended, job_of, kind_of
 from .realtime import SOCKET_EVENTS, SOCKET_FACTS, SocketEventKind, delegated_response, transcription_model
@@ -56,6 +56,14 @@ SURFACES: tuple[Surface, ...] = (
     responses.SURFACE,
     audio.TRANSCRIPTIONS,
     audio.TRANSLATIONS,
+    audio.SPEECH,
+    images.GENERATIONS,
+    images.EDITS,
+    images.VARIATIONS,
+    rerank.SURFACE,
+    unbilled.MODERATIONS,
+    unbilled.COUNT_TOKENS,
+    unbilled.INPUT_TOKENS,
     realtime.SURFACE,
 )
 """Whatever is metered."""

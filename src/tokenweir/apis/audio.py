@@ -1,7 +1,9 @@
-"""Audio in, text out: transcriptions and translations, whose requests are forms with a file.
+"""Audio in, text out: transcriptions and translations, whose requests are forms with a file. And speech: text in, audio
+out.
 
 Newer models tell tokens, older ones the seconds of audio (``usage.type``). A stream tells it in its last event. An
-answer that is plain text, or subtitles, tells nothing.
+answer that is plain text, or subtitles, tells nothing: then the seconds are those of the file. Sound tells nothing
+either; its characters are counted.
 """
 
 import re
@@ -9,13 +11,15 @@ from typing import Any
 
 import msgspec
 
-from ..wire import Path
+from ..records import Quantity
+from ..wire import Path, decode_json
 from .answer import seconds_heard
 from .digest import FACTS, read_object, told_usage
+from .sound import seconds_of_sound
 from .structs import AnswerChoice, AnswerMessage, ApiAnswer, EventAnswer
 from .surface import Surface
 
-__all__ = ["TRANSCRIPTIONS", "TRANSLATIONS"]
+__all__ = ["SPEECH", "TRANSCRIPTIONS", "TRANSLATIONS"]
 
 _FACTS: dict[Path, int] = {**FACTS, ("duration",): FACTS[("status",)]}
 
@@ -56,12 +60,23 @@ def _answer(event: _Event) -> ApiAnswer:
     if usage is None and type(event.duration) in (int, float):
         usage = {"seconds": event.duration}  # `verbose_json` told it so before there was a usage
     return EventAnswer(
-        is_last=event.type == "transcript.text.done",
+        is_last=event.type in ("transcript.text.done", "speech.audio.done"),
         choices=[AnswerChoice(message=AnswerMessage(content=text))] if isinstance(text, str) and text else None,
         usage=told_usage(usage),
         error={"code": event.code or "error"} if event.type == "error" and not event.error else event.error,
         status_code=event.status_code,
     )
+
+
+def _heard(body: bytes) -> dict[str, Quantity]:
+    seconds = seconds_of_sound(body)
+    return {"input_audio_seconds": Quantity(seconds, "unknown" if seconds is None else "derived")}
+
+
+def _spoken(body: bytes) -> dict[str, Quantity]:
+    request = decode_json(body)
+    text = request.get("input") if isinstance(request, dict) else None
+    return {"input_characters": Quantity(len(text), "counted")} if isinstance(text, str) else {}
 
 
 TRANSCRIPTIONS = Surface(
@@ -78,6 +93,7 @@ TRANSCRIPTIONS = Surface(
     may_be_text=True,
     usage="input_tokens",
     quantities_of=seconds_heard,
+    asked_for=_heard,
     units=("tokens", "seconds of audio"),
     otel_operation="transcription",
 )
@@ -90,4 +106,19 @@ TRANSLATIONS = msgspec.structs.replace(
     paths=("audio/translations",),
     units=("seconds of audio",),
     otel_operation="translation",
+)
+
+SPEECH = msgspec.structs.replace(
+    TRANSCRIPTIONS,
+    name="audio_speech",
+    title="Speech",
+    operation="audio/speech",
+    paths=("audio/speech",),
+    body="json",
+    prompt="input",
+    output=re.compile(rb'"type"\s*:\s*"speech\.audio\.delta"'),
+    quantities_of=None,
+    asked_for=_spoken,
+    units=("tokens", "characters"),
+    otel_operation="speech",
 )

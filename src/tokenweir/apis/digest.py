@@ -34,6 +34,8 @@ _OF_AN_ANSWER: dict[Path, int] = {
     ("content_filters",): _OBJECT,
     ("output", "*", "type"): _NAME,
     ("output", "*", "status"): _NAME,
+    ("output", "*", "action", "type"): _NAME,
+    ("output", "*", "container_id"): _NAME,
 }
 FACTS: dict[Path, int] = {
     **_OF_AN_ANSWER,
@@ -41,6 +43,8 @@ FACTS: dict[Path, int] = {
     ("type",): _NAME,
     ("code",): _NAME,
     ("item", "type"): _NAME,
+    ("item", "action", "type"): _NAME,
+    ("item", "container_id"): _NAME,
     ("statusCode",): _NAME,
     ("prompt_filter_results",): _OBJECT,
     ("choices", "*", "index"): _NAME,
@@ -83,6 +87,8 @@ def digest(scanner: MemberScanner) -> dict[str, Any]:
         for member in members:
             if member.raw is not None:
                 _put(facts, path, member.item, _lenient(member.raw))
+            elif "*" in path:  # an item that is there, whatever it says
+                _put(facts, path, member.item, None)
     return facts
 
 

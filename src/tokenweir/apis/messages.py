@@ -13,7 +13,7 @@ import msgspec
 
 from ..records import Quantity, exact_amount
 from ..wire import Path
-from .digest import FACTS, read_object
+from .digest import FACTS, read_object, told_usage
 from .structs import AnswerChoice, AnswerMessage, ApiAnswer, CalledTool, EventAnswer, FunctionCall, UpstreamTools
 from .surface import Surface
 
@@ -67,7 +67,7 @@ def _event_of(facts: _Object) -> _Event:
 def _answer(event: _Event) -> ApiAnswer:
     message = _object(event.message)
     delta = _object(event.delta)
-    usage = _object(message.get("usage") or event.usage)
+    usage = told_usage(event.usage if message.get("usage") is None else message["usage"]) or {}
     reason = _text(event.stop_reason or delta.get("stop_reason"))
     calls = list(_calls(event))
     text = _written(event)

@@ -13,11 +13,11 @@ __all__ = ["HEADS", "OTHER", "SESSIONS", "SESSION_OBJECTS", "TWO_WORDS"]
 OTHER = Surface(name="other", operation="", title="Everything else", paths=(), needs_model=False)
 """The surface of every path that no other one has."""
 
-TWO_WORDS = frozenset(["audio/speech", "fine_tuning/jobs", "images/edits", "images/generations", "images/variations"])
+TWO_WORDS = frozenset(["fine_tuning/jobs"])
 """Operations that are named in two words; all others by the first word of their path."""
 
 HEADS = frozenset(
-    ["assistants", "batches", "containers", "conversations", "evals", "files", "models", "moderations", "realtime"]
+    ["assistants", "batches", "containers", "conversations", "evals", "files", "models", "realtime"]
     + ["threads", "uploads", "vector_stores", "videos"]
 )
 """First words of paths that are not the first of a metered surface or of `TWO_WORDS`."""

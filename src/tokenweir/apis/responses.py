@@ -105,9 +105,26 @@ def _tools(event: ResponseEvent, response: ResponseObject, *, is_whole: bool) ->
     usage = response.tool_usage if isinstance(response.tool_usage, dict) else None
     if is_whole and isinstance(response.output, list):
         calls = [kind for item in response.output if (kind := _tool_of(item))]
-        return UpstreamTools(usage, dict(Counter(calls)), are_all=True) if calls or usage else None
+        if not calls and not usage:
+            return None
+        return UpstreamTools(usage, dict(Counter(calls)), are_all=True, counted=_counted(response.output))
     kind = _tool_of(event.item) if event.type == "response.output_item.done" else None
-    return UpstreamTools(usage, {kind: 1} if kind else {}) if kind or usage else None
+    if not kind and not usage:
+        return None
+    return UpstreamTools(usage, {kind: 1} if kind else {}, counted=_counted([event.item]) if kind else {})
+
+
+def _counted(output: list[Any]) -> dict[str, int]:
+    """What of it is billed beside tokens. Opening a page that was found, or looking for words in it, is no search; a
+    container is charged once, however often it is used."""
+    items = [item for item in output if isinstance(item, dict)]
+    actions = [item.get("action") for item in items if item.get("type") == "web_search_call"]
+    searches = [action for action in actions if not isinstance(action, dict) or action.get("type") in (None, "search")]
+    files = [item for item in items if item.get("type") == "file_search_call"]
+    runs = [item for item in items if item.get("type") == "code_interpreter_call"]
+    containers = {str(item.get("container_id")) for item in runs}
+    found = {"web_searches": len(searches), "file_searches": len(files), "sessions": len(containers)}
+    return {name: count for name, count in found.items() if count}
 
 
 def _tool_of(item: Any) -> str | None:

@@ -86,6 +86,8 @@ class UpstreamTools(msgspec.Struct, gc=False):
     """Items of output by type."""
     are_all: bool = False
     """Whether these are all the calls of the answer; otherwise they come on top of those before."""
+    counted: dict[str, int] = {}
+    """What is billed beside tokens, by the names of `QUANTITIES`; all of it, or on top, as the calls."""
 
 
 class ApiAnswer(msgspec.Struct, gc=False):

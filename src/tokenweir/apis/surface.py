@@ -45,8 +45,9 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     """What is let through at these paths."""
 
     # the request (gateway/accept, choose, connect)
-    body: Literal["json", "form"] = "json"
-    """Whether members of a JSON object say what is asked for, or fields of a form with a file (multipart/form-data)."""
+    body: Literal["json", "form", "either"] = "json"
+    """Whether members of a JSON object say what is asked for, or fields of a form with a file (multipart/form-data), or
+    either, as the request's Content-Type says."""
     has_deployment_path: bool = True
     """Whether the dated API has it under ``/openai/deployments/{deployment}/``, where the path names the deployment.
     Where it does not, the member ``model`` names it, as it does on v1 paths."""
@@ -81,10 +82,13 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     quantities_of: Callable[[dict[str, Any]], dict[str, Quantity]] | None = None
     """What a usage says beside tokens, by the names of `QUANTITIES`."""
     units: tuple[str, ...] = ("tokens",)
-    """What it is billed by."""
+    """What it is billed by; nothing where it is not billed."""
     estimate: Literal["chat", "text", "response", "input"] | None = None
     """How the usage of a call is counted that did not report it; None: it is not."""
 
+    asked_for: Callable[[bytes], dict[str, Quantity]] | None = None
+    """What a request's body says that is billed beside tokens, where the answer told no usage: how much there was to
+    read or to hear. Takes its time: not for the event loop."""
     as_chat: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     """The request as the chat that it amounts to, with the same words in it; whatever has an odd shape is left out."""
 
@@ -92,8 +96,7 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
     """For people."""
     event_operation: str | None = None
-    """As API Management's ``apiOperation`` and the custom event's ``ApiOperation`` call it; None: as `name`. The
-    ledger's view ``customEvents`` says it too, so a change needs a migration that makes the view again."""
+    """As API Management's ``apiOperation`` and the custom event's ``ApiOperation`` call it; None: as `name`."""
     object_name: str | None = None
     """The ``object`` of its answers."""
     otel_operation: str | None = None

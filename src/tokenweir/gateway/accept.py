@@ -61,6 +61,7 @@ def address_of(head: RequestHead) -> Address:
         traceparent=fields[b"traceparent"].decode("ascii") if b"traceparent" in fields else None,
         debug_token=fields.get(b"apim-debug-authorization"),
         principal=next((fields[name].decode("ascii") for name in PRINCIPAL if fields.get(name)), None),
+        is_multipart=content_type.startswith(b"multipart/form-data"),
         is_socket=is_socket,
         protocols=protocols,
         model=model,

@@ -45,7 +45,7 @@ class Estimator:
         if request.pieces is not None and request.address.surface.estimate is not None:
             future = self._pool.submit(estimate_apart, api, request.pieces, reading, model, **how)
         else:
-            future = self._pool.submit(estimate, api, request.body, reading, model, **how)
+            future = self._pool.submit(lambda: estimate(api, request.whole_body(), reading, model, **how))
 
         def counted(done: Future[Usage]) -> None:
             loop.call_soon_threadsafe(self._estimated, done, then)

@@ -30,7 +30,8 @@ def needs_estimate(request: Request, ending: Ending, *, reached_upstream: bool) 
     2. A call given up while the model was at work: client gone, or silence for too long.
     3. A prompt that the content filter refused: Microsoft bills it.
     """
-    if not request.address.is_metered or not reached_upstream or ending.status == 101:
+    address = request.address
+    if not address.is_metered or not address.surface.units or not reached_upstream or ending.status == 101:
         return False  # of a WebSocket each response has its own record
     if ending.reading is not None and ending.reading.job is not None:
         return False  # what goes on without the call tells its usage later

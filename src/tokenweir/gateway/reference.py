@@ -52,20 +52,22 @@ def _row(surface: Surface) -> list[str]:
         f"`{surface.name}`",
         paths,
         _model(surface),
-        "JSON" if surface.body == "json" else "form with a file",
+        _BODIES[surface.body],
         "if `stream_options` asks for it" if surface.asks_for_usage else "yes",
-        ", ".join(surface.units),
-        "yes" if surface.estimate is not None else "no",
+        ", ".join(surface.units) or "not billed",
+        "yes" if surface.estimate is not None or surface.asked_for is not None else "no",
         f"`{surface.otel_operation}`" if surface.otel_operation else "",
         f"`{surface.event_operation or surface.name}`",
     ]
 
 
 def _model(surface: Surface) -> str:
-    named = f"{'member' if surface.body == 'json' else 'field'} `model`"
+    named = f"{'field' if surface.body == 'form' else 'member'} `model`"
     path = "path, or on v1 " if surface.has_deployment_path else ""
     return f"{path}{named}{'' if surface.needs_model else ', if any'}"
 
+
+_BODIES = {"json": "JSON", "form": "form with a file", "either": "JSON, or a form with files"}
 
 _COLUMNS = (
     *("surface", "`api`", "path", "model named in", "body", "streams tell usage", "units", "estimated"),
@@ -87,9 +89,11 @@ A call is metered if it is a POST to one of these paths, under any of the [begin
   could read in two ways is refused. No sound is kept as a record's `request_body`.
 - **streams tell usage**: where a stream has to be asked, and the client did not, the gateway asks and takes the
   answer out of the client's copy again.
-- **estimated**: whether the usage of a call that was cut, or whose answer told none, is counted from its texts. If
-  not, the record says why there is none (`usage_reason`), never 0 tokens as if that were known. The texts of Messages
-  are counted with OpenAI's vocabulary, as Claude's is not published, so these estimates are rough.
+- **estimated**: whether the usage of a call that was cut, or whose answer told none, is counted from its texts, its
+  characters or its file. If not, the record says why there is none (`usage_reason`), never 0 tokens as if that were
+  known. The texts of Messages are counted with OpenAI's vocabulary, as Claude's is not published, so these estimates
+  are rough. What is not counted in tokens is in [quantities](quantities.md): seconds of a file whose answer tells none
+  (WAV, MP3, MP4, Ogg, FLAC; WebM where its head says it), characters that were spoken, images that came.
 
 Relayed without being metered (`api` `other`): everything else under these beginnings, such as {others}.
 If the answer to a POST there holds a `usage`, that is recorded.

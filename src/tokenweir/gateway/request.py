@@ -37,20 +37,22 @@ class Address:
         traceparent: str | None = None,
         debug_token: bytes | None = None,
         principal: str | None = None,
+        is_multipart: bool = False,
         is_socket: bool = False,
         protocols: bytes = b"",
         model: str | None = None,
     ) -> None:
         """``query`` is without the caller's key. ``is_buffered``: whether the body is held until whole, as it has to be
         read, and can be sent again. ``principal``: who called, as a platform in front says that has authenticated;
-        anybody can say so where there is none. ``is_socket``: whether a WebSocket is asked for; then ``protocols`` are
+        anybody can say so where there is none. ``is_multipart``: whether its Content-Type is that of a form.
+        ``is_socket``: whether a WebSocket is asked for; then ``protocols`` are
         the subprotocols that are offered, without the caller's key, and ``model`` is what the query names."""
         self.method = method
         self.path = path
         self.route = route
         self.surface = surface_of(route.api)
         self.is_metered = self.surface.is_metered
-        self.is_form = self.surface.body == "form"
+        self.is_form = self.surface.body == "form" or (is_multipart and self.surface.body == "either")
         self.query = query
         self.query_key = query_key
         self.api_version = api_version

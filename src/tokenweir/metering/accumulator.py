@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from ..apis import (
     OTHER,
@@ -16,7 +17,7 @@ from ..apis import (
     UpstreamTools,
     digest,
 )
-from ..records import UsageReason
+from ..records import Quantity, UsageReason
 from ..wire import MemberScanner, data_of, split_events
 from .filters import filtered_categories, filtered_in, mentions_filtered
 from .measurement import Measurement
@@ -137,6 +138,7 @@ class Accumulator(Output):
         self.finish_reasons: list[str] = []
         self.filtered: dict[str, None] = {}
         self.tool_calls: dict[str, int] = {}
+        self.counted: dict[str, int] = {}
         self._rest: ApiAnswer | bytes | None = None
 
     def choices(self) -> list[WrittenChoice]:
@@ -176,6 +178,10 @@ class Accumulator(Output):
             made.service_tier = self.service_tier
         if self.tool_usage is not None or self.tool_calls:
             made.tool_usage, made.tool_calls = self.tool_usage, self.tool_calls
+        if self.counted:
+            made.counted = {name: Quantity(amount, "counted") for name, amount in self.counted.items() if amount}
+            if made.usage is not None:
+                made.usage = replace(made.usage, quantities=made.counted | made.usage.quantities)
         if self.job is not None:
             made.job, made.job_id = self.job, self.job["id"]
         if self.error_code is not None or self.filtered:
@@ -271,6 +277,8 @@ class Accumulator(Output):
             self.tool_usage = tools.usage
         before = {} if tools.are_all else self.tool_calls
         self.tool_calls = before | {kind: before.get(kind, 0) + count for kind, count in tools.calls.items()}
+        before = {} if tools.are_all else self.counted
+        self.counted = before | {name: before.get(name, 0) + count for name, count in tools.counted.items()}
 
 
 def _payloads(raw: bytes) -> Iterable[bytes]:

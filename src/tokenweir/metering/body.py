@@ -73,11 +73,20 @@ class BodyMeter:
             elif raw and not raw.lstrip(_BLANK).startswith(b"{"):
                 reason = "unreadable"
             read.read_filters(raw)
+        is_kept = self._keep_content and not (surface.may_be_text and _is_sound(raw))
         return read.measurement(
-            content=raw if self._keep_content else None,
+            content=raw if is_kept else None,
             rest=answer,
             reason=reason,
         )
+
+
+def _is_sound(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return True
+    return False
 
 
 def _read_end(end: bytes, read: Accumulator) -> bool:

@@ -7,7 +7,7 @@ milliseconds to a second: not for the event loop.
 
 from typing import Any
 
-from ..apis import surface_of
+from ..apis import Surface, surface_of
 from ..records import NO_USAGE, Usage
 from ..wire import decode_json
 from .completion import chat_output_tokens, responses_output_tokens, text_output_tokens
@@ -34,12 +34,13 @@ def estimate(
 
     ``request_body`` is the client's own, ``measurement`` None if no answer came, ``model`` the one that answered
     if that is known. An answer that did not end normally, or was cut by its token limit, counts as the text
-    seen and nothing more. APIs that are not metered have no estimate: their source is ``none``.
+    seen and nothing more. What is not billed in tokens is
+    counted in its own units. Where there is nothing to count, the source is ``none``.
     """
     surface = surface_of(api)
     kind = surface.estimate
     if kind is None:
-        return NO_USAGE
+        return _not_in_tokens(surface, request_body, measurement)
     decoded = decode_json(request_body)
     request: dict[str, Any] = decoded if isinstance(decoded, dict) else {}
     counter = Counter(model)
@@ -59,4 +60,22 @@ def estimate(
         output = responses_output_tokens(choices, request, model, counter, whole=whole)
     else:
         prompt = input_tokens(request.get("input"), counter)
-    return Usage(source="estimated", input_tokens=prompt, output_tokens=output, total_tokens=prompt + output)
+    counted = measurement.counted if measurement is not None else {}
+    return Usage(
+        source="estimated",
+        input_tokens=prompt,
+        output_tokens=output,
+        total_tokens=prompt + output,
+        quantities=counted,
+    )
+
+
+def _not_in_tokens(surface: Surface, request_body: bytes, measurement: Measurement | None) -> Usage:
+    """What was counted in the answer, and what the request alone says."""
+    used = dict(measurement.counted) if measurement is not None else {}
+    if surface.asked_for is not None:
+        used |= surface.asked_for(request_body)
+    if not used:
+        return NO_USAGE
+    is_known = any(quantity.amount is not None for quantity in used.values())
+    return Usage(source="estimated" if is_known else "none", quantities=used)

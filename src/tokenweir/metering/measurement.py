@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from ..records import LARGEST_AMOUNT, Usage, UsageReason
+from ..records import LARGEST_AMOUNT, Quantity, Usage, UsageReason
 
 if TYPE_CHECKING:
     from .accumulator import Output
@@ -34,6 +34,8 @@ class Measurement(msgspec.Struct, kw_only=True):
     """The answer's own ``tool_usage``."""
     tool_calls: dict[str, int] = {}
     """How many calls of the upstream's own tools it has, by type."""
+    counted: dict[str, Quantity] = {}
+    """What of it is billed beside tokens; in ``usage`` too, if there is one."""
     finish_reasons: list[str] = []
     """In the order they came: one a choice, and a second where a filter blocked what had already ended."""
     content_filter: str | None = None

@@ -42,7 +42,7 @@ def tells_counts(usage: dict[str, Any]) -> bool:
             if not _is_count(value):
                 return False
             tells = True
-    return tells or _is_count(usage.get("total_tokens")) or _is_amount(usage.get("seconds"))
+    return tells or any(_is_amount(usage.get(name)) for name in ("total_tokens", "seconds", "search_units"))
 
 
 def merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:

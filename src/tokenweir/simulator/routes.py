@@ -147,9 +147,10 @@ def _body(request: Request, route: SimulatedRoute) -> dict[str, Any]:
     if route.body == "any":
         return {}
     try:
-        if route.body == "json":
+        content_type = request.headers.get("content-type", "")
+        if route.body == "json" or content_type.startswith("application/json"):
             return _OBJECT.decode(request.body)
-        form = form_of(request.headers.get("content-type", ""), request.body)
+        form = form_of(content_type, request.body)
         return form | {"stream": form.get("stream") == "true"}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         what = "JSON body" if route.body == "json" else "form"

@@ -18,7 +18,7 @@ What only this surface can be told is a member of `Script`. The official SDK is 
 """
 
 from ..surface import SimulatedSurface
-from . import audio, batches, chat, embeddings, jobs, messages, other, responses
+from . import audio, batches, chat, embeddings, images, jobs, messages, other, responses, speech
 from .other import OTHER
 
 __all__ = ["OTHER", "SURFACES"]
@@ -32,6 +32,11 @@ SURFACES: tuple[SimulatedSurface, ...] = (
     messages.COUNT_TOKENS,
     audio.TRANSCRIPTIONS,
     audio.TRANSLATIONS,
+    speech.SPEECH,
+    images.GENERATIONS,
+    images.EDITS,
+    speech.MODERATIONS,
+    speech.RERANK,
     other.MODELS,
     batches.FILES,
     batches.BATCHES,

@@ -1,0 +1,75 @@
+"""Reranking, as Cohere's models in Foundry do it: billed by search units, told beside the answer.
+
+``{"results": […], "meta": {"billed_units": {"search_units": 1}}}``. https://docs.cohere.com/reference/rerank
+"""
+
+from typing import Any
+
+import msgspec
+
+from ..records import Quantity, exact_amount
+from ..wire import Path
+from .digest import FACTS, read_object
+from .structs import ApiAnswer
+from .surface import Surface
+
+__all__ = ["SURFACE"]
+
+_FACTS: dict[Path, int] = {**FACTS, ("meta", "billed_units"): FACTS[("usage",)]}
+
+
+class _Body(msgspec.Struct, gc=False):
+    id: Any = None
+    model: Any = None
+    meta: Any = None
+    error: Any = None
+    status_code: Any = msgspec.field(default=None, name="statusCode")
+
+
+_decode = msgspec.json.Decoder(_Body).decode
+
+
+def _read(data: bytes) -> ApiAnswer | None:
+    body = read_object(data, _decode, _body_of, _FACTS)
+    return None if body is None else _answer(body)
+
+
+def _answer_of(facts: dict[str, Any]) -> ApiAnswer | None:
+    return _answer(_body_of(facts))
+
+
+def _body_of(facts: dict[str, Any]) -> _Body:
+    return msgspec.convert(facts, _Body)
+
+
+def _answer(body: _Body) -> ApiAnswer:
+    billed = body.meta.get("billed_units") if isinstance(body.meta, dict) else None
+    return ApiAnswer(
+        id=body.id if isinstance(body.id, str) else None,
+        model=body.model if isinstance(body.model, str) else None,
+        usage=billed if isinstance(billed, dict) else None,
+        error=body.error,
+        status_code=body.status_code,
+    )
+
+
+def _quantities(usage: dict[str, Any]) -> dict[str, Quantity]:
+    units = exact_amount(usage.get("search_units"))
+    return {"search_units": Quantity(units)} if units else {}
+
+
+SURFACE = Surface(
+    name="rerank",
+    title="Reranking (Cohere)",
+    operation="rerank",
+    paths=("rerank",),
+    has_deployment_path=False,
+    prompt="query",
+    read_answer=_read,
+    answer_of=_answer_of,
+    facts=_FACTS,
+    usage="input_tokens",
+    quantities_of=_quantities,
+    units=("search units",),
+    otel_operation="rerank",
+)
