@@ -58,11 +58,16 @@ def test_a_metered_call_on_v1_must_name_a_model(body: bytes) -> None:
         asked("GET /openai/files?api-version=1"),
         asked("POST /openai/files?api-version=1", "Content-Type: multipart/form-data", body=b"x"),
         asked("POST /openai/batches", "Content-Type: application/json", body=b'{"model":"other"}'),
-        asked("GET /openai/responses/resp_1"),
+        asked("POST /v1/fine_tuning/jobs", "Content-Type: application/json", body=b'{"model":"gpt-4o-mini"}'),
     ],
 )
 def test_what_names_no_deployment_goes_to_the_first_upstream(request_: Request) -> None:
     assert chosen(request_) == [("near", None)]
+
+
+@pytest.mark.parametrize("path", ["/openai/responses/resp_1", "/v1/batches/batch_1", "/v1/videos/video_1/content"])
+def test_what_a_call_has_made_may_be_at_any_upstream(path: str) -> None:
+    assert chosen(asked(f"GET {path}")) == [("near", None), ("far", None)]
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,14 @@ def test_what_may_refuse_our_own_credential_is_read_before_it_is_believed(status
         assert verdict_on(head(status), injected=False, has_more=more, can_repeat=True, signs=True) == "read first"
 
 
+@pytest.mark.parametrize(
+    ("status", "verdict"), [(404, "try the next"), (200, "pass on"), (429, "pass on"), (503, "pass on")]
+)
+def test_what_is_not_here_is_looked_for_elsewhere_and_who_is_busy_may_have_it(status: int, verdict: Verdict) -> None:
+    assert verdict_on(head(status), injected=False, has_more=True, can_repeat=True, seeks=True) == verdict
+    assert verdict_on(head(status), injected=False, has_more=False, can_repeat=True, seeks=True) == "pass on"
+
+
 @pytest.mark.parametrize("status", [200, 201, 204, 301, 304, 401, 403, 404, 408, 409, 413, 415, 422, 499])
 def test_any_other_answer_is_the_answer(status: int) -> None:
     for injected in (True, False):

@@ -43,17 +43,25 @@ class Catalogue:
         ``UnknownRoute`` where no upstream understands the path.
 
         A path without a deployment (files, models) belongs to the first upstream alone that understands it: what it
-        addresses lives there.
+        addresses lives there, unless it was made by a call to a deployment (`holders`).
         """
         if deployment is not None and self._known:
             found = self._targets[family].get(deployment)
             if found:
                 return found
             raise UnknownDeployment(self._explain(deployment) if found is None else _not_by_this_path(deployment))
+        serving = self._understanding(family)
+        return _everywhere(None, serving[0]) if deployment is None else _everywhere(deployment, *serving)
+
+    def holders(self, family: PathFamily) -> tuple[Target, ...]:
+        """Who may have what a path names by its id. Raises ``UnknownRoute``."""
+        return _everywhere(None, *self._understanding(family))
+
+    def _understanding(self, family: PathFamily) -> tuple[str, ...]:
         serving = self._serving[family]
         if not serving:
             raise UnknownRoute("No upstream of this gateway understands this path; the paths of another API may do.")
-        return _everywhere(None, serving[0]) if deployment is None else _everywhere(deployment, *serving)
+        return serving
 
     def _explain(self, deployment: str) -> str:
         meant = nearest(deployment[:80], self._known)

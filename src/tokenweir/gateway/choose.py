@@ -12,8 +12,12 @@ def choose(request: Request, catalogue: Catalogue) -> Candidates:
     named."""
     address = request.address
     route = address.route
+    if route.job_id is not None:
+        return Candidates(catalogue.holders(route.family))
     name = route.deployment
-    if name is None and route.family in ("v1", "anthropic"):
+    if route.operation == "fine_tuning/jobs":
+        pass  # its model is none of the deployments, and its files lie where all files do
+    elif name is None and route.family in ("v1", "anthropic"):
         name = request.model
         if name is None and address.surface.needs_model:
             raise InvalidBody("The body must name a `model`: on this path it says which deployment is meant.")

@@ -20,7 +20,7 @@ from .choose import choose
 from .head_cache import HeadCache
 from .request import Attempt, Candidates, Request
 from .request_body import Upload
-from .retry_policy import refusal_of, refuses_stream_options, verdict_on, was_busy
+from .retry_policy import refusal_of, refuses_stream_options, verdict_on, was_busy, was_out_of_reach
 from .services import Services
 from .timings import Timings
 from .tracing import TracingNotes
@@ -255,13 +255,22 @@ class Dispatcher:
             return
         if self._notes is not None:
             self._notes.answered = self._services.clock.monotonic()
+        seeks = self._request.address.route.job_id is not None
         verdict = verdict_on(
             head,
             injected=self.injected,
             has_more=candidates.has_more,
             can_repeat=self._can_repeat,
             signs=upstream.signs,
+            seeks=seeks,
         )
+        if seeks and head.status == 404 and verdict == "pass on":
+            unreachable = was_out_of_reach(self._earlier or ())
+            if unreachable is not None:
+                self.connection = None
+                upstream.pool.drain(connection)
+                self._fail(unreachable)
+                return
         if verdict == "pass on":
             if self._asks_as_it_came and head.status < 400:
                 remember_refusal(self._request, self.target, upstream)

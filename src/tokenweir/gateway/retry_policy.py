@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from ..errors import Refusal, UpstreamBusy, UpstreamRefusedCredential, UpstreamRefusedNetwork
+from ..errors import Refusal, UpstreamBusy, UpstreamRefusedCredential, UpstreamRefusedNetwork, UpstreamUnreachable
 from ..providers import AccessRefusal
 from ..wire import ResponseHead, decode_json
 from .request import Attempt
 
-__all__ = ["Verdict", "refusal_of", "refuses_stream_options", "verdict_on", "was_busy"]
+__all__ = ["Verdict", "refusal_of", "refuses_stream_options", "verdict_on", "was_busy", "was_out_of_reach"]
 
 Verdict = Literal["pass on", "try the next", "read first"]
 """What to do with an answer's head. ``read first``: only its body tells."""
@@ -17,7 +17,15 @@ Verdict = Literal["pass on", "try the next", "read first"]
 _RETRY_AFTER = re.compile(rb"\r\nretry-after:[ \t]*([ -~]+)", re.IGNORECASE)
 
 
-def verdict_on(head: ResponseHead, *, injected: bool, has_more: bool, can_repeat: bool, signs: bool = False) -> Verdict:
+def verdict_on(
+    head: ResponseHead,
+    *,
+    injected: bool,
+    has_more: bool,
+    can_repeat: bool,
+    signs: bool = False,
+    seeks: bool = False,
+) -> Verdict:
     """May the call go elsewhere? Only here is that decided: before a byte was passed on, or never.
 
     1. 429 and 5xx: another target may have room, if there is one and the request can be sent again.
@@ -25,8 +33,12 @@ def verdict_on(head: ResponseHead, *, injected: bool, has_more: bool, can_repeat
     3. 401 and 403 to a request that the gateway had signed (``signs``): if its body says that it is the gateway
        that is refused, the next target is tried, if there is one and the request can be sent again; else the
        caller, whose key is good, is told of a 502 (`refusal_of`).
-    4. Anything else is the answer.
+    4. 404 to a request about something that an earlier call has made (``seeks``): another upstream may have it. Who
+       answers 429 or 5xx may have it, too, so here these are the answer.
+    5. Anything else is the answer.
     """
+    if seeks and (head.status == 404 or head.status == 429 or head.status >= 500):
+        return "try the next" if head.status == 404 and has_more and can_repeat else "pass on"
     if (head.status == 429 or head.status >= 500) and has_more and can_repeat:
         return "try the next"
     if (head.status == 400 and injected) or (signs and (head.status == 401 or head.status == 403)):
@@ -71,3 +83,14 @@ def was_busy(attempts: Sequence[Attempt]) -> UpstreamBusy | None:
     if told is not None:
         refusal.retry_after = told[1].decode("ascii")
     return refusal
+
+
+def was_out_of_reach(attempts: Sequence[Attempt]) -> UpstreamUnreachable | None:
+    """What to answer where nobody has what is looked for, and somebody could not be asked: not that it is nowhere."""
+    failed = next((attempt for attempt in attempts if attempt.error is not None), None)
+    if failed is None:
+        return None
+    return UpstreamUnreachable(
+        f"Upstream `{failed.target.upstream}`, which may have this, cannot be reached, and no other one has it. "
+        "Try again shortly."
+    )

@@ -82,8 +82,7 @@ class NullMeter:
             made = digest(self._scanner)
             found = Accumulator(OTHER)
             found.note_facts(self._scanner)
-            if found.usage is not None:
-                read.usage, read.model, read.id = found.usage, found.model, found.id
+            read.usage, read.model, read.id = found.usage, found.model, found.id
         content = None if self._pieces is None else b"".join(self._pieces)
         measurement = read.measurement(content=content, unreadable=self._unreadable, reason=self._reason)
         measurement.job = job_of(made)
