@@ -89,9 +89,9 @@ class SimulatorDesk:
     def _book(self, call: Call) -> Book:
         """Enters what a session has used so far, in lines of its own."""
 
-        def book(said: Answer, id: str) -> None:
+        def book(said: Answer, id: str, told_usage: bool) -> None:
             now = self._clock.now()
-            reply = Reply(headers=[], answer=said, usage=True)
+            reply = Reply(headers=[], answer=said, usage=told_usage)
             visible = said.visible_tokens
             told = _Told(
                 request=call.request,
@@ -101,7 +101,7 @@ class SimulatorDesk:
                 started=now,
                 call=call,
                 visible=visible,
-                usage_sent=True,
+                usage_sent=told_usage,
                 finished=True,
             )
             self._calls.add(_entry(told, now))

@@ -82,8 +82,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return isinstance(options, dict) and options.get("include_usage") is True
 
 
-Book = Callable[[Answer, str], None]
-"""Enters what was used, and the id of what used it, into the simulator's ledger: a line of its own at once."""
+Book = Callable[[Answer, str, bool], None]
+"""Enters what was used, the id of what used it, and whether its usage was told, into the simulator's ledger: a line of
+its own at once."""
 
 
 class SimulatedRoute(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ What only this surface can be told is a member of `Script`. The official SDK is 
 """
 
 from ..surface import SimulatedSurface
-from . import audio, batches, chat, embeddings, images, jobs, messages, other, responses, speech
+from . import audio, batches, chat, embeddings, images, jobs, messages, other, realtime, responses, speech
 from .other import OTHER
 
 __all__ = ["OTHER", "SURFACES"]
@@ -27,6 +27,7 @@ SURFACES: tuple[SimulatedSurface, ...] = (
     chat.CHAT_COMPLETIONS,
     chat.COMPLETIONS,
     responses.RESPONSES,
+    realtime.REALTIME,
     embeddings.EMBEDDINGS,
     messages.MESSAGES,
     messages.COUNT_TOKENS,

@@ -15,6 +15,7 @@ from ..failures import Refused
 from ..headers import response_headers
 from ..output_items import OutputItem, output_items
 from ..pieces import Piece, events, until_fault
+from ..response_session import ResponseSession
 from ..said import Answer
 from ..script import Script
 from ..surface import Call, Moment, Reply, SimulatedRoute, SimulatedSurface
@@ -287,12 +288,17 @@ def _compact(call: Call, script: Script, moment: Moment) -> Reply:
     return Reply(headers=headers, body=msgspec.json.encode(told), answer=said, usage=True)
 
 
+def _no_socket(call: Call, script: Script, moment: Moment) -> Reply:
+    raise Refused(405, {"code": "405", "message": "GET is not allowed here; use POST"})
+
+
 RESPONSES = SimulatedSurface(
     api="responses",
-    title="Responses, with tools, structured output, storage and background",
+    title="Responses, also over WebSocket, with tools, structured output, storage and background",
     azure_operation="Responses_Create",
     routes=(
         SimulatedRoute(path="responses", answer=_create, streams=True),
+        SimulatedRoute(path="responses", method="GET", answer=_no_socket, body="any", open=ResponseSession),
         SimulatedRoute(path="responses/input_tokens", answer=_count),
         SimulatedRoute(path="responses/compact", answer=_compact),
         SimulatedRoute(path="responses/{id}", method="GET", answer=_retrieve, body="any"),
