@@ -123,13 +123,15 @@ param existingDnsZonesGroupId string = ''
 
 param existingWorkspaceId string = ''
 
-var deployments = map(split(models, ','), deployment => {
-  name: split(deployment, '=')[0]
-  model: split(split(deployment, '=')[1], ':')[0]
-  version: split(deployment, ':')[1]
-  sku: split(deployment, ':')[2]
-  capacity: int(split(deployment, ':')[3])
-})
+var deployments = [
+  for deployment in split(models, ','): {
+    name: split(deployment, '=')[0]
+    model: split(split(deployment, '=')[1], ':')[0]
+    version: split(deployment, ':')[1]
+    sku: split(deployment, ':')[2]
+    capacity: int(split(deployment, ':')[3])
+  }
+]
 
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }

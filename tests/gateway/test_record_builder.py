@@ -117,6 +117,7 @@ def test_every_field_has_its_own_value() -> None:
     usage, trace = Usage("reported"), Trace(["asked"])
     timings = Timings(1.0)
     timings.own, timings.first_byte, timings.first_token, timings.ended = 0.5, 3.0, 5.0, 9.0
+    timings.whole = 1.25
     made = record_of(
         told,
         request,
@@ -140,6 +141,7 @@ def test_every_field_has_its_own_value() -> None:
         "bytes_in": 5,
         "bytes_out": 6,
         "gateway_ms": 500.0,
+        "body_ms": 250.0,
         "first_byte_ms": 2000.0,
         "first_token_ms": 4000.0,
         "stream_ms": 6000.0,

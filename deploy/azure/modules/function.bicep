@@ -62,6 +62,7 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
 resource app 'Microsoft.Web/sites@2024-04-01' = {
   // checkov:skip=CKV_AZURE_222: it is closed unless addresses are named that may deploy, and then to all others
   // checkov:skip=CKV_AZURE_17: it answers no HTTP
+  // checkov:skip=CKV_AZURE_78: Flex Consumption refuses ftpsState; who may sign in there is switched off below
   // checkov:skip=CKV_AZURE_212: it starts when events come and stops when none do
   // checkov:skip=CKV_AZURE_213: it answers no HTTP
   name: name

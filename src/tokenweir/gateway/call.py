@@ -198,7 +198,7 @@ class Call:
     def body_ended(self) -> None:
         body, phase = self._body, self.phase
         body.is_whole = True
-        self.timings.since = self._services.clock.monotonic()
+        self.timings.whole = self.timings.since = self._services.clock.monotonic()
         if phase is RECEIVING:
             try:
                 if body.read(self.request):

@@ -214,6 +214,7 @@ def record_of(
         reading.job,
         common.application,
         common.identity_source,
+        int((timings.whole - started) * 1e6) / 1000 if timings.whole else None,
     )
 
 

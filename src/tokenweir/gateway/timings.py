@@ -10,6 +10,8 @@ class Timings:
     """When the call last came into the gateway's own hands, not waiting for client, upstream or network."""
     own: float = 0.0
     """Seconds, not a moment: how long it was there before it was sent, all attempts together."""
+    whole: float = 0.0
+    """When the request's body had come."""
     sent: float = 0.0
     first_byte: float = 0.0
     first_token: float = 0.0

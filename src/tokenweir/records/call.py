@@ -280,6 +280,8 @@ class CallRecord(msgspec.Struct, frozen=True, array_like=True):
     identity_source: Annotated[str | None, Since(10)] = None
     """Who says so, and who the `subject` is: `token`, which was decoded and **not validated**; `validated_token`, which
     API Management has validated before; `platform`, which has authenticated in front (`server.platform_identity`)."""
+    body_ms: Annotated[float | None, Since(11)] = None
+    """From start until the request's body had come; absent where it never did."""
 
 
 CONTENTS = ("request_body", "response_body", "trace")

@@ -58,9 +58,17 @@ def test_a_stream_is_a_stream_completion_with_two_more_timings() -> None:
     assert (event["time_to_first_chunk_ms"], event["streaming_duration_ms"], event["latency_ms"]) == (120, 79, 200)
 
 
-@given(st.floats(0, 10**7), st.floats(0, 10**7))
-def test_latency_is_first_chunk_plus_duration_to_within_a_millisecond(first: float, rest: float) -> None:
-    event = event_of(a_stream({"content": "x"}, first_byte_ms=first, stream_ms=rest, latency_ms=first + rest))
+def test_the_clock_starts_when_the_body_is_there_as_the_functions_does() -> None:
+    event = event_of(a_stream({"content": "x"}, body_ms=100.4))
+    assert (event["time_to_first_chunk_ms"], event["streaming_duration_ms"], event["latency_ms"]) == (20, 79, 100)
+    early = event_of(a_stream({"content": "x"}, body_ms=10_000.0))  # it answered before it had read all
+    assert (early["time_to_first_chunk_ms"], early["latency_ms"]) == (0, 0)
+
+
+@given(st.floats(0, 10**7), st.floats(0, 10**7), st.floats(0, 10**7))
+def test_latency_is_first_chunk_plus_duration_to_within_a_millisecond(body: float, first: float, rest: float) -> None:
+    times = {"body_ms": body, "first_byte_ms": body + first, "stream_ms": rest, "latency_ms": body + first + rest}
+    event = event_of(a_stream({"content": "x"}, **times))
 
     assert 0 <= event["latency_ms"] - event["time_to_first_chunk_ms"] - event["streaming_duration_ms"] <= 1
 

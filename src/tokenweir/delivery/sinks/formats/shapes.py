@@ -72,10 +72,10 @@ def proxy_event(record: CallRecord) -> dict[str, Any]:
         "model": record.response_model or "unknown",
         "prompt": asked.messages,
         "region": record.region or "unknown",
-        "latency_ms": int(record.latency_ms),
+        "latency_ms": _since_body(record, record.latency_ms),
     }
     if record.stream:
-        event["time_to_first_chunk_ms"] = _whole(record.first_byte_ms)
+        event["time_to_first_chunk_ms"] = _since_body(record, record.first_byte_ms)
         event["streaming_duration_ms"] = _whole(record.stream_ms)
     event["timestamp"] = _naive(ended_at(record))
     return event | {
@@ -97,7 +97,7 @@ def proxy_event(record: CallRecord) -> dict[str, Any]:
         "refusal": first.refusal,
         "other_contents": [choice.content for choice in others],
         "input": asked.input,
-        "first_token_ms": _whole(record.first_token_ms),
+        "first_token_ms": _since_body(record, record.first_token_ms),
         "upstream_request_id": record.upstream_request_id,
         "response_id": record.response_id,
         "bodies_kept": record.request_body is not None or record.response_body is not None,
@@ -121,6 +121,11 @@ def _usage(record: CallRecord) -> dict[str, Any]:
 def _whole(milliseconds: float | None) -> int | None:
     """The function cuts the fraction off."""
     return None if milliseconds is None else int(milliseconds)
+
+
+def _since_body(record: CallRecord, milliseconds: float | None) -> int | None:
+    """The function's clock starts when it has the body; a record's, when the head has come."""
+    return None if milliseconds is None else max(0, int(milliseconds - (record.body_ms or 0.0)))
 
 
 def _naive(moment: datetime) -> str:
