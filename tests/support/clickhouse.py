@@ -17,7 +17,7 @@ from urllib3 import PoolManager
 
 __all__ = ["OWNER", "READER", "ClickHouseServer", "running_clickhouse"]
 
-OWNER = ("SELECT, INSERT, CREATE TABLE, CREATE VIEW, DROP VIEW, ALTER ADD COLUMN",)
+OWNER = ("SELECT, INSERT, CREATE TABLE, CREATE VIEW, DROP VIEW, ALTER ADD COLUMN, ALTER UPDATE, ALTER DELETE",)
 """What docs/guides/many-relays.md says that a gateway's user needs."""
 READER = ("SELECT",)
 

@@ -5,6 +5,7 @@ from .grouping import FILTERS, GROUPINGS, SUMS, TAG
 from .limits import MOST_QUERIES, TooManyQueries
 from .opening import NO_LEDGER, check_url, ledger_file, ledger_opener, open_ledger
 from .parsing import UTC_ZONE, parse_moment, parse_month, parse_timezone, unknown_name
+from .person import Person
 from .reports import report, report_names
 from .settings import LedgerSettings
 
@@ -20,6 +21,7 @@ __all__ = [
     "LedgerError",
     "LedgerLocked",
     "LedgerSettings",
+    "Person",
     "Piece",
     "Table",
     "TooManyQueries",

@@ -8,6 +8,7 @@ import msgspec
 
 from ..errors import TokenweirError
 from ..records import CallRecord
+from .person import Person
 
 __all__ = ["PIECE_ROWS", "CellKind", "Ledger", "LedgerError", "LedgerLocked", "Piece", "Table"]
 
@@ -112,6 +113,15 @@ class Ledger(Protocol):
 
     def count_of_run(self, replica: str, first: int, last: int) -> int:
         """How many of the records ``first`` to ``last`` of a run are there."""
+        ...
+
+    def expire(self, contents_before: datetime | None, traces_before: datetime | None) -> int:
+        """Removes the bodies, and the traces, of calls that began before these moments; of how many calls."""
+        ...
+
+    def erase(self, person: Person) -> int:
+        """Removes the contents of somebody's calls and what says who it was; how many calls there were. All amounts
+        stay."""
         ...
 
     def query_sql(self, text: str) -> Table:

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any
 
 from ..errors import TokenweirError
-from ..ledger import Ledger, LedgerError, Piece, Table
+from ..ledger import Ledger, LedgerError, Person, Piece, Table
 from ..records import CallRecord, Clock
 
 __all__ = ["LateLedger"]
@@ -88,6 +88,12 @@ class LateLedger:
 
     def count_of_run(self, replica: str, first: int, last: int) -> int:
         return self._opened().count_of_run(replica, first, last)
+
+    def expire(self, contents_before: datetime | None, traces_before: datetime | None) -> int:
+        return self._opened().expire(contents_before, traces_before)
+
+    def erase(self, person: Person) -> int:
+        return self._opened().erase(person)
 
     def usage(
         self,

@@ -5,7 +5,7 @@ position, and what is there already is left out; what slips through is never cou
 """
 
 import operator
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from decimal import Context, Decimal
@@ -19,9 +19,9 @@ from ..base import Piece, Table
 from ..kql import KqlOverCopies
 from ..limits import Limits
 from ..queries import Answering, Queries, TwoSandboxes, unchanging
-from ..reading import Reading
 from ..rows import CONTENT_COLUMNS, as_json, contents_of, json_encoder
 from ..storable import INT64, MONEY_END, storable
+from ..upkeep import Upkeep
 from .address import ClickHouseAddress
 from .copying import copy_calls
 from .sandbox import ClickHouseSandbox
@@ -38,7 +38,7 @@ _EXACT = Context(prec=40)
 _whole_numbers = operator.attrgetter(*(column.path for column in COLUMNS if column.kind == "count"))
 
 
-class ClickHouseLedger(Reading):
+class ClickHouseLedger(Upkeep):
     """A `Ledger` in a database that others may share, whose connections it closes."""
 
     _mark = "%s"
@@ -90,6 +90,16 @@ class ClickHouseLedger(Reading):
 
     def close(self) -> None:
         self._server.close()
+
+    def _change(self, table: str, sets: Mapping[str, str | None] | None, condition: str, values: list[Any]) -> None:
+        """A mutation, which rewrites the parts of the table that have such rows; it is done when this returns."""
+        changes = [f"{name} = {'NULL' if value is None else self._mark}" for name, value in (sets or {}).items()]
+        what = f"UPDATE {', '.join(changes)}" if changes else "DELETE"
+        given = [value for value in (sets or {}).values() if value is not None] + values
+        marks = tuple(f"{{value_{n}:{_type(value)}}}" for n, value in enumerate(given))
+        statement = f"ALTER TABLE posted_{table} {what} WHERE {condition} SETTINGS mutations_sync = 2" % marks
+        with self._server.failing():
+            self._server.execute(statement, {f"value_{n}": str(value) for n, value in enumerate(given)})
 
     def _read(self, statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
         marks = tuple(f"{{value_{n}:{_type(value)}}}" for n, value in enumerate(values))

@@ -157,9 +157,9 @@ class ClickHouseDatabase:
         except Error as error:
             raise LedgerError(f"the ledger {self.place} failed: {explain(error)}") from None
 
-    def execute(self, statement: str) -> None:
-        """A statement that has no answer. Raises the client's `Error`."""
-        self._client.command(statement)
+    def execute(self, statement: str, values: Mapping[str, str] | None = None) -> None:
+        """A statement that has no answer; ``{name:Type}`` in it stands for a value. Raises the client's `Error`."""
+        self._client.command(statement, dict(values or {}))
 
     def ask(
         self, statement: str, values: Mapping[str, str] | None = None, settings: Mapping[str, Any] | None = None

@@ -1,6 +1,6 @@
 """The ledger in a DuckDB file: the statements that fill it. Posting is one batch at a time."""
 
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,8 @@ from ...records import CallRecord, has_contents
 from ..base import LedgerError, Piece, Table
 from ..limits import Limits
 from ..queries import OpenLedger, Queries, QueriesHere
-from ..reading import Reading
 from ..rows import CALL_COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of, json_encoder
+from ..upkeep import Upkeep, change_statement
 from .file import DuckDBFile
 from .sandbox import DuckDBSandbox
 from .snapshot import Snapshot
@@ -33,7 +33,7 @@ _INSERT_CONTENTS = (
 _SET_POSITION = "INSERT OR REPLACE INTO positions VALUES (?, ?)"
 
 
-class DuckDBLedger(Reading):
+class DuckDBLedger(Upkeep):
     """A `Ledger` in one file, which it closes."""
 
     _mark = "?"
@@ -106,6 +106,12 @@ class DuckDBLedger(Reading):
             with self._posting:
                 log_bytes = held.enter_context(self._file.held())
             yield Snapshot(str(Path(self._file.place).absolute()), log_bytes, directory.name)
+
+    def _change(self, table: str, sets: Mapping[str, str | None] | None, condition: str, values: list[Any]) -> None:
+        with self._posting:
+            with self._file.cursor() as cursor:
+                cursor.execute(*change_statement(table, sets, condition, values, self._mark))
+            self._file.checkpoint()
 
     def _read(self, statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
         with self._file.cursor() as cursor:

@@ -1,6 +1,6 @@
 """The ledger in PostgreSQL: the statements that fill it. Any number of processes may post at once."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,9 +12,9 @@ from ..base import Piece, Table
 from ..kql import KqlOverCopies
 from ..limits import Limits
 from ..queries import Answering, Queries, TwoSandboxes, unchanging
-from ..reading import Reading
 from ..rows import CALL_COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of
 from ..storable import storable
+from ..upkeep import Upkeep, change_statement
 from .copying import copy_calls
 from .sandbox import PostgresSandbox
 from .server import Connection, PostgresDatabase
@@ -36,7 +36,7 @@ _SET_POSITION = (
 )
 
 
-class PostgresLedger(Reading):
+class PostgresLedger(Upkeep):
     """A `Ledger` in a database that others may share, whose connections it closes."""
 
     _mark = "%s"
@@ -93,6 +93,10 @@ class PostgresLedger(Reading):
 
     def close(self) -> None:
         self._server.close()
+
+    def _change(self, table: str, sets: Mapping[str, str | None] | None, condition: str, values: list[Any]) -> None:
+        with self._server.transaction() as connection:
+            connection.execute(*change_statement(table, sets, condition, values, self._mark))
 
     def _read(self, statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
         with self._server.transaction() as connection:
