@@ -48,6 +48,7 @@ INTERPRETED: Final = {
     "journal.missing": "runs when the process starts, and in the consumers",
     "journal.reader": "the consumers' side",
     "journal.reserve": "waits for the disk",
+    "journal.rewriting": "runs when somebody is erased",
     "journal.segment_file": "waits for the disk",
     "journal.seq_limit": "runs a few times an hour",
     "journal.status": "runs once a second",

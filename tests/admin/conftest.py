@@ -15,7 +15,7 @@ from support.clocks import JumpingClock
 from tokenweir.admin import ConfigInForce, LedgerStatus, Metrics, RelayStatus, create_app
 from tokenweir.delivery import SinkStatus
 from tokenweir.journal import JournalStatus
-from tokenweir.ledger import Ledger, open_ledger
+from tokenweir.ledger import Ledger, Person, open_ledger
 from tokenweir.policy import DebugTokens
 from tokenweir.records import CallRecord, from_fields
 
@@ -41,10 +41,14 @@ class Gateway:
         while self.waiting:
             self.ledger.post([self.waiting.pop(0)], "relay-0", "1")
 
+    async def erase(self, person: Person) -> dict[str, int]:
+        return {"calls": self.ledger.erase(person)}
+
     def app(self) -> Starlette:
         return create_app(
             self.ledger if self.has_ledger else None,
             catch_up=self.catch_up,
+            erase=self.erase,
             bring=lambda records: self.ledger.post(records, "import", None),
             metrics=self.metrics,
             token=self.token,

@@ -9,7 +9,7 @@ import pytest
 from support.journals import NOW
 from support.kept_books import KeptBooks
 from tokenweir.admin.health import readiness
-from tokenweir.journal import Journal, JournalReader, journal_directories, read_gap, wish_for_segment
+from tokenweir.journal import Journal, JournalReader, ask_for_next_segment, journal_directories, read_gap
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_segment_that_is_wished_away_is_passed_though_no_call_comes(place: Kep
     while not journal.status().records_written:
         pass
     place.post()
-    wish_for_segment(place.root / "relay-0")
+    ask_for_next_segment(place.root / "relay-0", place.clock)
     while len(list(place.root.rglob("*.twj"))) < 2:
         place.clock.jump(2)
         journal._committer.wake()

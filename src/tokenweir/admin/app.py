@@ -1,6 +1,6 @@
 """The admin port's application: each route is a question to ledger, relays or sinks. Runs in the books process."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from ..delivery import SinkStatus
 from ..errors import QueryError, TokenweirError, quoted
-from ..ledger import MOST_QUERIES, UTC_ZONE, Ledger, Piece, Table, TooManyQueries
+from ..ledger import MOST_QUERIES, UTC_ZONE, Ledger, Person, Piece, Table, TooManyQueries
 from ..policy import DebugTokens
 from ..records import CallRecord, Clock
 from .guard import Guard, is_stranger
@@ -43,6 +43,7 @@ def create_app(
     *,
     catch_up: Callable[[], object],
     bring: Callable[[Sequence[CallRecord]], int],
+    erase: Callable[[Person], Awaitable[object]],
     metrics: Metrics,
     token: str | None,
     relays: Callable[[], list[RelayStatus]],
@@ -60,6 +61,7 @@ def create_app(
     api = _Api(ledger, catch_up, metrics, relays, sinks, expected_relays, ledger_status, configuration, clock)
     keys_api = KeysApi(keys, relays, clock)
     management = Management(debug_tokens, api.find, clock)
+    upkeep = UpkeepApi(bring, erase)
     routes = [
         Route("/api/calls", api.calls),
         Route("/api/calls/{call_id}", api.call),
@@ -72,7 +74,8 @@ def create_app(
         Route("/api/keys", keys_api.all),
         Route("/api/keys", keys_api.create, methods=["POST"]),
         Route("/api/keys/{key_id}/revoke", keys_api.revoke, methods=["POST"]),
-        Route("/api/import", UpkeepApi(bring).bring, methods=["POST"]),
+        Route("/api/import", upkeep.bring, methods=["POST"]),
+        Route("/api/erase", upkeep.erase, methods=["POST"]),
         Route("/api/openapi.json", api.openapi),
         Route(LIST_DEBUG_CREDENTIALS, management.list_debug_credentials, methods=["POST"]),
         Route(LIST_TRACE, management.list_trace, methods=["POST"]),

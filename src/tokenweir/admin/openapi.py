@@ -139,6 +139,19 @@ PATHS: dict[str, dict[str, dict[str, Any]]] = {
             "answer": {"type": "object", "properties": {"new": {"type": "integer"}}, "required": ["new"]},
         }
     },
+    "/api/erase": {
+        "post": {
+            "summary": "Forget a caller or a subject: contents and identity go, amounts stay; answered when it is done",
+            "body": {
+                "type": "object",
+                "properties": {"caller": {"type": "string"}, "subject": {"type": "string"}},
+                "minProperties": 1,
+                "maxProperties": 1,
+                "additionalProperties": False,
+            },
+            "answer": {"type": "object"},
+        }
+    },
     "/api/openapi.json": {"get": {"summary": "This description", "answer": {"type": "object"}}},
     LIST_DEBUG_CREDENTIALS: {
         "post": {

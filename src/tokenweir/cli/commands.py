@@ -7,6 +7,7 @@ from .consume import consume
 from .dead_letters import dead_letters
 from .demo import demo
 from .doctor import doctor
+from .erase import erase
 from .estimate import estimate
 from .import_records import import_records
 from .jobs import jobs
@@ -35,6 +36,7 @@ app.command()(trace)
 app.add_typer(dead_letters, name="dead-letters")
 app.command("import")(import_records)
 app.command()(jobs)
+app.command()(erase)
 app.add_typer(keys, name="keys")
 app.add_typer(config, name="config")
 app.command()(doctor)

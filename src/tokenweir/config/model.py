@@ -11,7 +11,7 @@ from ..deployments.settings import DeploymentSettings
 from ..gateway.settings import ServerSettings
 from ..jobs.settings import JobsSettings
 from ..journal.settings import JournalSettings
-from ..ledger.settings import LedgerSettings
+from ..ledger.settings import LedgerSettings, RetentionSettings
 from ..policy.settings import CallerSettings, TracingSettings
 from ..pricing.settings import PriceSettings
 from ..upstream.settings import UpstreamSettings
@@ -47,6 +47,7 @@ class Config(msgspec.Struct, frozen=True):
     server: ServerSettings = ServerSettings()
     journal: JournalSettings = JournalSettings()
     ledger: LedgerSettings = LedgerSettings()
+    retention: RetentionSettings = RetentionSettings()
     upstreams: list[UpstreamSettings] = []
     deployments: list[DeploymentSettings] = []
     callers: list[CallerSettings] = []

@@ -14,6 +14,7 @@ from .base import (
     Unavailable,
     once,
 )
+from .dead_letters import remove_letters
 from .loop import Delivery
 from .outlet import Outlet, SinkStatus
 from .pricer import FREE, Pricer
@@ -36,4 +37,5 @@ __all__ = [
     "Throttled",
     "Unavailable",
     "once",
+    "remove_letters",
 ]

@@ -11,12 +11,13 @@ from .cursors import (
     passed_by_all,
     save_cursor,
 )
-from .directory import journal_directories, journal_name, wish_for_segment
+from .directory import journal_directories, journal_name
 from .log import Journal
 from .missing import Missing, SeqWatch, read_missing
 from .passed import LedgerGap, gap_behind, read_gap, remove_passed_segments, write_gap
 from .payload import changed_fields
 from .reader import Batch, JournalReader, oldest_behind
+from .rewriting import ask_for_next_segment, fixed_segments, rewritten
 from .settings import JournalSettings
 from .status import JournalStatus, Trouble, read_status
 
@@ -33,10 +34,12 @@ __all__ = [
     "SeqWatch",
     "Trouble",
     "archived_name",
+    "ask_for_next_segment",
     "begin_cursor",
     "bytes_behind",
     "changed_fields",
     "cursor_names",
+    "fixed_segments",
     "gap_behind",
     "is_in_later_segment",
     "journal_directories",
@@ -49,7 +52,7 @@ __all__ = [
     "read_missing",
     "read_status",
     "remove_passed_segments",
+    "rewritten",
     "save_cursor",
-    "wish_for_segment",
     "write_gap",
 ]

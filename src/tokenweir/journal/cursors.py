@@ -24,6 +24,7 @@ __all__ = [
     "cursor_segments",
     "is_behind",
     "is_in_later_segment",
+    "is_there",
     "journal_size",
     "load_cursor",
     "parse_position",
@@ -61,6 +62,11 @@ def parse_position(text: str) -> Position:
 def is_behind(position: str | None, other: str) -> bool:
     """Whether a position, or the beginning, is before another one of the same journal."""
     return (parse_position(position) if position is not None else START) < parse_position(other)
+
+
+def is_there(directory: Path, position: str | None) -> bool:
+    """Whether the segment of a position is in the journal."""
+    return position is not None and segment_path(directory, parse_position(position).segment).exists()
 
 
 def is_in_later_segment(position: str, other: str | None) -> bool:

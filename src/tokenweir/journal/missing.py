@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from ..records import CallRecord, Clock
 from .cursors import START, parse_position
 from .directory import segment_numbers, segment_path
 from .payload import decode
-from .segment import FRAME_HEAD, HEADER_AND_MARKER, HEADER_SIZE, find_frame, parse_header, payload_at
+from .segment import payloads_in
 from .seq_limit import read_limit
 
 __all__ = ["Missing", "SeqWatch", "last_record", "note_missing", "read_missing", "records_at_ends"]
@@ -96,29 +96,16 @@ def last_record(directory: Path, segment: int | None = None, offset: int | None 
 def records_at_ends(segment: Path) -> tuple[CallRecord, CallRecord] | None:
     """The first and the last record of a segment; None if there is none that can be read. OSError if it cannot."""
     data = segment.read_bytes()
-    payloads = list(_payloads(data))
+    payloads = list(payloads_in(data))
     try:
         return (decode(payloads[0]), decode(payloads[-1])) if payloads else None
     except msgspec.DecodeError:
         return None
 
 
-def _payloads(data: bytes) -> Iterator[bytes]:
-    """Those of all good frames."""
-    head = parse_header(data[:HEADER_AND_MARKER])
-    at = find_frame(data, HEADER_SIZE, head.marker) if head is not None else None
-    while head is not None and at is not None:
-        payload = payload_at(data, at, head.marker)
-        if payload is None:
-            at = find_frame(data, at, head.marker)
-        else:
-            yield payload
-            at += FRAME_HEAD + len(payload)
-
-
 def _last_of(data: bytes) -> CallRecord | None:
     last: bytes | None = None
-    for payload in _payloads(data):
+    for payload in payloads_in(data):
         last = payload
     if last is None:
         return None

@@ -8,7 +8,7 @@ stretch, and a prompt kept inside a payload cannot pose as a frame, since nobody
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ __all__ = [
     "header",
     "new_marker",
     "parse_header",
+    "payloads_in",
     "scan",
 ]
 
@@ -133,6 +134,19 @@ def find_frame(data: bytes, start: int, marker: bytes) -> int | None:
             return at
         at = data.find(marker, at + 1)
     return None
+
+
+def payloads_in(data: bytes) -> Iterator[bytes]:
+    """Those of all good frames of a whole segment."""
+    head = parse_header(data[:HEADER_AND_MARKER])
+    at = find_frame(data, HEADER_SIZE, head.marker) if head is not None else None
+    while head is not None and at is not None:
+        payload = payload_at(data, at, head.marker)
+        if payload is None:
+            at = find_frame(data, at, head.marker)
+        else:
+            yield payload
+            at += FRAME_HEAD + len(payload)
 
 
 def good_end(segment: bytes) -> int:

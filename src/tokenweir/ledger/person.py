@@ -1,5 +1,7 @@
 """Whose calls are to be forgotten, and what of a record says who it was."""
 
+import secrets
+
 import msgspec
 
 from ..records import CallRecord, without_contents
@@ -19,6 +21,10 @@ class Person(msgspec.Struct, frozen=True):
     """As they may stand in records; more than one where subjects are hashed."""
     pseudonym: str
     """What takes the place of a caller's name, so that its sums stay apart."""
+
+    @classmethod
+    def of(cls, column: str, name: str) -> "Person":
+        return cls(column, [name], f"erased-{secrets.token_hex(4)}")
 
     @property
     def forgotten(self) -> dict[str, str | None]:

@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -48,15 +49,17 @@ from ..journal import (
     read_status,
     save_cursor,
 )
-from ..ledger import NO_LEDGER, Ledger, LedgerError, ledger_opener
+from ..ledger import NO_LEDGER, Ledger, LedgerError, Person, ledger_opener
 from ..policy import DebugTokens
 from ..records import CallRecord, Clock, SystemClock
+from .erasing import Erasure, erase, make_segments_pass
 from .late_ledger import LateLedger
 from .ledger_gaps import CURSOR, look_again, look_back
 from .logs import configure_logging
 from .passed_segments import PassedSegments
 from .relay import stop_with_supervisor
 from .reloading import digest_of_config, reloaded
+from .retention import Retention
 from .starting import one_line_for_errors
 
 __all__ = ["Books", "books_main", "catch_up"]
@@ -81,6 +84,9 @@ _NICENESS = 10
 _MEMORY_BYTES = 8 * 1024**3
 
 _SAY_AGAIN_SECONDS = 60.0
+
+# Between looks whether segments that somebody waits for have been passed.
+_LOOK_SECONDS = 0.2
 
 # It counts in the ledger, which an engine without an index on runs reads whole.
 _LOOK_AT_GAPS_SECONDS = 30.0
@@ -136,6 +142,13 @@ class Books:
         if self._ledger is None:
             raise LedgerError("this gateway keeps no ledger")
         return bring(self._ledger, records, self._price)
+
+    def erase(self, config: Config, person: Person, who: str) -> Erasure:
+        """See `erasing`; to be called while the sinks are stopped."""
+        with self._one_at_a_time:
+            done = erase(config, self._ledger, person, self._clock, who)
+            self._readers.clear()  # segments may have others in their places
+            return done
 
     def look_at_gaps(self) -> None:
         """Whether the ledger has by now what it was found to miss."""
@@ -277,10 +290,12 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
     price = Pricer(config.prices)
     books = Books(root, ledger, clock, _shipping(config, root, clock, price), price)
     running = config
+    segments = PassedSegments(root, config.journal, clock, has_ledger=ledger is not None)
     app = create_app(
         ledger,
         catch_up=books.catch_up,
         bring=books.bring,
+        erase=lambda person: forget(person),
         metrics=books.metrics,
         token=config.server.admin_token,
         relays=books.relays,
@@ -322,6 +337,22 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
                 jobs.start()
             running = config
 
+    async def forget(person: Person) -> Erasure:
+        def step() -> None:
+            books.catch_up()
+            segments.tidy()
+
+        await asyncio.to_thread(make_segments_pass, running, clock, step, lambda: time.sleep(_LOOK_SECONDS))
+        async with one_reload:
+            await books.shipping.stop()
+            try:
+                return await asyncio.to_thread(books.erase, running, person, "the admin port")
+            finally:
+                price = Pricer(running.prices)
+                shipping = _shipping(running, root, clock, price)
+                await asyncio.to_thread(books.configure, shipping, price)
+                shipping.start()
+
     reloads: set[asyncio.Task[None]] = set()
 
     def on_reload() -> None:
@@ -334,14 +365,14 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
     posting = ThreadPoolExecutor(1, "posting")
     trouble = _Trouble(clock)
     tidying = ThreadPoolExecutor(1, "tidying")
-    segments = PassedSegments(root, config.journal, clock, has_ledger=ledger is not None)
-    tidied = loop.run_in_executor(tidying, _tidy, books, segments)
+    retention = Retention(lambda: running, ledger, clock)
+    tidied = loop.run_in_executor(tidying, _tidy, books, segments, retention)
     serving = loop.create_task(server.serve(sockets=[listener]))
     try:
         while not stop.is_set():
             await loop.run_in_executor(posting, _try_to_catch_up, books, trouble)
             if tidied.done():
-                tidied = loop.run_in_executor(tidying, _tidy, books, segments)
+                tidied = loop.run_in_executor(tidying, _tidy, books, segments, retention)
             try:
                 await asyncio.wait_for(stop.wait(), _POLL_SECONDS)
             except TimeoutError:
@@ -356,12 +387,13 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
             ledger.close()
 
 
-def _tidy(books: Books, segments: PassedSegments) -> None:
+def _tidy(books: Books, segments: PassedSegments, retention: Retention) -> None:
     """What may take long, in a thread of its own. An error of ours ends nothing."""
     try:
         segments.tidy()
         books.archive_trouble = segments.trouble
         books.look_at_gaps()
+        retention.tidy()
     except TokenweirError as error:
         _log.debug("not tidied: %s", error)  # the ledger is away, which posting says
     except Exception:

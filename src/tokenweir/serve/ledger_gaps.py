@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from ..journal import LedgerGap, gap_behind, load_cursor, read_gap, save_cursor, write_gap
-from ..journal.cursors import START, is_behind
+from ..journal.cursors import START, is_behind, is_there
 from ..ledger import Ledger
 from ..records import Clock
 
@@ -37,7 +37,7 @@ def look_back(directory: Path, ledger: Ledger, position: str | None, clock: Cloc
             "restored; the journal holds all that it misses, which is posted again",
             directory,
         )
-        return position
+        return position if is_there(directory, position) else None
     write_gap(directory, gap)
     _log.error("the journal %s: %s", directory, gap)
     return None

@@ -5,6 +5,7 @@ holds up the removal only.
 """
 
 import logging
+import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -29,7 +30,7 @@ _PRUNE_SECONDS = 3600.0
 
 
 class PassedSegments:
-    """``tidy`` is for one thread at a time; ``trouble`` may be read from any."""
+    """For any thread."""
 
     def __init__(self, root: Path, settings: JournalSettings, clock: Clock, *, has_ledger: bool) -> None:
         self._root = root
@@ -38,19 +39,21 @@ class PassedSegments:
         self._keep_for = timedelta(seconds=settings.archive_for)
         self._archive = open_archive(settings.archive) if settings.archive is not None else None
         self._prune_at = clock.monotonic()
+        self._one_at_a_time = threading.Lock()
         self.trouble: Trouble | None = None
         """Why the archive takes nothing."""
 
     def tidy(self) -> None:
         """Archives and removes what may go, and now and then what has been in the archive for its term."""
-        try:
-            for directory in journal_directories(self._root):
-                remove_passed_segments(directory, self._keep, has_ledger=self._has_ledger)
-            self._prune()
-        except TokenweirError as error:
-            self._say(str(error))
-        else:
-            self._say(None)
+        with self._one_at_a_time:
+            try:
+                for directory in journal_directories(self._root):
+                    remove_passed_segments(directory, self._keep, has_ledger=self._has_ledger)
+                self._prune()
+            except TokenweirError as error:
+                self._say(str(error))
+            else:
+                self._say(None)
 
     def _keep(self, segment: Path) -> None:
         if self._archive is not None:
