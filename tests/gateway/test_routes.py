@@ -310,3 +310,52 @@ def test_a_key_that_only_some_servers_would_find_in_a_query_does_not_travel_eith
 def test_a_path_names_the_job_or_the_session_that_it_is_about(path: str, job: str | None, session: str | None) -> None:
     route = route_of(b"POST", path.encode())
     assert (route.job_id, route.session_id) == (job, session)
+
+
+AGENT = "/api/projects/p1/agents/a1/endpoint/protocols/openai"
+
+
+@pytest.mark.parametrize(
+    ("path", "api", "tail"),
+    [
+        ("/models/chat/completions", "chat_completions", "chat/completions"),
+        ("/models/embeddings", "embeddings", "embeddings"),
+        ("/models/images/embeddings", "embeddings", "images/embeddings"),
+        ("/api/projects/p1/openai/v1/responses", "responses", "responses"),
+        ("/api/projects/p1/openai/v1/conversations", "other", "conversations"),
+        (f"{AGENT}/responses", "responses", "responses"),
+        ("/mai/v1/images/generations", "images_generations", "images/generations"),
+        ("/mai/v1/images/edits", "images_edits", "images/edits"),
+        ("/providers/blackforestlabs/v1/flux-2-pro", "images_generations", "flux-2-pro"),
+        ("/providers/cohere/v2/rerank", "rerank", "rerank"),
+        ("/v2/rerank", "rerank", "rerank"),
+    ],
+)
+def test_what_else_a_foundry_resource_serves_is_known_by_its_beginning(path: str, api: str, tail: str) -> None:
+    route = route_of(b"POST", path.encode())
+    assert (route.api, route.family, route.deployment, route.tail, route.path) == (api, "foundry", None, tail, path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/models/Chat/completions",
+        "/models/chat/completions;a=b",
+        "/models/chat%2Fcompletions",
+        "/models/x/chat/completions",
+        "/models/openai/v1/chat/completions",
+        "/Models/chat/completions",
+        "/api/projects/p1/openai/v1/Responses",
+        "/api/projects/p%3F1/openai/v1/responses",
+        "/api/projects/p1/openai/v1/openai/v1/responses",
+        "/api/projects/p1/openai/v2/responses",
+        "/api/projects/p1",
+        f"{AGENT}/RESPONSES",
+        "/providers/others/v1/flux-2-pro",
+        "/providers/blackforestlabs/v1",
+        "/v3/rerank",
+    ],
+)
+def test_other_spellings_of_them_are_refused(path: str) -> None:
+    with pytest.raises((UnknownRoute, MalformedRequest)):
+        route_of(b"POST", path.encode())

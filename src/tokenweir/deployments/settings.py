@@ -43,3 +43,8 @@ class Target(msgspec.Struct, frozen=True):
     model: str | None = None
     sku: str | None = None
     on_client_gone: str | None = None
+
+    @property
+    def is_router(self) -> bool:
+        """Whether a model router is there, which chooses a model for each call and has a fee beside its price."""
+        return (self.model or self.deployment or "").startswith("model-router")

@@ -17,7 +17,7 @@ def choose(request: Request, catalogue: Catalogue) -> Candidates:
     name = route.deployment
     if route.operation == "fine_tuning/jobs":
         pass  # its model is none of the deployments, and its files lie where all files do
-    elif name is None and route.family in ("v1", "anthropic"):
+    elif name is None and route.family in ("v1", "anthropic", "foundry"):
         name = request.model
         if name is None and address.surface.needs_model:
             raise InvalidBody("The body must name a `model`: on this path it says which deployment is meant.")

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from ..deployments import Target
 from ..metering import NO_MEASUREMENT, Measurement
 from ..policy import Identity
-from ..records import CallRecord, Route, Trace, Usage, UsageReason
+from ..records import CallRecord, Quantity, Route, Trace, Usage, UsageReason
 from ..upstream import Upstream
 from ..wire import Fields, ResponseHead
 from .request import Address, Admission, Ending, Request
@@ -143,6 +143,9 @@ def record_of(
     served_by = answered.get(b"x-ms-deployment-name")
     spilled_from = answered.get(b"x-ms-spillover-from-deployment")
     spilled_here = target.deployment if target and _is_spillover(answered) else None
+    if usage.input_tokens and target is not None and target.is_router:
+        fee = {"routed_tokens": Quantity(usage.input_tokens, "derived")}
+        usage = replace(usage, quantities=usage.quantities | fee)
     session_id, job_id = reading.session_id, reading.job_id
     if session_id is None and job_id is None:
         session_id, job_id = common.session_id, common.job_id

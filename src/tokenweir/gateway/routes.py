@@ -69,6 +69,15 @@ _TWICE = (
     f"{_ANTHROPIC}"
 )
 
+# What else a Foundry resource serves: model inference, projects and their agents, and partners' models.
+_FOUNDRY = re.compile(
+    r"(?P<beginning>/models|/mai/v1|/v2(?=/rerank$)|/providers/(?:blackforestlabs|cohere)/v[0-9]"
+    r"|/api/projects/[A-Za-z0-9._-]{1,128}(?:/openai/v1|/agents/[A-Za-z0-9._-]{1,128}/endpoint/protocols/openai))"
+    r"/(?P<tail>.+)"
+)
+_FLUX = re.compile(r"/providers/blackforestlabs/v[0-9]/[^/]+")
+"""Paths that name a model which makes pictures, and nothing else."""
+
 _LIVE = "live/sessions"
 _OF_A_LIVE_SESSION = re.compile(r"live/sessions/[^/]+/(?:attach|fork)")
 
@@ -156,6 +165,13 @@ def _route_of(method: bytes, segments: list[str]) -> Route | None:
             return _route(method, "deployments", segments[2], segments[3:], beginning)
         if segments[1] not in ("v1", "deployments"):
             return _route(method, "openai", None, segments[1:], f"{prefix}/openai")
+    path = "/" + "/".join(segments)
+    if (foundry := _FOUNDRY.fullmatch(path)) is not None:
+        route = _route(method, "foundry", None, foundry["tail"].split("/"), foundry["beginning"])
+        if method == b"POST" and _FLUX.fullmatch(path):
+            pictures = SURFACES_AT["openai"]["images/generations"]
+            return replace(route, api=pictures.name, operation=pictures.operation)
+        return route
     return None
 
 
@@ -208,6 +224,8 @@ def _refuse_other_spellings(method: bytes, segments: list[str], route: Route | N
         at += {"v1": 2, "deployments": 3}.get(word, 1)
     elif folded[at] == "v1":
         at += 1
+    elif route is not None and route.family == "foundry":
+        at = route.path.removesuffix(route.tail).count("/") - 1
     else:
         return
     if folded[at : at + 1] and folded[at] in ("api", "openai", "v1", "deployments", "anthropic"):

@@ -82,7 +82,7 @@ def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes
     route, provider = address.route, upstream.provider
     query = socket_query(address, target, upstream) if address.is_socket else address.query
     target_path = provider.request_target(
-        upstream.endpoint.base, route.family, route.tail, target.deployment, query, settings.api_version
+        upstream.endpoint.base, route.family, route.tail, target.deployment, query, settings.api_version, route.path
     )
     kept = head.kept if request.debug is None else [line for line in head.kept if not _DEBUG_TOKEN.match(line)]
     if address.is_metered and b"content-encoding" in head.fields:  # it was unpacked to be read

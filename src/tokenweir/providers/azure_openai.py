@@ -9,7 +9,12 @@ __all__ = ["AZURE_OPENAI"]
 AZURE_OPENAI = Provider(
     title="Azure OpenAI, and OpenAI's APIs in Microsoft Foundry",
     prefix="/openai",
-    paths={"deployments": "/deployments/{deployment}/{tail}", "v1": "/v1/{tail}", "openai": "/{tail}"},
+    paths={
+        "deployments": "/deployments/{deployment}/{tail}",
+        "v1": "/v1/{tail}",
+        "openai": "/{tail}",
+        "foundry": "{path}",
+    },
     versioned=frozenset(["deployments", "openai"]),
     api_version="2024-10-21",
     example="https://<your-resource>.openai.azure.com",

@@ -30,8 +30,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
     # addresses
     paths: Mapping[PathFamily, str]
-    """Path family → path behind ``prefix``, with ``{deployment}`` and ``{tail}``. A family that is not named is not
-    served."""
+    """Path family → path behind ``prefix``, with ``{deployment}`` and ``{tail}``; or ``{path}``, which is the caller's
+    whole path, without ``prefix``. A family that is not named is not served."""
     prefix: str
     """What stands between an endpoint's own path and ``paths``, unless the endpoint ends in it."""
     versioned: frozenset[PathFamily] = frozenset()
@@ -97,17 +97,21 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         deployment: str | None = None,
         query: bytes = b"",
         api_version: str | None = None,
+        path: str = "",
     ) -> bytes:
-        """Path and query of a request. ``base`` is the endpoint's path; ``query`` comes without the caller's key, and
-        gets ``api_version`` where it belongs and has none."""
-        prefix = self.prefix.encode("ascii")
-        path = base if base.endswith(prefix) else base + prefix
-        path += self.paths[family].format(deployment=deployment or "", tail=tail).encode("ascii")
+        """Path and query of a request. ``base`` is the endpoint's path and ``path`` the caller's; ``query`` comes
+        without the caller's key, and gets ``api_version`` where it belongs and has none."""
+        prefix, place = self.prefix.encode("ascii"), self.paths[family]
+        if place == "{path}":
+            where = base.removesuffix(prefix) + path.encode("ascii")
+        else:
+            where = base if base.endswith(prefix) else base + prefix
+            where += place.format(deployment=deployment or "", tail=tail).encode("ascii")
         if not self.versioned:
             query = b"&".join(part for part in query.split(b"&") if not part.startswith(b"api-version="))
         elif api_version and family in self.versioned and b"api-version=" not in query:
             query = b"%b%bapi-version=%b" % (query, b"&" if query else b"", api_version.encode("ascii"))
-        return path + b"?" + query if query else path
+        return where + b"?" + query if query else where
 
     def key_line(self, key: str) -> bytes:
         """The header line that signs with a key."""

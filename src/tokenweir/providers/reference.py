@@ -11,6 +11,7 @@ _FAMILIES: dict[PathFamily, str] = {
     "v1": "/openai/v1/{tail}",
     "openai": "/openai/{tail}",
     "anthropic": "/anthropic/v1/{tail}",
+    "foundry": "/models/{tail} and others",
 }
 
 _PAGE = """\
@@ -30,8 +31,12 @@ def providers_reference() -> str:
     return "\n".join(sections)
 
 
+def _place(provider: Provider, path: str) -> str:
+    return "the same path" if path == "{path}" else f"`{provider.prefix}{path}`"
+
+
 def _rows(provider: Provider) -> list[tuple[str, str]]:
-    paths = [f"`{_FAMILIES[family]}` at `{provider.prefix}{path}`" for family, path in provider.paths.items()]
+    paths = [f"`{_FAMILIES[family]}` at {_place(provider, path)}" for family, path in provider.paths.items()]
     codes = sorted(provider.credential_codes), sorted(provider.network_codes), sorted(provider.caller_codes)
     credential, network, caller = (", ".join(f"`{code}`" for code in each) or "none" for each in codes)
     probe = provider.probe

@@ -6,9 +6,9 @@ import msgspec
 
 __all__ = ["PathFamily", "Route"]
 
-PathFamily = Literal["deployments", "v1", "openai", "anthropic"]
+PathFamily = Literal["deployments", "v1", "openai", "anthropic", "foundry"]
 """How a caller's path is built: ``/openai/deployments/{deployment}/{tail}``; ``/openai/v1/{tail}`` or ``/v1/{tail}``;
-``/openai/{tail}`` (dated, no deployment); ``/anthropic/v1/{tail}``."""
+``/openai/{tail}`` (dated, no deployment); ``/anthropic/v1/{tail}``; another beginning of a Foundry resource."""
 
 
 class Route(msgspec.Struct, frozen=True, gc=False):

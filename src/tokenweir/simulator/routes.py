@@ -30,6 +30,8 @@ _ROOTS = (
     _Root(re.compile(r"/openai/v1/(?P<operation>.+)"), azure=True),
     _Root(re.compile(r"/anthropic/v1/(?P<operation>.+)"), azure=True, anthropic=True),
     _Root(re.compile(r"/api/projects/[^/]+/openai/v1/(?P<operation>.+)"), azure=True),
+    _Root(re.compile(r"/api/projects/[^/]+/agents/[^/]+/endpoint/protocols/openai/(?P<operation>.+)"), azure=True),
+    _Root(re.compile(r"/models/(?P<operation>.+)"), azure=True),
     _Root(re.compile(r"/v1/(?P<operation>.+)"), azure=False),
     _Root(re.compile(r"/openai/deployments/(?P<deployment>[^/]+)/(?P<operation>.+)"), azure=True, versioned=True),
     _Root(re.compile(r"/openai/(?P<operation>.+)"), azure=True, versioned=True),
