@@ -96,7 +96,8 @@ def test_who_looks_at_it_has_not_used_it_and_what_was_said_is_kept(
     assert (record.usage, record.tool_calls) == (Usage(), {})
     assert record.job_id == "resp_1"
     assert record.job == {name: DONE[name] for name in DONE if name != "output"} | {
-        "tool_calls": {"web_search_call": 1}
+        "tool_calls": {"web_search_call": 1},
+        "counted": {"web_searches": 1},
     }
 
 

@@ -273,6 +273,23 @@ def test_a_job_that_never_ends_is_given_up_when_it_is_too_old(bench: JobsBench, 
     assert "in_progress" in given_up.job["gave_up"]
 
 
+@pytest.mark.parametrize(
+    ("path", "version", "asked"),
+    [
+        ("/openai/v1/responses", None, "/openai/v1/responses/resp_1"),
+        ("/v1/responses", "preview", "/openai/v1/responses/resp_1?api-version=preview"),
+        ("/api/openai/responses", "2025-04-01-preview", "/openai/responses/resp_1?api-version=2025-04-01-preview"),
+        ("/openai/responses", None, "/openai/responses/resp_1?api-version=2024-10-21"),
+    ],
+)
+def test_a_job_is_asked_for_by_the_api_that_made_it(
+    bench: JobsBench, upstream: Upstream, path: str, version: str | None, asked: str
+) -> None:
+    bench.watch.take([made(path=path, api_version=version)])
+    bench.look(10)
+    assert upstream.asked == [asked]
+
+
 def test_an_answer_about_something_else_bills_nothing(bench: JobsBench, upstream: Upstream) -> None:
     upstream.says = lambda path: (200, {**DONE, "id": "resp_2"})
     bench.watch.take([made()])

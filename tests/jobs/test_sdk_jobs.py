@@ -1,6 +1,7 @@
 """The official SDK makes jobs through a gateway, and each is billed once, to whoever made it, whoever looked at it."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from openai import OpenAI
 
 from jobs.conftest import JobsBench
 from support.relay_thread import RelayThread
+from tokenweir.pricing import PriceList
+from tokenweir.pricing.settings import Price, PriceSettings
 from tokenweir.records import Quantity, Usage
 from tokenweir.simulator import HostedSimulator, Script
 
@@ -116,6 +119,34 @@ def test_a_batch_is_billed_by_its_usage_or_by_the_lines_of_its_output(
     assert bench.look(86400) == [billed]
 
 
+def test_what_its_tools_did_for_a_response_in_the_background_is_billed_with_it(
+    client: OpenAI, relay: RelayThread, bench: JobsBench
+) -> None:
+    client.responses.create(
+        model="gpt-5",
+        input="Look",
+        background=True,
+        tools=[{"type": "web_search"}],
+        extra_headers=Script(server_tool_calls=3, polls=0).headers(),
+    )
+    relay.records(1)
+    bench.look()
+    (billed,) = bench.look(10)
+    assert billed.tool_calls == {"web_search_call": 3}
+    assert billed.usage.quantities["web_searches"] == Quantity(3, "counted")
+
+
+def test_a_batch_has_the_price_of_batches(client: OpenAI, relay: RelayThread, bench: JobsBench, tmp_path: Path) -> None:
+    _batch(client, relay, tmp_path, Script(output_tokens=5, polls=0))
+    (billed,) = bench.look(60)
+    rows = [
+        PriceSettings(model="gpt-4o*", currency="USD", input=Price(2), output=Price(10)),
+        PriceSettings(model="gpt-4o*", currency="USD", input=Price(1), output=Price(5), service_tier="batch"),
+    ]
+    cost = PriceList(rows).priced(billed).cost
+    assert cost == Decimal(billed.usage.input_tokens + 5 * billed.usage.output_tokens) / 1_000_000
+
+
 def test_of_a_batch_that_is_cancelled_what_has_run_is_billed(
     client: OpenAI, relay: RelayThread, bench: JobsBench, tmp_path: Path
 ) -> None:
@@ -126,14 +157,20 @@ def test_of_a_batch_that_is_cancelled_what_has_run_is_billed(
     assert billed.usage.output_tokens == 10
 
 
+@pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
 def test_fine_tuning_and_videos_are_billed_in_their_own_units(
     client: OpenAI, bench: JobsBench, sim: HostedSimulator, relay: RelayThread, tmp_path: Path
 ) -> None:
     file = client.files.create(file=("train.jsonl", b"{}\n"), purpose="fine-tune")
     job = client.fine_tuning.jobs.create(model="gpt-4o-mini", training_file=file.id, extra_headers=SOON)
-    video = client.post("/videos", body={"prompt": "a weir", "seconds": "8"}, cast_to=object, options={"headers": SOON})
-    relay.records(3)
+    video = client.videos.create(model="sora-2", prompt="a weir", seconds="8", extra_headers=SOON)
+    remixed = client.videos.remix(video.id, prompt="at night", extra_headers=Script(polls=0).headers())
+    assert client.videos.retrieve(remixed.id).status == "completed"
+    assert client.videos.download_content(remixed.id).read()
+    relay.records(6)
     bench.look()
     by_id = {record.job_id: record for record in bench.look(10)}
     assert by_id[job.id].usage.quantities == {"trained_tokens": Quantity(1000)}
-    assert by_id[video["id"]].usage.quantities == {"output_video_seconds": Quantity(8)}  # type: ignore[index]
+    assert by_id[video.id].usage.quantities == {"output_video_seconds": Quantity(8)}
+    assert by_id[remixed.id].usage.quantities == {"output_video_seconds": Quantity(8)}
+    assert {record.caller for record in by_id.values()} == {"team-a"}

@@ -35,7 +35,7 @@ JOB_OBJECTS: Final = tuple(name for kind in JOB_KINDS for name in kind.objects)
 
 JOB_MEMBERS: Final = (
     *("id", "object", "status", "model", "background", "service_tier", "usage", "tool_usage", "tool_calls"),
-    *("created_at", "completed_at", "finished_at", "failed_at", "cancelled_at", "expired_at"),
+    *("counted", "created_at", "completed_at", "finished_at", "failed_at", "cancelled_at", "expired_at"),
     *("endpoint", "input_file_id", "output_file_id", "error_file_id", "request_counts", "trained_tokens"),
     *("seconds", "size", "n_seconds", "n_variants", "width", "height", "usage_bytes"),
 )

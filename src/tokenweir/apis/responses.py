@@ -96,8 +96,8 @@ def _answer(event: ResponseEvent) -> ApiAnswer:
 
 
 def _job(response: ResponseObject, tools: UpstreamTools | None) -> dict[str, Any] | None:
-    calls = {"tool_calls": tools.calls} if tools is not None and tools.are_all else {}
-    return job_of(msgspec.structs.asdict(response) | {"object": "response"} | calls)
+    used = {"tool_calls": tools.calls, "counted": tools.counted} if tools is not None and tools.are_all else {}
+    return job_of(msgspec.structs.asdict(response) | {"object": "response"} | used)
 
 
 def _tools(event: ResponseEvent, response: ResponseObject, *, is_whole: bool) -> UpstreamTools | None:

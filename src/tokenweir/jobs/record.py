@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from ..apis import OTHER, SURFACES, Surface, surface_of
@@ -20,13 +21,15 @@ from .table import Job, JobKey
 __all__ = ["day_record", "derived_id", "given_up_record", "job_record", "lacks_usage"]
 
 _ENDS = ("completed_at", "finished_at", "failed_at", "cancelled_at", "expired_at")
+# These have columns of their own.
+_USED = ("id", "usage", "tool_usage", "tool_calls", "counted")
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
 
 
 def derived_id(key: JobKey, made_at: object, suffix: str = "") -> str:
     """A UUID (version 8, RFC 9562, 5.8) that is the same wherever it is made. It begins with the time at which the
     job was made, in seconds as its upstream says it, so that ids go on to ascend with time."""
-    digest = hashlib.sha256("\n".join([*key, suffix]).encode()).digest()
+    digest = hashlib.sha256(msgspec.json.encode([*key, suffix])).digest()
     moment = _seconds(made_at)
     millis = 0 if moment is None else int(moment) * 1000
     number = millis << 80 | 8 << 76 | int.from_bytes(digest[:2]) >> 4 << 64 | 2 << 62
@@ -59,7 +62,7 @@ def job_record(job: Job, made: CallRecord, said: Mapping[str, Any], by: str, now
         response_model=_text(said, "model") or made.response_model,
         usage=_usage(job.key.kind, said, surface),
         tool_usage=_object(said, "tool_usage"),
-        tool_calls=_counts(said),
+        tool_calls=_counts(said, "tool_calls"),
         job={**record.job, "seen_by": by} if record.job is not None else None,
     )
 
@@ -87,7 +90,7 @@ def day_record(job: Job, made: CallRecord, said: Mapping[str, Any], day: int, st
 
 def _record(job: Job, made: CallRecord, said: Mapping[str, Any], id: str) -> CallRecord:
     """What was never a call keeps the names of the one that made it, and nothing that was measured of it."""
-    facts = {name: value for name, value in said.items() if name not in ("id", "usage", "tool_usage", "tool_calls")}
+    facts = {name: value for name, value in said.items() if name not in _USED}
     return CallRecord(
         call_id=id,
         started_at=made.started_at,
@@ -127,7 +130,9 @@ def _usage(kind: str, said: Mapping[str, Any], surface: Surface) -> Usage:
     if usage is not None and tells_counts(usage):
         # A batch has the names of the Responses API, whatever its calls are; the lines of its output have their own.
         names = "responses" if "input_tokens" in usage else surface.name
-        return read_usage(usage, names)
+        counted = {name: Quantity(amount, "counted") for name, amount in _counts(said, "counted").items()}
+        read = read_usage(usage, names)
+        return replace(read, quantities=counted | read.quantities)
     if kind == "fine_tuning":
         return _told("trained_tokens", exact_amount(said.get("trained_tokens")), said)
     if kind in ("video", "video_generation"):
@@ -176,5 +181,5 @@ def _object(said: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _counts(said: Mapping[str, Any]) -> dict[str, int]:
-    return {name: count for name, count in (_object(said, "tool_calls") or {}).items() if type(count) is int}
+def _counts(said: Mapping[str, Any], name: str) -> dict[str, int]:
+    return {kind: count for kind, count in (_object(said, name) or {}).items() if type(count) is int}
