@@ -105,6 +105,8 @@ def _record(job: Job, made: CallRecord, said: Mapping[str, Any], id: str) -> Cal
         key_id=made.key_id,
         subject=made.subject,
         tags=made.tags,
+        application=made.application,
+        identity_source=made.identity_source,
         backend=made.backend,
         region=made.region,
         sku=made.sku,

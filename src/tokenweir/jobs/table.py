@@ -52,7 +52,7 @@ class Job(NamedTuple):
     key: JobKey
     state: JobState
     made: CallRecord | None
-    """The record of the call that made it, without contents; ``None`` while it is unclaimed."""
+    """The record of the call that made it, without contents; ``None`` while it is unclaimed, and once it is closed."""
     made_at: datetime
     seen: dict[str, Any] | None
     """What an answer said of its end."""
@@ -132,7 +132,7 @@ class JobTable:
             (
                 *job.key,
                 job.state,
-                None if job.made is None else encode(without_contents(job.made)),
+                None if job.made is None or job.state == "closed" else encode(without_contents(job.made)),
                 job.made_at.timestamp(),
                 None if job.seen is None else msgspec.json.encode(job.seen).decode(),
                 job.seen_by,

@@ -40,6 +40,7 @@ _SAID_BY_UPSTREAM = (
     "usage",
     "tool_usage",
     "tool_calls",
+    "job",
     "response_model",
     "response_id",
     "error_code",
