@@ -298,6 +298,15 @@ def test_an_answer_about_something_else_bills_nothing(bench: JobsBench, upstream
     assert job.last_error == "the upstream's answer does not tell of this job"
 
 
+def test_an_odd_id_is_one_segment_of_a_path(bench: JobsBench, upstream: Upstream) -> None:
+    odd = "resp_/../x\r\nhost: elsewhere\r\n\r\n?ü"
+    upstream.says = lambda path: (200, {**DONE, "id": odd})
+    bench.watch.take([made({**AT_WORK, "id": odd})])
+    (billed,) = bench.look(10)
+    assert billed.job_id == odd
+    assert upstream.asked == ["/openai/v1/responses/resp_%2f..%2fx%0d%0ahost%3a%20elsewhere%0d%0a%0d%0a%3f%c3%bc"]
+
+
 def test_where_the_books_may_not_ask_only_what_callers_see_is_billed(
     new_bench: Callable[..., JobsBench], upstream: Upstream
 ) -> None:

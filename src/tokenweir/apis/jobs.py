@@ -34,12 +34,14 @@ JOB_OBJECTS: Final = tuple(name for kind in JOB_KINDS for name in kind.objects)
 """The ``object`` of an answer that tells of a job; of a response, where it runs in the background."""
 
 JOB_MEMBERS: Final = (
-    *("id", "object", "status", "model", "background", "service_tier", "usage", "tool_usage", "tool_calls"),
-    *("counted", "created_at", "completed_at", "finished_at", "failed_at", "cancelled_at", "expired_at"),
+    *("id", "object", "status", "model", "background", "service_tier", "usage", "tool_usage"),
+    *("created_at", "completed_at", "finished_at", "failed_at", "cancelled_at", "expired_at"),
     *("endpoint", "input_file_id", "output_file_id", "error_file_id", "request_counts", "trained_tokens"),
     *("seconds", "size", "n_seconds", "n_variants", "width", "height", "usage_bytes"),
 )
 """What is kept of such an answer. None of it is a prompt or a piece of an answer."""
+_COUNTED = ("tool_calls", "counted")
+"""What is counted in a response, by us."""
 
 _BY_OBJECT = {name: kind for kind in JOB_KINDS for name in kind.objects}
 
@@ -57,7 +59,7 @@ def job_of(answer: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if kind.name == "response" and answer.get("background") is not True:
         return None
-    return {name: answer[name] for name in JOB_MEMBERS if answer.get(name) is not None}
+    return {name: answer[name] for name in (*JOB_MEMBERS, *_COUNTED) if answer.get(name) is not None}
 
 
 def has_ended(job: dict[str, Any]) -> bool:

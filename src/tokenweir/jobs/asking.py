@@ -16,6 +16,8 @@ from ..wire import ResponseHead
 __all__ = ["AnswerReader", "QuestionFailed", "Question", "ask"]
 
 _LONGEST_OBEYED_SECONDS = 3600.0
+# What is asked for is there already, so nobody has to think about it.
+_LONGEST_SILENCE_SECONDS = 60.0
 
 
 class AnswerReader(Protocol):
@@ -95,7 +97,7 @@ async def _asked(question: Question, tail: str, reader: AnswerReader, is_enough:
         receiver = _Receiver(fresh, reader, is_enough)
         fresh.begin(receiver, question.head(tail), is_head_request=False)
         try:
-            return await receiver.ended(upstream.settings.first_byte_timeout)
+            return await receiver.ended(min(_LONGEST_SILENCE_SECONDS, upstream.settings.first_byte_timeout))
         except QuestionFailed:
             if connection is None or receiver.head is not None:
                 raise  # only one that had grown old is worth another try

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from msgspec.structs import replace
 
@@ -123,7 +124,7 @@ class Biller:
             reads_usage=True,
             monotonic=self._clock.monotonic,
         )
-        await self._get(job, made, f"{_KINDS[job.key.kind].path}/{job.key.id}", meter)
+        await self._get(job, made, f"{_KINDS[job.key.kind].path}/{_plain(job.key.id)}", meter)
         said = meter.finish().job
         if said is None or said.get("id") != job.key.id:
             raise QuestionFailed("the upstream's answer does not tell of this job")
@@ -145,7 +146,7 @@ class Biller:
         said = dict(said)
         if lacks_usage(said):
             lines = OutputLines()
-            await self._get(job, made, f"files/{said['output_file_id']}/content", lines)
+            await self._get(job, made, f"files/{_plain(said['output_file_id'])}/content", lines)
             try:
                 said["usage"] = lines.finish()
             except ValueError as error:
@@ -154,7 +155,7 @@ class Biller:
         if made.deployment is None and isinstance(said.get("input_file_id"), str):
             first = FirstLine()
             try:
-                await self._get(job, made, f"files/{said['input_file_id']}/content", first)
+                await self._get(job, made, f"files/{_plain(said['input_file_id'])}/content", first)
             except QuestionFailed as error:
                 if error.status not in _GONE and self._settings.ask and job.failures < _TIMES_MISSING:
                     raise
@@ -212,3 +213,8 @@ class Biller:
         self._log.append(replace(record, replica=self._log.replica, seq=self._log.next_seq()), durable.set)
         await durable.wait()
         self._written.add(record.call_id)
+
+
+def _plain(id: object) -> str:
+    """An id as one segment of a path, whatever an upstream has put into it."""
+    return quote(str(id), safe="")

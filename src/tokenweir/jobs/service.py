@@ -31,6 +31,7 @@ JOBS_CURSOR = "jobs"
 # How long a new row may wait to be seen, and connections to be closed, where nothing wakes the biller.
 _LONGEST_NAP_SECONDS = 5.0
 _LAST_SECONDS = 5.0
+_FORGET_SECONDS = 3600.0
 
 
 def begin_jobs(directory: Path) -> None:
@@ -133,18 +134,23 @@ class Jobs:
 
     async def _ask(self, biller: Biller, table: JobTable) -> None:
         """Looks at what is due, for as long as the process lives."""
+        forget_at = 0.0
         while True:
             self._wakes.clear()
             pause = _LONGEST_NAP_SECONDS
             try:
                 while await biller.turn():
                     pass
-                table.forget(self._clock.now() - timedelta(seconds=2 * self._settings.give_up))
+                if self._clock.monotonic() >= forget_at:
+                    table.forget(self._clock.now() - timedelta(seconds=2 * self._settings.give_up))
+                    forget_at = self._clock.monotonic() + _FORGET_SECONDS
                 next_at = table.next_at()
                 if next_at is not None:
                     pause = min(pause, max(0.05, (next_at - self._clock.now()).total_seconds()))
             except JournalError as error:
                 _log.error("jobs are not billed for now, and are asked for again: %s", error)
+            except Exception:
+                _log.exception("jobs could not be looked at; it is tried again")
             for upstream in self._upstreams.values():
                 upstream.pool.close_aged()
             with suppress(TimeoutError):

@@ -109,7 +109,7 @@ class JobTable:
 
     def next_at(self) -> datetime | None:
         """When a job has to be looked at next."""
-        ((first,),) = self._rows.execute("SELECT min(next_at) FROM jobs WHERE state = 'open'").fetchall()
+        ((first,),) = self._read("SELECT min(next_at) FROM jobs WHERE state = 'open'")
         return None if first is None else _moment(first)
 
     def open(self) -> Iterator[Job]:
@@ -118,7 +118,7 @@ class JobTable:
 
     def status(self, now: datetime) -> JobsStatus:
         counted = "SELECT kind, state, count(*), min(made_at) FROM jobs GROUP BY kind, state"
-        rows = self._rows.execute(counted).fetchall()
+        rows = self._read(counted)
         ends = [made_at for kind, state, _, made_at in rows if state == "open" and kind != "vector_store"]
         return JobsStatus(
             {kind: count for kind, state, count, _ in rows if state == "open"},
@@ -162,11 +162,14 @@ class JobTable:
         except sqlite3.Error as error:
             raise JournalError(f"the table of jobs takes nothing ({error}): check its disk") from error
 
-    def _select(self, where: str, *values: Any) -> Iterator[Job]:
+    def _read(self, statement: str, *values: Any) -> list[Any]:
         try:
-            rows = self._rows.execute(f"SELECT {_COLUMNS} FROM jobs WHERE {where}", values).fetchall()
+            return self._rows.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise JournalError(f"the table of jobs cannot be read ({error})") from error
+
+    def _select(self, where: str, *values: Any) -> Iterator[Job]:
+        rows = self._read(f"SELECT {_COLUMNS} FROM jobs WHERE {where}", *values)
         for resource, kind, id, state, made, made_at, seen, seen_by, next_at, *counts in rows:
             yield Job(
                 JobKey(resource, kind, id),
