@@ -67,7 +67,7 @@ def test_whisper_is_recorded_in_seconds(openai_v1: OpenAI, relay: RelayThread, s
     assert_books_agree(record, sim.calls[0])
     assert record.usage.raw == {"type": "duration", "seconds": 9}
     assert record.usage.quantities == {"input_audio_seconds": Quantity(9)}
-    assert sim.calls[0].audio_seconds == 9
+    assert sim.calls[0].quantities == {"input_audio_seconds": 9}
     assert record.api == f"audio_{kind}"
 
 

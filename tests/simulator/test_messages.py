@@ -139,11 +139,12 @@ def test_thinking_searches_and_long_caches_are_told(sim: HostedSimulator, claude
     assert message.content[0].thinking and message.content[0].signature
     usage = message.usage
     assert (usage.output_tokens, usage.server_tool_use.web_search_requests) == (70, 2)
+    assert usage.output_tokens_details.thinking_tokens == 50
     assert usage.cache_creation.ephemeral_1h_input_tokens == 4
     assert usage.cache_creation.ephemeral_5m_input_tokens == 2
     [call] = sim.calls
     assert (call.completion_tokens, call.reasoning_tokens, call.cache_write_tokens) == (70, 50, 6)
-    assert call.quantities == {"web_searches": 2, "cache_write_1h_tokens": 4}
+    assert call.quantities == {"web_searches": 2, "cache_write_5m_tokens": 2, "cache_write_1h_tokens": 4}
 
 
 def test_what_was_not_asked_to_think_does_not(sim: HostedSimulator, claude: Anthropic) -> None:

@@ -13,9 +13,12 @@ import msgspec
 from tokenweir.config import load
 from tokenweir.journal import read_missing
 from tokenweir.ledger import open_ledger
+from tokenweir.records import Duration
 from tokenweir.serve.books import catch_up
 from tokenweir.serve.gateway_process import free_port
-from tokenweir.simulator import HostedSimulator
+from tokenweir.simulator import HostedSimulator, Script
+
+from .ways import WAYS
 
 __all__ = ["CHAT", "Load", "SeenCall", "assert_books_agree", "config_file", "records_of"]
 
@@ -61,14 +64,14 @@ class Load:
                     await asyncio.sleep(0.02)  # cut off by the kill; nothing was seen to end
 
     async def _call(self, http: httpx.AsyncClient) -> None:
-        stream = self._chance.random() < 0.5
-        script = {"output_tokens": self._chance.randrange(5, 60), "chunk_delay": "2ms" if stream else "0ms"}
-        body = {"stream": stream, "messages": [{"role": "user", "content": "Hello"}]}
-        headers = {"x-simulate": msgspec.json.encode(script).decode()}
+        """One of any surface."""
+        way = self._chance.choice(WAYS)
+        stream = way.streams and self._chance.random() < 0.5
+        delay = Duration(0.002 if stream else 0)
+        script = Script(output_tokens=self._chance.randrange(5, 60), chunk_delay=delay)
         began_at = time.monotonic()
-        answer = await http.post(CHAT, json=body, headers=headers)
-        whole = answer.text.endswith("data: [DONE]\n\n") if stream else answer.status_code == 200
-        if answer.status_code == 200 and whole:
+        answer = await http.send(way.request(self._url, "any", script, self._chance, stream=stream))
+        if answer.status_code == 200:
             self.seen.append(SeenCall(answer.headers["x-tokenweir-call-id"], began_at, time.monotonic()))
             if len(self.seen) >= self._wanted:
                 self._reached.set()
@@ -92,6 +95,11 @@ url = "duckdb:{folder}/ledger.duckdb"
 [[upstreams]]
 name = "sim"
 endpoint = "{upstream}"
+credential = {{ key = "upstream-key" }}
+[[upstreams]]
+name = "claude"
+kind = "anthropic"
+endpoint = "{upstream}/anthropic"
 credential = {{ key = "upstream-key" }}
 """
     )
@@ -136,3 +144,5 @@ def assert_books_agree(file: Path, sim: HostedSimulator, seen: list[SeenCall], *
         told = sent.get(record["upstream_request_id"])
         if told is not None and record["usage_source"] == "reported":
             assert (record["input_tokens"], record["output_tokens"]) == (told.prompt_tokens, told.completion_tokens)
+            amounts = {name: quantity.amount for name, quantity in record["quantities"].items()}
+            assert amounts == told.quantities

@@ -61,8 +61,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     service_tier: str | None = None
     audio_tokens: int = 0
     """Of the prompt."""
-    audio_seconds: float = 0.0
-    """Of the prompt, where it is charged by them and not by tokens."""
     quantities: dict[str, int | Decimal] = {}
     """What else is charged, by the names that records have for it: ``{"images": 2}``."""
 

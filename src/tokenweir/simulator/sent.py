@@ -48,8 +48,6 @@ class SentCall(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_tokens: int = 0
     visible_tokens: int = 0
     """Tokens of output that were written to the socket."""
-    audio_seconds: float = 0.0
-    """Of the prompt, where it is charged by them and not by tokens."""
     quantities: dict[str, int | Decimal] = {}
     """What else is charged, by the names that records have for it."""
     usage_sent: bool = False

@@ -165,7 +165,6 @@ def _entry(told: _Told, now: datetime) -> SentCall:
         completion_tokens=completion,
         reasoning_tokens=reasoning,
         visible_tokens=told.visible,
-        audio_seconds=said.audio_seconds if said else 0.0,
         quantities=said.quantities if said else {},
         usage_sent=told.usage_sent,
         finished=told.finished,

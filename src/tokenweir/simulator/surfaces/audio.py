@@ -66,7 +66,7 @@ def _heard(call: Call, script: Script) -> Answer:
         reasoning_tokens=0,
         choices=(Choice(0, prose.words(length, seed, encoding), (), "stop"),),
         audio_tokens=audio,
-        audio_seconds=0.0 if by_tokens else float(ceil(seconds)),
+        quantities={} if by_tokens else {"input_audio_seconds": ceil(seconds)},
     )
 
 
@@ -102,8 +102,8 @@ def _pieces(said: Answer, script: Script, *, usage: bool) -> Iterator[tuple[dict
 
 
 def _usage(said: Answer) -> dict[str, Any]:
-    if said.audio_seconds:
-        return {"type": "duration", "seconds": int(said.audio_seconds)}
+    if seconds := said.quantities.get("input_audio_seconds"):
+        return {"type": "duration", "seconds": seconds}
     text = said.prompt_tokens - said.audio_tokens
     return {
         "type": "tokens",

@@ -68,10 +68,13 @@ def _said(call: Call, script: Script, *needed: str) -> Answer:
     reasoning = (script.reasoning_tokens or _THOUGHT) if thinking else 0
     said = chat_answer(_as_chat(body), model, msgspec.structs.replace(script, model=model, reasoning_tokens=reasoning))
     searches = script.server_tool_calls * sum(_is_search(tool) for tool in body.get("tools") or ())
-    quantities: dict[str, int | Decimal] = {"web_searches": searches} if searches else {}
-    if long := min(script.cache_write_1h_tokens, said.cache_write_tokens):
-        quantities["cache_write_1h_tokens"] = long
-    return msgspec.structs.replace(said, quantities=quantities)
+    long = min(script.cache_write_1h_tokens, said.cache_write_tokens)
+    quantities: dict[str, int | Decimal] = {
+        "web_searches": searches,
+        "cache_write_5m_tokens": said.cache_write_tokens - long,
+        "cache_write_1h_tokens": long,
+    }
+    return msgspec.structs.replace(said, quantities={name: amount for name, amount in quantities.items() if amount})
 
 
 def _is_search(tool: dict[str, Any]) -> bool:
@@ -123,7 +126,7 @@ def _told(answer: Answer, script: Script, id: str) -> Iterator[tuple[dict[str, A
         "delta": {"stop_reason": _stop_reason(choice), "stop_sequence": None},
     }
     if script.usage == "auto":
-        end["usage"] = {"output_tokens": answer.completion_tokens, **_server_tool_use(answer)}
+        end["usage"] = {"output_tokens": answer.completion_tokens, **_details(answer)}
     yield end, Piece(b"", usage="usage" in end)
     if not script.no_done:
         yield {"type": "message_stop"}, Piece(b"")
@@ -178,21 +181,27 @@ def _output(answer: Answer, choice: Choice, script: Script) -> Iterator[tuple[di
         yield {"type": "content_block_stop", "index": index}, Piece(b"")
 
 
-def _server_tool_use(answer: Answer) -> dict[str, Any]:
-    searches = answer.quantities.get("web_searches")
-    return {"server_tool_use": {"web_search_requests": searches}} if searches else {}
+def _details(answer: Answer) -> dict[str, Any]:
+    """What a usage says besides, where there was any of it."""
+    told: dict[str, Any] = {}
+    if answer.reasoning_tokens:
+        told["output_tokens_details"] = {"thinking_tokens": answer.reasoning_tokens}
+    if searches := answer.quantities.get("web_searches"):
+        told["server_tool_use"] = {"web_search_requests": searches}
+    return told
 
 
 def _message(answer: Answer, id: str) -> dict[str, Any]:
-    written, long = answer.cache_write_tokens, answer.quantities.get("cache_write_1h_tokens", 0)
+    short, long = (answer.quantities.get(f"cache_write_{time}_tokens", 0) for time in ("5m", "1h"))
+    written = answer.cache_write_tokens
     usage: dict[str, Any] = {
         "input_tokens": answer.prompt_tokens - answer.cached_tokens - written,
         "cache_creation_input_tokens": written,
         "cache_read_input_tokens": answer.cached_tokens,
-        "cache_creation": {"ephemeral_5m_input_tokens": written - long, "ephemeral_1h_input_tokens": long},
+        "cache_creation": {"ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": long},
         "output_tokens": answer.completion_tokens,
         "service_tier": answer.service_tier or "standard",
-        **_server_tool_use(answer),
+        **_details(answer),
     }
     return {
         "model": answer.model,

@@ -1,0 +1,79 @@
+"""Ways to use each surface of a gateway: one line a surface, and every test that asks in all of them has it."""
+
+import json
+import random
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import httpx
+
+from tokenweir.simulator import Script
+
+__all__ = ["DEPLOYMENTS", "WAYS", "Way"]
+
+_WORDS = [
+    "Wasser",
+    "fließt",
+    "über",
+    "das",
+    "Wehr",
+    "水が堰を越えて流れる",
+    "🙂",
+    "water",
+    "flows",
+    "over",
+    "a",
+    "weir",
+]
+_PROMPT = "$prompt"
+_USER = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": _PROMPT}]
+_LIMIT = {"max_tokens": 9_000}
+_CLAUDE = {"anthropic-version": "2023-06-01"}
+_SOUND = b"RIFF" + bytes(24) + (32_000).to_bytes(4, "little") + bytes(80_000)
+
+
+class Way(NamedTuple):
+    """A call of one surface. ``$prompt`` in its body becomes a text of chance length."""
+
+    api: str
+    """As records call it."""
+    path: str
+    body: Mapping[str, Any]
+    streams: bool = False
+    file: bytes | None = None
+    """The ``file`` of a form; with it the body's members are fields."""
+    headers: Mapping[str, str] = {}
+    asks_for_usage: bool = False
+    """Whether a stream has to ask for its usage, which one in two then does."""
+
+    def request(self, url: str, key: str, script: Script, chance: random.Random, *, stream: bool) -> httpx.Request:
+        """The call as HTTP."""
+        text = " ".join(chance.choices(_WORDS, k=chance.randrange(1, 60)))
+        body = json.loads(json.dumps(self.body).replace(_PROMPT, text))
+        if stream:
+            body["stream"] = True if self.file is None else "true"
+            if self.asks_for_usage and chance.random() < 0.5:
+                body["stream_options"] = {"include_usage": True}
+        headers = {"api-key": key, **self.headers, **script.headers()}
+        if self.file is not None:
+            files = {"file": ("sound.wav", self.file, "audio/wav")}
+            return httpx.Request("POST", url + self.path, headers=headers, data=body, files=files)
+        return httpx.Request("POST", url + self.path, headers=headers, json=body)
+
+
+def _dated(deployment: str, operation: str) -> str:
+    return f"/openai/deployments/{deployment}/{operation}?api-version=2025-04-01-preview"
+
+
+WAYS = (
+    Way("chat_completions", _dated("gpt-4o", "chat/completions"), {"messages": _USER}, True, asks_for_usage=True),
+    Way("completions", _dated("gpt-35-turbo", "completions"), {"prompt": _PROMPT}, True, asks_for_usage=True),
+    Way("responses", "/openai/v1/responses", {"model": "gpt-4o", "input": _PROMPT}, True),
+    Way("embeddings", "/openai/v1/embeddings", {"model": "text-embedding-3-small", "input": [_PROMPT, "Wehr"]}),
+    Way("messages", "/anthropic/v1/messages", {"model": "claude", "messages": _USER, **_LIMIT}, True, headers=_CLAUDE),
+    Way("audio_transcriptions", "/openai/v1/audio/transcriptions", {"model": "gpt-4o-transcribe"}, True, file=_SOUND),
+    Way("audio_translations", _dated("whisper", "audio/translations"), {"model": "whisper"}, file=_SOUND),
+)
+
+DEPLOYMENTS = ("gpt-4o", "gpt-35-turbo", "text-embedding-3-small", "claude", "gpt-4o-transcribe", "whisper")
+"""What they ask for."""
