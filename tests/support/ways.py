@@ -29,7 +29,8 @@ _PROMPT = "$prompt"
 _USER = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": _PROMPT}]
 _LIMIT = {"max_tokens": 9_000}
 _CLAUDE = {"anthropic-version": "2023-06-01"}
-_SOUND = b"RIFF" + bytes(24) + (32_000).to_bytes(4, "little") + bytes(80_000)
+_SOUND = "file", b"RIFF" + bytes(24) + (32_000).to_bytes(4, "little") + bytes(80_000)
+_PICTURE = "image", b"\x89PNG" + bytes(2_000)
 
 
 class Way(NamedTuple):
@@ -40,8 +41,8 @@ class Way(NamedTuple):
     path: str
     body: Mapping[str, Any]
     streams: bool = False
-    file: bytes | None = None
-    """The ``file`` of a form; with it the body's members are fields."""
+    file: tuple[str, bytes] | None = None
+    """The field of a form that has a file; with it the body's members are fields."""
     headers: Mapping[str, str] = {}
     asks_for_usage: bool = False
     """Whether a stream has to ask for its usage, which one in two then does."""
@@ -56,7 +57,8 @@ class Way(NamedTuple):
                 body["stream_options"] = {"include_usage": True}
         headers = {"api-key": key, **self.headers, **script.headers()}
         if self.file is not None:
-            files = {"file": ("sound.wav", self.file, "audio/wav")}
+            name, data = self.file
+            files = {name: ("file.bin", data, "application/octet-stream")}
             return httpx.Request("POST", url + self.path, headers=headers, data=body, files=files)
         return httpx.Request("POST", url + self.path, headers=headers, json=body)
 
@@ -73,7 +75,25 @@ WAYS = (
     Way("messages", "/anthropic/v1/messages", {"model": "claude", "messages": _USER, **_LIMIT}, True, headers=_CLAUDE),
     Way("audio_transcriptions", "/openai/v1/audio/transcriptions", {"model": "gpt-4o-transcribe"}, True, file=_SOUND),
     Way("audio_translations", _dated("whisper", "audio/translations"), {"model": "whisper"}, file=_SOUND),
+    Way("audio_speech", _dated("tts", "audio/speech"), {"input": _PROMPT, "voice": "alloy"}),
+    Way(
+        "images_generations", "/openai/v1/images/generations", {"model": "gpt-image-1", "prompt": _PROMPT, "n": 2}, True
+    ),
+    Way("images_edits", _dated("gpt-image-1", "images/edits"), {"prompt": _PROMPT}, True, file=_PICTURE),
+    Way("moderations", "/openai/v1/moderations", {"model": "omni-moderation", "input": _PROMPT}),
+    Way("rerank", "/openai/v1/rerank", {"model": "rerank", "query": _PROMPT, "documents": ["Wehr", "weir"]}),
 )
 
-DEPLOYMENTS = ("gpt-4o", "gpt-35-turbo", "text-embedding-3-small", "claude", "gpt-4o-transcribe", "whisper")
+DEPLOYMENTS = (
+    "gpt-4o",
+    "gpt-35-turbo",
+    "text-embedding-3-small",
+    "claude",
+    "gpt-4o-transcribe",
+    "whisper",
+    "tts",
+    "gpt-image-1",
+    "omni-moderation",
+    "rerank",
+)
 """What they ask for."""

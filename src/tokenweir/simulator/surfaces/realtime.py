@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ... import vocabulary
+from ...records import exact_amount
 from .. import prose
 from ..failures import Refused
 from ..said import Answer, Choice
@@ -121,7 +122,7 @@ class _Session(SocketSession):
             usage["input_token_details"] = {"audio_tokens": tokens, "text_tokens": 0}
         self.send(f"{event}.completed", item_id=item, content_index=0, transcript="".join(words), usage=usage)
         choice = Choice(0, words, (), "stop")
-        said = Answer(model=str(self._hears_with), audio_seconds=seconds)
+        said = Answer(model=str(self._hears_with), quantities={"input_audio_seconds": exact_amount(seconds) or 0})
         if not by_time:
             said = Answer(
                 model=str(self._hears_with),
