@@ -5,6 +5,7 @@ joins by a line in ``support/ways.py``.
 """
 
 import asyncio
+import json
 import random
 import sys
 from collections import Counter, defaultdict
@@ -14,14 +15,15 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from support.relay_thread import KEY, running_relay
-from support.ways import DEPLOYMENTS, WAYS, Way
+from support.ways import DEPLOYMENTS, SOCKETS, WAYS, SocketWay, Way
 from tokenweir.delivery.shipping import Shipping
 from tokenweir.deployments import DeploymentSettings, TargetSettings
 from tokenweir.ledger import open_ledger
 from tokenweir.policy import CallerSettings, hash_key
-from tokenweir.records import CallRecord, SystemClock
+from tokenweir.records import CallRecord, Duration, SystemClock
 from tokenweir.serve.books import Books
 from tokenweir.simulator import Script, SentCall, running_simulator
 from tokenweir.upstream import CredentialSettings, UpstreamSettings
@@ -106,6 +108,27 @@ class Callers:
         """At once, and the gateway reads to the end."""
         await self._leave(way, Script(output_tokens=self.tokens()), DRAINING_KEY)
 
+    async def turns(self, way: SocketWay) -> int:
+        """In one session; how many records that makes."""
+        async with self._socket(way, Script(output_tokens=self.tokens(), cached_tokens=2)) as socket:
+            for _ in range(3):
+                await socket.send(json.dumps(way.turn))
+                while json.loads(await socket.recv())["type"] != way.last:
+                    pass
+        return 3 + 1
+
+    async def left_turn(self, way: SocketWay) -> int:
+        """In the middle of what is told."""
+        async with self._socket(way, Script(output_tokens=900, chunk_delay=Duration(0.01))) as socket:
+            await socket.send(json.dumps(way.turn))
+            while not json.loads(await socket.recv())["type"].endswith(".delta"):
+                pass
+        return 1 + 1
+
+    def _socket(self, way: SocketWay, script: Script) -> connect:
+        headers = {"api-key": KEY, **script.headers()}
+        return connect(self._url.replace("http", "ws") + way.path, additional_headers=headers, max_size=None)
+
     async def _leave(self, way: Way, script: Script, key: str) -> None:
         answer = await self._answer(way, script, stream=True, key=key)
         async for _ in answer.aiter_raw():
@@ -128,6 +151,8 @@ STREAM_FATES: tuple[Fate, ...] = (
     Callers.left_to_be_drained,
 )
 
+SOCKET_FATES = (Callers.turns, Callers.left_turn)
+
 
 async def call_in_every_way(url: str, rounds: int, slow: int) -> int:
     """Each way with each fate, so many times; how many calls that were."""
@@ -136,6 +161,7 @@ async def call_in_every_way(url: str, rounds: int, slow: int) -> int:
     plan = [(fate, way) for way in WAYS for fate in (*BODY_FATES, *(STREAM_FATES if way.streams else ()))] * rounds
     chance.shuffle(plan)
     made = len(plan)
+    sessions = [fate(callers, way) for _ in range(rounds) for way in SOCKETS for fate in SOCKET_FATES]
     waiting = [asyncio.ensure_future(callers.read_slowly(way)) for way in WAYS if way.streams for _ in range(slow)]
 
     async def work() -> None:
@@ -144,6 +170,7 @@ async def call_in_every_way(url: str, rounds: int, slow: int) -> int:
             await fate(callers, way)
 
     try:
+        made += sum(await asyncio.gather(*sessions))
         await asyncio.gather(*(work() for _ in range(AT_ONCE)))
         callers.others_are_done.set()
         await asyncio.gather(*waiting)
@@ -180,6 +207,11 @@ def used(call: SentCall) -> dict[str, Any]:
     return told | call.quantities
 
 
+def id_of(record: CallRecord, sent: dict[str, SentCall]) -> str:
+    """By which the simulator knows it: that of the request, or of the turn of a session."""
+    return str(record.response_id if record.response_id in sent else record.upstream_request_id)
+
+
 def recorded(record: CallRecord) -> dict[str, Any]:
     usage = record.usage
     told = {name: getattr(usage, name) for name in NAMES}
@@ -188,7 +220,7 @@ def recorded(record: CallRecord) -> dict[str, Any]:
 
 def assert_reported_agrees(records: list[CallRecord], sent: dict[str, SentCall]) -> None:
     """Whatever was said is recorded, of the same calls, to the token and the second."""
-    reported = {str(record.upstream_request_id): record for record in records if record.usage.source == "reported"}
+    reported = {id_of(record, sent): record for record in records if record.usage.source == "reported"}
     assert set(reported) == {id for id, call in sent.items() if call.usage_sent}
     differences = {
         (record.api, id): (recorded(record), used(sent[id]))
@@ -201,7 +233,7 @@ def assert_reported_agrees(records: list[CallRecord], sent: dict[str, SentCall])
 def print_estimates(records: list[CallRecord], sent: dict[str, SentCall]) -> None:
     sums: dict[str, Counter[str]] = defaultdict(Counter)
     for record in records:
-        if record.usage.source == "estimated" and (call := sent.get(str(record.upstream_request_id))) is not None:
+        if record.usage.source == "estimated" and (call := sent.get(id_of(record, sent))) is not None:
             sums[record.api] += Counter(
                 calls=1,
                 input=record.usage.input_tokens,
@@ -244,7 +276,7 @@ def prove(folder: Path, rounds: int, slow: int) -> None:
         sent = {call.id: call for call in sim.wait_for_calls(sum(record.attempts for record in records))}
         assert relay.inside(lambda: relay.process.data_plane.calls) == set()
     assert len(records) == len({record.call_id for record in records}) == made
-    assert {record.api for record in records} == {way.api for way in WAYS}
+    assert {record.api for record in records} == {way.api for way in (*WAYS, *SOCKETS)}
     assert_reported_agrees(records, sent)
     assert_ledger_agrees(folder, records, sent)
     print_estimates(records, sent)

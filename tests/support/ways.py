@@ -9,7 +9,7 @@ import httpx
 
 from tokenweir.simulator import Script
 
-__all__ = ["DEPLOYMENTS", "WAYS", "Way"]
+__all__ = ["DEPLOYMENTS", "SOCKETS", "WAYS", "SocketWay", "Way"]
 
 _WORDS = [
     "Wasser",
@@ -27,6 +27,7 @@ _WORDS = [
 ]
 _PROMPT = "$prompt"
 _USER = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": _PROMPT}]
+_ASKED = {"model": "gpt-4o", "input": "Say hello to the river."}
 _LIMIT = {"max_tokens": 9_000}
 _CLAUDE = {"anthropic-version": "2023-06-01"}
 _SOUND = "file", b"RIFF" + bytes(24) + (32_000).to_bytes(4, "little") + bytes(80_000)
@@ -67,6 +68,17 @@ def _dated(deployment: str, operation: str) -> str:
     return f"/openai/deployments/{deployment}/{operation}?api-version=2025-04-01-preview"
 
 
+class SocketWay(NamedTuple):
+    """A session of one surface over WebSocket, in which turns follow each other."""
+
+    api: str
+    path: str
+    turn: Mapping[str, Any]
+    """The event that asks for a turn."""
+    last: str
+    """The type of the event that ends one."""
+
+
 WAYS = (
     Way("chat_completions", _dated("gpt-4o", "chat/completions"), {"messages": _USER}, True, asks_for_usage=True),
     Way("completions", _dated("gpt-35-turbo", "completions"), {"prompt": _PROMPT}, True, asks_for_usage=True),
@@ -84,6 +96,11 @@ WAYS = (
     Way("rerank", "/openai/v1/rerank", {"model": "rerank", "query": _PROMPT, "documents": ["Wehr", "weir"]}),
 )
 
+SOCKETS = (
+    SocketWay("realtime", "/openai/v1/realtime?model=gpt-realtime", {"type": "response.create"}, "response.done"),
+    SocketWay("responses", "/openai/v1/responses", {"type": "response.create", **_ASKED}, "response.completed"),
+)
+
 DEPLOYMENTS = (
     "gpt-4o",
     "gpt-35-turbo",
@@ -95,5 +112,6 @@ DEPLOYMENTS = (
     "gpt-image-1",
     "omni-moderation",
     "rerank",
+    "gpt-realtime",
 )
 """What they ask for."""

@@ -28,8 +28,8 @@ class Moment(msgspec.Struct, frozen=True):
     store: StoredObjects = msgspec.field(default_factory=StoredObjects)
 
     def name(self, kind: str) -> str:
-        """An id for an object of this answer: ``resp_01a20150a2d27866acb1e5055e9c3f``."""
-        return f"{kind}_{self.id.replace('-', '')[:30]}"
+        """An id for an object of this answer: ``resp_01a20150a2d27866acb1e5055e9c3fb6``."""
+        return f"{kind}_{self.id.replace('-', '')}"
 
 
 class Reply(msgspec.Struct, kw_only=True):

@@ -18,7 +18,7 @@ def _answer(call: Call, script: Script, moment: Moment) -> Reply:
     headers = response_headers(call, script, moment, said)
     filters = script.filters if script.filters is not None else call.azure or script.async_filter
     usage = script.usage == "auto" and (call.include_usage or not call.stream)
-    id = f"{'chatcmpl' if chat else 'cmpl'}-{moment.id.replace('-', '')[:29]}"
+    id = f"{'chatcmpl' if chat else 'cmpl'}-{moment.id.replace('-', '')[-29:]}"
     made = Reply(headers=headers, answer=said, usage=usage)
     frames = Frames(
         chat=chat,

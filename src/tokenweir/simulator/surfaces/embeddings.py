@@ -27,7 +27,7 @@ _USUAL_SIZE = 1536
 def _answer(call: Call, script: Script, moment: Moment) -> Reply:
     model = script.model or full_model_name(call.deployment, "text-embedding-3-small")
     prompt = input_tokens(call.body.get("input"), vocabulary.encoding_name(model))
-    said = Answer(model=model, prompt_tokens=prompt, cached_tokens=min(script.cached_tokens, prompt))
+    said = Answer(model=model, prompt_tokens=prompt)
     usage = script.usage == "auto"
     return Reply(
         headers=response_headers(call, script, moment, said),
