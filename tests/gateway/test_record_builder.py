@@ -1,14 +1,13 @@
 """A record has all that was read of a call, be it what few calls have."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 
 from support.asked import asked
-from tokenweir.gateway.record_builder import record_in_common, record_of
-from tokenweir.gateway.request import Ending
+from tokenweir.gateway.record_builder import SharedFields, record_of
+from tokenweir.gateway.request import Ending, Request
 from tokenweir.gateway.timings import Timings
 from tokenweir.metering import NO_MEASUREMENT
 from tokenweir.providers import ProviderKind
@@ -17,16 +16,23 @@ from tokenweir.upstream import open_upstreams
 from tokenweir.upstream.settings import CredentialSettings, UpstreamSettings
 from tokenweir.wire import ResponseHead
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-COMMON = CallRecord(call_id="", started_at=NOW)
+SHARED = (
+    *("replica", "api", "operation", "method", "path", "api_version", "deployment"),
+    *("caller", "key_id", "subject", "client_address", "user_agent", "backend", "sku", "traceparent"),
+    *("application", "identity_source"),
+)
+
+
+def shared(request: Request) -> SharedFields:
+    return SharedFields(request.address, None, None, None, replica="", client_address=None)
 
 
 def record(usage: Usage, **reading: Any) -> CallRecord:
     told = msgspec.structs.replace(NO_MEASUREMENT, **reading)
+    request = asked("POST /v1/files", body=b"{}")
     return record_of(
-        COMMON,
-        asked("POST /v1/files", body=b"{}"),
-        None,
+        shared(request),
+        request,
         None,
         Ending("completed", 200, None, told),
         usage,
@@ -60,37 +66,17 @@ def test_the_api_version_is_the_callers_else_the_one_that_was_added(
     settings = UpstreamSettings("u", "http://127.0.0.1:9", CredentialSettings(key="k"), kind, api_version="2024-10-21")
     (upstream,) = open_upstreams([settings], {}, SystemClock()).values()
     address = asked(asked_for, body=b"{}").address
-    made = record_in_common(address, None, None, upstream, replica="", client_address=None)
-    assert made.api_version == recorded
+    told = SharedFields(address, None, None, upstream, replica="", client_address=None)
+    assert told.api_version == recorded
 
 
 def test_every_field_has_its_own_value() -> None:
     """The record is made by place; each place has a value here that no other has."""
-    told = CallRecord(
-        "",
-        NOW,
-        replica="replica",
-        api="api",
-        operation="operation",
-        method="method",
-        path="path",
-        api_version="api_version",
-        deployment="deployment",
-        caller="caller",
-        key_id="key_id",
-        subject="subject",
-        tags={"tag": "tags"},
-        client_address="client_address",
-        user_agent="user_agent",
-        backend="backend",
-        region="configured",
-        sku="sku",
-        session_id="of the path",
-        traceparent="traceparent",
-        application="application",
-        identity_source="identity_source",
-    )
     request = asked("POST /v1/files")
+    told = shared(request)
+    for name in SHARED:
+        setattr(told, name, name)
+    told.tags, told.region, told.session_id = {"tag": "tags"}, "configured", "of the path"
     request.call_id, request.model, request.stream = "call_id", "requested_model", True
     request.service_tier, request.body = "requested_service_tier", b"request_body"
     fields = {
@@ -121,7 +107,6 @@ def test_every_field_has_its_own_value() -> None:
     made = record_of(
         told,
         request,
-        None,
         ResponseHead(200, b"200 OK", fields, b"", None, is_chunked=False, keeps_alive=True, is_event_stream=False),
         Ending("timed_out", 504, "error_code", reading),
         usage,

@@ -116,10 +116,6 @@ class ApiAnswer(msgspec.Struct, gc=False):
         return False
 
     @property
-    def is_error(self) -> bool:
-        return self.error is not None or self.status_code is not None
-
-    @property
     def error_code(self) -> str:
         """An error's code, or its type where the code is null, or ``"error"`` where there is neither."""
         stated = self.error if isinstance(self.error, dict) else {}

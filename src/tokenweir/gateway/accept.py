@@ -121,7 +121,7 @@ def _may_say_twice(members: BodyMembers, body: bytes) -> bool:
         return True
     if members.data_sources is not _UNSET and body.count(b'"data_sources"') > 1:
         return True
-    return b"\\u00" in body and _ESCAPED_LETTER.search(body) is not None
+    return body.find(b"\\u00") >= 0 and _ESCAPED_LETTER.search(body) is not None
 
 
 def _read_leniently(request: Request, body: bytes) -> None:

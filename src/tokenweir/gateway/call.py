@@ -59,7 +59,7 @@ from .phases import (
     Event,
     Phase,
 )
-from .record_builder import completed_by, ends_whole, needs_estimate, record_of, why_not_reported
+from .record_builder import SharedFields, completed_by, ends_whole, needs_estimate, record_of, why_not_reported
 from .request import Address, Admission, Client, Ending, Nobody, Request
 from .request_body import RequestBody
 from .response import Response
@@ -343,7 +343,7 @@ class Call:
         records = self._socket_records = SocketRecords(
             self._services,
             self.request,
-            self._common(target, upstream),
+            self._shared_fields(target, upstream),
             target,
             upstream,
             head,
@@ -590,9 +590,8 @@ class Call:
         if socket is not None:
             bytes_in, bytes_out = socket.client.received, socket.upstream.received
         record = record_of(
-            self._common(target, upstream),
+            self._shared_fields(target, upstream),
             request,
-            target,
             answer,
             ending,
             usage,
@@ -606,8 +605,8 @@ class Call:
         )
         return record if socket is None else socket_record(record)
 
-    def _common(self, target: Target | None, upstream: Upstream | None) -> CallRecord:
-        return self._head_cache.record(
+    def _shared_fields(self, target: Target | None, upstream: Upstream | None) -> SharedFields:
+        return self._head_cache.shared_fields(
             self.request.address,
             self._admission,
             target,

@@ -6,13 +6,12 @@ and the head that goes upstream are the same again too, until the configuration 
 
 from ..deployments import Target
 from ..policy import Keyring
-from ..records import CallRecord
 from ..upstream import Upstream
 from ..wire import Fields, RequestHead
 from .accept import address_of
 from .admit import identify
 from .own_names import OwnNames
-from .record_builder import record_in_common
+from .record_builder import SharedFields
 from .request import Address, Admission, Request
 from .upstream_request import upstream_head
 
@@ -32,7 +31,7 @@ class HeadCache:
         self._signature: bytes | None = None
         self._upstream_head = b""
         self._shared_by: tuple[object, ...] = ()
-        self._common: CallRecord | None = None
+        self._shared: SharedFields | None = None
 
     def address(self, head: RequestHead) -> Address:
         """Raises as ``address_of`` does."""
@@ -62,7 +61,7 @@ class HeadCache:
             self._target, self._upstream, self._signature = target, upstream, signature
         return self._upstream_head
 
-    def record(
+    def shared_fields(
         self,
         address: Address,
         admission: Admission | None,
@@ -70,18 +69,18 @@ class HeadCache:
         upstream: Upstream | None,
         replica: str,
         client_address: str | None,
-    ) -> CallRecord:
+    ) -> SharedFields:
         """What the record of a call has in common with the last one's."""
         last = self._shared_by
         if (
-            self._common is None
+            self._shared is None
             or last[0] is not address
             or last[1] is not admission
             or last[2] is not target
             or last[3] is not upstream
         ):
             self._shared_by = (address, admission, target, upstream)
-            self._common = record_in_common(
+            self._shared = SharedFields(
                 address, admission, target, upstream, replica=replica, client_address=client_address
             )
-        return self._common
+        return self._shared

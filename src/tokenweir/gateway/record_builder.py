@@ -1,7 +1,5 @@
 """What happened in a call becomes one record."""
 
-from datetime import UTC, datetime
-
 from msgspec.structs import replace
 
 from ..deployments import Target
@@ -14,10 +12,10 @@ from .request import Address, Admission, Ending, Request
 from .timings import Timings
 
 __all__ = [
+    "SharedFields",
     "completed_by",
     "ends_whole",
     "needs_estimate",
-    "record_in_common",
     "record_of",
     "why_not_reported",
 ]
@@ -75,49 +73,53 @@ def ends_whole(reading: Measurement) -> bool:
     return reading.done or reading.unreadable is not None or bool(reading.usage and reading.finish_reasons)
 
 
-def record_in_common(
-    address: Address,
-    admission: Admission | None,
-    target: Target | None,
-    upstream: Upstream | None,
-    *,
-    replica: str,
-    client_address: str | None,
-) -> CallRecord:
-    """What the records of one client's calls to one target have in common. The rest is ``record_of``'s."""
-    route = address.route
-    identity = admission.identity if admission is not None else _NO_ONE
-    return CallRecord(
-        call_id="",
-        replica=replica,
-        started_at=_NEVER,
-        api=route.api,
-        operation=route.operation,
-        method=address.method,
-        path=address.path,
-        api_version=address.api_version or (_added_version(route, upstream) if upstream is not None else None),
-        deployment=route.deployment,
-        caller=identity.caller or None,
-        key_id=identity.key_id,
-        subject=admission.subject if admission is not None else None,
-        tags=identity.tags,
-        client_address=client_address,
-        user_agent=address.user_agent,
-        backend=upstream.name if upstream else None,
-        region=upstream.settings.region if upstream else None,
-        sku=target.sku if target else None,
-        session_id=route.session_id,
-        job_id=route.job_id,
-        traceparent=address.traceparent,
-        application=admission.application if admission is not None else None,
-        identity_source=admission.identity_source if admission is not None else None,
-    )
+class SharedFields:
+    """What the records of one client's calls to one target have in common, by the names of a record. The rest is
+    ``record_of``'s."""
+
+    def __init__(
+        self,
+        address: Address,
+        admission: Admission | None,
+        target: Target | None,
+        upstream: Upstream | None,
+        *,
+        replica: str,
+        client_address: str | None,
+    ) -> None:
+        route = address.route
+        identity = admission.identity if admission is not None else _NO_ONE
+        self.replica = replica
+        self.api = route.api
+        self.operation = route.operation
+        self.method = address.method
+        self.path = address.path
+        added = _added_version(route, upstream) if upstream is not None else None
+        self.api_version = address.api_version or added
+        self.deployment = route.deployment
+        self.caller = identity.caller or None
+        self.key_id = identity.key_id
+        self.subject = admission.subject if admission is not None else None
+        self.tags = identity.tags
+        self.client_address = client_address
+        self.user_agent = address.user_agent
+        self.backend = upstream.name if upstream is not None else None
+        self.region = upstream.settings.region if upstream is not None else None
+        self.sku = target.sku if target is not None else None
+        self.session_id = route.session_id
+        self.job_id = route.job_id
+        self.traceparent = address.traceparent
+        self.application = admission.application if admission is not None else None
+        self.identity_source = admission.identity_source if admission is not None else None
+        self.served_deployment = target.deployment if target is not None else None
+        """What the upstream calls the deployment that was asked."""
+        self.is_router = target is not None and target.is_router
+        """Whether that chooses a model itself, for a fee."""
 
 
 def record_of(
-    common: CallRecord,
+    shared: SharedFields,
     request: Request,
-    target: Target | None,
     answer: ResponseHead | None,
     ending: Ending,
     usage: Usage,
@@ -134,48 +136,48 @@ def record_of(
     reading = ending.reading or NO_MEASUREMENT
     answered = answer.fields if answer is not None else _NOTHING
     started, ended, first_byte = timings.received, timings.ended, timings.first_byte
-    deployment = common.deployment
-    if deployment is None and target is not None and target.deployment is not None:
+    deployment = shared.deployment
+    if deployment is None and shared.served_deployment is not None:
         deployment = request.model  # where the path names no deployment, this does
     region = answered.get(b"x-ms-region")
     request_id = answered.get(b"apim-request-id") or answered.get(b"x-request-id") or answered.get(b"request-id")
     served_model = None if reading.response_model else answered.get(b"x-ms-served-model")
     served_by = answered.get(b"x-ms-deployment-name")
     spilled_from = answered.get(b"x-ms-spillover-from-deployment")
-    spilled_here = target.deployment if target and _is_spillover(answered) else None
-    if usage.input_tokens and target is not None and target.is_router:
+    spilled_here = shared.served_deployment if _is_spillover(answered) else None
+    if usage.input_tokens and shared.is_router:
         fee = {"routed_tokens": Quantity(usage.input_tokens, "derived")}
         usage = replace(usage, quantities=usage.quantities | fee)
     session_id, job_id = reading.session_id, reading.job_id
     if session_id is None and job_id is None:
-        session_id, job_id = common.session_id, common.job_id
+        session_id, job_id = shared.session_id, shared.job_id
     # By place, in the order of the fields: names would cost as much as everything else here.
     return CallRecord(
         request.call_id,
         request.started_at,
-        common.replica,
+        shared.replica,
         seq,
         # what was asked for
-        common.api,
-        common.operation,
-        common.method,
-        common.path,
-        common.api_version,
+        shared.api,
+        shared.operation,
+        shared.method,
+        shared.path,
+        shared.api_version,
         deployment,
         request.model,
         request.service_tier,
         request.stream,
         # who asked
-        common.caller,
-        common.key_id,
-        common.subject,
-        common.tags,
-        common.client_address,
-        common.user_agent,
+        shared.caller,
+        shared.key_id,
+        shared.subject,
+        shared.tags,
+        shared.client_address,
+        shared.user_agent,
         # who answered
-        common.backend,
-        region.decode("latin-1") if region else common.region,
-        common.sku,
+        shared.backend,
+        region.decode("latin-1") if region else shared.region,
+        shared.sku,
         served_by.decode("latin-1") if served_by else None,
         spilled_from.decode("latin-1") if spilled_from else spilled_here,
         reading.service_tier,
@@ -209,14 +211,14 @@ def record_of(
         reading.chunks,
         bytes_in,
         bytes_out,
-        common.traceparent,
+        shared.traceparent,
         # contents
         _content(request.whole_body()) if keeps_content and not request.address.is_form else None,
         reading.content if keeps_content else None,
         trace,
         reading.job,
-        common.application,
-        common.identity_source,
+        shared.application,
+        shared.identity_source,
         int((timings.whole - started) * 1e6) / 1000 if timings.whole else None,
     )
 
@@ -226,7 +228,6 @@ def _added_version(route: Route, upstream: Upstream) -> str | None:
     return upstream.settings.api_version if route.family in upstream.provider.versioned else None
 
 
-_NEVER = datetime.fromtimestamp(0, UTC)
 _NOTHING: Fields = {}
 _NO_ONE = Identity("")
 

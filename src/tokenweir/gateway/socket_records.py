@@ -12,7 +12,7 @@ from ..records import NO_USAGE, CallRecord, Outcome, Usage, new_call_id
 from ..upstream import Upstream
 from ..wire import ResponseHead
 from .accept import read_body
-from .record_builder import completed_by, record_of, why_not_reported
+from .record_builder import SharedFields, completed_by, record_of, why_not_reported
 from .request import Ending, Request
 from .services import Services
 from .timings import Timings
@@ -29,16 +29,16 @@ class SocketRecords:
         self,
         services: Services,
         request: Request,
-        common: CallRecord,
+        shared: SharedFields,
         target: Target | None,
         upstream: Upstream | None,
         answer: ResponseHead,
         on_loss: Callable[[], None],
     ) -> None:
-        """``common``: what they share. ``on_loss``: told where the journal has not taken one."""
+        """``on_loss``: told where the journal has not taken one."""
         self._services = services
         self._request = request
-        self._common = common
+        self._shared = shared
         self._target = target
         self._upstream = upstream
         self._answer = answer
@@ -123,9 +123,8 @@ class SocketRecords:
         services = self._services
         keeps_content = services.keeps_content
         record = record_of(
-            self._common,
+            self._shared,
             request,
-            self._target,
             self._answer,
             ending,
             usage,

@@ -260,14 +260,15 @@ class Accumulator(Output):
             self.wrote_since_usage = False
         if answer.service_tier:
             self.service_tier = answer.service_tier
-        if answer.tools is not None:
-            self._note_tools(answer.tools)
-        if answer.job is not None:
-            self.job = answer.job if self.job is None else self.job | answer.job
-        if answer.is_error:
+        if answer.error is not None or answer.status_code is not None:
             self.error_code = answer.error_code
-        if answer.ends:
-            self.done = True
+        if type(answer) is not ApiAnswer:  # of an API with events of its own
+            if answer.tools is not None:
+                self._note_tools(answer.tools)
+            if answer.job is not None:
+                self.job = answer.job if self.job is None else self.job | answer.job
+            if answer.ends:
+                self.done = True
         for choice in answer.choices or ():
             if choice.finish_reason:
                 self.finish_reasons.append(choice.finish_reason)

@@ -1,20 +1,8 @@
 """An answer's body as it arrives, by the way in which its end is told (RFC 9112, section 6.3). Pure machines."""
 
-from typing import Protocol
+from .chunked import ChunkedReader
 
 __all__ = ["Body", "SizedBody", "UnsizedBody"]
-
-
-class Body(Protocol):
-    """``feed`` returns what of the body is in the bytes that came; once ``is_whole``, nothing may be fed any more,
-    and ``rest`` is what came behind the end. ``took_one_chunk``: what was fed last was one chunk of the chunked coding,
-    exactly, so that it can be passed on as it came."""
-
-    is_whole: bool
-    rest: bytes
-    took_one_chunk: bool
-
-    def feed(self, data: bytes) -> bytes: ...
 
 
 class SizedBody:
@@ -47,3 +35,9 @@ class UnsizedBody:
 
     def feed(self, data: bytes) -> bytes:
         return data
+
+
+Body = ChunkedReader | SizedBody | UnsizedBody
+"""``feed`` returns what of the body is in the bytes that came; once ``is_whole``, nothing may be fed any more, and
+``rest`` is what came behind the end. ``took_one_chunk``: what was fed last was one chunk of the chunked coding,
+exactly, so that it can be passed on as it came."""
