@@ -20,7 +20,7 @@ from tokenweir.gateway.dispatch import Dispatcher
 from tokenweir.gateway.estimator import Estimator
 from tokenweir.gateway.head_cache import HeadCache
 from tokenweir.gateway.phases import CELLS, IGNORED, Event, Phase
-from tokenweir.gateway.request import Ending, Request
+from tokenweir.gateway.request import Client, Ending, Request
 from tokenweir.gateway.response import Response
 from tokenweir.policy import CallerSettings, Keyring, TracingSettings, hash_key
 from tokenweir.records import CallRecord, Usage
@@ -34,17 +34,14 @@ HALF_AN_ANSWER = STREAM_HEAD + chunked(frame("one"))
 """Ends before its usage, so that it has to be estimated."""
 
 
-class ReaderOfAll:
+class ReaderOfAll(Client):
     """A client that takes everything, and remembers how it ended."""
 
-    address = "192.0.2.7"
-
     def __init__(self) -> None:
+        super().__init__("192.0.2.7")
         self.status = ""
         self.written = b""
         self.ends: list[str] = []
-
-    def continue_body(self) -> None: ...
 
     def respond(self, line: bytes, lines: bytes, *, length: int | None, has_body: bool, is_followed: bool) -> None:
         assert not self.status and not self.ends
@@ -58,23 +55,15 @@ class ReaderOfAll:
         assert chunk == b"%x\r\n%b\r\n" % (len(data), data)
         self.write(data)
 
-    def flush(self) -> None: ...
-
     def finish(self) -> None:
         self.ends.append("finished")
 
     def break_off(self) -> None:
         self.ends.append("broken off")
 
-    def close_after(self) -> None: ...
-
     def switch(self, line: bytes, lines: bytes, protocol: asyncio.BaseProtocol) -> tuple[asyncio.Transport, bytes]:
         self.status = line.decode()
         return MemoryTransport(protocol), b""
-
-    def connection_lost(self, error: Exception | None) -> None: ...
-
-    def pause_body(self, paused: bool) -> None: ...
 
 
 class PatientLog:

@@ -10,6 +10,7 @@ from support.http_bytes import cut, cuts
 from support.receivers import MemoryTransport, Owner, Recorder
 from support.streams import DONE, USAGE, answer, frame
 from tokenweir.apis import surface_of
+from tokenweir.gateway.request import Client
 from tokenweir.gateway.response import Response
 from tokenweir.metering import meter_for
 from tokenweir.records import Outcome
@@ -19,12 +20,11 @@ from tokenweir.wire import ResponseHeadReader
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n"
 
 
-class Reader:
+class Reader(Client):
     """A client that keeps what it is given."""
 
-    address = None
-
     def __init__(self) -> None:
+        super().__init__(None)
         self.head = b""
         self.written = b""
 
@@ -40,22 +40,8 @@ class Reader:
         assert chunk == b"%x\r\n%b\r\n" % (len(data), data)
         self.write(data)
 
-    def flush(self) -> None: ...
-
-    def continue_body(self) -> None: ...
-
-    def finish(self) -> None: ...
-
-    def break_off(self) -> None: ...
-
-    def close_after(self) -> None: ...
-
     def switch(self, line: bytes, lines: bytes, protocol: asyncio.BaseProtocol) -> tuple[asyncio.Transport, bytes]:
         raise AssertionError("no sockets here")
-
-    def connection_lost(self, error: Exception | None) -> None: ...
-
-    def pause_body(self, paused: bool) -> None: ...
 
 
 class OneAnswer:

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from tokenweir.upstream import UpstreamConnection
+from tokenweir.upstream import Receiver, UpstreamConnection
 from tokenweir.wire import ResponseHead
 
 __all__ = ["MemoryTransport", "Owner", "Recorder"]
 
 
-class Recorder:
+class Recorder(Receiver):
     """A receiver that remembers what it was told. ``on_head`` and ``on_end`` let a test act in the same turn."""
 
     def __init__(self, on_head: Callable[[], None] = lambda: None, on_end: Callable[[], None] = lambda: None) -> None:

@@ -17,6 +17,7 @@ from ..errors import HeadTooLarge, InvalidApiKey, MalformedRequest, Refusal, Req
 from ..wire import RequestHead, read_request_head
 from .data_plane import DataPlane
 from .head_cache import HeadCache
+from .request import Client
 
 __all__ = ["HostedCall", "Receive", "Scope", "Send", "request_head"]
 
@@ -37,13 +38,13 @@ _OPEN_TO_ALL = (
 )
 
 
-class HostedCall:
-    """One call that a host brings. Implements ``request.Client``; ``run`` is its whole life."""
+class HostedCall(Client):
+    """One call that a host brings, and its client; ``run`` is its whole life."""
 
     def __init__(self, data_plane: DataPlane, scope: Scope, receive: Receive, send: Send, *, is_guarded: bool) -> None:
         """``is_guarded``: the host lets in only whom it knows, so that callers need no key of ours."""
         peer = scope.get("client")
-        self.address: str | None = peer[0] if peer else None
+        super().__init__(peer[0] if peer else None)
         self._data_plane = data_plane
         self._scope = scope
         self._receive = receive

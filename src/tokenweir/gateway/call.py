@@ -60,7 +60,7 @@ from .phases import (
     Phase,
 )
 from .record_builder import SharedFields, completed_by, ends_whole, needs_estimate, record_of, why_not_reported
-from .request import Address, Admission, Client, Ending, Nobody, Request
+from .request import Address, Admission, Client, Ending, Request
 from .request_body import RequestBody
 from .response import Response
 from .services import Services
@@ -233,7 +233,7 @@ class Call:
 
     def client_gone(self) -> None:
         """By policy the upstream is closed at once, or read on for its usage."""
-        self._client = Nobody(self._client_address)
+        self._client = Client(self._client_address)
         dispatch, response = self.dispatch, self.response
         is_asked = response is not None or (dispatch is not None and dispatch.connection is not None)
         if self.phase < SETTLING:

@@ -16,6 +16,7 @@ from ..wire import END, RequestHead, RequestReader, head_bytes
 from .doorkeeper import Doorkeeper
 from .half_closed import HalfClosed
 from .head_cache import HeadCache
+from .request import Client
 from .settings import ServerSettings
 
 __all__ = ["ClientConnection", "RequestReceiver"]
@@ -57,8 +58,8 @@ class RequestReceiver(Protocol):
     def client_paused(self, paused: bool) -> None: ...
 
 
-class ClientConnection:
-    """One client. Implements ``request.Client`` for the call that is under way.
+class ClientConnection(Client):
+    """One client, as the call sees it that is under way.
 
     An ``asyncio.Protocol`` by its methods. It does not inherit from that: compiled, its fields are those of a C struct.
     """
@@ -75,6 +76,7 @@ class ClientConnection:
     ) -> None:
         """``clients`` are the connections of the process; this one is among them while it is open. With ``refusal``
         that is the answer to the first request, whatever it is."""
+        super().__init__(None)
         # for the process
         self._settings = settings
         self._clock = clock
@@ -98,7 +100,6 @@ class ClientConnection:
         self._mark: tuple[str, int, int] = ("idle", 0, 0)
         self._quiet_since = self._body_since = 0.0
         self._body_from = 0
-        self.address: str | None = None
         self._head_cache = HeadCache()
         self.is_stopping = False
         # for the request

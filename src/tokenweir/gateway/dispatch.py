@@ -46,7 +46,7 @@ class DispatchOwner(Protocol):
         ...
 
 
-class Dispatcher:
+class Dispatcher(Receiver):
     """Finds a target that answers a call, and is the receiver of its connections until one has.
 
     "May the call go elsewhere?" is answered by ``verdict_on`` and ``_can_repeat``: only before a byte of an answer was
@@ -383,7 +383,7 @@ class Dispatcher:
         return [Attempt(target, began, connected, sent, answered, status, error, lines)]
 
 
-class _ErrorBody:
+class _ErrorBody(Receiver):
     """Reads a short answer whole before anything of it is passed on; what is too long is broken off."""
 
     def __init__(self, dispatcher: Dispatcher, connection: UpstreamConnection, head: ResponseHead) -> None:

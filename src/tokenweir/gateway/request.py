@@ -6,18 +6,18 @@ Plain classes, so that the compiled ones are C structs; they are read a hundred 
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
 
 from msgspec import UNSET
 
 from ..apis import surface_of
+from ..compiled import mypyc_attr
 from ..deployments import Target
 from ..metering import Measurement
 from ..policy import DebugToken, Identity
 from ..records import Outcome, Route
 from ..wire import Members, RequestHead
 
-__all__ = ["Address", "Admission", "Attempt", "Candidates", "Client", "Ending", "Nobody", "Request"]
+__all__ = ["Address", "Admission", "Attempt", "Candidates", "Client", "Ending", "Request"]
 
 
 class Address:
@@ -174,80 +174,48 @@ class Ending:
         self.reading = reading
 
 
-class Client(Protocol):
-    """The client's side of a call. One ``respond``, any number of ``write``, then ``finish`` or ``break_off``."""
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Client:
+    """The client's side of a call. One ``respond``, any number of ``write``, then ``finish`` or ``break_off``.
 
-    @property
-    def address(self) -> str | None: ...
-
-    def continue_body(self) -> None:
-        """Tells a client that waits for it (``Expect: 100-continue``) to send its body."""
-        ...
-
-    def respond(self, line: bytes, lines: bytes, *, length: int | None, has_body: bool, is_followed: bool) -> None:
-        """Writes the head, its ``lines`` each behind a CR LF; if ``is_followed``, together with what is written
-        next. ``length`` is ``None`` where the body's end is not known beforehand."""
-        ...
-
-    def write(self, data: bytes) -> None: ...
-
-    def write_chunk(self, data: bytes, chunk: bytes) -> None:
-        """Writes ``data``, which came as ``chunk`` of the chunked coding: that need not be made anew."""
-        ...
-
-    def flush(self) -> None:
-        """What should have followed the head does not come now; the head goes alone."""
-        ...
-
-    def finish(self) -> None:
-        """The answer is whole; the connection may carry the next request."""
-        ...
-
-    def break_off(self) -> None:
-        """The answer will not become whole, and the client must be able to see that."""
-        ...
-
-    def switch(self, line: bytes, lines: bytes, protocol: asyncio.BaseProtocol) -> tuple[asyncio.Transport, bytes]:
-        """Writes the head of a 101. From then on ``protocol`` is told what comes, and has to tell ``connection_lost``
-        here. Returns the transport, and what has come already."""
-        ...
-
-    def connection_lost(self, error: Exception | None) -> None: ...
-
-    def close_after(self) -> None:
-        """The connection must not carry another request after this answer."""
-        ...
-
-    def pause_body(self, paused: bool) -> None:
-        """Stops or resumes taking the request's body."""
-        ...
-
-
-class Nobody:
-    """Stands where a client was: an answer that is drained for its usage is written to nobody."""
+    This base takes everything and does nothing: it stands where a client was, while an answer is drained for its usage.
+    """
 
     def __init__(self, address: str | None) -> None:
         self.address = address
 
-    def continue_body(self) -> None: ...
+    def continue_body(self) -> None:
+        """Tells a client that waits for it (``Expect: 100-continue``) to send its body."""
 
-    def respond(self, line: bytes, lines: bytes, *, length: int | None, has_body: bool, is_followed: bool) -> None: ...
+    def respond(self, line: bytes, lines: bytes, *, length: int | None, has_body: bool, is_followed: bool) -> None:
+        """Writes the head, its ``lines`` each behind a CR LF; if ``is_followed``, together with what is written
+        next. ``length`` is ``None`` where the body's end is not known beforehand."""
 
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: bytes) -> None:
+        """Writes the next bytes of the body."""
 
-    def write_chunk(self, data: bytes, chunk: bytes) -> None: ...
+    def write_chunk(self, data: bytes, chunk: bytes) -> None:
+        """Writes ``data``, which came as ``chunk`` of the chunked coding: that need not be made anew."""
 
-    def flush(self) -> None: ...
+    def flush(self) -> None:
+        """What should have followed the head does not come now; the head goes alone."""
 
-    def finish(self) -> None: ...
+    def finish(self) -> None:
+        """The answer is whole; the connection may carry the next request."""
 
-    def break_off(self) -> None: ...
+    def break_off(self) -> None:
+        """The answer will not become whole, and the client must be able to see that."""
 
     def switch(self, line: bytes, lines: bytes, protocol: asyncio.BaseProtocol) -> tuple[asyncio.Transport, bytes]:
+        """Writes the head of a 101. From then on ``protocol`` is told what comes, and has to tell ``connection_lost``
+        here. Returns the transport, and what has come already."""
         raise AssertionError("nobody is there to speak another protocol")
 
-    def connection_lost(self, error: Exception | None) -> None: ...
+    def connection_lost(self, error: Exception | None) -> None:
+        """Told by whoever it was switched to."""
 
-    def close_after(self) -> None: ...
+    def close_after(self) -> None:
+        """The connection must not carry another request after this answer."""
 
-    def pause_body(self, paused: bool) -> None: ...
+    def pause_body(self, paused: bool) -> None:
+        """Stops or resumes taking the request's body."""

@@ -9,7 +9,7 @@ from typing import Protocol
 from ..errors import UpstreamBroken
 from ..metering import Measurement, Meter, log_failure, replacement
 from ..records import Clock, Outcome
-from ..upstream import UpstreamConnection
+from ..upstream import Receiver, UpstreamConnection
 from ..wire import ResponseHead, UsageStripper
 from .request import Client
 from .request_body import Upload
@@ -26,7 +26,7 @@ class ResponseOwner(Protocol):
     def answer_ended(self, outcome: Outcome, error_code: str | None) -> None: ...
 
 
-class Response:
+class Response(Receiver):
     """Passes one answer from an upstream's connection to a client.
 
     With ``holds_end`` (strict durability) the last bytes of an answer are kept back until ``release``: the

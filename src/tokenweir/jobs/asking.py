@@ -10,7 +10,7 @@ from typing import Protocol
 from .. import __version__
 from ..errors import Refusal, TokenweirError
 from ..records import Clock, PathFamily
-from ..upstream import Upstream, UpstreamConnection
+from ..upstream import Receiver, Upstream, UpstreamConnection
 from ..wire import ResponseHead
 
 __all__ = ["AnswerReader", "QuestionFailed", "Question", "ask"]
@@ -104,8 +104,8 @@ async def _asked(question: Question, tail: str, reader: AnswerReader, is_enough:
     raise AssertionError("the second connection is a fresh one")
 
 
-class _Receiver:
-    """See ``upstream.Receiver``."""
+class _Receiver(Receiver):
+    """Hands the body on, and tells when the answer has ended."""
 
     def __init__(self, connection: UpstreamConnection, reader: AnswerReader, is_enough: Callable[[], bool]) -> None:
         self._connection = connection

@@ -5,6 +5,7 @@ from ..records import UsageReason
 from ..wire import MemberScanner
 from .accumulator import Accumulator
 from .measurement import Measurement
+from .meter import Meter
 
 __all__ = ["BodyMeter"]
 
@@ -19,11 +20,10 @@ _BLANK = b"\xef\xbb\xbf \t\r\n"
 _VECTORS = 4 * 1024
 
 
-class BodyMeter:
+class BodyMeter(Meter):
     """A meter for ``application/json``. It holds the body, or nothing but the facts of a very long one."""
 
     def __init__(self, surface: Surface, *, keep_content: bool) -> None:
-        self.first_token_at: float | None = None
         self._surface = surface
         self._keep_content = keep_content
         self._pieces: list[bytes] = []

@@ -17,7 +17,7 @@ _ZLIB = zlib.MAX_WBITS
 _BARE = -zlib.MAX_WBITS
 
 
-class InflatingMeter:
+class InflatingMeter(Meter):
     """Shows ``inner`` the unpacked bytes of ``gzip`` or ``deflate``, up to the first bad one."""
 
     def __init__(self, inner: Meter, encoding: str) -> None:
@@ -27,10 +27,6 @@ class InflatingMeter:
         self._window: int | None = None
         self._inflater = zlib.decompressobj()
         self._failure: str | None = None
-
-    @property
-    def first_token_at(self) -> float | None:
-        return self._inner.first_token_at
 
     def feed(self, piece: bytes) -> None:
         if self._window is None:
@@ -70,6 +66,7 @@ class InflatingMeter:
             return
         if unpacked:
             self._inner.feed(unpacked)
+            self.first_token_at = self._inner.first_token_at
 
 
 def _window(encoding: str, head: bytes) -> int:

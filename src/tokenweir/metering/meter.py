@@ -7,7 +7,7 @@ of, costs the measurement of one answer, and never the answer.
 import itertools
 import logging
 import traceback
-from typing import Any, Protocol
+from typing import Any
 
 from ..apis import FACTS, JOB_MEMBERS, OTHER, SESSION_OBJECTS, digest, job_of
 from ..records import UsageReason
@@ -24,27 +24,25 @@ _MOST_OF_A_MEMBER = 4 * 1024
 _FACTS: dict[Path, int] = {**{(name,): _MOST_OF_A_MEMBER for name in JOB_MEMBERS}, **FACTS}
 
 
-class Meter(Protocol):
+class Meter:
     """One answer's meter. ``feed`` every piece of its body as it comes, then ``finish`` once.
 
     Neither raises for any bytes, and how the body was cut into pieces makes no difference to the measurement.
     """
 
-    @property
-    def first_token_at(self) -> float | None:
-        """When, on the clock the meter was given, the first output of the model came; None before that."""
-        ...
+    first_token_at: float | None = None
+    """When, on the clock the meter was given, the first output of the model came; None before that."""
 
     def feed(self, piece: bytes) -> None:
         """Watch the next piece: a part of an event, one event or many."""
-        ...
+        raise NotImplementedError
 
     def finish(self) -> Measurement:
         """What the answer said."""
-        ...
+        raise NotImplementedError
 
 
-class NullMeter:
+class NullMeter(Meter):
     """Holds nothing, unless content is kept. ``chunks`` are pieces as they came.
 
     With ``reads_usage`` a JSON object is scanned as it passes for its usage, model and id, and for a job that it is
@@ -60,7 +58,6 @@ class NullMeter:
         reason: UsageReason | None = None,
         reads_usage: bool = False,
     ) -> None:
-        self.first_token_at: float | None = None
         self._pieces: list[bytes] | None = [] if keep_content else None
         self._count = 0
         self._unreadable = unreadable

@@ -60,7 +60,7 @@ def meter_for(
     return InflatingMeter(meter, encoding) if encoding else meter
 
 
-class _BodyOrStream:
+class _BodyOrStream(Meter):
     """Of an answer whose head does not call it a stream, though one was asked for: its first bytes tell. Shows it to a
     meter for streams if it begins as one, and to a meter for bodies otherwise."""
 
@@ -71,17 +71,15 @@ class _BodyOrStream:
         self._beginning = b""
         self._meter: Meter | None = None
 
-    @property
-    def first_token_at(self) -> float | None:
-        return self._meter.first_token_at if self._meter is not None else None
-
     def feed(self, piece: bytes) -> None:
-        if self._meter is not None:
-            self._meter.feed(piece)
-            return
-        self._beginning += piece
-        if len(self._beginning) >= _TELLING:
-            self._choose().feed(self._beginning)
+        meter = self._meter
+        if meter is None:
+            self._beginning += piece
+            if len(self._beginning) < _TELLING:
+                return
+            meter, piece = self._choose(), self._beginning
+        meter.feed(piece)
+        self.first_token_at = meter.first_token_at
 
     def finish(self) -> Measurement:
         if self._meter is not None:

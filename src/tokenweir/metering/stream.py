@@ -15,6 +15,7 @@ from ..wire import MemberScanner, Path
 from .accumulator import Accumulator
 from .body import BodyMeter
 from .measurement import Measurement
+from .meter import Meter
 
 __all__ = ["StreamMeter"]
 
@@ -48,7 +49,7 @@ _LONGEST_END = 4
 _FIELD = b"data:"
 
 
-class StreamMeter:
+class StreamMeter(Meter):
     """A meter for ``text/event-stream``. It holds 32 KB, an unfinished event up to 256 KB and the text so far."""
 
     def __init__(self, surface: Surface, *, keep_content: bool, monotonic: Callable[[], float]) -> None:
@@ -62,7 +63,6 @@ class StreamMeter:
         self._unfolded = 0
         self._before = b""
         self._long: _LongEvent | None = None
-        self.first_token_at: float | None = None
 
     def feed(self, piece: bytes) -> None:
         self._pieces.append(piece)

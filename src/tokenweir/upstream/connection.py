@@ -10,6 +10,7 @@ import select
 from collections import deque
 from typing import Protocol, cast
 
+from ..compiled import mypyc_attr
 from ..wire import Body, ChunkedReader, ChunkError, ResponseHead, ResponseHeadReader, SizedBody, UnsizedBody
 
 __all__ = ["Receiver", "UpstreamConnection"]
@@ -22,22 +23,29 @@ _FULL_READ = 128 * 1024
 _ANYTHING = select.POLLIN | getattr(select, "POLLRDHUP", 0)
 
 
-class Receiver(Protocol):
-    """Who is told about an answer. Order: one head, then bodies, then exactly one of end or broken."""
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Receiver:
+    """Who is told about an answer. Order: one head, then bodies, then exactly one of end or broken.
 
-    def head_received(self, head: ResponseHead) -> None: ...
+    A base and no protocol: a compiled call of its methods costs a tenth.
+    """
 
-    def body_received(self, data: bytes) -> None: ...
+    def head_received(self, head: ResponseHead) -> None:
+        raise NotImplementedError
 
-    def end_received(self) -> None: ...
+    def body_received(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    def end_received(self) -> None:
+        raise NotImplementedError
 
     def connection_broken(self, reason: str) -> None:
         """The answer will not come, or not come whole; ``reason`` is for a person."""
-        ...
+        raise NotImplementedError
 
     def upload_paused(self, paused: bool) -> None:
         """The upstream takes no more of the request's body for now, or takes it again."""
-        ...
+        raise NotImplementedError
 
 
 class UpstreamConnection:

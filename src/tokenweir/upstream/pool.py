@@ -17,7 +17,7 @@ from ..errors import UpstreamUnreachable
 from ..proxies import TunnelRefused
 from ..records import Clock
 from ..wire import ResponseHead, ResponseHeadReader
-from .connection import UpstreamConnection
+from .connection import Receiver, UpstreamConnection
 from .endpoint import Endpoint
 from .settings import UpstreamSettings
 from .tls import start_tls, tls_context
@@ -161,7 +161,7 @@ class Pool:
             self._idle.pop().close()
 
 
-class _Drain:
+class _Drain(Receiver):
     """A receiver that forgets what it is told."""
 
     def __init__(self, connection: UpstreamConnection) -> None:
