@@ -218,11 +218,12 @@ def _end_of_last_event(raw: bytes) -> int:
 def _lines_with(raw: bytes, mark: bytes) -> dict[int, bytes]:
     """The data of each line that contains ``mark``, by where the line starts."""
     lines = {}
-    at = raw.rfind(mark)
+    at = raw.find(mark)
     while at >= 0:
+        end = raw.find(b"\n", at)
         start = raw.rfind(b"\n", 0, at) + 1
-        lines[start] = raw[start + 5 : raw.find(b"\n", at)]
-        at = raw.rfind(mark, 0, start)
+        lines[start] = raw[start + 5 : end]
+        at = raw.find(mark, end)
     return lines
 
 
