@@ -323,7 +323,7 @@ module hubs 'modules/event-hubs.bicep' = {
     zoneIds: ['${zonesPath}/${zones.hubs}']
     eventSenders: frontPrincipals
     eventReceivers: meterPrincipals
-    recordSenders: gatewayPrincipals
+    recordSenders: concat(meterPrincipals, gatewayPrincipals)
     recordReceivers: gatewayPrincipals
   }
   dependsOn: [dns, openAiEndpoints]
@@ -475,6 +475,7 @@ module meter 'modules/function.bicep' = if (hasMeter) {
     deadLettersUrl: storage!.outputs.deadLettersUrl
     eventHubNamespace: hubs.outputs.fullyQualifiedNamespace
     eventHubName: hubs.outputs.eventHubName
+    recordHubName: hubs.outputs.recordHubName
     applicationInsightsConnectionString: monitoring.outputs.connectionString
     deployFrom: empty(deployFrom) ? [] : split(deployFrom, ',')
   }

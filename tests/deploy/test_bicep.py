@@ -134,6 +134,16 @@ def test_where_the_disk_goes_with_the_replica_answers_wait_for_the_hub_and_only_
     assert "param journals string = 'replica'" in (AZURE / "main.bicep").read_text("utf-8")
 
 
+def test_in_both_forms_every_call_is_in_the_hub_of_records() -> None:
+    function = (MODULES / "function.bicep").read_text("utf-8")
+    main = (AZURE / "main.bicep").read_text("utf-8")
+    assert "TOKENWEIR_SINKS: string(sinks)" in function and "hub: recordHubName" in function
+    assert "recordSenders: concat(meterPrincipals, gatewayPrincipals)" in main
+    # What the gateway meters, API Management does not log, so that no call is there twice.
+    policy = (AZURE / "apim/policy-meter.xml").read_text("utf-8")
+    assert policy.count("tokenweir-log-call") == 2  # calls that went elsewhere, and errors
+
+
 def unknown_versions(path: Path) -> list[str]:
     """Longest name first: what holds for a type holds for its children, unless they have an entry of their own."""
     unknown = []

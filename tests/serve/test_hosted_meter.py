@@ -124,6 +124,30 @@ async def test_what_a_sink_refuses_is_in_the_container_and_is_sent_again_by_a_co
     assert sorted(ingestion.call_ids) == [f"00000000-0000-7000-8000-{n:012}" for n in (1, 2)]
 
 
+async def test_a_sink_that_has_a_batch_does_not_get_it_again_when_another_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    (tmp_path / "sent").write_text("a file where the folder should be")
+    kinds = {"application_insights": {}, "file": {"path": f"{tmp_path}/sent/lines.jsonl"}}
+    sinks = [{"name": kind, "kind": kind, "connection": connection} for kind, connection in kinds.items()]
+    monkeypatch.setenv("TOKENWEIR_SINKS", json.dumps(sinks))
+    with serving_ingestion() as ingestion:
+        monkeypatch.setenv("APPLICATIONINSIGHTS_CONNECTION_STRING", ingestion.connection_string)
+        meter = HostedMeter()
+        for _ in range(2):
+            with pytest.raises(DeliveryError):
+                await meter.take("hub", [event(1), event(2)])
+        (tmp_path / "sent").unlink()
+        await meter.take("hub", [event(3)])
+        await meter.take("hub", [event(1), event(2)])
+        await meter.close()
+    ids = [f"00000000-0000-7000-8000-{n:012}" for n in (1, 2, 3)]
+    assert ingestion.call_ids == ids
+    assert sorted(str(line["call_id"]) for line in lines(tmp_path / "sent/lines.jsonl")) == ids
+
+
 async def test_an_outage_that_outlasts_the_hub_fills_the_container(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

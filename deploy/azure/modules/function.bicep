@@ -24,12 +24,39 @@ param deadLettersUrl string
 param eventHubNamespace string
 param eventHubName string
 
+@description('Hub that gets a record of each call.')
+param recordHubName string
+
 param applicationInsightsConnectionString string
 
 @description('Addresses (CIDR) from which a package may be deployed; none: only from inside the network.')
 param deployFrom array
 
 param pythonVersion string = '3.12'
+
+// Each record goes to both: events for queries, and records for everything that reads the hub (Azure SQL, Power BI, a ledger),
+// where relayed streams are already.
+var sinks = [
+  {
+    name: 'application-insights'
+    kind: 'application_insights'
+    connection: {
+      managed_identity: true
+      client_id: identityClientId
+    }
+  }
+  {
+    name: 'records'
+    kind: 'event_hubs'
+    on_too_large: 'shed'
+    connection: {
+      namespace: eventHubNamespace
+      hub: recordHubName
+      managed_identity: true
+      client_id: identityClientId
+    }
+  }
+]
 
 var settings = {
   AzureWebJobsStorage__accountName: storageAccountName
@@ -41,6 +68,7 @@ var settings = {
   EventHubName: eventHubName
   APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+  TOKENWEIR_SINKS: string(sinks)
   TOKENWEIR_INTAKE__DEAD_LETTERS: deadLettersUrl
   // The identity of Tokenweir's own connections: Application Insights and the dead letters.
   AZURE_CLIENT_ID: identityClientId

@@ -1,7 +1,8 @@
 """The meter inside a host that receives messages by itself and hands them over in batches, as Azure Functions does.
 
 The host keeps the positions: a batch for which `take` raises comes again. So nothing is lost, and what was sent before
-it failed is sent a second time; events have the call's id, by which that is noticed. A hub keeps messages for some days
+it failed is not sent a second time, as long as this process lives; events have the call's id, by which a second one is
+noticed. A hub keeps messages for some days
 only: what waited for half a day goes to the dead letters, where these are in blob storage, to be sent by a command.
 """
 
@@ -16,7 +17,7 @@ import msgspec
 
 from ..config import Config, load
 from ..config.sink_variables import sink_from_insights_variables
-from ..delivery import BrokerMessage, DeliveryError, MessageBatch, Pricer, RecordBatch, once
+from ..delivery import BrokerMessage, DeliveryError, MessageBatch, Outlet, Pricer, RecordBatch, once
 from ..delivery.dead_letters import bury
 from ..delivery.shipping import outlet
 from ..delivery.sinks import SinkSettings, chooses_dead_letters
@@ -74,21 +75,31 @@ class _Meter:
         container = config.intake.dead_letters if "://" in config.intake.dead_letters else None
         self._is_durable = container is not None
         self._outlets = [outlet(_placed(settings, container), os.environ, clock) for settings in config.sinks]
+        # What each has of batches that have to come again for another's sake.
+        self._has: list[set[str]] = [set() for _ in self._outlets]
 
     async def take(self, messages: MessageBatch) -> None:
         # A host gives no way to hold back a message until its other parts come; API Management's LLM log has some.
         parts = Reassembler(self._format, most_held_bytes=0)
         batch = await asyncio.to_thread(records_of, messages, parts, self._price)
-        for destination in self._outlets:
-            try:
-                await destination.deliver(batch, once)
-            except DeliveryError as error:
-                if not self._waits_too_long(batch):
-                    raise
-                # The whole batch: of what went through before it failed, nobody else has a note.
-                await destination.set_aside(batch, f"it could not be sent for {_LONGEST_WAIT}: {error}")
+        calls = {record.call_id for record in batch.records}
+        for destination, has in zip(self._outlets, self._has, strict=True):
+            new = [record for record in batch.records if record.call_id not in has]
+            await self._deliver(destination, msgspec.structs.replace(batch, records=new))
+            has |= calls
         await asyncio.to_thread(bury, batch.dead, self._dead_messages)
+        for has in self._has:
+            has -= calls
         _log.info("%d records sent, %d dead letters", len(batch.records), len(batch.dead))
+
+    async def _deliver(self, destination: Outlet, batch: RecordBatch) -> None:
+        try:
+            await destination.deliver(batch, once)
+        except DeliveryError as error:
+            if not self._waits_too_long(batch):
+                raise
+            # The whole batch: of what went through before it failed, nobody else has a note.
+            await destination.set_aside(batch, f"it could not be sent for {_LONGEST_WAIT}: {error}")
 
     def _waits_too_long(self, batch: RecordBatch) -> bool:
         """Whether the host may lose the batch, if it keeps it longer, and there is a place that loses nothing."""
