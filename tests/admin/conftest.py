@@ -12,7 +12,7 @@ import pytest
 from starlette.applications import Starlette
 
 from support.clocks import JumpingClock
-from tokenweir.admin import ConfigInForce, LedgerStatus, Metrics, RelayStatus, create_app
+from tokenweir.admin import ConfigInForce, LedgerStatus, Metrics, RelayStatus, ServiceLists, create_app
 from tokenweir.delivery import SinkStatus
 from tokenweir.journal import JournalStatus
 from tokenweir.ledger import Ledger, Person, open_ledger
@@ -58,6 +58,7 @@ class Gateway:
             keys=self.keys,
             ledger_status=lambda: self.ledger_status,
             configuration=lambda: ConfigInForce("/etc/tokenweir.toml", ["[server]", 'data = "127.0.0.1:8080"'], 7),
+            service=ServiceLists(("0.0.0.0", 8080), lambda: ["team-a"], key="a key"),
             debug_tokens=DebugTokens("a secret", "openai"),
             clock=JumpingClock(NOW),
         )

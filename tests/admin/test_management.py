@@ -44,6 +44,22 @@ def test_a_token_is_issued_for_as_long_as_was_asked(gateway: Any, asked: str | N
     assert (token.state, token.expires) == ("valid", NOW + lasts)
 
 
+def test_a_body_that_python_wrote_is_read_as_azure_reads_it(gateway: Any) -> None:
+    """``az rest --body "{str(request)}"``, as today's notebooks have it."""
+    asked = str({**ASKED, "apiId": f"{SERVICE}/apis/{SERVICE}/apis/openai"}).encode()
+    answer = gateway.ask(CREDENTIALS + VERSION, "POST", content=asked, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200
+    assert (
+        gateway.ask(
+            CREDENTIALS + VERSION,
+            "POST",
+            content=b"{'a': __import__('os')}",
+            headers={"Content-Type": "application/json"},
+        ).json()["error"]["code"]
+        == "InvalidRequestContent"
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "code", "hint"),
     [
@@ -148,4 +164,4 @@ def test_answers_have_the_fields_that_are_described(gateway: Any) -> None:
         for entry in entries:
             assert set(entry) == set(schemas["ApimTraceEntry"]["properties"])
     assert set(ASKED) == set(schemas["DebugCredentials"]["properties"])
-    assert len([path for path in PATHS if "Microsoft.ApiManagement" in path]) == 2
+    assert len([path for path in PATHS if "Microsoft.ApiManagement" in path]) == 8

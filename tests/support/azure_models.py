@@ -17,7 +17,7 @@ from tree_sitter import Node
 
 from .bicep import pairs, read_text, text_of
 
-__all__ = ["NOT_KNOWN", "kinds", "misnamed", "models"]
+__all__ = ["NOT_KNOWN", "kinds", "misnamed", "models", "sdk_folder"]
 
 _FOLDER = Path.home() / ".cache" / "tokenweir-tests" / "azure-models"
 _INSTALL_SECONDS = 400
@@ -169,6 +169,12 @@ def models() -> dict[str, Any]:
     assert ran.returncode == 0, ran.stderr
     answer: dict[str, Any] = json.loads(ran.stdout)
     return answer
+
+
+def sdk_folder() -> Path:
+    """Where the SDKs are, to be put on a Python's path."""
+    _install()
+    return _FOLDER
 
 
 def kinds(path: Path) -> list[str]:

@@ -5,6 +5,7 @@ from .consumer import ConsumerStatus, create_consumer_app
 from .health import Check, ConfigInForce, LedgerStatus, RelayStatus, readiness
 from .metrics import Metrics
 from .openapi import PATHS, document
+from .service_lists import ServiceLists
 
 __all__ = [
     "PATHS",
@@ -14,6 +15,7 @@ __all__ = [
     "LedgerStatus",
     "Metrics",
     "RelayStatus",
+    "ServiceLists",
     "create_app",
     "create_consumer_app",
     "document",

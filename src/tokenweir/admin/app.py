@@ -26,6 +26,7 @@ from .metrics import Metrics
 from .openapi import LIST_DEBUG_CREDENTIALS, LIST_TRACE, document
 from .params import filters, limit, moment, parameters, query
 from .responses import ERROR_HANDLERS, NoLedger, error_response, export_lines, json_response
+from .service_lists import ServiceLists
 from .upkeep import UpkeepApi
 
 __all__ = ["create_app"]
@@ -53,6 +54,7 @@ def create_app(
     keys: Path,
     ledger_status: Callable[[], LedgerStatus],
     configuration: Callable[[], ConfigInForce],
+    service: ServiceLists,
     clock: Clock,
 ) -> Starlette:
     """The application. ``catch_up`` posts what the journals hold, before every answer that reads the ledger,
@@ -79,6 +81,7 @@ def create_app(
         Route("/api/openapi.json", api.openapi),
         Route(LIST_DEBUG_CREDENTIALS, management.list_debug_credentials, methods=["POST"]),
         Route(LIST_TRACE, management.list_trace, methods=["POST"]),
+        *service.routes(),
         Route("/metrics", api.metrics),
         Route("/healthz", api.healthz),
         Route("/readyz", api.readyz),

@@ -22,6 +22,9 @@ _READS = ("GET", "HEAD", "OPTIONS")
 _NOT_CROSS_SITE = ("same-origin", "none")
 """What ``Sec-Fetch-Site`` says of requests of our own pages, and of those that a person typed."""
 
+_SECRETS = "/listSecrets"
+"""The end of a path that is asked by POST, without a body, and changes nothing."""
+
 _OPEN = ("/healthz", "/readyz")
 """Need no token, as probes of Kubernetes and Container Apps keep none secret; without it only the status is told."""
 
@@ -71,7 +74,8 @@ def _refusal_of_sites(scope: Scope) -> ASGIApp | None:
     )
     if is_foreign and not is_link:
         return error_response(403, "cross_site", "a page of another site may not ask this port")
-    if scope["method"] not in _READS and headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
+    is_read = scope["method"] in _READS or scope["path"].endswith(_SECRETS)
+    if not is_read and headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
         return error_response(415, "unsupported_media_type", f"send the body with `Content-Type: {_JSON}`")
     return None
 

@@ -13,14 +13,31 @@ from ..records import FlatRecord
 from ..records.meanings import column_meanings
 from .health import Applied, Check, RelayStatus
 
-__all__ = ["LIST_DEBUG_CREDENTIALS", "LIST_TRACE", "MOST_CALLS", "PATHS", "document"]
+__all__ = [
+    "APIS",
+    "GROUP_RESOURCES",
+    "GROUP_SERVICES",
+    "LIST_DEBUG_CREDENTIALS",
+    "LIST_TRACE",
+    "MOST_CALLS",
+    "PATHS",
+    "SECRETS",
+    "SERVICE",
+    "SERVICES",
+    "SUBSCRIPTIONS",
+    "document",
+]
 
 MOST_CALLS = 10_000
 
-_GATEWAY = (
-    "/subscriptions/{subscription}/resourceGroups/{group}"
-    "/providers/Microsoft.ApiManagement/service/{service}/gateways/managed"
-)
+SERVICES = "/subscriptions/{subscription}/providers/Microsoft.ApiManagement/service"
+GROUP_RESOURCES = "/subscriptions/{subscription}/resourceGroups/{group}/resources"
+GROUP_SERVICES = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ApiManagement/service"
+SERVICE = f"{GROUP_SERVICES}/{{service}}"
+APIS = f"{SERVICE}/apis"
+SUBSCRIPTIONS = f"{SERVICE}/subscriptions"
+SECRETS = f"{SUBSCRIPTIONS}/{{caller}}/listSecrets"
+_GATEWAY = f"{SERVICE}/gateways/managed"
 LIST_DEBUG_CREDENTIALS = f"{_GATEWAY}/listDebugCredentials"
 LIST_TRACE = f"{_GATEWAY}/listTrace"
 
@@ -69,6 +86,11 @@ for _name in FILTERS:
 
 def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _listed(summary: str) -> dict[str, Any]:
+    properties = {"value": {"type": "array", "items": {"type": "object"}}, "count": {"type": "integer"}}
+    return {"summary": summary, "parameters": ["api-version"], "answer": {"type": "object", "properties": properties}}
 
 
 def _list_of(name: str) -> dict[str, Any]:
@@ -153,6 +175,28 @@ PATHS: dict[str, dict[str, dict[str, Any]]] = {
         }
     },
     "/api/openapi.json": {"get": {"summary": "This description", "answer": {"type": "object"}}},
+    SERVICES: {"get": _listed("This gateway, as API Management's service")},
+    GROUP_RESOURCES: {"get": _listed("The same, as a resource of the group")},
+    GROUP_SERVICES: {"get": _listed("The same, as a service of the group")},
+    SERVICE: {
+        "get": {
+            "summary": "This gateway as API Management's service, with the data port as its `gatewayUrl`",
+            "parameters": ["api-version"],
+            "answer": {"type": "object"},
+        }
+    },
+    APIS: {"get": _listed("The service's one API")},
+    SUBSCRIPTIONS: {"get": _listed("The callers, as subscriptions; `master` is the first")},
+    SECRETS: {
+        "post": {
+            "summary": "The key of `tracing.subscription_key_env`; nothing without it, as keys are kept as hashes",
+            "parameters": ["api-version"],
+            "answer": {
+                "type": "object",
+                "properties": {"primaryKey": {"type": "string"}, "secondaryKey": {"type": "string"}},
+            },
+        }
+    },
     LIST_DEBUG_CREDENTIALS: {
         "post": {
             "summary": "A debug token for `Apim-Debug-Authorization`, as API Management issues them",

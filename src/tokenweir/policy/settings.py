@@ -35,6 +35,9 @@ class TracingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The share of all other calls that is traced, from 0 to 1."""
     api: str = "openai"
     """The name of this gateway's API, as the last part of the ``apiId`` for which debug tokens are asked."""
+    subscription_key_env: str | None = None
+    """The environment variable that holds the key which the admin port gives to tools that ask API Management for the
+    keys of a subscription; this gateway keeps only hashes of its own. Default: they get none."""
     secret: str | None = None
     """Signs debug tokens; the same wherever they are to be accepted. Default: a new one with each start."""
 

@@ -23,8 +23,8 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from ..admin import ConfigInForce, LedgerStatus, Metrics, RelayStatus, create_app
-from ..config import Config, Loaded
+from ..admin import ConfigInForce, LedgerStatus, Metrics, RelayStatus, ServiceLists, create_app
+from ..config import Config, Loaded, parse_address
 from ..config.dump import write
 from ..config.setting_path import Origins
 from ..delivery.pricer import FREE, Pricer, bring
@@ -50,7 +50,7 @@ from ..journal import (
     save_cursor,
 )
 from ..ledger import NO_LEDGER, Ledger, LedgerError, Person, ledger_opener
-from ..policy import DebugTokens
+from ..policy import DebugTokens, read_keys
 from ..records import CallRecord, Clock, SystemClock
 from .erasing import Erasure, erase, make_segments_pass
 from .late_ledger import LateLedger
@@ -283,6 +283,20 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
+def _service_lists(config: Config) -> ServiceLists:
+    keys = Path(config.server.keys)
+    return ServiceLists(
+        parse_address(config.server.data),
+        lambda: [
+            *(caller.name for caller in config.callers),
+            *(key.caller for key in read_keys(keys) if not key.is_revoked),
+        ],
+        api=config.tracing.api,
+        has_tls=config.server.certificate is not None,
+        key=os.environ.get(config.tracing.subscription_key_env or "") or None,
+    )
+
+
 async def _serve(config: Config, config_path: Path | None, listener: socket.socket, supervisor: int) -> None:
     clock = SystemClock()
     ledger = LateLedger(ledger_opener(config.ledger.url), clock) if config.ledger.url != NO_LEDGER else None
@@ -304,6 +318,7 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
         expected_relays=config.server.relays,
         keys=Path(config.server.keys),
         ledger_status=books.ledger_status,
+        service=_service_lists(config),
         debug_tokens=DebugTokens(config.tracing.secret or secrets.token_hex(), config.tracing.api),
         clock=clock,
     )
