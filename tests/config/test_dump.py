@@ -44,6 +44,15 @@ def test_only_what_somebody_set_is_written_without_defaults_and_with_its_origin(
     ]
 
 
+def test_lists_of_a_table_that_nobody_has_filled_are_not_written(minimal: str) -> None:
+    value = loaded(
+        minimal + '[[sinks]]\nname = "s"\nkind = "file"\nconnection = { path = "a" }\napis = ["responses"]\n'
+    )
+    lines = [line.text for line in write(value, defaults=False)]
+    assert 'apis = ["responses"]' in lines
+    assert not [line for line in lines if line.startswith("outcomes")]
+
+
 def test_secrets_are_masked() -> None:
     value = loaded(
         '[server]\nadmin_token = "sk-secret-1"\n'

@@ -1,8 +1,9 @@
 """The host's side of the real Functions runtime, as far as one HTTP call or one batch of events needs it. Not a test: a
 Python 3.13 that has `azure-functions-runtime` runs it, and nothing else of the project.
 
-    mini_host.py http FOLDER PATH BODY   loads the app in FOLDER, POSTs BODY to PATH, prints a JSON line for each piece
-    mini_host.py hub FOLDER FILE         loads the app in FOLDER, gives it the lines of FILE as one batch of events
+    mini_host.py http FOLDER PATH BODY N   loads the app in FOLDER, POSTs BODY to PATH N times, prints a JSON line for
+                                           each piece
+    mini_host.py hub FOLDER FILE           loads the app in FOLDER, gives it the lines of FILE as one batch of events
 """
 
 import asyncio
@@ -60,13 +61,13 @@ def say(**what: Any) -> None:
     sys.stdout.flush()
 
 
-def post(url: str, path: str, body: str) -> None:
+def post(url: str, path: str, body: str, invocation: str) -> None:
     """As the host's proxy: the caller's request, the invocation's id in a header."""
     connection = http.client.HTTPConnection(url.removeprefix("http://").rstrip("/"))
     while connection.sock is None:
         with suppress(ConnectionRefusedError):  # its web server is just starting
             connection.connect()
-    headers = {"content-type": "application/json", "x-ms-invocation-id": "one", "x-functions-key": "secret"}
+    headers = {"content-type": "application/json", "x-ms-invocation-id": invocation, "x-functions-key": "secret"}
     connection.request("POST", path, body, headers)
     answer = connection.getresponse()
     say(status=answer.status, region=answer.getheader("x-ms-region"))
@@ -90,11 +91,11 @@ async def load(folder: str) -> tuple[Any, str]:
     return began, function.function_id
 
 
-def invocation(function_id: str, given: Any, metadata: dict[str, Any]) -> Any:
+def invocation(function_id: str, given: Any, metadata: dict[str, Any], called: str = "one") -> Any:
     return runtime.invocation_request(
         asking(
             "invocation_request",
-            invocation_id="one",
+            invocation_id=called,
             function_id=function_id,
             input_data=[given],
             trigger_metadata=metadata,
@@ -104,13 +105,14 @@ def invocation(function_id: str, given: Any, metadata: dict[str, Any]) -> Any:
     )
 
 
-async def http_call(folder: str, path: str, body: str) -> None:
+async def http_call(folder: str, path: str, body: str, count: str) -> None:
     began, function_id = await load(folder)
-    told = Proto(params={"path": "chat"}, headers={}, query={}, body=Proto(which=None))
-    request = Proto(name="req", data=Proto(http=told, which="http"), which="data")
-    posting = asyncio.to_thread(post, began.capabilities["HttpUri"], path, body)
-    _, ended = await asyncio.gather(posting, invocation(function_id, request, {}))
-    say(invocation=ended.result.status)
+    for number in range(int(count)):
+        told = Proto(params={"path": "chat"}, headers={}, query={}, body=Proto(which=None))
+        request = Proto(name="req", data=Proto(http=told, which="http"), which="data")
+        posting = asyncio.to_thread(post, began.capabilities["HttpUri"], path, body, f"call-{number}")
+        _, ended = await asyncio.gather(posting, invocation(function_id, request, {}, f"call-{number}"))
+        say(invocation=ended.result.status)
 
 
 def lines_of(file: str) -> list[bytes]:

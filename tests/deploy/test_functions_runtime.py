@@ -73,7 +73,7 @@ def test_the_runtime_indexes_the_app_and_streams_through_it_chunk_by_chunk(inter
         variables |= {"AZURE_EVENTHUB_CONN_STR": hubs.connection_string(), "AZURE_EVENTHUB_NAME": "llm"}
         variables |= {"TOKENWEIR_JOURNAL__SHIP_TIMEOUT": "20s"}  # the SDK's first connection, on a busy machine
         host = subprocess.Popen(
-            [str(interpreter), str(HOST), "http", str(APPS / "gateway"), path, body],
+            [str(interpreter), str(HOST), "http", str(APPS / "gateway"), path, body, "1"],
             cwd=tmp_path,
             env={**os.environ, **variables, "PYTHONPATH": str(ROOT / "src")},
             stdout=subprocess.PIPE,
@@ -105,6 +105,44 @@ def test_the_runtime_indexes_the_app_and_streams_through_it_chunk_by_chunk(inter
     assert [piece["piece"] for piece in told[1:3]] == [frame("Water ").decode(), frame("flows ").decode()]
     assert told[-2:] == [{"whole": True}, {"invocation": 1}]
     assert b"secret" not in heads[0]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("on_outage", "statuses"), [("pass", [200, 200]), ("refuse", [200, 503])])
+def test_in_the_runtime_a_hub_that_is_away_lets_calls_pass_or_refuses_them_and_both_is_said(
+    interpreter: Path, tmp_path: Path, on_outage: str, statuses: list[int]
+) -> None:
+    def play(line: Line) -> None:
+        while line.read_request():
+            line.send(STREAM_HEAD + chunked(frame("Water "), USAGE, DONE) + LAST_CHUNK)
+
+    body = json.dumps({"model": "gpt-4o", "messages": [], "stream": True})
+    path = "/api/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
+    with scripted(play) as upstream, running_event_hubs() as hubs:
+        hubs.stop()
+        variables = {
+            "AZURE_OPENAI_BASE_URL": upstream.url,
+            "AZURE_OPENAI_KEY": "upstream-key",
+            "AZURE_EVENTHUB_CONN_STR": hubs.connection_string("llm"),
+            "TOKENWEIR_JOURNAL__SHIP_TIMEOUT": "200ms",
+            "TOKENWEIR_JOURNAL__ON_OUTAGE": on_outage,
+        }
+        host = subprocess.run(
+            [str(interpreter), str(HOST), "http", str(APPS / "gateway"), path, body, "2"],
+            cwd=tmp_path,
+            env={**os.environ, **variables, "PYTHONPATH": str(ROOT / "src")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    told = [json.loads(line) for line in host.stdout.splitlines() if line.startswith("{")]
+    assert [one["status"] for one in told if "status" in one] == statuses, host.stderr
+    assert "ERROR" in host.stderr and "answers end before their events are sent" in host.stderr
+    assert host.stdout.count("chat_completions gpt-4o by anonymous") == 2
+    said = host.stdout + host.stderr
+    assert "the journal" not in said
+    assert "nothing is lost" not in said
 
 
 @pytest.mark.slow

@@ -81,7 +81,7 @@ def _settings(settings: msgspec.Struct, *, defaults: bool) -> list[str]:
     return [
         f"{name} = {as_toml(_masked(name, value))}"
         for name, value in _known(settings)
-        if defaults or value != known[name].default
+        if defaults or value not in (known[name].default, [])  # an empty list is the default of every list
     ]
 
 

@@ -135,8 +135,8 @@ def event_hub_note(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
         yield f"{HUB_VARIABLE} is set and no [[sinks]] uses it, so nothing is sent to that hub"
     elif config.journal.content == "full":
         yield (
-            f"{HUB_VARIABLE}: calls are sent to the hub with their prompts and their answers, so the journal and the "
-            'ledger keep them too; journal.content = "none" leaves them out everywhere'
+            f"{HUB_VARIABLE}: calls are sent to the hub with their prompts and their answers, which stand wherever their "
+            "records are kept; TOKENWEIR_JOURNAL__CONTENT=none leaves them out everywhere"
         )
 
 
