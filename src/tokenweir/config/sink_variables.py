@@ -135,7 +135,7 @@ def event_hub_note(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
         yield f"{HUB_VARIABLE} is set and no [[sinks]] uses it, so nothing is sent to that hub"
     elif config.journal.content == "full":
         yield (
-            f"{HUB_VARIABLE}: calls are sent to the hub with their prompts and their answers, which stand wherever their "
+            f"{HUB_VARIABLE}: calls are sent to the hub with their prompts and their answers, which stand wherever "
             "records are kept; TOKENWEIR_JOURNAL__CONTENT=none leaves them out everywhere"
         )
 
