@@ -16,7 +16,7 @@ from tokenweir.admin import ConfigInForce, LedgerStatus, Metrics, RelayStatus, S
 from tokenweir.delivery import SinkStatus
 from tokenweir.journal import JournalStatus
 from tokenweir.ledger import Ledger, Person, open_ledger
-from tokenweir.policy import DebugTokens
+from tokenweir.policy import DebugTokens, KeysFile
 from tokenweir.records import CallRecord, from_fields
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -55,7 +55,7 @@ class Gateway:
             relays=lambda: self.relays,
             sinks=lambda: self.sinks,
             expected_relays=self.expected_relays,
-            keys=self.keys,
+            keys=KeysFile(self.keys),
             ledger_status=lambda: self.ledger_status,
             configuration=lambda: ConfigInForce("/etc/tokenweir.toml", ["[server]", 'data = "127.0.0.1:8080"'], 7),
             service=ServiceLists(("0.0.0.0", 8080), lambda: ["team-a"], key="a key"),

@@ -1,7 +1,6 @@
 """The admin port's application: each route is a question to ledger, relays or sinks. Runs in the books process."""
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter
@@ -16,7 +15,7 @@ from starlette.routing import Route
 from ..delivery import SinkStatus
 from ..errors import QueryError, TokenweirError, quoted
 from ..ledger import MOST_QUERIES, UTC_ZONE, Ledger, Person, Piece, Table, TooManyQueries
-from ..policy import DebugTokens
+from ..policy import DebugTokens, KeyStore
 from ..records import CallRecord, Clock
 from .guard import Guard, is_stranger
 from .health import Applied, Check, ConfigInForce, LedgerStatus, RelayStatus, readiness
@@ -51,7 +50,7 @@ def create_app(
     sinks: Callable[[], list[SinkStatus]],
     expected_relays: int,
     debug_tokens: DebugTokens,
-    keys: Path,
+    keys: KeyStore,
     ledger_status: Callable[[], LedgerStatus],
     configuration: Callable[[], ConfigInForce],
     service: ServiceLists,

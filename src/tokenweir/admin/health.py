@@ -95,7 +95,11 @@ def readiness(
     fresh = [relay for relay in relays if relay.fresh]
     journals = [_journal(relay.name, relay.journal) for relay in fresh if relay.journal is not None]
     troubles = [
-        Check(f"{part} of {relay.name}", False, f"since {trouble.since:%H:%M:%S} UTC: {trouble.message}")
+        Check(
+            f"{part} of {relay.name}",
+            not trouble.hinders_calls,
+            f"since {trouble.since:%H:%M:%S} UTC: {trouble.message}",
+        )
         for relay in fresh
         if relay.journal is not None
         for part, trouble in relay.journal.troubles.items()

@@ -3,7 +3,6 @@ in force. Who asks waits for that, some seconds at most."""
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import ConfigError, QueryError
-from ..policy import StoredKey, UnknownKey, add_key, digest_of, read_keys, revoke_key
+from ..policy import KeyStore, StoredKey, UnknownKey, add_key, digest_of, read_keys, revoke_key
 from ..records import Clock
 from .health import Applied, RelayStatus
 from .params import read_body
@@ -31,15 +30,15 @@ class _Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KeysApi:
-    """Answers questions about one keys file."""
+    """Answers questions about the keys in one place."""
 
-    def __init__(self, path: Path, relays: Callable[[], list[RelayStatus]], clock: Clock) -> None:
-        self._path = path
+    def __init__(self, store: KeyStore, relays: Callable[[], list[RelayStatus]], clock: Clock) -> None:
+        self._store = store
         self._relays = relays
         self._clock = clock
 
     async def all(self, request: Request) -> Response:
-        stored = await run_sync(read_keys, self._path)
+        stored = await run_sync(read_keys, self._store)
         return await self._answer(0, keys=[_without_hash(one) for one in stored])
 
     async def create(self, request: Request) -> Response:
@@ -48,16 +47,18 @@ class KeysApi:
         except msgspec.DecodeError as error:
             raise QueryError(f'the body must be like {{"caller": "team-a", "tags": {{}}}}: {error}') from error
         try:
-            key, stored = await run_sync(add_key, self._path, wanted.caller, wanted.tags, self._clock)
+            key, stored = await run_sync(add_key, self._store, wanted.caller, wanted.tags, self._clock)
         except ConfigError as error:
             return error_response(400, "no_key", str(error))
         return await self._answer(_PATIENCE_SECONDS, 201, key=key, stored=_without_hash(stored))
 
     async def revoke(self, request: Request) -> Response:
         try:
-            stored = await run_sync(revoke_key, self._path, request.path_params["key_id"], self._clock)
+            stored = await run_sync(revoke_key, self._store, request.path_params["key_id"], self._clock)
         except UnknownKey as error:
             return error_response(404, "unknown_key", str(error))
+        except ConfigError as error:
+            return error_response(503, "not_revoked", f"{error}; {await run_sync(self._still_accepted)}")
         return await self._answer(_PATIENCE_SECONDS, stored=_without_hash(stored))
 
     async def _answer(self, patience: float, status: int = 200, **what: Any) -> Response:
@@ -68,11 +69,17 @@ class KeysApi:
             await asyncio.sleep(_PAUSE_SECONDS)
             waited += _PAUSE_SECONDS
             seen = await run_sync(self._in_force)
-        return json_response({"file": str(self._path.resolve()), **what, "relays": seen}, status)
+        return json_response({"file": self._store.where, **what, "relays": seen}, status)
 
     def _in_force(self) -> list[Applied]:
-        digest = digest_of(self._path.read_bytes()) if self._path.exists() else 0
+        content = self._store.content()
+        digest = digest_of(content) if content is not None else 0
         return [_in_force(relay, digest) for relay in self._relays() if relay.fresh]
+
+    def _still_accepted(self) -> str:
+        """Of a key that could not be revoked: which relays work with the keys as they were read last."""
+        names = [relay.name for relay in self._relays() if relay.fresh and relay.gauges.get("keys_digest")]
+        return f"the key is still accepted by {', '.join(names)}" if names else "no relay says that it accepts the key"
 
 
 def _in_force(relay: RelayStatus, digest: int) -> Applied:

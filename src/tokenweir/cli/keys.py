@@ -4,7 +4,6 @@ Where a gateway runs that reads the same file, it makes the change itself, and w
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +14,7 @@ from .params import ConfigOption, FormatOption, load_config
 
 if TYPE_CHECKING:
     from ..config import Config
+    from ..policy import KeyStore
     from .admin_client import AdminClient
 
 __all__ = ["keys"]
@@ -36,21 +36,22 @@ def create(
 
     from ..policy.keys_file import StoredKey, add_key, read_keys
     from ..records import SystemClock
+    from ..serve.shared_keys import open_key_store
 
     config, tags = load_config(file, checked=False).config, _tags(tag or [])
-    path = Path(config.server.keys)
-    gateway = _gateway_of(config)
+    store = open_key_store(config)
+    gateway = _gateway_of(config, store)
     relays = None
     if gateway is not None:
         known, answer = gateway.get("/api/keys")["keys"], gateway.post("/api/keys", {"caller": name, "tags": tags})
         key, relays = answer["key"], answer["relays"]
         stored = msgspec.convert({"sha256": "0" * 64, **answer["stored"]}, StoredKey)
     else:
-        known = read_keys(path)
-        key, stored = add_key(path, name, tags, SystemClock())
+        known = read_keys(store)
+        key, stored = add_key(store, name, tags, SystemClock())
     print(key)
     typer.echo(
-        f"This is the only time the key is shown; {path} keeps its hash. "
+        f"This is the only time the key is shown; {_shown(config)} keeps its hash. "
         f"Its id is {stored.key_id}, and its caller is {name}.",
         err=True,
     )
@@ -63,16 +64,17 @@ def create(
 def list_keys(file: ConfigOption = None, format: FormatOption = "table") -> None:
     """List all keys, revoked ones too. The keys themselves are kept nowhere."""
     from ..policy.keys_file import read_keys
+    from ..serve.shared_keys import open_key_store
     from .hints import say_if_empty
     from .output import print_rows
 
     config = load_config(file, checked=False).config
-    path = Path(config.server.keys)
-    stored = read_keys(path)
+    store = open_key_store(config)
+    stored = read_keys(store)
     columns = ["key_id", "caller", "created_at", "revoked_at", "tags"]
     print_rows(columns, [[getattr(key, column) for column in columns] for key in stored], format)
-    say_if_empty(stored, format, f"there are no keys in {path} yet; `tokenweir keys create NAME` makes one")
-    gateway = _gateway_of(config)
+    say_if_empty(stored, format, f"there are no keys in {_shown(config)} yet; `tokenweir keys create NAME` makes one")
+    gateway = _gateway_of(config, store)
     if gateway is not None:
         _say_what_was_seen(
             config, gateway.get("/api/keys")["relays"], "This is in force in {}.", "This is NOT in force in {}"
@@ -89,24 +91,32 @@ def revoke(
 
     from ..policy.keys_file import StoredKey, UnknownKey, revoke_key
     from ..records import SystemClock
+    from ..serve.shared_keys import open_key_store
 
     config = load_config(file, checked=False).config
-    gateway = _gateway_of(config)
+    store = open_key_store(config)
+    gateway = _gateway_of(config, store)
     relays = None
     if gateway is not None:
         answer = gateway.post(f"/api/keys/{key_id}/revoke", {})
         if answer is None:
-            raise UnknownKey(f"there is no key {key_id} in {config.server.keys}; `tokenweir keys list` shows them")
+            raise UnknownKey(f"there is no key {key_id} in {_shown(config)}; `tokenweir keys list` shows them")
         relays = answer["relays"]
         stored = msgspec.convert({"sha256": "0" * 64, **answer["stored"]}, StoredKey)
     else:
-        stored = revoke_key(Path(config.server.keys), key_id, SystemClock())
+        stored = revoke_key(store, key_id, SystemClock())
     print(f"{stored.key_id} of {stored.caller} is revoked since {stored.revoked_at:%Y-%m-%d %H:%M:%S} UTC.")
     _say_what_was_seen(config, relays, "It is refused by {}.", "It is NOT refused yet by {}")
 
 
-def _gateway_of(config: "Config") -> "AdminClient | None":
-    """The running gateway that reads the configuration's keys file, if one answers."""
+def _shown(config: "Config") -> str:
+    """Where the keys are, for a person; without the password that an address may hold."""
+    shared = config.server.shared_keys
+    return config.server.keys if shared is None else shared.rpartition("@")[2].partition("?")[0]
+
+
+def _gateway_of(config: "Config", store: "KeyStore") -> "AdminClient | None":
+    """The running gateway that has its keys in the same place, if one answers."""
     from .admin_client import AdminClient, NoAnswer
 
     client = AdminClient(config)
@@ -114,8 +124,7 @@ def _gateway_of(config: "Config") -> "AdminClient | None":
         answer = client.get("/api/keys")
     except NoAnswer:
         return None
-    path = str(Path(config.server.keys).resolve())
-    return client if answer is not None and answer.get("file") == path else None
+    return client if answer is not None and answer.get("file") == store.where else None
 
 
 def _say_what_was_seen(
@@ -124,7 +133,7 @@ def _say_what_was_seen(
     """What the relays of a running gateway say of the keys file, on standard error."""
     if relays is None:
         typer.echo(
-            f"No gateway with this keys file answers on {config.server.admin}; one that reads it, here or on another "
+            f"No gateway with these keys answers on {config.server.admin}; one that reads them, here or on another "
             "machine, takes a change within seconds.",
             err=True,
         )

@@ -38,6 +38,8 @@ def notes_on_moved(moved: list[MovedPath]) -> Iterator[str]:
 
 
 def _about_callers(config: Config) -> Iterator[str]:
+    if config.server.shared_keys is not None:
+        return  # nobody is let in without a key, and what there is is not asked for here
     keys = _stored_keys(config)
     if not config.callers and not keys:
         yield "no caller has a key, so every key is accepted and every caller is `anonymous`"

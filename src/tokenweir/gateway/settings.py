@@ -25,6 +25,10 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Relay processes that share the data port."""
     keys: PathText = "tokenweir-data/keys.json"
     """Where ``tokenweir keys`` keeps what it creates (hashes only)."""
+    shared_keys: str | None = None
+    """Where many gateways keep their keys together: ``postgresql://user@host/database``, ``redis://host``, or a blob
+    (``https://ACCOUNT.blob.core.windows.net/CONTAINER/keys.json``). ``keys`` is then this gateway's copy, with which it
+    goes on while that is away. Without a key, nobody is let in."""
 
     host_names: list[str] = []
     """Names by which the data port may be asked where no caller has a key, besides ``localhost`` and ``data``'s own."""

@@ -19,6 +19,8 @@ class Trouble(msgspec.Struct, frozen=True):
 
     since: datetime
     message: str
+    hinders_calls: bool = True
+    """Whether a gateway with it is not ready."""
 
 
 class JournalStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,20 @@
 from .access_tokens import TokenIdentity, token_identity
 from .debug_tokens import DebugToken, DebugTokens
 from .keyring import ANONYMOUS, Keyring
-from .keys_file import StoredKey, UnknownKey, add_key, decode_keys, digest_of, hash_key, read_keys, revoke_key
+from .keys_file import (
+    KeysFile,
+    KeyStore,
+    StoredKey,
+    UnknownKey,
+    add_key,
+    decode_keys,
+    digest_of,
+    encode_keys,
+    hash_key,
+    read_keys,
+    revoke_key,
+    write_copy,
+)
 from .settings import CallerSettings, Identity, TracingSettings
 
 __all__ = [
@@ -12,7 +25,9 @@ __all__ = [
     "DebugToken",
     "DebugTokens",
     "Identity",
+    "KeyStore",
     "Keyring",
+    "KeysFile",
     "StoredKey",
     "TokenIdentity",
     "TracingSettings",
@@ -20,8 +35,10 @@ __all__ = [
     "add_key",
     "decode_keys",
     "digest_of",
+    "encode_keys",
     "hash_key",
     "read_keys",
     "revoke_key",
+    "write_copy",
     "token_identity",
 ]

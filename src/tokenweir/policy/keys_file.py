@@ -10,17 +10,30 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import msgspec
 
 from ..errors import ConfigError, quoted
 from ..records import Clock
 
-__all__ = ["StoredKey", "UnknownKey", "add_key", "decode_keys", "digest_of", "hash_key", "read_keys", "revoke_key"]
+__all__ = [
+    "KeyStore",
+    "KeysFile",
+    "StoredKey",
+    "UnknownKey",
+    "add_key",
+    "decode_keys",
+    "digest_of",
+    "encode_keys",
+    "hash_key",
+    "read_keys",
+    "revoke_key",
+    "write_copy",
+]
 
 _NAME_LIMIT = 128
 
@@ -61,28 +74,67 @@ def digest_of(content: bytes) -> int:
     return int.from_bytes(hashlib.sha256(content).digest()[:6])
 
 
-def read_keys(path: Path) -> list[StoredKey]:
+class KeyStore(Protocol):
+    """Where keys are kept: a file, or a place that many gateways share. Methods block and raise ConfigError."""
+
+    where: str
+    """For a person, and to tell whether two processes mean the same."""
+
+    def content(self) -> bytes | None:
+        """The whole document; None where there is none."""
+        ...
+
+    def changing(self) -> AbstractContextManager[list[StoredKey]]:
+        """The keys as a list to change; written back at the end, unless an error left the block."""
+        ...
+
+
+class KeysFile:
+    """The keys in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.where = str(path.resolve())
+
+    def __repr__(self) -> str:
+        return f"<KeysFile {self._path}>"
+
+    def content(self) -> bytes | None:
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(f"the keys file {self._path} cannot be read: {error.strerror}") from error
+
+    def changing(self) -> AbstractContextManager[list[StoredKey]]:
+        return _changing(self._path)
+
+
+def read_keys(place: Path | KeyStore) -> list[StoredKey]:
     """Every key in the file, oldest first, revoked ones included; none where there is no file.
 
     Raises ConfigError for a file that cannot be read or is something else.
     """
-    try:
-        return decode_keys(path, path.read_bytes())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise ConfigError(f"the keys file {path} cannot be read: {error.strerror}") from error
+    store = KeysFile(place) if isinstance(place, Path) else place
+    content = store.content()
+    return decode_keys(place if isinstance(place, Path) else store.where, content) if content is not None else []
 
 
-def decode_keys(path: Path, content: bytes) -> list[StoredKey]:
-    """The keys in the content of the file at ``path``. Raises ConfigError if it is something else."""
+def decode_keys(place: Path | str, content: bytes) -> list[StoredKey]:
+    """The keys in the content of what is at a place. Raises ConfigError if it is something else."""
     try:
         return _DECODER.decode(content).keys
     except msgspec.DecodeError as error:
-        raise ConfigError(f"{path} is not a keys file ({error}); restore it, or move it away") from error
+        raise ConfigError(f"{place} is not a keys file ({error}); restore it, or move it away") from error
 
 
-def add_key(path: Path, caller: str, tags: Mapping[str, str], clock: Clock) -> tuple[str, StoredKey]:
+def encode_keys(keys: list[StoredKey]) -> bytes:
+    """The document, for people to read too."""
+    return msgspec.json.format(msgspec.json.encode(_File(keys)), indent=2) + b"\n"
+
+
+def add_key(place: Path | KeyStore, caller: str, tags: Mapping[str, str], clock: Clock) -> tuple[str, StoredKey]:
     """A new key for a caller: the key itself, which is kept nowhere, and what was stored of it.
 
     Raises ConfigError for a name that would spoil reports, and where the file cannot be written.
@@ -99,25 +151,29 @@ def add_key(path: Path, caller: str, tags: Mapping[str, str], clock: Clock) -> t
         created_at=clock.now(),
         tags=dict(tags),
     )
-    with _changing(path) as keys:
+    with (KeysFile(place) if isinstance(place, Path) else place).changing() as keys:
         keys.append(stored)
     return key, stored
 
 
-def revoke_key(path: Path, key_id: str, clock: Clock) -> StoredKey:
+def revoke_key(place: Path | KeyStore, key_id: str, clock: Clock) -> StoredKey:
     """Mark a key as revoked; one that already was keeps its time. Raises UnknownKey for an unknown id."""
-    with suppress(PermissionError):  # which is told below
-        if not path.exists():  # nor is it made by asking
-            raise UnknownKey(
-                f"there is no key {key_id}, and no keys file {path}; is it another gateway's? Give its --config"
-            )
-    with _changing(path) as keys:
+    store = KeysFile(place) if isinstance(place, Path) else place
+    try:
+        is_empty = store.content() is None  # nor is it made by asking
+    except ConfigError:
+        is_empty = False  # which is told below
+    if is_empty:
+        raise UnknownKey(
+            f"there is no key {key_id}, and no keys file {store.where}; is it another gateway's? Give its --config"
+        )
+    with store.changing() as keys:
         for index, stored in enumerate(keys):
             if stored.key_id == key_id:
                 if not stored.is_revoked:
                     keys[index] = msgspec.structs.replace(stored, revoked_at=clock.now())
                 return keys[index]
-        raise UnknownKey(f"there is no key {key_id} in {path}; `tokenweir keys list` shows them")
+        raise UnknownKey(f"there is no key {key_id} in {store.where}; `tokenweir keys list` shows them")
 
 
 @contextmanager
@@ -133,7 +189,7 @@ def _changing(path: Path) -> Iterator[list[StoredKey]]:
             keys = read_keys(path)
             yield keys
             try:
-                _replace(path, msgspec.json.format(msgspec.json.encode(_File(keys)), indent=2) + b"\n")
+                _replace(path, encode_keys(keys))
             except OSError:
                 # A full disk, a file that is mounted by itself, a directory or an owner that is not ours to set.
                 if not path.exists():
@@ -144,6 +200,12 @@ def _changing(path: Path) -> Iterator[list[StoredKey]]:
             f"the keys file {path} cannot be written ({error.strerror}), so nothing has changed; "
             "run this as its owner, or through the gateway, and see that the disk has room"
         ) from error
+
+
+def write_copy(path: Path, content: bytes) -> None:
+    """Puts a document that was read elsewhere into the file. OSError if it cannot be written."""
+    _make_directories(path.parent)
+    _replace(path, content)
 
 
 def _make_directories(directory: Path) -> None:

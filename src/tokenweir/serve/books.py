@@ -60,6 +60,7 @@ from .passed_segments import PassedSegments
 from .relay import stop_with_supervisor
 from .reloading import digest_of_config, reloaded
 from .retention import Retention
+from .shared_keys import open_key_store
 from .starting import one_line_for_errors
 
 __all__ = ["Books", "books_main", "catch_up"]
@@ -316,7 +317,7 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
         sinks=lambda: books.shipping.statuses(),
         configuration=lambda: _in_force(running, config_path),
         expected_relays=config.server.relays,
-        keys=Path(config.server.keys),
+        keys=open_key_store(config),
         ledger_status=books.ledger_status,
         service=_service_lists(config),
         debug_tokens=DebugTokens(config.tracing.secret or secrets.token_hex(), config.tracing.api),

@@ -6,6 +6,10 @@ the content is read now and then although nothing seems to have changed, and wha
 When the file cannot be read: as long as nothing tells that it has changed (the share is away, the file is gone), the
 keys stay in force. A file that *has* changed may revoke a key, so after a few seconds, which an editor or a copy may
 take to write it, every key of the file is refused until it can be read.
+
+Where many gateways share their keys, each looks there, and has the file as a copy with which it goes on while the place
+is away, also after a start. A place that is away has not said that anything has changed; one whose document is no keys
+file has.
 """
 
 import logging
@@ -17,7 +21,7 @@ import msgspec
 
 from ..errors import ConfigError
 from ..journal import Trouble
-from ..policy import StoredKey, decode_keys, digest_of
+from ..policy import KeyStore, StoredKey, decode_keys, digest_of, write_copy
 from ..records import Clock
 
 __all__ = ["KeysInForce", "KeysWatch"]
@@ -29,6 +33,8 @@ _LOOK_SECONDS = 1.0
 _READ_ANYWAY_SECONDS = 5.0
 # Whoever writes the file in place needs less; whoever revokes a key does not want to wait longer.
 _CLOSE_AFTER_SECONDS = 10.0
+# A question to a database or a storage account.
+_ASK_SECONDS = 2.0
 # A look takes microseconds; a share that has not answered by then hangs.
 _HANGS_AFTER_SECONDS = 10.0
 
@@ -45,11 +51,15 @@ class KeysInForce(msgspec.Struct, frozen=True):
 
 
 class KeysWatch:
-    """Follows one keys file. ``in_force`` may be read from any thread; ``look`` is for one at a time."""
+    """Follows one keys file, or what it is the copy of. ``in_force`` may be read from any thread; ``look`` is for one
+    at a time."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, shared: KeyStore | None = None) -> None:
         """Looks once."""
         self.path = path
+        self._shared = shared
+        self._where = shared.where if shared is not None else str(path)
+        self._is_copy_told = False
         self._clock = clock
         self._seen: tuple[int, ...] | None = None
         self._read_at = self._looked_at = clock.monotonic()
@@ -62,14 +72,14 @@ class KeysWatch:
         self._close_after = _CLOSE_AFTER_SECONDS
 
     def __repr__(self) -> str:
-        return f"<KeysWatch {self.path} {self.in_force.digest:012x}>"
+        return f"<KeysWatch {self._where} {self.in_force.digest:012x}>"
 
     @property
     def trouble(self) -> Trouble | None:
         """What is wrong at present, a look that hangs included."""
         seconds = self._clock.monotonic() - self._looked_at
         if self._is_looking and seconds > _HANGS_AFTER_SECONDS:
-            return Trouble(self._clock.now(), f"{self.path} has not answered for {seconds:.0f} s; is its share away?")
+            return Trouble(self._clock.now(), f"{self._where} has not answered for {seconds:.0f} s; is it away?")
         return self.in_force.trouble
 
     def start(self, changed: Callable[[], None]) -> None:
@@ -91,7 +101,7 @@ class KeysWatch:
         self._looked_at, self._is_looking = self._clock.monotonic(), True
         before = self.in_force
         try:
-            self._look()
+            self._look() if self._shared is None else self._ask(self._shared)
         finally:
             self._is_looking = False
         self._tell(before.trouble, self.in_force.trouble)
@@ -122,6 +132,50 @@ class KeysWatch:
         self._seen, self._read_at, self._unreadable_since = seen, self._clock.monotonic(), None
         self.in_force = KeysInForce(stored, digest_of(content))
 
+    def _ask(self, shared: KeyStore) -> None:
+        now = self._clock.monotonic()
+        if self._seen is not None and now - self._read_at < _ASK_SECONDS:
+            return
+        is_first, self._seen, self._read_at = self._seen is None, (), now
+        try:
+            content = shared.content()
+        except ConfigError as error:
+            if is_first:
+                self._take_copy()
+            self._in_trouble(f"{error}; the keys stay in force as they were read last")
+            return
+        if content is None:
+            if self.in_force.digest:
+                self._in_trouble(f"there are no keys in {shared.where} any more; those it held stay in force")
+            elif self.in_force.trouble is not None:
+                self.in_force = KeysInForce()
+            return
+        try:
+            stored = tuple(decode_keys(shared.where, content))
+        except ConfigError as error:
+            self._cannot_read(str(error), None if digest_of(content) == self.in_force.digest else (1,))
+            return
+        self._unreadable_since = None
+        if digest_of(content) != self.in_force.digest:
+            self._keep_copy(content)
+        self.in_force = KeysInForce(stored, digest_of(content))
+
+    def _take_copy(self) -> None:
+        """At the start, where nothing else is known. Without a copy nobody knows which keys there are."""
+        try:
+            content = self.path.read_bytes()
+            self.in_force = KeysInForce(tuple(decode_keys(self.path, content)), digest_of(content))
+        except (OSError, ConfigError):
+            self.in_force = KeysInForce(is_closed=True)
+
+    def _keep_copy(self, content: bytes) -> None:
+        try:
+            write_copy(self.path, content)
+        except OSError as error:
+            if not self._is_copy_told:
+                _log.warning("keys: the copy %s cannot be written (%s)", self.path, error.strerror)
+            self._is_copy_told = True
+
     def _cannot_read(self, why: str, seen: tuple[int, ...] | None) -> None:
         now = self._clock.monotonic()
         if seen is None or seen == self._seen:
@@ -136,14 +190,16 @@ class KeysWatch:
     def _in_trouble(self, message: str, is_closed: bool | None = None) -> None:
         before = self.in_force
         since = before.trouble.since if before.trouble else self._clock.now()
+        is_closed = before.is_closed if is_closed is None else is_closed
         self.in_force = msgspec.structs.replace(
             before,
-            trouble=Trouble(since, message),
-            is_closed=before.is_closed if is_closed is None else is_closed,
+            # With shared keys that are away, calls go on; of a file nobody knows whether it was meant to be read.
+            trouble=Trouble(since, message, hinders_calls=self._shared is None or is_closed),
+            is_closed=is_closed,
         )
 
     def _tell(self, before: Trouble | None, now: Trouble | None) -> None:
         if now is not None and (before is None or before.message != now.message):
             _log.error("keys: %s", now.message)
         elif before is not None and now is None:
-            _log.info("keys: %s can be read again", self.path)
+            _log.info("keys: %s can be read again", self._where)

@@ -32,6 +32,7 @@ from .data_port import DataPort
 from .keys_watch import KeysWatch
 from .logs import configure_logging
 from .reloading import digest_of_config, reloaded
+from .shared_keys import open_shared_keys
 from .shipped_log import ShippedLog
 from .starting import one_line_for_errors
 
@@ -74,7 +75,7 @@ class RelayProcess:
         self._config, self._config_digest = config, digest_of_config(config)
         self._config_path = config_path
         self._clock = clock
-        self._keys = KeysWatch(Path(config.server.keys), clock)
+        self._keys = KeysWatch(Path(config.server.keys), clock, open_shared_keys(config.server.shared_keys))
         self._stop = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         # What may be wrong comes first: once the journal is open, its status says that all is well.
@@ -126,6 +127,7 @@ class RelayProcess:
 
     def _keyring(self, config: Config, *, may_be_open: bool = True) -> Keyring:
         keys = self._keys.in_force
+        may_be_open = may_be_open and self._config.server.shared_keys is None
         return Keyring(config.callers, keys.stored, unreadable=keys.is_closed, may_be_open=may_be_open)
 
     def _keys_changed(self) -> None:
