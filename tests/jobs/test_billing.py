@@ -280,6 +280,7 @@ def test_a_job_that_never_ends_is_given_up_when_it_is_too_old(bench: JobsBench, 
         ("/v1/responses", "preview", "/openai/v1/responses/resp_1?api-version=preview"),
         ("/api/openai/responses", "2025-04-01-preview", "/openai/responses/resp_1?api-version=2025-04-01-preview"),
         ("/openai/responses", None, "/openai/responses/resp_1?api-version=2024-10-21"),
+        ("/api/projects/p/openai/v1/responses", None, "/api/projects/p/openai/v1/responses/resp_1"),
     ],
 )
 def test_a_job_is_asked_for_by_the_api_that_made_it(
@@ -355,6 +356,19 @@ def test_an_output_that_cannot_be_read_is_asked_for_again_and_never_half_counted
     assert bench.look(86400) == []
     (job,) = bench.table.open()
     assert job.last_error == "a line of the batch's output cannot be read"
+
+
+def test_whoever_was_forgotten_stays_so_when_a_job_is_billed(bench: JobsBench, upstream: Upstream) -> None:
+    upstream.says = lambda path: (200, AT_WORK)
+    bench.watch.take([made()])
+    bench.look(10)
+    assert bench.table.rewrite(lambda record: replace(record, caller="erased-1")) == 1
+    upstream.says = lambda path: (200, DONE)
+    bench.look(20)
+    bench.watch.take([made()])
+    (billed,) = bench.look(3600)
+    assert billed.caller == "erased-1"
+    assert bench.table.rewrite(lambda record: record) == 0
 
 
 def test_a_vector_store_has_a_record_for_each_day_until_it_is_removed(bench: JobsBench, upstream: Upstream) -> None:

@@ -11,8 +11,7 @@ from support.journals import NOW, write_journal
 from support.servers import until
 from tokenweir.delivery.shipping import Shipping
 from tokenweir.delivery.sinks import FileConnection, SinkSettings
-from tokenweir.jobs import JOBS_CURSOR, Jobs, JobsSettings
-from tokenweir.journal import Journal, JournalSettings, bytes_behind, journal_directories
+from tokenweir.journal import Journal, JournalSettings, journal_directories
 from tokenweir.journal.directory import segment_numbers
 from tokenweir.records import CallRecord, new_call_id
 from tokenweir.serve.books import Books
@@ -53,14 +52,7 @@ def test_without_a_ledger_records_are_counted_and_wait_for_the_sinks(tmp_path: P
         await until(lambda: not any(status.behind_bytes for status in shipping.statuses()))
         await shipping.stop()
 
-    async def watch_all() -> None:
-        jobs = Jobs(root, JobsSettings(), [], {}, CLOCK)
-        jobs.start()
-        await until(lambda: not bytes_behind(directory, JOBS_CURSOR))
-        await jobs.stop()
-
     asyncio.run(ship_all())
-    asyncio.run(watch_all())
     assert events.read_bytes().count(b"\n") == 21
     PassedSegments(root, JournalSettings(), CLOCK, has_ledger=False).tidy()
     assert len(segment_numbers(directory)) == 1

@@ -38,7 +38,7 @@ def erase(
     called = f"; it is called {done.pseudonym} now" if done.pseudonym and done.calls else ""
     print(
         f"erased: {done.calls:,} calls in the ledger{called}, {done.segment_records:,} records in segments, "
-        f"{done.file_lines:,} lines of file sinks, {done.dead_letters:,} dead letters"
+        f"{done.file_lines:,} lines of file sinks, {done.dead_letters:,} dead letters, {done.jobs:,} jobs"
     )
     for place in done.elsewhere:
         typer.echo(f"not from here: {place}", err=True)

@@ -6,7 +6,7 @@ billing.py      asks for what is due (asking.py, batch_files.py) and writes the 
 service.py      all of it, as the books run it
 """
 
-from .service import JOBS_CURSOR, JOBS_JOURNAL, Jobs, begin_jobs, jobs_status, open_jobs
+from .service import JOBS_CURSOR, JOBS_JOURNAL, Jobs, begin_jobs, jobs_status, open_jobs, rewrite_jobs
 from .settings import JobsSettings
 from .table import Job, JobsStatus
 
@@ -20,4 +20,5 @@ __all__ = [
     "begin_jobs",
     "jobs_status",
     "open_jobs",
+    "rewrite_jobs",
 ]

@@ -4,6 +4,7 @@ The answer goes, as it arrives, to a reader that keeps what it needs, so a file 
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from ..wire import ResponseHead
 __all__ = ["AnswerReader", "QuestionFailed", "Question", "ask"]
 
 _LONGEST_OBEYED_SECONDS = 3600.0
+_PROJECT = re.compile(r"/api/projects/[^/]+(?:/openai/v1|/agents/[^/]+/endpoint/protocols/openai)(?=/)")
 # What is asked for is there already, so nobody has to think about it.
 _LONGEST_SILENCE_SECONDS = 60.0
 
@@ -43,14 +45,18 @@ class Question:
         """``path`` and ``api_version`` are those of the call that made the job: they say which family of paths, and
         which version, the upstream knows it by."""
         self.upstream = upstream
+        in_project = _PROJECT.match(path)
+        self._beginning = in_project[0] if in_project is not None else ""
         self._family: PathFamily = "v1" if path.removeprefix("/api").startswith(("/openai/v1/", "/v1/")) else "openai"
+        if in_project is not None:
+            self._family = "foundry"
         self._query = b"" if api_version is None else b"api-version=" + api_version.encode("ascii", "ignore")
 
     def head(self, tail: str) -> bytes:
         upstream = self.upstream
         version = upstream.settings.api_version or upstream.provider.api_version
         target = upstream.provider.request_target(
-            upstream.endpoint.base, self._family, tail, None, self._query, api_version=version
+            upstream.endpoint.base, self._family, tail, None, self._query, version, f"{self._beginning}/{tail}"
         )
         lines = [
             b"GET %b HTTP/1.1" % target,

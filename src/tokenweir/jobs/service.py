@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -12,14 +12,14 @@ from ..delivery.loop import Delivery
 from ..delivery.sources.journals import JournalsSource
 from ..errors import ConfigError, JournalError
 from ..journal import Journal, JournalSettings, begin_cursor
-from ..records import Clock
+from ..records import CallRecord, Clock
 from ..upstream import Upstream, UpstreamSettings, open_upstreams
 from .billing import Biller
 from .settings import JobsSettings
 from .table import JOBS_FILE, Job, JobsStatus, JobTable
 from .watch import Watch
 
-__all__ = ["JOBS_CURSOR", "JOBS_JOURNAL", "Jobs", "begin_jobs", "jobs_status", "open_jobs"]
+__all__ = ["JOBS_CURSOR", "JOBS_JOURNAL", "Jobs", "begin_jobs", "jobs_status", "open_jobs", "rewrite_jobs"]
 
 _log = logging.getLogger(__name__)
 
@@ -52,14 +52,21 @@ def open_jobs(root: Path) -> list[Job]:
         return [] if table is None else list(table.open())
 
 
+def rewrite_jobs(root: Path, change: Callable[[CallRecord], CallRecord | None]) -> int:
+    """Exchanges the records of calls that have made jobs, where ``change`` gives another; how many. Raises
+    ``JournalError``."""
+    with _table_of(root, read_only=False) as table:
+        return 0 if table is None else table.rewrite(change)
+
+
 @contextmanager
-def _table_of(root: Path) -> Iterator[JobTable | None]:
+def _table_of(root: Path, *, read_only: bool = True) -> Iterator[JobTable | None]:
     """None where there was no job yet."""
     directory = root / JOBS_JOURNAL
     if not (directory / JOBS_FILE).exists():
         yield None
         return
-    with closing(JobTable(directory, read_only=True)) as table:
+    with closing(JobTable(directory, read_only=read_only)) as table:
         yield table
 
 

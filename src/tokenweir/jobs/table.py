@@ -5,7 +5,7 @@ closed after its own record is on disk, so after a crash anywhere a job is asked
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -34,6 +34,15 @@ CREATE INDEX IF NOT EXISTS due ON jobs (state, next_at);
 """
 _COLUMNS = (
     "resource, kind, id, state, made, made_at, seen, seen_by, next_at, asked, failures, missing, days, last_error"
+)
+
+_KEY = ("resource", "kind", "id")
+# A record stays as it was first written, or as somebody who was to be forgotten has left it.
+_CHANGED = {name: f"excluded.{name}" for name in _COLUMNS.split(", ") if name not in _KEY} | {
+    "made": "CASE excluded.state WHEN 'closed' THEN NULL ELSE coalesce(jobs.made, excluded.made) END"
+}
+_OR_CHANGE = (
+    f"ON CONFLICT ({', '.join(_KEY)}) DO UPDATE SET {', '.join(f'{name} = {new}' for name, new in _CHANGED.items())}"
 )
 
 
@@ -142,7 +151,15 @@ class JobTable:
             for job in jobs
         ]
         marks = ", ".join("?" * len(values[0])) if values else ""
-        self._execute(f"INSERT OR REPLACE INTO jobs ({_COLUMNS}) VALUES ({marks})", values)
+        self._execute(f"INSERT INTO jobs ({_COLUMNS}) VALUES ({marks}) {_OR_CHANGE}", values)
+
+    def rewrite(self, change: Callable[[CallRecord], CallRecord | None]) -> int:
+        """Exchanges records of calls that have made jobs, where ``change`` gives another; how many. What is asked for
+        at that moment may still be billed in the old name. Raises ``JournalError``."""
+        rows = self._read("SELECT made, resource, kind, id FROM jobs WHERE made IS NOT NULL")
+        changed = [(encode(new), *key) for made, *key in rows if (new := change(decode(made))) is not None]
+        self._execute("UPDATE jobs SET made = ? WHERE resource = ? AND kind = ? AND id = ?", changed)
+        return len(changed)
 
     def forget(self, before: datetime) -> None:
         """Removes what has been over since ``before``, and what nobody has claimed since."""

@@ -100,9 +100,18 @@ class Books:
     """
 
     def __init__(
-        self, root: Path, ledger: Ledger | None, clock: Clock, shipping: Shipping, price: Pricer = FREE
+        self,
+        root: Path,
+        ledger: Ledger | None,
+        clock: Clock,
+        shipping: Shipping,
+        price: Pricer = FREE,
+        *,
+        watches_jobs: bool = False,
     ) -> None:
+        """``watches_jobs``: whether `Jobs` read the journals beside it, too."""
         self._root = root
+        self._watches_jobs = watches_jobs
         self._ledger = ledger
         self._clock = clock
         self.shipping = shipping
@@ -175,7 +184,8 @@ class Books:
         reader = self._readers.get(source)
         if reader is None:
             self.shipping.begin(directory)  # or segments would go that no sink has seen
-            begin_jobs(directory)  # or that was not watched for jobs
+            if self._watches_jobs:
+                begin_jobs(directory)  # or that was not watched for jobs
             begin_cursor(directory, CURSOR)  # or that the ledger, which may be away, has not
             position = self._position(directory, source)
             if self._ledger is not None:
@@ -303,7 +313,7 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
     ledger = LateLedger(ledger_opener(config.ledger.url), clock) if config.ledger.url != NO_LEDGER else None
     root = Path(config.journal.directory)
     price = Pricer(config.prices)
-    books = Books(root, ledger, clock, _shipping(config, root, clock, price), price)
+    books = Books(root, ledger, clock, _shipping(config, root, clock, price), price, watches_jobs=True)
     running = config
     segments = PassedSegments(root, config.journal, clock, has_ledger=ledger is not None)
     app = create_app(

@@ -20,6 +20,7 @@ from ..delivery.segment_blobs import open_archive
 from ..delivery.shipping import letters_of
 from ..delivery.sinks import FileConnection, SinkSettings
 from ..errors import TokenweirError
+from ..jobs import rewrite_jobs
 from ..journal import ask_for_next_segment, fixed_segments, journal_directories, rewritten
 from ..ledger import NO_LEDGER, Ledger, Person
 from ..policy import read_keys
@@ -46,6 +47,8 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     file_lines: int = 0
     """Of file sinks."""
     dead_letters: int = 0
+    jobs: int = 0
+    """That are billed later, or were given up."""
     elsewhere: list[str] = []
     """Where more may lie that cannot be reached from here."""
     again: list[str] = []
@@ -83,6 +86,7 @@ def erase(config: Config, ledger: Ledger | None, person: Person, clock: Clock, w
         segment_records=_in_journals(config, person, again) + _in_archive(config, person),
         file_lines=sum(_in_file_sink(sink, person) for sink in config.sinks if _is_read_here(sink)),
         dead_letters=sum(_in_letters(sink, person, clock, again) for sink in config.sinks),
+        jobs=rewrite_jobs(Path(config.journal.directory), _change(person)),
         elsewhere=list(_elsewhere(config, person)),
         again=again,
     )
