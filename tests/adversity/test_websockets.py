@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from support.raw_client import RawClient
-from support.relay_thread import KEY
+from support.relay_thread import KEY, running_relay
 from support.scripted import Line, Play
 from support.websocket_frames import (
     CLOSE,
@@ -24,6 +24,7 @@ from support.websocket_frames import (
 )
 from support.world import World
 from tokenweir.records import Quantity
+from tokenweir.upstream import CredentialSettings, UpstreamSettings
 
 USAGE = {
     "total_tokens": 253,
@@ -269,3 +270,64 @@ def test_another_target_is_tried_before_the_upgrade(world: World) -> None:
         client.read(2)
     (record,) = relay.records(1)
     assert (record.attempts, record.backend, record.status) == (2, "faulty-1", 101)
+
+
+@pytest.mark.parametrize(
+    ("tail", "answer", "operation", "session"),
+    [
+        (
+            "realtime/client_secrets",
+            b'{"value":"ek_1","expires_at":1,"session":{"object":"realtime.session","id":"sess_7","model":"m"}}',
+            "realtime/client_secrets",
+            "sess_7",
+        ),
+        ("realtime/sessions", b'{"object":"realtime.session","id":"sess_8"}', "realtime/sessions", "sess_8"),
+        ("realtime/calls", b"v=0\r\n", "realtime/calls", "rtc_9"),
+        ("live/sessions", b'{"session":{"id":"live_3"},"transport":{"type":"webrtc"}}', "live/sessions", "live_3"),
+        ("realtime/calls/rtc_5/accept", b"{}", "realtime/calls", "rtc_5"),
+    ],
+)
+def test_who_got_a_session_that_passes_by_is_recorded(
+    world: World, tail: str, answer: bytes, operation: str, session: str
+) -> None:
+    def play(line: Line) -> None:
+        line.read_request()
+        location = b"location: /v1/realtime/calls/rtc_9\r\n" if tail == "realtime/calls" else b""
+        line.send(b"HTTP/1.1 201 Created\r\n%bcontent-length: %d\r\n\r\n%b" % (location, len(answer), answer))
+        line.wait_closed()
+
+    upstream = world.upstream(play)
+    settings = UpstreamSettings("only", upstream.url, CredentialSettings(key="upstream-key"))
+    with running_relay(world.folder, [settings]) as relay, RawClient(relay.address) as client:
+        head = [f"POST /openai/v1/{tail} HTTP/1.1", "Host: here", f"api-key: {KEY}", "content-type: application/json"]
+        client.send("\r\n".join([*head, "content-length: 2", "", "{}"]).encode())
+        assert client.read_answer().body == answer
+        record = relay.record()
+    assert (record.operation, record.session_id, record.caller) == (operation, session, "team-a")
+    assert (record.usage.source, record.usage.reason) == ("none", "elsewhere")
+
+
+def test_a_socket_of_an_api_that_is_not_known_passes_too(world: World) -> None:
+    upstream = world.upstream(saying(frame(TEXT, b"hello"), frame(CLOSE, b"")))
+    settings = UpstreamSettings("only", upstream.url, CredentialSettings(key="upstream-key"))
+    with running_relay(world.folder, [settings]) as relay:
+        with opened(relay, asks("/openai/v1/unheard/of?model=x")) as client:
+            assert client.read(9) == frame(TEXT, b"hello") + frame(CLOSE, b"")
+        record = relay.record()
+    assert (record.api, record.operation, record.outcome, record.status) == ("other", "unheard", "completed", 101)
+    assert (record.usage.source, record.bytes_out) == ("none", 9)
+
+
+def test_another_upgrade_stays_behind(world: World) -> None:
+    relay = world.relay()
+    path = "/openai/v1/realtime?model=gpt-4o"
+    for request in (
+        asks(path).replace(b"Upgrade: websocket", b"Upgrade: h2c"),
+        asks(path).replace(b"keep-alive, Upgrade", b"keep-alive"),
+        asks(path).replace(b"HTTP/1.1\r\n", b"HTTP/1.0\r\n"),
+    ):
+        with RawClient(relay.address) as client:
+            client.send(request)
+            told = client.read_answer()
+            assert (told.status, b"opens a WebSocket" in told.body) == (400, True)  # so it was asked for none
+    relay.records(3)

@@ -11,7 +11,7 @@ from . import audio, chat_completions, completions, embeddings, images, messages
 from .digest import FACTS, digest
 from .jobs import JOB_KINDS, JOB_MEMBERS, JOBS, has_ended, job_of, kind_of
 from .realtime import SOCKET_EVENTS, SOCKET_FACTS, SocketEventKind, delegated_response, transcription_model
-from .relayed import HEADS, OTHER, SESSION_OBJECTS, SESSIONS, TWO_WORDS
+from .relayed import HEADS, OTHER, SESSION_MAKERS, SESSION_OBJECTS, SESSIONS, TWO_WORDS
 from .structs import AnswerChoice, AnswerMessage, ApiAnswer, CustomCall, FunctionCall, JobKind, UpstreamTools
 from .surface import Surface
 
@@ -24,6 +24,7 @@ __all__ = [
     "METERED",
     "OTHER",
     "SESSIONS",
+    "SESSION_MAKERS",
     "SESSION_OBJECTS",
     "SOCKETS",
     "SOCKET_EVENTS",

@@ -8,16 +8,30 @@ import re
 
 from .surface import Surface
 
-__all__ = ["HEADS", "OTHER", "SESSIONS", "SESSION_OBJECTS", "TWO_WORDS"]
+__all__ = ["HEADS", "OTHER", "SESSIONS", "SESSION_MAKERS", "SESSION_OBJECTS", "TWO_WORDS"]
 
 OTHER = Surface(name="other", operation="", title="Everything else", paths=(), needs_model=False)
 """The surface of every path that no other one has."""
 
-TWO_WORDS = frozenset(["fine_tuning/jobs"])
+SESSION_MAKERS = frozenset(
+    [
+        "live/sessions",
+        "realtime/calls",
+        "realtime/client_secrets",
+        "realtime/sessions",
+        "realtime/transcription_sessions",
+    ]
+    + ["realtime/translations/client_secrets"]
+)
+"""Paths at which a session is made that passes by the gateway: by WebRTC, or with a key of its own."""
+
+TWO_WORDS = frozenset(
+    ["fine_tuning/jobs", "realtime/translations", *(path for path in SESSION_MAKERS if path.count("/") == 1)]
+)
 """Operations that are named in two words; all others by the first word of their path."""
 
 HEADS = frozenset(
-    ["assistants", "batches", "containers", "conversations", "evals", "files", "models", "realtime"]
+    ["assistants", "batches", "containers", "conversations", "evals", "files", "live", "models", "realtime"]
     + ["threads", "uploads", "vector_stores", "videos"]
 )
 """First words of paths that are not the first of a metered surface or of `TWO_WORDS`."""
@@ -25,5 +39,5 @@ HEADS = frozenset(
 SESSIONS = re.compile(r"(?:realtime/(?:sessions|calls)|live/sessions)/([^/]+)(?:/.*)?")
 """Paths about a session, whose id is the group."""
 
-SESSION_OBJECTS = ("realtime.session", "realtime.transcription_session")
+SESSION_OBJECTS = frozenset(["realtime.session", "realtime.transcription_session", "realtime.translation_session"])
 """The ``object`` of an answer that tells of a session."""

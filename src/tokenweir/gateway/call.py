@@ -59,7 +59,15 @@ from .phases import (
     Event,
     Phase,
 )
-from .record_builder import SharedFields, completed_by, ends_whole, needs_estimate, record_of, why_not_reported
+from .record_builder import (
+    SharedFields,
+    completed_by,
+    ends_whole,
+    made_session,
+    needs_estimate,
+    record_of,
+    why_not_reported,
+)
 from .request import Address, Admission, Client, Ending, Request
 from .request_body import RequestBody
 from .response import Response
@@ -81,6 +89,7 @@ _UNREAD = Request("", unreadable_head(), Address("", "/", _NO_ROUTE), datetime.f
 """Stands for a request whose head was not read yet."""
 _UNREADABLE = Usage(reason="unreadable")
 _LATER = Usage(reason="later")
+_ELSEWHERE = Usage(reason="elsewhere")
 _RESPONSES = surface_of("responses")
 
 
@@ -520,6 +529,8 @@ class Call:
             self._settle(ending, reading.usage)
         elif reading is not None and reading.job_id not in (None, self.request.address.route.job_id):
             self._settle(ending, _LATER)
+        elif ending.outcome == "completed" and made_session(self.request):
+            self._settle(ending, _ELSEWHERE)
         else:
             self._settle(ending, NO_USAGE)
 

@@ -1,7 +1,10 @@
 """What happened in a call becomes one record."""
 
+import re
+
 from msgspec.structs import replace
 
+from ..apis import SESSION_MAKERS
 from ..deployments import Target
 from ..metering import NO_MEASUREMENT, Measurement
 from ..policy import Identity
@@ -15,6 +18,7 @@ __all__ = [
     "SharedFields",
     "completed_by",
     "ends_whole",
+    "made_session",
     "needs_estimate",
     "record_of",
     "why_not_reported",
@@ -151,6 +155,8 @@ def record_of(
     session_id, job_id = reading.session_id, reading.job_id
     if session_id is None and job_id is None:
         session_id, job_id = shared.session_id, shared.job_id
+        if session_id is None and b"location" in answered:
+            session_id = _session_at(answered[b"location"])
     # By place, in the order of the fields: names would cost as much as everything else here.
     return CallRecord(
         request.call_id,
@@ -230,6 +236,22 @@ def _added_version(route: Route, upstream: Upstream) -> str | None:
 
 _NOTHING: Fields = {}
 _NO_ONE = Identity("")
+
+
+def made_session(request: Request) -> bool:
+    """Whether a call that went well has made a session that passes by the gateway, or a key to one."""
+    tail = request.address.route.tail
+    return request.head.method == b"POST" and (tail in SESSION_MAKERS or _ACCEPTED.fullmatch(tail) is not None)
+
+
+def _session_at(location: bytes) -> str | None:
+    """The session that an answer has made, which its ``Location`` names."""
+    found = _SESSION_PATH.search(location.decode("latin-1"))
+    return found[1] if found is not None else None
+
+
+_ACCEPTED = re.compile(r"(?:realtime/calls|live/sessions)/[^/]+/accept")
+_SESSION_PATH = re.compile(r"/(?:realtime/(?:calls|sessions)|live/sessions)/([^/?#]+)$")
 
 
 def _is_spillover(answered: Fields) -> bool:

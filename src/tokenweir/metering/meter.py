@@ -22,6 +22,7 @@ _failures = itertools.count(1)
 
 _MOST_OF_A_MEMBER = 4 * 1024
 _FACTS: dict[Path, int] = {**{(name,): _MOST_OF_A_MEMBER for name in JOB_MEMBERS}, **FACTS}
+_FACTS[("session", "id")] = _MOST_OF_A_MEMBER
 
 
 class Meter:
@@ -85,9 +86,16 @@ class NullMeter(Meter):
         measurement.job = job_of(made)
         if measurement.job is not None:
             measurement.job_id = measurement.job["id"]
-        elif made.get("object") in SESSION_OBJECTS and isinstance(made.get("id"), str):
-            measurement.session_id = made["id"]
+        else:
+            measurement.session_id = _session_in(made)
         return measurement
+
+
+def _session_in(answer: dict[str, Any]) -> str | None:
+    """The id of the session that an answer is, or tells of beside the key to it."""
+    session = answer if answer.get("object") in SESSION_OBJECTS else answer.get("session")
+    name = session.get("id") if isinstance(session, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def replacement(meter: Meter, error: Exception) -> Meter:

@@ -72,7 +72,7 @@ UsageSource = Literal["reported", "estimated", "none"]
 """``reported``: the upstream said so. ``estimated``: we counted. ``none``: nothing is known or due."""
 
 
-UsageReason = Literal["unread_encoding", "unreadable", "cut", "too_large", "withheld", "later", "given_up"]
+UsageReason = Literal["unread_encoding", "unreadable", "cut", "too_large", "withheld", "later", "given_up", "elsewhere"]
 """Why the usage of a call is not ``reported``.
 
 unread_encoding  the answer was compressed in a way that is not read
@@ -82,6 +82,7 @@ too_large        the part of the answer that has the usage was larger than what 
 withheld         the answer was whole, and said no usage, nothing but zeros, or not that of all it wrote
 later            the call has started a job; what that uses is told by a record of its own
 given_up         of a job's own record: its end could not be learnt
+elsewhere        the call has made a session, or a key to one, and what that uses passes by this gateway
 """
 
 
@@ -96,7 +97,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False, array_like=True):
     says, or counts that are none), `cut` (the answer ended, or its client left, before its usage), `too_large` (a
     usage of more than 64 KB), `withheld` (a whole answer without usage, with zeros only, or without the usage of
     all it wrote), `later` (the call has started a [job](../guides/jobs.md), which has a record of its own),
-    `given_up` (a job whose end could not be learnt); empty where usage is reported, or none was due."""
+    `given_up` (a job whose end could not be learnt), `elsewhere` (the call has made a [session](../guides/realtime.md)
+    that passes by this gateway); empty where usage is reported, or none was due."""
     input_tokens: _Summed = 0
     """The prompt."""
     cached_input_tokens: _Summed = 0
