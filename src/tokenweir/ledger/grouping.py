@@ -16,6 +16,7 @@ from .parsing import UTC_ZONE, unknown_name
 from .rows import plain_money
 
 __all__ = [
+    "AMOUNTS",
     "FILTERS",
     "GROUPINGS",
     "SUMS",
@@ -72,25 +73,30 @@ class UsageDialect(Protocol):
         ...
 
 
-SUMS = {
-    "calls": "count(*)",
-    **{column.name: f"sum({column.name})" for column in COLUMNS if column.is_summed},
-    "unpriced": "sum(CASE WHEN cost IS NULL AND usage_source <> 'none' THEN 1 ELSE 0 END)",
-    "cost": "sum(cost)",
-    "currency": "currency",
+AMOUNTS = {
+    "calls": "1",
+    **{column.name: column.name for column in COLUMNS if column.is_summed},
+    "unpriced": "CASE WHEN cost IS NULL AND usage_source <> 'none' THEN 1 ELSE 0 END",
+    "cost": "cost",
 }
+"""What is added up, and what it is of a row in ``calls``."""
+
+SUMS = {**{name: f"sum({what})" for name, what in AMOUNTS.items()}, "calls": "count(*)", "currency": "currency"}
 """The columns after the groups. ``currency`` is one of the groups: amounts in two currencies never meet."""
 
 _NO_COUNTS = {"cost", "currency"}
 
 
-def usage_statement(by: Sequence[str], dialect: UsageDialect, where: str, timezone: str, rows: str = "calls") -> str:
-    """The SELECT for these groups, which are distinct."""
+def usage_statement(
+    by: Sequence[str], dialect: UsageDialect, where: str, timezone: str, sums_of_days: str | None = None
+) -> str:
+    """The SELECT for these groups, which are distinct, over ``calls`` or what takes their place."""
+    sums = SUMS if sums_of_days is None else {name: f"sum({name})" for name in AMOUNTS} | {"currency": "currency"}
     groups = [_group(name, dialect, timezone) for name in by]
     currency = len(groups) + len(SUMS)
     order = [str(number) for number in range(1, len(groups) + 1)] + [str(currency)]
     return (
-        f"SELECT {', '.join([*groups, *SUMS.values()])} FROM {rows}{where} "
+        f"SELECT {', '.join([*groups, *sums.values()])} FROM {sums_of_days or 'calls'}{where} "
         f"GROUP BY {', '.join(order)} ORDER BY {', '.join(order)}"
     )
 

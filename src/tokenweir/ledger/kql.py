@@ -96,7 +96,7 @@ def _empty_ledger() -> DuckDBPyConnection:
     migrate(connection)
     # Columns that nobody reads stay empty, so nothing may be required and nothing is a key.
     connection.execute("CREATE TABLE copies AS FROM calls")
-    for table in ("calls", "contents", "positions", "migrations"):
+    for table in ("calls", "contents", "positions", "migrations", "daily_usage", "daily_quantities", "closed_days"):
         connection.execute(f"DROP TABLE {table}")
     connection.execute("ALTER TABLE copies RENAME TO calls")
     connection.execute("SET TimeZone = 'UTC'")

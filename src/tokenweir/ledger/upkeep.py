@@ -11,6 +11,7 @@ from typing import Any
 from .parsing import as_utc
 from .person import Person
 from .reading import Reading
+from .rollups import DAILY_TABLES, in_sums
 
 __all__ = ["Upkeep", "change_statement"]
 
@@ -48,6 +49,10 @@ class Upkeep(Reading):
         if found:
             ids = f"SELECT call_id FROM calls WHERE {condition}"
             self._change("contents", None, f"call_id IN ({ids})", [*person.names])
+            # First the sums of days: who asks again because it failed finds the calls still there.
+            if (of_days := in_sums(person.forgotten)) and self._closed() is not None:
+                for table in DAILY_TABLES:
+                    self._change(table, of_days, condition, [*person.names])
             self._change("calls", person.forgotten, condition, [*person.names])
         return int(found)
 

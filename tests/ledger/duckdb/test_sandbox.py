@@ -123,8 +123,11 @@ def test_nothing_can_be_changed_and_nothing_outside_be_seen(
     assert ledger.position("x") is None
     assert ledger.query_sql("SHOW TABLES").rows == [
         ["calls"],
+        ["closed_days"],
         ["contents"],
         ["customEvents"],
+        ["daily_quantities"],
+        ["daily_usage"],
         ["migrations"],
         ["positions"],
     ]

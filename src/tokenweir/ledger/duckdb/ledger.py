@@ -1,5 +1,6 @@
 """The ledger in a DuckDB file: the statements that fill it. Posting is one batch at a time."""
 
+import logging
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -14,6 +15,7 @@ from ...records import CallRecord, has_contents
 from ..base import LedgerError, Piece, Table
 from ..limits import Limits
 from ..queries import OpenLedger, Queries, QueriesHere
+from ..rollups import DAY, Closed, beginning, close_day, first_open_day, is_closed, is_due, late_additions
 from ..rows import CALL_COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of, json_encoder
 from ..upkeep import Upkeep, change_statement
 from .file import DuckDBFile
@@ -21,6 +23,8 @@ from .sandbox import DuckDBSandbox
 from .snapshot import Snapshot
 
 __all__ = ["DuckDBLedger"]
+
+_log = logging.getLogger(__name__)
 
 _COLUMN_TYPES = "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'calls'"
 # Ids ascend with time, so their bounds spare the engine all but the newest row groups: with ten million calls that
@@ -30,6 +34,16 @@ _INSERT_CONTENTS = (
     f"INSERT INTO contents ({', '.join(CONTENT_COLUMNS)}) "
     f"SELECT {', '.join(f'unnest(${number}::VARCHAR[])' for number in range(1, len(CONTENT_COLUMNS) + 1))}"
 )
+_QUANTITIES = (
+    "SELECT *, unnest(json_keys(quantities)) AS quantity, "
+    "TRY_CAST(json_extract_string(quantities, '/' || quantity || '/amount') AS DECIMAL(38,12)) AS amount FROM calls"
+)
+_HAS_QUANTITIES = "CAST(quantities AS VARCHAR) <> '{}'"
+_USED = f"{_QUANTITIES} WHERE {_HAS_QUANTITIES}"
+_ADD_LATE = late_additions(
+    "call_id BETWEEN $2 AND $3 AND call_id IN (SELECT unnest($1))",
+    _USED,
+)
 _SET_POSITION = "INSERT OR REPLACE INTO positions VALUES (?, ?)"
 
 
@@ -37,11 +51,8 @@ class DuckDBLedger(Upkeep):
     """A `Ledger` in one file, which it closes."""
 
     _mark = "?"
-    _quantities = (
-        "SELECT *, unnest(json_keys(quantities)) AS quantity, "
-        "TRY_CAST(json_extract_string(quantities, '/' || quantity || '/amount') AS DECIMAL(38,12)) AS amount FROM calls"
-    )
-    _has_quantities = "CAST(quantities AS VARCHAR) <> '{}'"
+    _quantities = _QUANTITIES
+    _has_quantities = _HAS_QUANTITIES
 
     def __init__(self, file: DuckDBFile, limits: Limits | None = None) -> None:
         self._file = file
@@ -52,6 +63,7 @@ class DuckDBLedger(Upkeep):
             if file.place == ":memory:"
             else Queries(self._snapshot, limits or Limits())
         )
+        self._closed_until: Closed = self._read("SELECT until FROM closed_days", [])[0][0]
         self._insert_calls = _insert_statement(dict(self._read(_COLUMN_TYPES, [])))
 
     def __repr__(self) -> str:
@@ -65,6 +77,8 @@ class DuckDBLedger(Upkeep):
         batch = {record.call_id: record for record in records}
         with self._posting:
             new = self._post(batch, source, position)
+            if is_due(batch.values(), self._closed_until):
+                self._close_a_day(batch.values())
             self._file.checkpoint()
         return new
 
@@ -77,10 +91,34 @@ class DuckDBLedger(Upkeep):
                 cursor.execute(self._insert_calls, [[as_json(record) for record in fresh]])
             if kept := [contents_of(record) for record in fresh if has_contents(record)]:
                 cursor.execute(_INSERT_CONTENTS, [list(column) for column in zip(*kept, strict=True)])
+            if late := [record.call_id for record in fresh if is_closed(record, self._closed_until)]:
+                for statement in _ADD_LATE:
+                    cursor.execute(statement, [late, min(late), max(late)])
             if position is not None:
                 cursor.execute(_SET_POSITION, [source, position])
             cursor.commit()
         return len(fresh)
+
+    def _closed(self) -> Closed:
+        return self._closed_until
+
+    def _close_a_day(self, posted: Collection[CallRecord]) -> None:
+        """The earliest that is not closed, if it is over. One at a time: each takes some milliseconds."""
+        try:
+            with self._file.cursor() as cursor:
+                cursor.begin()
+                row = cursor.execute(first_open_day(self._closed_until)).fetchone()
+                day: Closed = row[0] if row else None
+                if day is None:
+                    return
+                is_over = is_due(posted, day)
+                for statement in close_day(day, _USED) if is_over else beginning(day):
+                    cursor.execute(statement)
+                cursor.commit()
+        except LedgerError as error:
+            _log.warning("%s; the calls of that day are summed up whenever they are asked for", error)
+        else:
+            self._closed_until = day + DAY if is_over else day
 
     def query_sql(self, text: str) -> Table:
         return self._queries.sql(text)

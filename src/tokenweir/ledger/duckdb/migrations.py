@@ -7,6 +7,7 @@ from duckdb import DuckDBPyConnection
 
 from ...records import Column, ColumnKind
 from ..custom_events import view_statement, view_version
+from ..rollups import creating
 from ..rows import JSON_KINDS
 from ..schema import FIRST_COLUMNS, column_steps, columns_of_step, default_of, definitions, refuse_newer
 from .dialect import DuckDBDialect
@@ -67,6 +68,13 @@ def _add(connection: DuckDBPyConnection, columns: Sequence[Column]) -> None:
         connection.execute(f"ALTER TABLE calls ADD COLUMN {definition}")
 
 
+def _12_sums_of_days(connection: DuckDBPyConnection) -> None:
+    for statement in creating(
+        lambda column: _TYPES[column.kind], text="VARCHAR", moment="TIMESTAMP", whole="HUGEINT", money="DECIMAL(38,12)"
+    ):
+        connection.execute(statement)
+
+
 MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [
     _1_calls_and_positions,
     _2_custom_events,
@@ -76,7 +84,8 @@ MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [
     _7_columns,
     *column_steps(_add, 8, 8),
     _9_quantities,
-    *column_steps(_add, 10),
+    *column_steps(_add, 10, 11),
+    _12_sums_of_days,
 ]
 
 

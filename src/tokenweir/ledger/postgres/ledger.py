@@ -1,6 +1,7 @@
 """The ledger in PostgreSQL: the statements that fill it. Any number of processes may post at once."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -8,10 +9,11 @@ from typing import Any, NamedTuple
 import psycopg
 
 from ...records import CallRecord, has_contents
-from ..base import Piece, Table
+from ..base import LedgerError, Piece, Table
 from ..kql import KqlOverCopies
 from ..limits import Limits
 from ..queries import Answering, Queries, TwoSandboxes, unchanging
+from ..rollups import Closed, beginning, close_day, first_open_day, is_closed, is_due, late_additions
 from ..rows import CALL_COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of
 from ..storable import storable
 from ..upkeep import Upkeep, change_statement
@@ -20,6 +22,8 @@ from .sandbox import PostgresSandbox
 from .server import Connection, PostgresDatabase
 
 __all__ = ["PostgresLedger"]
+
+_log = logging.getLogger(__name__)
 
 _COLUMN_TYPES = (
     "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
@@ -35,16 +39,24 @@ _SET_POSITION = (
     "ON CONFLICT (source) DO UPDATE SET position = excluded.position"
 )
 
+_QUANTITIES = (
+    "SELECT calls.*, used.key AS quantity, CAST(used.value ->> 'amount' AS numeric) AS amount "
+    "FROM calls, json_each(quantities) AS used"
+)
+_HAS_QUANTITIES = "CAST(quantities AS text) <> '{}'"
+_USED = f"{_QUANTITIES} WHERE {_HAS_QUANTITIES}"
+_ADD_LATE = late_additions("call_id = ANY(%s)", _USED)
+
+# Of the database's locks that only mean what their users agree on; any number will do.
+_CLOSING = int.from_bytes(b"weirdays")
+
 
 class PostgresLedger(Upkeep):
     """A `Ledger` in a database that others may share, whose connections it closes."""
 
     _mark = "%s"
-    _quantities = (
-        "SELECT calls.*, used.key AS quantity, CAST(used.value ->> 'amount' AS numeric) AS amount "
-        "FROM calls, json_each(quantities) AS used"
-    )
-    _has_quantities = "CAST(quantities AS text) <> '{}'"
+    _quantities = _QUANTITIES
+    _has_quantities = _HAS_QUANTITIES
 
     def __init__(self, server: PostgresDatabase, limits: Limits | None = None) -> None:
         self._server = server
@@ -61,16 +73,41 @@ class PostgresLedger(Upkeep):
     def post(self, records: Sequence[CallRecord], source: str, position: str | None) -> int:
         batch = {record.call_id: record for record in records}.values()
         with self._server.transaction() as connection:
+            # No day is closed while somebody posts, and nobody posts while one is being closed.
+            connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", [_CLOSING])
+            closed = _closed_until(connection)
             try:
                 with connection.transaction():
-                    new = self._insert(connection, [_Incoming.of(record) for record in batch])
+                    fresh = self._insert(connection, [_Incoming.of(record) for record in batch])
             except psycopg.DataError:
-                new = self._insert(connection, [_Incoming.of(_mended(record)) for record in batch])
+                fresh = self._insert(connection, [_Incoming.of(_mended(record)) for record in batch])
+            if late := [record.call_id for record in batch if record.call_id in fresh and is_closed(record, closed)]:
+                for statement in _ADD_LATE:
+                    connection.execute(statement, [late])
             if position is not None:
                 connection.execute(_SET_POSITION, [source, position])
-        return new
+        if is_due(batch, closed):
+            self._close_a_day(batch)
+        return len(fresh)
 
-    def _insert(self, connection: Connection, batch: Sequence["_Incoming"]) -> int:
+    def _close_a_day(self, posted: Collection[CallRecord]) -> None:
+        """The earliest that is not closed, if it is over and no other poster was quicker."""
+        try:
+            with self._server.transaction() as connection:
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", [_CLOSING])
+                row = connection.execute(first_open_day(_closed_until(connection)).encode()).fetchone()
+                if row is None or row[0] is None:
+                    return
+                for statement in close_day(row[0], _USED) if is_due(posted, row[0]) else beginning(row[0]):
+                    connection.execute(statement.encode())
+        except LedgerError as error:
+            _log.warning("%s; the calls of that day are summed up whenever they are asked for", error)
+
+    def _closed(self) -> Closed:
+        with self._server.transaction() as connection:
+            return _closed_until(connection)
+
+    def _insert(self, connection: Connection, batch: Sequence["_Incoming"]) -> set[str]:
         connection.execute(_MAKE_INCOMING)
         with connection.cursor().copy(_COPY_LINES) as copy:
             for _, line in batch:
@@ -80,7 +117,7 @@ class PostgresLedger(Upkeep):
             for record, _ in batch:
                 if record.call_id in fresh and has_contents(record):
                     copy.write_row(contents_of(record))
-        return len(fresh)
+        return fresh
 
     def query_sql(self, text: str) -> Table:
         return self._queries.sql(text)
@@ -108,6 +145,11 @@ class PostgresLedger(Upkeep):
 
     def _local(self, moment: str, timezone: str) -> str:
         return f"timezone('{timezone}', timezone('UTC', {moment}))"
+
+
+def _closed_until(connection: Connection) -> Closed:
+    row = connection.execute("SELECT until FROM closed_days").fetchone()
+    return row[0] if row else None
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import psycopg
 
 from ...records import Column, ColumnKind
 from ..custom_events import view_statement, view_version
+from ..rollups import creating
 from ..rows import JSON_KINDS
 from ..schema import FIRST_COLUMNS, column_steps, columns_of_step, default_of, definitions, refuse_newer
 
@@ -91,6 +92,16 @@ def _add(connection: Connection, columns: Sequence[Column]) -> None:
     connection.execute(f"ALTER TABLE calls {', '.join(f'ADD COLUMN {one}' for one in added)}")
 
 
+def _12_sums_of_days(connection: Connection) -> None:
+    for statement in creating(
+        lambda column: _TYPES[column.kind], text=_TEXT, moment="timestamp", whole="numeric", money="numeric"
+    ):
+        connection.execute(statement)
+    # A caller's newest calls, and that there are none.
+    connection.execute("CREATE INDEX calls_by_caller ON calls (caller, started_at, call_id)")
+    connection.execute("CREATE INDEX daily_usage_by_day ON daily_usage (started_at)")
+
+
 MIGRATIONS: Final[list[Callable[[Connection], None]]] = [
     _1_calls_and_positions,
     _2_custom_events,
@@ -100,7 +111,8 @@ MIGRATIONS: Final[list[Callable[[Connection], None]]] = [
     _7_columns,
     *column_steps(_add, 8, 8),
     _9_quantities,
-    *column_steps(_add, 10),
+    *column_steps(_add, 10, 11),
+    _12_sums_of_days,
 ]
 
 
