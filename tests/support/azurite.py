@@ -1,28 +1,24 @@
 """Blob storage on loopback: Azurite, Microsoft's own emulator, from npm."""
 
 import base64
-import fcntl
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import pytest
 import trustme
 from azure.storage.blob import ContainerClient
 
 from tokenweir.records import SystemClock
 
+from .node_packages import installed
+
 __all__ = ["Azurite", "running_azurite", "storage_token"]
 
-_FOLDER = Path.home() / ".cache" / "tokenweir-tests" / "azurite"
-_PROGRAM = _FOLDER / "node_modules" / ".bin" / "azurite-blob"
-_INSTALL_SECONDS = 240
 _ACCOUNT = "tests"
 _KEY = base64.b64encode(b"the key of the tests").decode()
 
@@ -53,9 +49,16 @@ class Azurite:
 @contextmanager
 def running_azurite(tls_folder: Path | None = None) -> Iterator[Azurite]:
     """Azurite for the length of the block; given a folder for certificates it speaks TLS and takes Entra's tokens."""
-    _install()
+    _, modules = installed("azurite", "azurite@3", "checkpoints in blob storage are not tried with Azurite")
     ca_bundle = None
-    command: list[str | Path] = [_PROGRAM, "--blobPort", "0", "--inMemoryPersistence", "--extentMemoryLimit", "64"]
+    command: list[str | Path] = [
+        modules / ".bin" / "azurite-blob",
+        "--blobPort",
+        "0",
+        "--inMemoryPersistence",
+        "--extentMemoryLimit",
+        "64",
+    ]
     command += ["--skipApiVersionCheck", "--disableTelemetry"]
     if tls_folder is not None:
         authority = trustme.CA()
@@ -95,18 +98,3 @@ def storage_token() -> str:
     parts = [{"alg": "HS256", "typ": "JWT"}, claims]
     encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
     return ".".join([*encoded, "c2lnbmF0dXJl"])
-
-
-def _install() -> None:
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("SKIPPED LOUDLY: there is no npm, so checkpoints in blob storage are not tried with Azurite")
-    _FOLDER.mkdir(parents=True, exist_ok=True)
-    with (_FOLDER / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one of several test processes installs
-        if _PROGRAM.exists():
-            return
-        command = [npm, "install", "--silent", "--no-audit", "--no-fund", "azurite@3"]
-        ran = subprocess.run(command, cwd=_FOLDER, capture_output=True, text=True, timeout=_INSTALL_SECONDS)
-    if ran.returncode != 0:
-        pytest.skip(f"SKIPPED LOUDLY: npm could not install Azurite in {_FOLDER}: {ran.stderr[-300:]}")
