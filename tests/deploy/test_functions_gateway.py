@@ -19,7 +19,7 @@ from starlette.requests import Request
 from support.amqp.emulator import running_event_hubs
 from support.function_apps import FUNCTIONS, load_function_app
 from support.scripted import Line, scripted
-from support.streams import answer
+from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, answer, chunked, frame
 from tokenweir.simulator import HostedSimulator, Script, running_simulator
 
 VERSION = "2024-10-21"
@@ -160,6 +160,30 @@ def test_the_settings_name_every_variable_of_the_proxy() -> None:
     proxy = ["AZURE_OPENAI_KEY", "AZURE_OPENAI_API_VERSION", "AZURE_OPENAI_BASE_URL"]
     proxy += ["AZURE_EVENTHUB_CONN_STR", "AZURE_EVENTHUB_NAME", "PYTHON_ENABLE_INIT_INDEXING"]
     assert [name for name in proxy if name not in values] == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (STREAM_HEAD, ("no-cache", "no")),
+        (STREAM_HEAD.replace(b"\r\n\r\n", b"\r\nCache-Control: no-store\r\n\r\n"), ("no-store", "no")),
+        (STREAM_HEAD.replace(b"text/event-stream", b"application/json"), (None, None)),
+    ],
+)
+def test_streams_ask_servers_in_front_to_let_them_flow_where_the_upstream_says_nothing_of_it(
+    function_app: ModuleType, monkeypatch: pytest.MonkeyPatch, sent: bytes, expected: tuple[str | None, str | None]
+) -> None:
+    def play(line: Line) -> None:
+        line.read_request()
+        line.send(sent + chunked(frame("Water "), USAGE, DONE) + LAST_CHUNK)
+
+    with scripted(play) as upstream:
+        monkeypatch.setenv("AZURE_OPENAI_BASE_URL", upstream.url)
+        with function_host(function_app) as url:
+            answered = httpx.post(
+                f"{url}/api/openai/deployments/d/chat/completions", json={"messages": [], "stream": True}
+            )
+    assert (answered.headers.get("cache-control"), answered.headers.get("x-accel-buffering")) == expected
 
 
 def test_openais_own_api_stands_behind_the_same_routes_and_variables(

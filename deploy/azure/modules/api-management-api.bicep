@@ -170,7 +170,8 @@ resource backends 'Microsoft.ApiManagement/service/backends@2024-05-01' = [
   }
 ]
 
-resource pool 'Microsoft.ApiManagement/service/backends@2024-05-01' = {
+// Behind a Tokenweir that asks OpenAI's own API there is no account, and a pool of none is refused.
+resource pool 'Microsoft.ApiManagement/service/backends@2024-05-01' = if (!empty(upstreams)) {
   parent: service
   name: 'openai-pool'
   #disable-next-line BCP035 // the description asks for a url and a protocol, which a pool does not have
