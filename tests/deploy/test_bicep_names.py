@@ -1,11 +1,11 @@
-"""Names of properties, which Azure would refuse at the end of a long deployment or, worse, ignore."""
+"""Names of properties, which Azure would refuse at the end of a long deployment or, worse, ignore; and their values."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.azure_models import NOT_KNOWN, kinds, misnamed, models
+from support.azure_models import NOT_KNOWN, kinds, misnamed, models, not_allowed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -21,6 +21,24 @@ def known() -> dict[str, Any]:
 def test_every_property_has_a_name_that_azure_knows(path: Path, known: dict[str, Any]) -> None:
     assert misnamed(path, known) == []
     assert [kind for kind in kinds(path) if kind not in known and kind not in NOT_KNOWN] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_value_is_one_that_azure_takes(path: Path, known: dict[str, Any]) -> None:
+    assert not_allowed(path, known) == []
+
+
+def test_a_value_that_azure_does_not_take_is_found(tmp_path: Path, known: dict[str, Any]) -> None:
+    path = tmp_path / "main.bicep"
+    path.write_text(
+        "resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {\n"
+        "  kind: 'StorageV2'\n  sku: { name: 'Standard_XRS' }\n  properties: { minimumTlsVersion: 'TLS1_9' }\n}",
+        "utf-8",
+    )
+    assert [found.partition(": ")[2] for found in not_allowed(path, known)] == [
+        "Microsoft.Storage/storageAccounts@2024-01-01: sku.name cannot be 'Standard_XRS'",
+        "Microsoft.Storage/storageAccounts@2024-01-01: properties.minimumTlsVersion cannot be 'TLS1_9'",
+    ]
 
 
 # One wrong name each, marked: at the top, below, in a loop, in a list, in a child, in a loop of a list.

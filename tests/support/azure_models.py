@@ -1,4 +1,4 @@
-"""The names that Azure's resource descriptions may have, out of the models of Microsoft's management SDKs.
+"""The names and values that Azure's resource descriptions may have, out of the models of Microsoft's management SDKs.
 
 Bicep's compiler checks names of properties against type data that no package registry has. The SDKs on PyPI are made
 from the same specifications, and one release of each knows the API version that we use. 170 MB, in a folder of its own.
@@ -127,9 +127,19 @@ NOT_KNOWN = {
 # What Bicep and the deployment engine know of any resource.
 _EVERYWHERE = {"name", "parent", "scope", "dependsOn"}
 
-# Runs where the SDKs are: prints for each model its names, down to what may hold any name (null).
+# Runs where the SDKs are: prints for each model its names, down to a list of the values that its description names, or
+# to what may hold anything (null).
 _PRINT = """
-import importlib, json, sys
+import importlib, json, re, sys
+
+def values(cls):
+    said = {}
+    for above in reversed(cls.__mro__):
+        for name, text in re.findall(r":ivar (\\w+): (.*?)(?=:vartype|:ivar|$)", above.__doc__ or "", re.DOTALL):
+            listed = re.search(r"(?:Known|Possible) values\\s+(?:are|include):(.*)", text, re.DOTALL)
+            if listed:
+                said[name] = re.findall(r'"([^"]+)"', listed[1])
+    return said
 
 def tree(cls, models, above=()):
     names = {}
@@ -137,6 +147,7 @@ def tree(cls, models, above=()):
     for word in getattr(cls, "_subtype_map", {}).values():
         for name in word.values():
             attributes.update(getattr(models, name)._attribute_map)
+    allowed = values(cls)
     read_only = {key for key, said in cls._validation.items() if said.get("readonly")}
     for attribute, said in attributes.items():
         if attribute in read_only:
@@ -151,7 +162,8 @@ def tree(cls, models, above=()):
         model = getattr(models, kind, None) if said["type"][0] != "{" else None
         known = isinstance(model, type) and hasattr(model, "_attribute_map") and model not in above
         if place is not None:
-            place[leaf.replace("\\0", ".")] = tree(model, models, (*above, model)) if known else None
+            below = tree(model, models, (*above, model)) if known else allowed.get(attribute) or None
+            place[leaf.replace("\\0", ".")] = below
     return names
 
 wanted = json.load(sys.stdin)
@@ -161,7 +173,7 @@ json.dump({kind: tree(getattr(importlib.import_module(module), name), importlib.
 
 
 def models() -> dict[str, Any]:
-    """For each type of `_MODELS` the names it may have, as nested objects; null where anything goes."""
+    """For each type of `_MODELS` the names it may have, as nested objects; a list of values, or null for anything."""
     _install()
     wanted = json.dumps(_MODELS)
     command = [sys.executable, "-c", _PRINT]
@@ -192,6 +204,29 @@ def misnamed(path: Path, known: dict[str, Any]) -> list[str]:
     ]
 
 
+def not_allowed(path: Path, known: dict[str, Any]) -> list[str]:
+    """Values that a file spells out and Azure does not name among those it takes."""
+    return [
+        f"line {line}: {kind}: {name} cannot be '{value}'"
+        for kind, body in _resources(read_text(path), "", "")
+        if kind in known
+        for name, value, line in _values(body, known[kind], "")
+    ]
+
+
+def _values(node: Node, names: dict[str, Any], above: str) -> Iterator[tuple[str, str, int]]:
+    for key, value in pairs(node):
+        below = names.get(key)
+        for each in value.named_children if value.type == "array" else [value]:
+            text, found = text_of(each), _body(each)
+            if isinstance(below, list) and each.type == "string" and "${" not in text:
+                # Services do not mind the case.
+                if text.strip("'").lower() not in map(str.lower, below):
+                    yield f"{above}{key}", text.strip("'"), each.start_point[0] + 1
+            elif isinstance(below, dict) and found is not None:
+                yield from _values(found, below, f"{above}{key}.")
+
+
 def _resources(node: Node, above: str, version: str) -> Iterator[tuple[str, Node]]:
     for child in node.named_children:
         if child.type != "resource_declaration":
@@ -220,7 +255,7 @@ def _strangers(node: Node, names: dict[str, Any], above: str, also: set[str]) ->
         if key not in names and key not in also and "${" not in key:
             yield f"{above}{key}", value.start_point[0] + 1
         below = names.get(key)
-        if below is not None:
+        if isinstance(below, dict):
             for each in value.named_children if value.type == "array" else [value]:
                 found = _body(each)
                 if found is not None:
