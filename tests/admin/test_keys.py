@@ -67,3 +67,11 @@ def test_a_relay_that_cannot_read_its_keys_is_not_ready(gateway: Any, make_relay
         assert answer.status_code == 503
         failed = {check["name"]: check["message"] for check in answer.json()["checks"] if not check["ok"]}
         assert failed == {"keys of relay-0": "since 11:59:00 UTC: keys.json cannot be read"}
+
+
+def test_a_key_that_cannot_be_revoked_is_said_with_who_still_accepts_it(gateway: Any, make_relay: Any) -> None:
+    gateway.keys.mkdir()  # as little a file that can be written as one on a read-only mount
+    gateway.relays = [make_relay("relay-0", keys_digest=7), make_relay("relay-1", keys_digest=0)]
+    answer = gateway.ask("/api/keys/key_1/revoke", "POST", json={})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "not_revoked")
+    assert answer.json()["error"]["message"].endswith("; the key is still accepted by relay-0")

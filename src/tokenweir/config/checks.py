@@ -33,6 +33,7 @@ _SHORTEST_SECRET = 32
 _LONGEST_HELD = 20.0
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
+_HEADER_SOURCE = re.compile(r"header:[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
 
 
@@ -53,6 +54,14 @@ def _addresses(config: Config, environ: Mapping[str, str]) -> Problems:
             parse_address(address)
         except ConfigError as error:
             yield ("server", name), str(error)
+    for source in server.subject_from:
+        if source not in ("user", "safety_identifier") and not _HEADER_SOURCE.fullmatch(source):
+            yield (
+                ("server", "subject_from"),
+                f"{quoted(source)} is none: there are safety_identifier, user, and headers like header:X-User-Id",
+            )
+    if server.subject_secret is not None and len(server.subject_secret) < _SHORTEST_SECRET:
+        yield ("server", "subject_secret"), "is too short to be one; give a long random text, or leave it out"
     for origin in server.cors_origins:
         if origin != "*" and not _ORIGIN.fullmatch(origin):
             yield (

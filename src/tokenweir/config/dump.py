@@ -17,7 +17,7 @@ __all__ = ["Line", "MASK", "as_toml", "write"]
 
 MASK = "****"
 
-_SECRET = frozenset({"admin_token", "key", "secret"})
+_SECRET = frozenset({"admin_token", "key", "secret", "subject_secret"})
 _PASSWORD_IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)|(?<=[?&]password=)[^&\s]+")
 _QUERY = re.compile(r"\?.+")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")

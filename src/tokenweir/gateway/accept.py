@@ -16,12 +16,17 @@ __all__ = ["BOM", "address_of", "body_reader", "cannot_be_read", "read_body", "t
 
 # Names of deployments have 64 characters, those of fine-tuned models some hundred. They are remembered and counted by.
 _LONGEST_MODEL = 256
+# OpenAI's `safety_identifier` has 64 at most; what is much longer is nobody's name.
+_LONGEST_SUBJECT = 512
 # Upstreams may pass over it or not (RFC 8259, 8.1); it stays here.
 BOM = b"\xef\xbb\xbf"
 
 
-DECIDED_ON = BodyMembers.__struct_fields__
+DECIDED_ON = ("model", "stream", "stream_options", "service_tier", "data_sources")
 """What the gateway decides by: read as the upstream reads it, or the call is refused."""
+
+_TOLD = ("user", "safety_identifier")
+"""What is only written down; of two of a name, the last one."""
 
 _FIELDS = ("model", "stream")
 """Likewise, of a form."""
@@ -71,7 +76,7 @@ def address_of(head: RequestHead) -> Address:
 def body_reader(request: Request) -> ObjectReader | FormReader:
     """What finds the members, or the fields, that are decided on. Raises ``InvalidBody`` where neither can be there."""
     if not _is_form(request):
-        return ObjectReader(DECIDED_ON)
+        return ObjectReader(DECIDED_ON, told=_TOLD)
     boundary = boundary_of(request.head.fields.get(b"content-type", b""))
     if boundary is None:
         raise InvalidBody(
@@ -145,7 +150,9 @@ def take_members(request: Request, members: Members) -> None:
     taken = BodyMembers()
     try:
         for name, member in members.found.items():
-            if name == "data_sources":
+            if name in _TOLD:
+                _take_told(taken, name, member.value)
+            elif name == "data_sources":
                 taken.data_sources = msgspec.Raw(b"")  # that it is there is all that is asked
             elif member.value is not None:
                 setattr(taken, name, decode_value(member.value))
@@ -161,6 +168,13 @@ def take_members(request: Request, members: Members) -> None:
         cannot_be_read(request, error)
         return
     _take(request, taken)
+
+
+def _take_told(taken: BodyMembers, name: str, value: bytes | None) -> None:
+    try:
+        setattr(taken, name, decode_value(value) if value is not None else None)
+    except ValueError:
+        pass  # the upstream's to judge
 
 
 def _take_fields(request: Request, members: Members) -> None:
@@ -188,6 +202,11 @@ def _take(request: Request, members: BodyMembers) -> None:
         request.model = model
     if isinstance(tier, str) and len(tier) <= _LONGEST_MODEL:
         request.service_tier = tier
+    user, identifier = members.user, members.safety_identifier
+    if isinstance(user, str) and 0 < len(user) <= _LONGEST_SUBJECT:
+        request.user = user
+    if isinstance(identifier, str) and 0 < len(identifier) <= _LONGEST_SUBJECT:
+        request.safety_identifier = identifier
     request.stream = members.stream is True
     request.stream_options = options
     request.asks_for_usage = isinstance(options, dict) and options.get("include_usage") is True

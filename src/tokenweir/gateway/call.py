@@ -74,6 +74,7 @@ from .response import Response
 from .services import Services
 from .socket_records import SocketRecords, socket_record
 from .socket_relay import GOING_AWAY, TRY_AGAIN_LATER, SocketRelay, new_socket_relay
+from .subjects import with_subject
 from .timings import Timings
 from .tracing import TracingNotes, answer_line, trace_of
 
@@ -614,6 +615,8 @@ class Call:
             keeps_content=services.keeps_content,
             trace=trace,
         )
+        if services.subjects is not None:
+            record = with_subject(record, request, services.subjects)
         return record if socket is None else socket_record(record)
 
     def _shared_fields(self, target: Target | None, upstream: Upstream | None) -> SharedFields:

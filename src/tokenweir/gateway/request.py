@@ -78,6 +78,8 @@ class Request:
     """Where the members of a large one stand."""
     model: str | None = None
     service_tier: str | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
     stream: bool = False
     stream_options: object = UNSET
     """``UNSET``: there is no such member."""

@@ -15,6 +15,7 @@ from .held_body import BodyBudget
 from .own_names import OwnNames
 from .refusals import Refusals
 from .settings import ServerSettings
+from .subjects import SubjectRule
 from .tracing import Tracing
 
 __all__ = ["OpenCall", "OpenCalls", "RecordLog", "Services", "Tasks"]
@@ -111,6 +112,8 @@ class Services:
         answers."""
         # for the process
         self.settings = settings
+        rule = SubjectRule(settings.subject_from, settings.subject_secret) if settings.subject_from else None
+        self.subjects: SubjectRule | None = rule
         self.clock = clock
         self.journal = journal
         self.tracing = tracing

@@ -37,6 +37,14 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``X-MS-CLIENT-PRINCIPAL-NAME``, else ``-ID``, is then the call's ``subject``, and its caller where no caller has
     a key."""
 
+    subject_from: list[str] = []
+    """What a client says of whose call it is, for the record's ``subject`` where no platform and no token says it; the
+    first of these that is there counts: ``safety_identifier``, ``user`` (of the body), ``header:X-User-Id``. It is
+    believed for reports only."""
+    subject_secret: str | None = None
+    """A long random text: with it, those subjects are written down as ``sub_`` and a keyed hash (HMAC-SHA256), not as
+    they came."""
+
     certificate: PathText | None = None
     """A PEM file with the data port's certificate and chain; TLS needs it and ``private_key``."""
     private_key: PathText | None = None

@@ -15,6 +15,7 @@ from .accept import read_body
 from .record_builder import SharedFields, completed_by, record_of, why_not_reported
 from .request import Ending, Request
 from .services import Services
+from .subjects import with_subject
 from .timings import Timings
 
 __all__ = ["SocketRecords", "socket_record"]
@@ -142,6 +143,8 @@ class SocketRecords:
             session_id=record.session_id or self._request.call_id,
             deployment=record.deployment or request.model,
         )
+        if services.subjects is not None:
+            record = with_subject(record, request, services.subjects)
         try:
             services.journal.append(record, self._is_durable if services.is_strict else None)
         except JournalError:  # logged and counted where it was lost

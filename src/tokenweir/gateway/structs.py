@@ -14,4 +14,6 @@ class BodyMembers(msgspec.Struct, gc=False):
     stream: Any = msgspec.UNSET
     stream_options: Any = msgspec.UNSET
     service_tier: Any = msgspec.UNSET
+    user: Any = msgspec.UNSET
+    safety_identifier: Any = msgspec.UNSET
     data_sources: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET

@@ -18,6 +18,7 @@ from .keys_file import (
     write_copy,
 )
 from .settings import CallerSettings, Identity, TracingSettings
+from .subjects import hashed_subject
 
 __all__ = [
     "ANONYMOUS",
@@ -37,6 +38,7 @@ __all__ = [
     "digest_of",
     "encode_keys",
     "hash_key",
+    "hashed_subject",
     "read_keys",
     "revoke_key",
     "write_copy",

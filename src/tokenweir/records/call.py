@@ -181,7 +181,8 @@ class CallRecord(msgspec.Struct, frozen=True, array_like=True):
     """Which of the caller's keys."""
     subject: _Distinct = None
     """The person or service that a platform in front says has called (`server.platform_identity`), else the user whose
-    access token of Entra came (`oid`); `identity_source` says which."""
+    access token of Entra came (`oid`), else what the client said (`server.subject_from`); `identity_source` says
+    which."""
     tags: dict[str, str] = {}
     """The caller's, as configured."""
     client_address: _Distinct = None
@@ -281,7 +282,8 @@ class CallRecord(msgspec.Struct, frozen=True, array_like=True):
     """The Entra application that the caller's access token names (`azp`, `appid`)."""
     identity_source: Annotated[str | None, Since(10)] = None
     """Who says so, and who the `subject` is: `token`, which was decoded and **not validated**; `validated_token`, which
-    API Management has validated before; `platform`, which has authenticated in front (`server.platform_identity`)."""
+    API Management has validated before; `platform`, which has authenticated in front (`server.platform_identity`);
+    `client`, whose word is all there is (`server.subject_from`)."""
     body_ms: Annotated[float | None, Since(11)] = None
     """From start until the request's body had come; absent where it never did."""
 

@@ -23,7 +23,7 @@ from ..errors import TokenweirError
 from ..jobs import rewrite_jobs
 from ..journal import ask_for_next_segment, fixed_segments, journal_directories, rewritten
 from ..ledger import NO_LEDGER, Ledger, Person
-from ..policy import read_keys
+from ..policy import hashed_subject, read_keys
 from ..records import CONTENTS, CallRecord, Clock
 from .ledger_gaps import CURSOR
 
@@ -79,6 +79,9 @@ def make_segments_pass(
 def erase(config: Config, ledger: Ledger | None, person: Person, clock: Clock, who: str) -> Erasure:
     """Once segments have passed, and while nothing is sent to sinks. Blocks. ``who`` wants it, for the audit file."""
     again: list[str] = []
+    secret = config.server.subject_secret
+    if person.column == "subject" and secret is not None:
+        person = msgspec.structs.replace(person, names=[*person.names, hashed_subject(secret, person.names[0])])
     pseudonym = person.pseudonym if person.column == "caller" else None
     done = Erasure(
         calls=ledger.erase(person) if ledger is not None else 0,

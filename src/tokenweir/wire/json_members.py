@@ -10,7 +10,7 @@ a text or a number is its reader's to judge: half a surrogate pair and ``NaN`` p
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -398,14 +398,16 @@ class ObjectReader:
     Raises ``ValueError`` with what is wrong; after that nothing may be fed any more.
     """
 
-    def __init__(self, wanted: Iterable[str], *, max_value: int = 64 * 1024) -> None:
-        self._scanner = MemberScanner({(name,): max_value for name in wanted}, keeps_others=True)
+    def __init__(self, wanted: Iterable[str], *, told: Collection[str] = (), max_value: int = 64 * 1024) -> None:
+        """``told``: further members that are wanted; they may be there more than once, and the last one counts."""
+        self._scanner = MemberScanner({(name,): max_value for name in (*wanted, *told)}, keeps_others=True)
+        self._told = told
 
     def feed(self, piece: bytes) -> None:
         """Reads the next piece."""
         self._scanner.feed(piece)
         for (name, *_), found in self._scanner.members.items():
-            if len(found) > 1:
+            if len(found) > 1 and name not in self._told:
                 raise ValueError(f"it has `{name}` twice, and which of them counts is not certain")
         if self._scanner.problem is not None:
             raise ValueError(self._scanner.problem)
@@ -415,7 +417,8 @@ class ObjectReader:
         scanner = self._scanner
         if not scanner.is_whole:
             raise ValueError("it is cut off" if scanner.has_begun else "it is empty")
-        found = {path[0]: MemberPlace(one.start, one.end, one.raw) for path, (one,) in scanner.members.items()}
+        last = [(path[0], found[-1]) for path, found in scanner.members.items()]
+        found = {name: MemberPlace(one.start, one.end, one.raw) for name, one in last}
         return Members(found, scanner.others, not found and scanner.others == set(), scanner.end)
 
 
