@@ -11,6 +11,7 @@ from openai import OpenAI
 
 from support.clocks import JumpingClock
 from support.relay_thread import KEY, RelayThread, running_relay
+from tokenweir.errors import JournalError
 from tokenweir.jobs import JOBS_JOURNAL, JobsSettings
 from tokenweir.jobs.billing import Biller
 from tokenweir.jobs.table import JobTable
@@ -19,6 +20,23 @@ from tokenweir.journal import Journal, JournalReader, JournalSettings, journal_d
 from tokenweir.records import CallRecord
 from tokenweir.simulator import HostedSimulator, running_simulator
 from tokenweir.upstream import CredentialSettings, UpstreamSettings, open_upstreams
+
+
+class MortalLog:
+    """A journal that dies before it takes a record, if it is told to."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self.replica = journal.replica
+        self.dies = False
+
+    def next_seq(self) -> int:
+        return self._journal.next_seq()
+
+    def append(self, record: CallRecord, on_durable: Callable[[], None] | None = None) -> None:
+        if self.dies:
+            raise JournalError("killed")
+        self._journal.append(record, on_durable)
 
 
 class JobsBench:
@@ -42,7 +60,8 @@ class JobsBench:
         self._stack.callback(self.journal.close)
         upstreams = open_upstreams(self._upstreams, {}, self.clock)
         self.watch = Watch(self.table, self._settings, lambda backend: self._resource, self.clock)
-        self.biller = Biller(self.table, self.journal, upstreams, self._settings, self.clock)
+        self.log = MortalLog(self.journal)
+        self.biller = Biller(self.table, self.log, upstreams, self._settings, self.clock)
         for upstream in upstreams.values():
             self._stack.callback(self._close, upstream.pool.close)
 
