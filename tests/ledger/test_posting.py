@@ -13,9 +13,13 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from support.engines import ENGINES, TRANSACTIONAL, Engine, new_engine
 from tokenweir.ledger import Ledger, LedgerError, open_ledger
 from tokenweir.records import (
+    LARGEST_AMOUNT,
+    QUANTITIES,
     CallRecord,
     FlatRecord,
     Outcome,
+    Quantity,
+    QuantitySource,
     Trace,
     TraceReason,
     Usage,
@@ -52,6 +56,15 @@ SOMETHING_FOR: dict[Any, st.SearchStrategy[Any]] = {
     UsageReason: st.sampled_from(get_args(UsageReason)),
     dict[str, str]: st.dictionaries(st.text(), st.text(), max_size=3),
     dict[str, int]: st.dictionaries(st.text(), int64, max_size=3),
+    dict[str, Quantity]: st.dictionaries(
+        st.sampled_from(list(QUANTITIES)),
+        st.builds(
+            Quantity,
+            st.none() | st.integers(0, LARGEST_AMOUNT) | st.decimals(0, 10**6, places=3),
+            st.sampled_from(get_args(QuantitySource)),
+        ),
+        max_size=3,
+    ),
     dict[str, Any]: st.dictionaries(st.text(), json, max_size=3),
     list[str]: st.lists(st.text(), max_size=3),
     Trace: st.builds(
