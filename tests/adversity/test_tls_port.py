@@ -10,6 +10,7 @@ import trustme
 
 from support.raw_client import RawClient, chat_request
 from support.relay_thread import RelayThread
+from support.websocket_frames import CLOSE, MASK, asks, event_frame, frame
 from support.world import World
 
 Secure = Callable[[], RelayThread]
@@ -78,3 +79,17 @@ def test_tls_on_a_plain_port_is_told_in_words(world: World) -> None:
         assert client.is_closed()
     assert "this port speaks plain HTTP, and the client began a TLS handshake" in error["message"]
     assert relay.record().error_code == "malformed_request"
+
+
+def test_a_websocket_over_tls_passes_in_both_directions(world: World, secure: Secure) -> None:
+    relay = secure()
+    with RawClient(relay.address, world.tls) as client:
+        client.send(asks("/openai/v1/realtime?model=gpt-4o"))
+        assert client.read_head()[0] == 101
+        client.read_until(b"session.created")
+        client.send(event_frame(MASK, type="response.create"))
+        client.read_until(b"response.done")
+        client.send(frame(CLOSE, b"\x03\xe8", mask=MASK))
+        client.read_until(frame(CLOSE, b"\x03\xe8"))
+    response, session = relay.records(2)
+    assert (response.usage.source, session.outcome) == ("reported", "completed")
