@@ -3,16 +3,15 @@
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
+from ..delivery.sources import intake_packages
 from .model import Config
 from .problems import Problems
 from .setting_path import Path
 
 __all__ = ["missing_extras"]
 
-_EVENT_HUBS = ("azure", "azure.eventhub")
 _IDENTITY = ("azure", "azure.identity")
 _BLOBS = ("azure", "azure.storage.blob")
-_KAFKA = ("kafka", "aiokafka")
 
 _LEDGERS = {
     "postgresql": ("postgres", "psycopg"),
@@ -51,13 +50,8 @@ def _of_sinks(config: Config) -> Iterator[Need]:
 def _of_books(config: Config) -> Iterator[Need]:
     if need := _LEDGERS.get(config.ledger.url.partition(":")[0]):
         yield ("ledger", "url"), *need
-    intake = config.intake
-    if intake.servers or intake.connection_string_env or intake.namespace:
-        yield ("intake", "kind"), *(_KAFKA if intake.kind == "kafka" else _EVENT_HUBS)
-        if intake.managed_identity:
-            yield ("intake", "managed_identity"), *_IDENTITY
-        if intake.dead_letters.startswith(("https://", "http://")):
-            yield ("intake", "dead_letters"), *_BLOBS
+    for setting, extra, module in intake_packages(config.intake):
+        yield ("intake", setting), extra, module
 
 
 def _is_here(module: str) -> bool:

@@ -25,6 +25,7 @@ __all__ = [
     "Throttled",
     "Unavailable",
     "once",
+    "way_of_asking",
 ]
 
 
@@ -207,3 +208,10 @@ class Rejected(DeliveryError):
         super().__init__(reason)
         self.reason = reason
         self.events = tuple(events)
+
+
+def way_of_asking(*, tls: bool) -> str:
+    """What to try where a broker closes the connection, which is all that one does who speaks the other way."""
+    if tls:
+        return "it is asked over TLS; if its listener is PLAINTEXT or SASL_PLAINTEXT, set `tls = false`"
+    return "it is asked in plaintext; if its listener is SSL or SASL_SSL, set `tls = true`"

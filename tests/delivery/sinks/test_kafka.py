@@ -169,7 +169,14 @@ async def test_no_message_is_told_to_the_log(broker: Broker, caplog: pytest.LogC
 
 async def test_nobody_listening_is_an_outage() -> None:
     sink = KafkaSink(KafkaConnection(servers=f"127.0.0.1:{closed_port()}", topic="llm", tls=False), {})
-    with pytest.raises(Unavailable, match="no server of 127.0.0.1:.* lets us in"):
+    with pytest.raises(Unavailable, match="no server of 127.0.0.1:.* lets us in: it is asked in plaintext"):
+        await sink.open()
+    await sink.close()
+
+
+async def test_a_broker_that_speaks_plaintext_is_not_asked_over_tls_in_silence(broker: Broker) -> None:
+    sink = KafkaSink(KafkaConnection(servers=broker.servers, topic="llm", timeout=Duration(5)), {})
+    with pytest.raises(Unavailable, match="asked over TLS; if its listener is PLAINTEXT .* set `tls = false`"):
         await sink.open()
     await sink.close()
 

@@ -105,7 +105,14 @@ def check_directory(label: str, setting: str, directory: Path) -> CheckResult:
             f"{label}: {nearest} cannot be written by user {os.geteuid()}",
             f"give this user write permission on it, or change {setting}",
         )
+    if (low := low_space(nearest)) is not None:
+        return warn(f"{label}: {directory} has {low} free", f"free some space, or change {setting}")
     free = shutil.disk_usage(nearest).free
-    if free < _LOW_SPACE:
-        return warn(f"{label}: {directory} has {free / _GB:.1f} GB free", f"free some space, or change {setting}")
     return fine(f"{label}: {directory} can be written, {free / _GB:,.1f} GB free")
+
+
+def low_space(directory: Path) -> str | None:
+    """How little a directory's disk has left, or that of the nearest one above that exists; ``None``: enough."""
+    nearest = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
+    free = shutil.disk_usage(nearest).free
+    return f"{free / _GB:.1f} GB" if free < _LOW_SPACE else None

@@ -13,6 +13,7 @@ from ...errors import TokenweirError
 from ...journal import bytes_behind, cursor_names, journal_directories
 from ...records import SystemClock
 from .check_result import CheckResult, bad, fine, warn
+from .machine import low_space
 
 __all__ = ["check_sinks"]
 
@@ -41,6 +42,9 @@ def _probe(sink: SinkSettings, environ: Mapping[str, str]) -> Iterator[CheckResu
         yield bad(f"{name}: {error}", hint)
     else:
         yield fine(f"{name}: {found}")
+        folder = sink.connection.folder()
+        if folder is not None and (low := low_space(folder)) is not None:
+            yield warn(f"{name}: {folder} has {low} free", "free some space, or change connection.path")
 
 
 def _backlog(sink: SinkSettings, root: Path) -> Iterator[CheckResult]:

@@ -6,8 +6,10 @@ A kind is one module or folder beside this file. Its `SinkConnection` says all t
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
 from urllib.parse import unquote
+from uuid import uuid4
 
 import msgspec
 
@@ -187,6 +189,10 @@ class SinkConnection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         of it."""
         yield from ()
 
+    def folder(self) -> Path | None:
+        """Where the sink fills a disk of this machine, if it does."""
+        return None
+
     async def probe(self, settings: "SinkSettings", environ: Mapping[str, str]) -> str:
         """Connects as far as that is possible without sending, for ``tokenweir doctor``.
 
@@ -349,12 +355,17 @@ def event_properties(record: CallRecord, shape: str) -> dict[str, str]:
     return {"call_id": record.call_id, "replica": record.replica, "seq": str(record.seq), "shape": shape}
 
 
+# Of this process, for as long as it runs: two of the same name are told apart by it.
+_INSTANCE = str(uuid4())
+
+
 def resource_attributes(environ: Mapping[str, str]) -> dict[str, str]:
     """What sends, as OpenTelemetry's resource, by its variables. ``service.name`` is ``tokenweir`` where none says
     otherwise."""
     named = dict(written_pairs(environ.get("OTEL_RESOURCE_ATTRIBUTES", "")))
     service = {"service.name": name} if (name := environ.get("OTEL_SERVICE_NAME", "").strip()) else {}
-    return {"service.name": "tokenweir", "service.version": __version__} | named | service
+    ours = {"service.name": "tokenweir", "service.version": __version__, "service.instance.id": _INSTANCE}
+    return ours | named | service
 
 
 def written_pairs(text: str) -> list[tuple[str, str]]:

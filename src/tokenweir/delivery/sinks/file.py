@@ -41,12 +41,15 @@ class FileConnection(SinkConnection, frozen=True):
         if self.keep < 0:
             yield "keep", "must not be negative"
 
+    def folder(self) -> Path:
+        return Path(self.path).parent
+
     async def probe(self, settings: SinkSettings, environ: Mapping[str, str]) -> str:
         """Looks only: no file and no folder is made."""
         return await asyncio.to_thread(self._look_at_folder)
 
     def _look_at_folder(self) -> str:
-        folder = Path(self.path).parent
+        folder = self.folder()
         nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
         if not nearest.is_dir():
             raise Denied(f"{nearest} is a file, not a directory: move it away, or change connection.path")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError, quoted
 from ...records import Duration, PathText, Size
-from ..base import DeliveryError, Denied, Rejected, Throttled, Unavailable
+from ..base import DeliveryError, Denied, Rejected, Throttled, Unavailable, way_of_asking
 from ..event_hub import HubAddress
 from .base import JsonEvent, Problems, SinkConnection, SinkSettings, by_size, variable
 from .formats import JSON_EVENTS
@@ -60,7 +60,7 @@ class KafkaConnection(SinkConnection, frozen=True):
     password_env: str | None = None
     """The environment variable that holds the password."""
     tls: bool = True
-    """Whether to speak TLS."""
+    """Whether to speak TLS (``SSL`` or ``SASL_SSL`` in Kafka's words), or plaintext."""
     connection_string_env: str | None = None
     """The environment variable that holds an Event Hubs connection string, instead of ``servers``."""
     timeout: Duration = Duration(30)
@@ -273,8 +273,12 @@ class KafkaSink:
             case errors.QuotaViolationError():
                 return Throttled(f"{self._servers} is busy")
             case errors.KafkaConnectionError():
-                check = "check `servers`, `tls`, user and password, and the way there; the log has each server's reason"
-                return Unavailable(f"no server of {self._servers} lets us in: {check}")
+                check = "check `servers`, user and password, and the way there; the log has each server's reason"
+                said = f"no server of {self._servers} lets us in: {way_of_asking(tls=self._settings.tls)}; {check}"
+                return Unavailable(said)
+            case TimeoutError() if not self._partitions:
+                way = way_of_asking(tls=self._settings.tls)
+                return Unavailable(f"{self._servers} does not answer within {self._settings.timeout:g} s: {way}")
             case TimeoutError() | errors.KafkaTimeoutError():
                 return Unavailable(f"{place} does not confirm within {self._settings.timeout:g} s")
         return Unavailable(f"{place} takes nothing now ({type(error).__name__})")

@@ -4,7 +4,7 @@ Kafka."""
 from .apim import ApimEvents
 from .formats import MessageFormat, WholeRecords
 from .messages import MessageRecords, Reassembled, Reassembler, records_of
-from .opening import check_intake, open_dead_messages, open_source
+from .opening import check_intake, intake_packages, open_dead_messages, open_source
 from .settings import IntakeSettings
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Reassembler",
     "WholeRecords",
     "check_intake",
+    "intake_packages",
     "open_dead_messages",
     "open_source",
     "records_of",

@@ -1,6 +1,6 @@
 """Settings → the source they describe. What only one kind needs is imported where that kind is opened."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from ...errors import ConfigError
 from ...records import Clock
@@ -10,15 +10,27 @@ from ..letter_files import open_letters
 from . import event_hubs, kafka
 from .settings import IntakeSettings
 
-__all__ = ["check_intake", "open_dead_messages", "open_source"]
+__all__ = ["check_intake", "intake_packages", "open_dead_messages", "open_source"]
 
 _KINDS = {"event_hubs": event_hubs, "kafka": kafka}
-_EXTRAS = {"event_hubs": "azure", "kafka": "kafka"}
+_EXTRAS = {"event_hubs": ("azure", "azure.eventhub"), "kafka": ("kafka", "aiokafka")}
+"""The extra that a kind needs, and the package that it brings."""
 
 
 def check_intake(settings: IntakeSettings, environ: Mapping[str, str]) -> None:
     """`ConfigError`, with what is wrong with the table, if it does not say where messages come from."""
     _KINDS[settings.kind].check(settings, environ)
+
+
+def intake_packages(settings: IntakeSettings) -> Iterator[tuple[str, str, str]]:
+    """The setting that needs a package, our extra with it, a module of it; nothing where nothing is taken in."""
+    if not (settings.servers or settings.connection_string_env or settings.namespace):
+        return
+    yield "kind", *_EXTRAS[settings.kind]
+    if settings.managed_identity:
+        yield "managed_identity", "azure", "azure.identity"
+    if settings.dead_letters.startswith(("https://", "http://")):
+        yield "dead_letters", "azure", "azure.storage.blob"
 
 
 def open_source(
@@ -35,7 +47,7 @@ def open_source(
     except ConfigError as error:
         raise ConfigError(f"[intake] {error}") from error
     except ModuleNotFoundError as error:
-        extra = _EXTRAS[settings.kind]
+        extra, _ = _EXTRAS[settings.kind]
         raise ConfigError(f"[intake] needs {error.name}; run: pip install 'tokenweir[{extra}]'") from error
 
 

@@ -71,7 +71,7 @@ class IntakeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password_env: str | None = None
     """`kafka`: the environment variable that holds the password."""
     tls: bool = True
-    """`kafka`: whether to speak TLS."""
+    """`kafka`: whether to speak TLS (``SSL`` or ``SASL_SSL`` in Kafka's words), or plaintext."""
     session_timeout: Duration = Duration(10)
     """`kafka`: how long a consumer may be silent before the group gives its partitions to the others."""
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from support.call_records import a_call, any_record, chat_request, stream_of
-from tokenweir.delivery.sinks.otlp.attributes import content_attributes
+from tokenweir.delivery.sinks.otlp.attributes import call_attributes, content_attributes
 from tokenweir.records import CallRecord
 
 
@@ -79,3 +79,40 @@ def test_where_there_is_nothing_nothing_is_said(fields: dict[str, Any]) -> None:
 def test_any_body_is_json_or_nothing(record: CallRecord) -> None:
     for text in content_attributes(record).values():
         assert text is None or isinstance(json.loads(str(text)), list)
+
+
+def test_what_the_caller_set_is_said_where_the_body_was_kept() -> None:
+    asked = {
+        "max_completion_tokens": 50,
+        "temperature": 0,
+        "top_p": 0.5,
+        "seed": 7,
+        "n": 2,
+        "stop": "END",
+        "frequency_penalty": "high",
+        "presence_penalty": True,
+        "messages": [{"role": "user", "content": "a secret"}],
+    }
+    body = json.dumps(asked)
+    record = a_call(api="chat_completions", request_body=body, requested_service_tier="flex", service_tier="default")
+    found = {name: value for name, value in call_attributes(record).items() if value is not None}
+    expected = {
+        "gen_ai.request.max_tokens": 50,
+        "gen_ai.request.temperature": 0.0,
+        "gen_ai.request.top_p": 0.5,
+        "gen_ai.request.seed": 7,
+        "gen_ai.request.choice.count": 2,
+        "gen_ai.request.stop_sequences": ["END"],
+    }
+    assert {name: found.get(name) for name in expected} == expected
+    assert isinstance(found["gen_ai.request.temperature"], float)
+    assert "gen_ai.request.frequency_penalty" not in found and "gen_ai.request.presence_penalty" not in found
+    assert (found["openai.request.service_tier"], found["openai.response.service_tier"]) == ("flex", "default")
+    assert "a secret" not in str(found)
+
+
+@pytest.mark.parametrize("body", [None, "", "[1]", "{", '{"n": 1, "stop": [1], "seed": null}', "\ud800"])
+def test_a_body_that_says_nothing_of_use_says_nothing(body: str | None) -> None:
+    found = call_attributes(a_call(api="chat_completions", request_body=body))
+    parameters = ("max_tokens", "seed", "choice.count", "stop_sequences")
+    assert {found.get(f"gen_ai.request.{name}") for name in parameters} == {None}

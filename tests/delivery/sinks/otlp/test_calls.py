@@ -332,6 +332,20 @@ def test_an_answer_of_our_own_is_not_taken_for_the_upstreams() -> None:
     assert said(attempt)["error.type"] == "unreachable"
 
 
+def test_where_an_upstream_refuses_the_gateways_own_credential_both_spans_are_errors_that_say_so() -> None:
+    code = "upstream_refused_credential"
+    refused = a_call(status=502, outcome="refused", error_code=code, first_byte_ms=None, backend="sweden", attempts=1)
+    answered = Trace(
+        reasons=["failed"],
+        targets=[TracedTarget("sweden")],
+        attempts=[TracedAttempt(0, began_ms=1.0, status=401)],
+    )
+    for record, why in ((refused, code), (msgspec.structs.replace(refused, trace=answered), "401")):
+        call, attempt = spans_of(record)
+        assert (call.status.code, said(call)["error.type"]) == (2, code)
+        assert (attempt.status.code, said(attempt)["error.type"]) == (2, why)
+
+
 def test_a_call_that_was_never_sent_has_no_attempt() -> None:
     assert len(spans_of(a_call(attempts=0, outcome="refused", status=401))) == 1
 

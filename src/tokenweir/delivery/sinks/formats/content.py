@@ -11,7 +11,7 @@ import msgspec
 
 from ....wire import data_of, decode_json, mend_json, split_events
 
-__all__ = ["ChoiceContent", "RequestContent", "read_answer", "read_request"]
+__all__ = ["ChoiceContent", "RequestContent", "read_answer", "read_members", "read_request"]
 
 _CALLED = ("function", "custom")
 _WRITTEN = ("arguments", "input")
@@ -153,6 +153,14 @@ def read_request(body: str | None) -> RequestContent:
         except (ValueError, RecursionError):
             continue
     return RequestContent()
+
+
+def read_members(body: str) -> dict[str, Any]:
+    """The members of a request's body; none where it is no JSON object."""
+    try:
+        return _dict(decode_json(body.encode(errors="replace")))
+    except (ValueError, RecursionError):
+        return {}
 
 
 def _on_one_line(text: msgspec.Raw) -> msgspec.Raw:

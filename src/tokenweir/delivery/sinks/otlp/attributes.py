@@ -14,7 +14,7 @@ import msgspec
 
 from ....apis import surface_of
 from ....records import CallRecord, TracedAttempt, TracedTarget, Usage
-from ..formats.content import ChoiceContent, read_answer, read_request
+from ..formats.content import ChoiceContent, read_answer, read_members, read_request
 from .span import Attribute
 
 __all__ = ["attempt_attributes", "call_attributes", "content_attributes", "error_of", "model_of", "operation_of"]
@@ -112,8 +112,45 @@ def _generation(record: CallRecord) -> Attributes:
         "gen_ai.response.finish_reasons": record.finish_reasons or None,
         "gen_ai.response.time_to_first_chunk": _first_chunk_seconds(record),
         "openai.api.type": surface_of(record.api).openai_api_type,
+        "openai.request.service_tier": record.requested_service_tier,
+        "openai.response.service_tier": record.service_tier,
+        **(_parameters(record.request_body) if record.request_body is not None else {}),
         **(_usage(record.usage) if record.usage.source != "none" else {}),
     }
+
+
+_PARAMETERS: dict[str, tuple[tuple[str, ...], tuple[type, ...]]] = {
+    "gen_ai.request.max_tokens": (("max_completion_tokens", "max_output_tokens", "max_tokens"), (int,)),
+    "gen_ai.request.temperature": (("temperature",), (float, int)),
+    "gen_ai.request.top_p": (("top_p",), (float, int)),
+    "gen_ai.request.top_k": (("top_k",), (float, int)),
+    "gen_ai.request.frequency_penalty": (("frequency_penalty",), (float, int)),
+    "gen_ai.request.presence_penalty": (("presence_penalty",), (float, int)),
+    "gen_ai.request.seed": (("seed",), (int,)),
+    "gen_ai.request.choice.count": (("n",), (int,)),
+    "gen_ai.request.stop_sequences": (("stop", "stop_sequences"), (str, list)),
+}
+"""Attribute → the members of a request that it may be, and of what type."""
+
+
+def _parameters(body: str) -> Attributes:
+    """What the caller set, where the body was kept. Texts that end an answer are no content, but words of the API."""
+    asked = read_members(body)
+    found: Attributes = {}
+    for attribute, (names, types) in _PARAMETERS.items():
+        value = next((asked[name] for name in names if asked.get(name) is not None), None)
+        if isinstance(value, types) and not isinstance(value, bool):
+            found[attribute] = _parameter(attribute, value)
+    return found
+
+
+def _parameter(attribute: str, value: Any) -> Attribute | None:
+    if isinstance(value, (str, list)):
+        texts = [value] if isinstance(value, str) else [text for text in value if isinstance(text, str)]
+        return texts or None
+    if attribute == "gen_ai.request.choice.count" and value == 1:  # as the conventions have it
+        return None
+    return float(value) if float in _PARAMETERS[attribute][1] else int(value)
 
 
 def _usage(usage: Usage) -> Attributes:

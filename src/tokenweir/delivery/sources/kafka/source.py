@@ -10,13 +10,14 @@ from aiokafka.errors import (
     CommitFailedError,
     GroupAuthorizationFailedError,
     IllegalStateError,
+    KafkaConnectionError,
     KafkaError,
     TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
 )
 from aiokafka.structs import ConsumerRecord
 
-from ...base import BrokerMessage, Denied, MessageBatch, Unavailable
+from ...base import BrokerMessage, Denied, MessageBatch, Unavailable, way_of_asking
 from . import KafkaAddress
 
 __all__ = ["KafkaSource"]
@@ -109,7 +110,10 @@ class KafkaSource:
         )
 
     def _explained(self, error: Exception) -> str:
-        return f"the topic {self._address} cannot be read: {type(error).__name__} {error}".rstrip()
+        said = f"the topic {self._address} cannot be read: {type(error).__name__} {error}".rstrip()
+        if not isinstance(error, KafkaConnectionError):
+            return said
+        return f"{said}; {way_of_asking(tls=self._address.options['security_protocol'].endswith('SSL'))}"
 
 
 def _message(message: "ConsumerRecord[bytes, bytes]") -> BrokerMessage:
