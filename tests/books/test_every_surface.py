@@ -66,15 +66,23 @@ class Callers:
         return answer.status_code
 
     async def plain(self, way: Way) -> None:
-        script = Script(output_tokens=self.tokens(), cached_tokens=self._chance.randrange(3))
+        searches = self._chance.randrange(3)
+        script = Script(output_tokens=self.tokens(), cached_tokens=1, server_tool_calls=searches)
         assert await self._read(way, script, stream=False) == 200
 
     async def reasoning(self, way: Way) -> None:
-        script = Script(output_tokens=self.tokens(), reasoning_tokens=self.tokens(), cache_write_tokens=1)
+        reasoning, written = self.tokens(), self._chance.randrange(4)
+        script = Script(
+            output_tokens=self.tokens(),
+            reasoning_tokens=reasoning,
+            cache_write_tokens=written,
+            cache_write_1h_tokens=1,
+        )
         assert await self._read(way, script, stream=False) == 200
 
     async def streamed(self, way: Way) -> None:
-        script = Script(output_tokens=self.tokens(), crlf=self._chance.random() < 0.2)
+        crlf = self._chance.random() < 0.2
+        script = Script(output_tokens=self.tokens(), server_tool_calls=2, cache_write_tokens=2, crlf=crlf)
         assert await self._read(way, script, stream=True) == 200
 
     async def read_slowly(self, way: Way) -> None:

@@ -28,5 +28,6 @@ def test_a_relay_loads_no_database_and_no_admin_port() -> None:
     program = "import sys, tokenweir.serve.relay; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert "uvloop" in loaded
+    assert not [name for name in loaded if name.startswith("tokenweir.simulator")]
     databases = {"duckdb", "psycopg", "aiokafka"}
     assert not {*databases, "starlette", "uvicorn", "prometheus_client", "typer", "openai"} & set(loaded)

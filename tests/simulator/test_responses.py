@@ -129,7 +129,7 @@ def test_built_in_tools_are_counted(sim: HostedSimulator, client: OpenAI) -> Non
     ) as stream:
         kinds = [item.type for item in stream.get_final_response().output]
     assert kinds == ["web_search_call"] * 2 + ["file_search_call"] * 2 + ["message"]
-    assert sim.calls[0].quantities == {"web_searches": 2}
+    assert sim.calls[0].quantities == {"web_searches": 2, "file_searches": 2}
 
 
 def test_a_refusal_has_a_part_of_its_own(client: OpenAI) -> None:

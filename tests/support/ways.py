@@ -29,6 +29,16 @@ _PROMPT = "$prompt"
 _USER = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": _PROMPT}]
 _ASKED = {"model": "gpt-4o", "input": "Say hello to the river."}
 _LIMIT = {"max_tokens": 9_000}
+_THINKS = {
+    "max_tokens": 9_000,
+    "thinking": {"type": "enabled", "budget_tokens": 1_024},
+    "tools": [{"type": "web_search_20250305", "name": "web_search"}],
+}
+_BUILT_IN = [
+    {"type": "web_search"},
+    {"type": "file_search", "vector_store_ids": ["vs_1"]},
+    {"type": "code_interpreter"},
+]
 _CLAUDE = {"anthropic-version": "2023-06-01"}
 _SOUND = "file", b"RIFF" + bytes(24) + (32_000).to_bytes(4, "little") + bytes(80_000)
 _PICTURE = "image", b"\x89PNG" + bytes(2_000)
@@ -83,8 +93,10 @@ WAYS = (
     Way("chat_completions", _dated("gpt-4o", "chat/completions"), {"messages": _USER}, True, asks_for_usage=True),
     Way("completions", _dated("gpt-35-turbo", "completions"), {"prompt": _PROMPT}, True, asks_for_usage=True),
     Way("responses", "/openai/v1/responses", {"model": "gpt-4o", "input": _PROMPT}, True),
+    Way("responses", "/openai/v1/responses", {"model": "gpt-5", "input": _PROMPT, "tools": _BUILT_IN}, True),
     Way("embeddings", "/openai/v1/embeddings", {"model": "text-embedding-3-small", "input": [_PROMPT, "Wehr"]}),
     Way("messages", "/anthropic/v1/messages", {"model": "claude", "messages": _USER, **_LIMIT}, True, headers=_CLAUDE),
+    Way("messages", "/anthropic/v1/messages", {"model": "claude", "messages": _USER, **_THINKS}, True, headers=_CLAUDE),
     Way("audio_transcriptions", "/openai/v1/audio/transcriptions", {"model": "gpt-4o-transcribe"}, True, file=_SOUND),
     Way("audio_translations", _dated("whisper", "audio/translations"), {"model": "whisper"}, file=_SOUND),
     Way("audio_speech", _dated("tts", "audio/speech"), {"input": _PROMPT, "voice": "alloy"}),
@@ -106,6 +118,7 @@ DEPLOYMENTS = (
     "gpt-35-turbo",
     "text-embedding-3-small",
     "claude",
+    "gpt-5",
     "gpt-4o-transcribe",
     "whisper",
     "tts",

@@ -6,6 +6,7 @@ the model goes on without its reader.
 """
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -74,8 +75,7 @@ def _create(call: Call, script: Script, moment: Moment) -> Reply:
     history = _history(body, moment)
     said = _said(call, history, script)
     tools = [tool for tool in _server_tools(body) for _ in range(script.server_tool_calls)]
-    if searches := tools.count("web_search"):
-        said = msgspec.structs.replace(said, quantities={"web_searches": searches})
+    said = msgspec.structs.replace(said, quantities=_tools_used(tools))
     usage = script.usage == "auto"
     id = moment.name("resp")
     alternatives = (body.get("top_logprobs") or 0) if _PROBABILITIES in (body.get("include") or ()) else None
@@ -156,6 +156,16 @@ def _server_tools(body: dict[str, Any]) -> list[str]:
     """The built-in tools that are offered, without the day in a name: ``web_search_preview_2025_03_11``."""
     kinds = [str(tool.get("type")) for tool in body.get("tools") or ()]
     return [kind.partition("_preview")[0] for kind in kinds if kind not in ("function", "custom", "mcp")]
+
+
+def _tools_used(tools: list[str]) -> dict[str, int | Decimal]:
+    """All runs of code are in one container."""
+    used: dict[str, int | Decimal] = {
+        "web_searches": tools.count("web_search"),
+        "file_searches": tools.count("file_search"),
+        "sessions": min(1, tools.count("code_interpreter")),
+    }
+    return {name: amount for name, amount in used.items() if amount}
 
 
 def _whole(call: Call, said: Answer, items: list[OutputItem], id: str, created: int, *, usage: bool) -> dict[str, Any]:
