@@ -69,6 +69,19 @@ param image string = ''
 param sqlAdministratorName string = ''
 param sqlAdministratorObjectId string = ''
 
+@description('And in Cosmos DB: an account in this resource group, with a database "usage" and a container "calls". Empty: none.')
+param cosmosAccountName string = ''
+
+@description('And in a Power BI dataset that is filled as calls come: its workspace, by id and name. Empty: none.')
+param powerBiWorkspaceId string = ''
+param powerBiWorkspaceName string = ''
+
+@description('Who gets alerts by mail (budget, throttling, lag, unmetered calls, dead letters). Empty: nobody.')
+param alertsEmail string = ''
+
+@description('What one caller may cost in a day before there is one, in the currency of the prices.')
+param budgetPerDay string = '100'
+
 // Retirement dates of the defaults, from Microsoft's model retirement schedule of 26 August 2026. A test says when one is
 // near; what a running gateway is configured with is `tokenweir doctor`'s to say.
 //   gpt-5.4-mini 2026-03-17 retires 2027-03-18
@@ -83,6 +96,10 @@ param tokensPerMonth int = 1000000000
 @description('The header in which callers of API Management send their key.')
 @allowed(['Ocp-Apim-Subscription-Key', 'api-key'])
 param keyHeader string = 'Ocp-Apim-Subscription-Key'
+
+@description('What AppKey is in events and records: an id that opens nothing, or the subscription key as it is, as the chargeback solution has it. Then whoever may read usage can use the keys.')
+@allowed(['hashed', 'as-is'])
+param subscriptionKeys string = 'hashed'
 
 @allowed(['Developer', 'Premium'])
 param apiManagementSku string = 'Developer'
@@ -361,7 +378,31 @@ module workbook 'modules/workbook.bicep' = {
   }
 }
 
-module sqlReports 'modules/stream-analytics.bicep' = if (!empty(sqlAdministratorObjectId)) {
+var hasReports = !empty('${sqlAdministratorObjectId}${cosmosAccountName}${powerBiWorkspaceId}')
+
+module dashboard 'modules/dashboard.bicep' = {
+  scope: group
+  name: 'dashboard'
+  params: {
+    location: location
+    tags: tags
+    applicationInsightsId: monitoring.outputs.applicationInsightsId
+  }
+}
+
+module alerts 'modules/alerts.bicep' = if (!empty(alertsEmail)) {
+  scope: group
+  name: 'alerts'
+  params: {
+    location: location
+    tags: tags
+    applicationInsightsId: monitoring.outputs.applicationInsightsId
+    email: alertsEmail
+    budgetPerDay: budgetPerDay
+  }
+}
+
+module sqlReports 'modules/stream-analytics.bicep' = if (hasReports) {
   scope: group
   name: 'sql-reports'
   params: {
@@ -373,6 +414,9 @@ module sqlReports 'modules/stream-analytics.bicep' = if (!empty(sqlAdministrator
     sqlServerName: 'usage-${token}'
     sqlAdministratorName: sqlAdministratorName
     sqlAdministratorObjectId: sqlAdministratorObjectId
+    cosmosAccountName: cosmosAccountName
+    powerBiWorkspaceId: powerBiWorkspaceId
+    powerBiWorkspaceName: powerBiWorkspaceName
     logAnalyticsWorkspaceId: monitoring.outputs.workspaceId
   }
 }
@@ -430,6 +474,7 @@ module gateway 'modules/container-apps.bicep' = if (hasGateway) {
     eventHubNamespace: hubs.outputs.fullyQualifiedNamespace
     recordHubName: hubs.outputs.recordHubName
     recordConsumerGroup: hubs.outputs.recordConsumerGroup
+    subscriptionKeys: subscriptionKeys
     applicationInsightsConnectionString: monitoring.outputs.connectionString
     workspaceId: monitoring.outputs.workspaceId
     openAiUrl: hasAzure ? '' : openAiUrl
@@ -476,6 +521,7 @@ module meter 'modules/function.bicep' = if (hasMeter) {
     eventHubNamespace: hubs.outputs.fullyQualifiedNamespace
     eventHubName: hubs.outputs.eventHubName
     recordHubName: hubs.outputs.recordHubName
+    subscriptionKeys: subscriptionKeys
     applicationInsightsConnectionString: monitoring.outputs.connectionString
     deployFrom: empty(deployFrom) ? [] : split(deployFrom, ',')
   }
@@ -523,6 +569,7 @@ module api 'modules/api-management-api.bicep' = if (hasApiManagement) {
     tokensPerMinute: tokensPerMinute
     tokensPerMonth: tokensPerMonth
     keyHeader: keyHeader
+    subscriptionKeys: subscriptionKeys
   }
   dependsOn: [apiManagement]
 }

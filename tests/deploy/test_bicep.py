@@ -37,14 +37,18 @@ API_VERSIONS = {
     "Microsoft.CognitiveServices": {"2024-10-01"},
     "Microsoft.ContainerRegistry": {"2023-07-01"},
     "Microsoft.EventHub": {"2024-01-01"},
+    "Microsoft.DocumentDB": {"2024-05-15"},
+    "Microsoft.Insights/actionGroups": {"2023-01-01"},
     "Microsoft.Insights/components": {"2020-02-02"},
     "Microsoft.Insights/diagnosticSettings": {"2021-05-01-preview"},
     "Microsoft.Insights/privateLinkScopes": {"2021-07-01-preview"},
+    "Microsoft.Insights/scheduledQueryRules": {"2022-06-15"},
     "Microsoft.Insights/workbooks": {"2023-06-01", "2022-04-01"},
     "Microsoft.ManagedIdentity": {"2023-01-31"},
     "Microsoft.Network": {"2024-05-01"},
     "Microsoft.Network/privateDnsZones": {"2024-06-01"},
     "Microsoft.OperationalInsights": {"2025-07-01"},
+    "Microsoft.Portal": {"2020-09-01-preview"},
     "Microsoft.Resources": {"2024-03-01"},
     "Microsoft.Sql": {"2021-11-01"},
     "Microsoft.Storage": {"2024-01-01"},
@@ -142,6 +146,16 @@ def test_in_both_forms_every_call_is_in_the_hub_of_records() -> None:
     # What the gateway meters, API Management does not log, so that no call is there twice.
     policy = (AZURE / "apim/policy-meter.xml").read_text("utf-8")
     assert policy.count("tokenweir-log-call") == 2  # calls that went elsewhere, and errors
+
+
+def test_keys_as_they_are_reach_each_place_where_an_app_key_is_written() -> None:
+    fragment = (AZURE / "apim/fragments/read-call.xml").read_text("utf-8")
+    api = (MODULES / "api-management-api.bicep").read_text("utf-8")
+    [replaced] = re.findall(r"read-call.xml'\), '(.+?)', 'keys = \"\$\{subscriptionKeys\}\";'\)", api)
+    assert fragment.count(replaced) == 1 and 'keys == "as-is"' in fragment
+    for module in ("function", "container-apps", "api-management-api"):
+        assert "param subscriptionKeys string" in (MODULES / f"{module}.bicep").read_text("utf-8")
+    assert (AZURE / "main.bicep").read_text("utf-8").count("subscriptionKeys: subscriptionKeys") == 3
 
 
 def unknown_versions(path: Path) -> list[str]:

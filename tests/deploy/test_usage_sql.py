@@ -142,8 +142,11 @@ def test_a_call_that_is_delivered_twice_is_one_row() -> None:
 
 
 def test_the_job_is_deployed_with_this_query_its_input_and_its_output() -> None:
-    [path] = re.findall(r"loadTextContent\('([^']+)'\)", MODULE)
-    assert (ROOT / "deploy/azure/modules" / path).resolve() == REPORTS / "usage-to-sql.asaql"
+    paths = re.findall(r"loadTextContent\('([^']+)'\)", MODULE)
+    jobs = ["usage-to-sql", "usage-to-cosmos", "usage-to-power-bi"]
+    assert [(ROOT / "deploy/azure/modules" / path).resolve() for path in paths] == [
+        REPORTS / f"{name}.asaql" for name in jobs
+    ]
     names = dict(re.findall(r"var (inputName|outputName) = '([^']+)'", MODULE))
     [source] = [table.name for table in JOB.find(exp.From).find_all(exp.Table)]  # type: ignore[union-attr]
     target = JOB.args["into"].find(exp.Table).name
@@ -153,12 +156,33 @@ def test_the_job_is_deployed_with_this_query_its_input_and_its_output() -> None:
 
 def test_nobody_gets_in_with_a_password_and_the_job_may_only_receive() -> None:
     assert "azureADOnlyAuthentication: true" in MODULE
-    assert re.findall(r"authenticationMode: '(\w+)'", MODULE) == ["Msi", "Msi"]
-    assert not re.search(r"password|sharedAccess|listKeys|connectionString", MODULE, re.IGNORECASE)
+    assert re.findall(r"authenticationMode: '(\w+)'", MODULE) == ["Msi"] * 4
+    assert not re.search(r"password|sharedAccess|listKeys|accountKey|connectionString", MODULE, re.IGNORECASE)
     assert re.findall(r"roles\['(.+?)'\]", MODULE) == ["Azure Event Hubs Data Receiver"]
-    assert MODULE.count("roleAssignments@") == 1
+    assert MODULE.count("roleAssignments@") == 1 and MODULE.count("sqlRoleAssignments@") == 1
     access = (REPORTS / "usage-access.sql").read_text("utf-8")
     assert re.findall(r"^GRANT (.+) TO", access, re.MULTILINE) == [
         "CONNECT",
         "SELECT, INSERT ON OBJECT::dbo.usage_events",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "output"), [("usage-to-cosmos", "usage-documents"), ("usage-to-power-bi", "usage-rows")]
+)
+def test_other_outputs_take_every_call_and_the_same_numbers(
+    database: DuckDBPyConnection, name: str, output: str
+) -> None:
+    job = sqlglot.parse_one((REPORTS / f"{name}.asaql").read_text("utf-8"), dialect="tsql", into=exp.Select)
+    assert job.args["into"].find(exp.Table).name == output
+    assert f"name: '{output}'" in MODULE
+    fields = {column.parts[0].name for column in job.find_all(exp.Column)}
+    assert fields <= set(FlatRecord.__struct_fields__)
+    job.set("into", None)
+    found = {row.get("id", row.get("call_id")): row for row in rows(database, job.sql("duckdb"))}
+    assert len(found) == len(RECORDS)
+    for record in RECORDS:
+        row = found[record.call_id]
+        assert (row["caller"], row["total_tokens"]) == (record.caller, record.usage.total_tokens or None)
+        assert float(row["cost"] or 0) == pytest.approx(float(record.cost or 0))
+        assert row.get("partition", record.caller or "nobody") == (record.caller or "nobody")

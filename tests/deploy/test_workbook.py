@@ -96,3 +96,29 @@ def test_the_module_deploys_this_file_and_puts_the_component_in() -> None:
     [placeholder] = re.findall(r"replace\(content, '(\w+)', applicationInsightsId\)", module)
     assert WORKBOOK["fallbackResourceIds"] == [placeholder]
     assert json.dumps(WORKBOOK).count(placeholder) == 1
+
+
+# --- the dashboard, of the same queries ---
+
+DASHBOARD = json.loads((REPORTS / "dashboard.json").read_text("utf-8"))
+TILES = [
+    {one["name"]: one.get("value") for one in part["metadata"]["inputs"]}
+    for lens in DASHBOARD["lenses"]
+    for part in lens["parts"]
+]
+
+
+def test_the_dashboard_is_made_from_the_queries_as_they_are() -> None:
+    made = runpy.run_path(str(REPORTS / "make_workbook.py"))["dashboard"]()
+    assert made == DASHBOARD, "run deploy/azure/reports/make_workbook.py"
+    assert {tile["Query"] for tile in TILES} <= {query["query"] for query in QUERIES}
+
+
+def test_its_tiles_draw_columns_that_the_answers_have_side_by_side(columns: dict[str, list[str]]) -> None:
+    for tile in TILES:
+        drawn = tile.get("Dimensions") or {"xAxis": None, "yAxis": [], "splitBy": []}
+        axes = [*drawn["yAxis"], *drawn["splitBy"], *([drawn["xAxis"]] if drawn["xAxis"] else [])]
+        assert {axis["name"] for axis in axes} <= set(columns[tile["Query"]]), tile["PartTitle"]
+    places = [tuple(part["position"][side] for side in "xy") for lens in DASHBOARD["lenses"] for part in lens["parts"]]
+    assert len(set(places)) == len(places) == len(TILES)
+    assert all(tile["Scope"] == {"resourceIds": ["APPLICATION_INSIGHTS_ID"]} for tile in TILES)

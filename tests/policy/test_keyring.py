@@ -98,3 +98,9 @@ def test_a_ring_that_may_not_be_open_lets_nobody_in() -> None:
     assert not ring.is_open
     with pytest.raises(InvalidApiKey):
         ring.identify(b"any")
+
+
+def test_an_operator_may_have_keys_written_down_as_they_are() -> None:
+    keyring = Keyring([CallerSettings("team", hash_key("k"))], [], keeps_keys=True)
+    assert keyring.identify(b"k").key_id == "k"
+    assert Keyring([], [], keeps_keys=True).identify(b"any") is ANONYMOUS

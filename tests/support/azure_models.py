@@ -83,6 +83,11 @@ _MODELS = {
     "Microsoft.EventHub/namespaces/eventhubs@2024-01-01": (_HUBS, "Eventhub"),
     "Microsoft.EventHub/namespaces/eventhubs/consumergroups@2024-01-01": (_HUBS, "ConsumerGroup"),
     "Microsoft.EventHub/namespaces/networkRuleSets@2024-01-01": (_HUBS, "NetworkRuleSet"),
+    "Microsoft.Insights/actionGroups@2023-01-01": ("azure.mgmt.monitor.v2023_01_01.models", "ActionGroupResource"),
+    "Microsoft.Insights/scheduledQueryRules@2022-06-15": (
+        "azure.mgmt.monitor.v2022_08_01_preview.models",  # the nearest there is
+        "ScheduledQueryRuleResource",
+    ),
     "Microsoft.Insights/components@2020-02-02": (
         "azure.mgmt.applicationinsights.v2020_02_02.models",
         "ApplicationInsightsComponent",
@@ -109,7 +114,8 @@ _MODELS = {
     "Microsoft.Storage/storageAccounts@2024-01-01": (_STORAGE, "StorageAccountCreateParameters"),
     "Microsoft.Storage/storageAccounts/blobServices@2024-01-01": (_STORAGE, "BlobServiceProperties"),
     "Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01": (_STORAGE, "BlobContainer"),
-    "Microsoft.StreamAnalytics/streamingjobs@2020-03-01": ("azure.mgmt.streamanalytics.models", "StreamingJob"),
+    # 2020-03-01, which has the same names but for the authenticationMode of Cosmos DB, which other outputs have.
+    "Microsoft.StreamAnalytics/streamingjobs@2021-10-01-preview": ("azure.mgmt.streamanalytics.models", "StreamingJob"),
     "Microsoft.Storage/storageAccounts/fileServices@2024-01-01": (_STORAGE, "FileServiceProperties"),
     "Microsoft.Storage/storageAccounts/fileServices/shares@2024-01-01": (_STORAGE, "FileShare"),
     "Microsoft.Web/serverfarms@2024-04-01": (_WEB, "AppServicePlan"),
@@ -121,6 +127,8 @@ _MODELS = {
 }
 # These have nothing to misspell, or no SDK that fits.
 NOT_KNOWN = {
+    "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2024-05-15",
+    "Microsoft.Portal/dashboards@2020-09-01-preview",
     "Microsoft.ApiManagement/service/products/apis@2024-05-01",
     "Microsoft.Resources/resourceGroups@2024-03-01",
 }

@@ -21,7 +21,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 def faults_of(queries: Sequence[str]) -> list[list[Fault]]:
-    """What is wrong with each query, over the table ``customEvents`` of Application Insights."""
+    """What is wrong with each query, over the tables ``customEvents`` and ``traces`` of Application Insights."""
     package = "@kusto/language-service-next"
     node, modules = installed("kusto", f"{package}@12", "KQL is not checked by Kusto's language service")
     ran = subprocess.run(

@@ -13,7 +13,11 @@ const customEvents = Symbols.TableSymbol.From(
     " operation_Name: string, operation_Id: string, cloud_RoleName: string, cloud_RoleInstance: string," +
     " appId: string, appName: string, iKey: string, sdkVersion: string, itemId: string, itemCount: int)",
 ).WithName("customEvents");
-const database = new Symbols.DatabaseSymbol.$ctor2("insights", null, [customEvents]);
+// Where the logs of a Function App are.
+const traces = Symbols.TableSymbol.From(
+  "(timestamp: datetime, message: string, severityLevel: int, customDimensions: dynamic, cloud_RoleName: string)",
+).WithName("traces");
+const database = new Symbols.DatabaseSymbol.$ctor2("insights", null, [customEvents, traces]);
 const globals = GlobalState.Default.WithDatabase(database);
 
 function faults(query) {

@@ -27,6 +27,9 @@ param tokensPerMonth int
 @description('The header that carries the key: Ocp-Apim-Subscription-Key as today, or api-key as the SDKs send it.')
 param keyHeader string
 
+@description('How the hub\'s events name a subscription key: by its hash, or as it is.')
+param subscriptionKeys string
+
 var policies = {
   gateway: loadTextContent('../apim/policy-gateway.xml')
   relayed: loadTextContent('../apim/policy-meter.xml')
@@ -36,7 +39,7 @@ var logs = way != 'gateway'
 var allFragments = [
   {
     name: 'tokenweir-read-call'
-    text: loadTextContent('../apim/fragments/read-call.xml')
+    text: replace(loadTextContent('../apim/fragments/read-call.xml'), 'keys = "hashed";', 'keys = "${subscriptionKeys}";')
   }
   {
     name: 'tokenweir-log-call'

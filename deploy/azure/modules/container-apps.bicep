@@ -46,6 +46,9 @@ param callers array = []
 @description('Text of a keys file, such as deploy/azure/apim/callers.sh makes. Empty: the one on the share, which `tokenweir keys` writes.')
 param keysFile string = ''
 
+@description('What AppKey is: the id of a caller\'s key, or the key as it is.')
+param subscriptionKeys string = 'hashed'
+
 @description('Where records go, in the shape that `tokenweir consume` reads. Empty: nowhere.')
 param eventHubNamespace string = ''
 param recordHubName string = ''
@@ -174,6 +177,10 @@ var common = concat(
     {
       name: 'TOKENWEIR_LEDGER__URL'
       value: 'none'
+    }
+    {
+      name: 'TOKENWEIR_SERVER__KEY_IDS'
+      value: subscriptionKeys
     }
     {
       name: 'TOKENWEIR_SINKS'

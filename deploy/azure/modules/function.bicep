@@ -24,6 +24,9 @@ param deadLettersUrl string
 param eventHubNamespace string
 param eventHubName string
 
+@description('What AppKey is: the hash of the subscription key, or the key as it is.')
+param subscriptionKeys string
+
 @description('Hub that gets a record of each call.')
 param recordHubName string
 
@@ -70,6 +73,7 @@ var settings = {
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
   TOKENWEIR_SINKS: string(sinks)
   TOKENWEIR_INTAKE__DEAD_LETTERS: deadLettersUrl
+  TOKENWEIR_INTAKE__SUBSCRIPTION_KEYS: subscriptionKeys
   // The identity of Tokenweir's own connections: Application Insights and the dead letters.
   AZURE_CLIENT_ID: identityClientId
 }

@@ -1,5 +1,6 @@
-// Usage in Azure SQL, for Power BI: a Stream Analytics job that reads the hub into which Tokenweir writes records, and the
-// database that it writes to. Nothing is secret: the job has an identity, and the server knows Entra users only.
+// Usage in Azure SQL, in Cosmos DB and in a Power BI dataset, each if it is named: a Stream Analytics job that reads the hub
+// into which Tokenweir writes records, and the database that it writes to. Nothing is secret: the job has an identity, the SQL
+// server knows Entra users only, and Cosmos DB gives the job a role.
 //
 // After the deployment the administrator runs deploy/azure/reports/usage.sql and usage-access.sql and starts the job.
 //
@@ -23,16 +24,16 @@ param eventHubNamespaceName string
 param eventHubName string
 
 @description('Name of the SQL server; unique in all of Azure.')
-param sqlServerName string
+param sqlServerName string = ''
 
 @description('Name of the database.')
 param sqlDatabaseName string = 'usage'
 
 @description('Display name of the Entra user, group or application that administers the SQL server.')
-param sqlAdministratorName string
+param sqlAdministratorName string = ''
 
-@description('Object ID of that administrator.')
-param sqlAdministratorObjectId string
+@description('Object ID of that administrator. Empty: no database.')
+param sqlAdministratorObjectId string = ''
 
 @description('What the administrator is.')
 @allowed(['User', 'Group', 'Application'])
@@ -44,11 +45,86 @@ param logAnalyticsWorkspaceId string
 @description('Resource ID of a Stream Analytics cluster with private endpoints to namespace and SQL server; empty: none.')
 param clusterId string = ''
 
+@description('Cosmos DB account (API for NoSQL) in this resource group. Empty: no documents.')
+param cosmosAccountName string = ''
+
+@description('Its database and container, which are there already; the container\'s partition key is /partition.')
+param cosmosDatabaseName string = 'usage'
+param cosmosContainerName string = 'calls'
+
+@description('Power BI workspace, by id and name, in which the job\'s identity is a contributor. Empty: no dataset.')
+param powerBiWorkspaceId string = ''
+param powerBiWorkspaceName string = ''
+
 var roles = loadJsonContent('roles.json')
 var receiver = roles['Azure Event Hubs Data Receiver']
 var isPrivate = !empty(clusterId)
 var inputName = 'calls'
 var outputName = 'usage-events'
+var hasSql = !empty(sqlAdministratorObjectId)
+var hasCosmos = !empty(cosmosAccountName)
+var hasPowerBi = !empty(powerBiWorkspaceId)
+var queries = [
+  hasSql ? loadTextContent('../reports/usage-to-sql.asaql') : ''
+  hasCosmos ? loadTextContent('../reports/usage-to-cosmos.asaql') : ''
+  hasPowerBi ? loadTextContent('../reports/usage-to-power-bi.asaql') : ''
+]
+var sqlOutputs = hasSql
+  ? [
+      {
+        name: outputName
+        properties: {
+          datasource: {
+            type: 'Microsoft.Sql/Server/Database'
+            properties: {
+              server: sqlServer!.properties.fullyQualifiedDomainName
+              database: database.name
+              table: 'usage_events'
+              authenticationMode: 'Msi'
+            }
+          }
+        }
+      }
+    ]
+  : []
+var cosmosOutputs = hasCosmos
+  ? [
+      {
+        name: 'usage-documents'
+        properties: {
+          datasource: {
+            type: 'Microsoft.Storage/DocumentDB'
+            properties: {
+              accountId: cosmosAccountName
+              database: cosmosDatabaseName
+              collectionNamePattern: cosmosContainerName
+              documentId: 'id'
+              authenticationMode: 'Msi'
+            }
+          }
+        }
+      }
+    ]
+  : []
+var powerBiOutputs = hasPowerBi
+  ? [
+      {
+        name: 'usage-rows'
+        properties: {
+          datasource: {
+            type: 'PowerBI'
+            properties: {
+              groupId: powerBiWorkspaceId
+              groupName: powerBiWorkspaceName
+              dataset: 'Azure OpenAI usage'
+              table: 'calls'
+              authenticationMode: 'Msi'
+            }
+          }
+        }
+      }
+    ]
+  : []
 
 resource eventHubNamespace 'Microsoft.EventHub/namespaces@2024-01-01' existing = {
   name: eventHubNamespaceName
@@ -64,7 +140,7 @@ resource consumerGroup 'Microsoft.EventHub/namespaces/eventhubs/consumergroups@2
   name: 'stream-analytics'
 }
 
-resource sqlServer 'Microsoft.Sql/servers@2021-11-01' = {
+resource sqlServer 'Microsoft.Sql/servers@2021-11-01' = if (hasSql) {
   // checkov:skip=CKV_AZURE_113: with a cluster it is closed; without one a job can reach it in no other way, see above
   name: sqlServerName
   location: location
@@ -84,7 +160,7 @@ resource sqlServer 'Microsoft.Sql/servers@2021-11-01' = {
 }
 
 // 0.0.0.0 stands for services of Azure, of any subscription; who gets in still needs an Entra user in the database.
-resource azureServices 'Microsoft.Sql/servers/firewallRules@2021-11-01' = if (!isPrivate) {
+resource azureServices 'Microsoft.Sql/servers/firewallRules@2021-11-01' = if (hasSql && !isPrivate) {
   parent: sqlServer
   name: 'AllowAllWindowsAzureIps'
   properties: {
@@ -93,7 +169,7 @@ resource azureServices 'Microsoft.Sql/servers/firewallRules@2021-11-01' = if (!i
   }
 }
 
-resource database 'Microsoft.Sql/servers/databases@2021-11-01' = {
+resource database 'Microsoft.Sql/servers/databases@2021-11-01' = if (hasSql) {
   // checkov:skip=CKV_AZURE_229: what it holds can be written again from the records; zones need a dearer tier
   // checkov:skip=CKV_AZURE_26: alerts come from Defender for Cloud, which is a matter of the subscription
   // checkov:skip=CKV_AZURE_27: alerts come from Defender for Cloud, which is a matter of the subscription
@@ -107,7 +183,8 @@ resource database 'Microsoft.Sql/servers/databases@2021-11-01' = {
   }
 }
 
-resource job 'Microsoft.StreamAnalytics/streamingjobs@2020-03-01' = {
+// The first version in which a job signs in to Cosmos DB by its identity.
+resource job 'Microsoft.StreamAnalytics/streamingjobs@2021-10-01-preview' = {
   name: name
   location: location
   tags: tags
@@ -147,27 +224,12 @@ resource job 'Microsoft.StreamAnalytics/streamingjobs@2020-03-01' = {
         }
       }
     ]
-    outputs: [
-      {
-        name: outputName
-        properties: {
-          datasource: {
-            type: 'Microsoft.Sql/Server/Database'
-            properties: {
-              server: sqlServer.properties.fullyQualifiedDomainName
-              database: database.name
-              table: 'usage_events'
-              authenticationMode: 'Msi'
-            }
-          }
-        }
-      }
-    ]
+    outputs: concat(sqlOutputs, cosmosOutputs, powerBiOutputs)
     transformation: {
-      name: 'usage-to-sql'
+      name: 'usage'
       properties: {
         streamingUnits: 1
-        query: loadTextContent('../reports/usage-to-sql.asaql')
+        query: join(filter(queries, query => !empty(query)), '\n')
       }
     }
   }
@@ -181,6 +243,21 @@ resource jobReceives 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: job.identity.principalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', receiver)
+  }
+}
+
+resource cosmos 'Microsoft.DocumentDB/databaseAccounts@2024-05-15' existing = if (hasCosmos) {
+  name: cosmosAccountName
+}
+
+// Reads and writes documents of this account: "Cosmos DB Built-in Data Contributor", a role of Cosmos DB's own.
+resource jobWritesDocuments 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2024-05-15' = if (hasCosmos) {
+  parent: cosmos
+  name: guid(cosmos.id, job.id, 'contributor')
+  properties: {
+    principalId: job.identity.principalId
+    roleDefinitionId: '${cosmos.id}/sqlRoleDefinitions/00000000-0000-0000-0000-000000000002'
+    scope: cosmos.id
   }
 }
 
@@ -216,4 +293,4 @@ output jobName string = job.name
 output jobPrincipalId string = job.identity.principalId
 
 @description('Address of the SQL server, for sqlcmd and Power BI.')
-output sqlServerFullyQualifiedDomainName string = sqlServer.properties.fullyQualifiedDomainName
+output sqlServerFullyQualifiedDomainName string = hasSql ? sqlServer!.properties.fullyQualifiedDomainName : ''

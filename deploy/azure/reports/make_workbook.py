@@ -1,6 +1,7 @@
-"""Makes ``workbook.json`` out of the files in ``queries/``: run it after one of them changed.
+"""Makes ``workbook.json`` and ``dashboard.json`` out of the files in ``queries/``: run it after one of them changed.
 
-The format is that of Azure Monitor workbooks ("gallery template"): numbered kinds of items, of which five are used.
+The workbook's format is that of Azure Monitor ("gallery template"): numbered kinds of items, of which five are used.
+The dashboard's is that of the portal, as it exports tiles that were pinned from *Logs*.
 """
 
 import json
@@ -158,5 +159,70 @@ def _id(name: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"tokenweir/workbook/{name}"))
 
 
+TILES = [
+    TABS["Cost"][0],
+    TABS["Usage"][1],
+    TABS["Cost"][1],
+    TABS["Usage"][0],
+    TABS["Latency"][0],
+    TABS["Health"][0],
+    TABS["Health"][1],
+    TABS["Usage"][3],
+]
+_TILE = "Extension/Microsoft_OperationsManagementSuite_Workspace/PartType/LogsDashboardPart"
+_WIDTH, _HEIGHT, _COLUMNS = 6, 4, 2
+_CHARTS = {"barchart": "StackedColumn", "linechart": "Line"}
+_TYPES = {"day": "datetime", "hour": "datetime", "currency": "string", "cost": "real"}
+
+
+def dashboard() -> dict[str, Any]:
+    """The properties of the dashboard, a tile for each of `TILES`, over the last month."""
+    parts = [
+        {
+            "position": {
+                "x": index % _COLUMNS * _WIDTH,
+                "y": index // _COLUMNS * _HEIGHT,
+                "colSpan": _WIDTH,
+                "rowSpan": _HEIGHT,
+            },
+            "metadata": {"type": _TILE, "inputs": _inputs(shown), "settings": {}},
+        }
+        for index, shown in enumerate(TILES)
+    ]
+    return {"lenses": [{"order": 0, "parts": parts}], "metadata": {"model": {}}}
+
+
+def _inputs(shown: Shown) -> list[dict[str, Any]]:
+    values: dict[str, Any] = {
+        "Scope": {"resourceIds": ["APPLICATION_INSIGHTS_ID"]},
+        "PartId": _id(f"tile {shown.title}"),
+        "Version": "2.0",
+        "TimeRange": "P30D",
+        "Query": (QUERIES / f"{shown.name}.kql").read_text("utf-8"),
+        "ControlType": "AnalyticsGrid" if shown.drawn == "table" else "FrameControlChart",
+        "PartTitle": shown.title,
+        "PartSubTitle": "Azure OpenAI",
+        "IsQueryContainTimeRange": False,
+    }
+    if shown.x:
+        values |= {
+            "SpecificChart": _CHARTS[shown.drawn],
+            "Dimensions": {
+                "xAxis": _axis(shown.x),
+                "yAxis": [_axis(name) for name in shown.y],
+                "splitBy": [_axis(shown.group)] if shown.group else [],
+                "aggregation": "Sum",
+            },
+            "LegendOptions": {"isEnabled": True, "position": "Bottom"},
+        }
+    known = [{"name": name, "isOptional": True} for name in ("resourceTypeMode", "ComponentId", "DashboardId")]
+    return known + [{"name": name, "value": value, "isOptional": True} for name, value in values.items()]
+
+
+def _axis(name: str) -> dict[str, str]:
+    return {"name": name, "type": _TYPES.get(name, "long")}
+
+
 if __name__ == "__main__":
+    (HERE / "dashboard.json").write_text(json.dumps(dashboard(), indent=2) + "\n", "utf-8")
     (HERE / "workbook.json").write_text(json.dumps(workbook(), indent=2) + "\n", "utf-8")

@@ -30,6 +30,9 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     (``https://ACCOUNT.blob.core.windows.net/CONTAINER/keys.json``). ``keys`` is then this gateway's copy, with which it
     goes on while that is away. Without a key, nobody is let in."""
 
+    key_ids: Literal["hashed", "as-is"] = "hashed"
+    """What a record's ``key_id`` is: an id that opens nothing, or the key as it was sent, for queries that must find
+    the same ``AppKey`` as the chargeback solution's; whoever may read records can then use these keys."""
     host_names: list[str] = []
     """Names by which the data port may be asked where no caller has a key, besides ``localhost`` and ``data``'s own."""
     platform_identity: bool = False

@@ -7,6 +7,8 @@ dictionary, and whoever could choose that could invert it (`benchmarks/strangers
 from collections.abc import Iterable
 from hashlib import sha256
 
+from msgspec.structs import replace
+
 from ..errors import InvalidApiKey, KeysUnavailable
 from .keys_file import StoredKey
 from .settings import CallerSettings, Identity
@@ -27,9 +29,12 @@ class Keyring:
         *,
         unreadable: bool = False,
         may_be_open: bool = True,
+        keeps_keys: bool = False,
     ) -> None:
-        """``unreadable``: there are more keys, of which nobody knows which ones are revoked. Not ``may_be_open``: with
+        """``keeps_keys``: a key that was used is its own id, as the chargeback solution has it; then records hold keys.
+        ``unreadable``: there are more keys, of which nobody knows which ones are revoked. Not ``may_be_open``: with
         no key at all, nobody is let in."""
+        self._keeps_keys = keeps_keys
         by_name = {caller.name: caller for caller in callers}
         self._identities: dict[bytes, Identity] = {}
         self._has_stored = False
@@ -88,4 +93,4 @@ class Keyring:
                 "This API key is not known here, or was revoked. Use the key your platform team gave you for "
                 "this gateway, not the key of the Azure OpenAI resource behind it."
             )
-        return identity
+        return replace(identity, key_id=key.decode(errors="replace")) if self._keeps_keys else identity

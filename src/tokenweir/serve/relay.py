@@ -128,7 +128,13 @@ class RelayProcess:
     def _keyring(self, config: Config, *, may_be_open: bool = True) -> Keyring:
         keys = self._keys.in_force
         may_be_open = may_be_open and self._config.server.shared_keys is None
-        return Keyring(config.callers, keys.stored, unreadable=keys.is_closed, may_be_open=may_be_open)
+        return Keyring(
+            config.callers,
+            keys.stored,
+            unreadable=keys.is_closed,
+            may_be_open=may_be_open,
+            keeps_keys=config.server.key_ids == "as-is",
+        )
 
     def _keys_changed(self) -> None:
         """``tokenweir keys`` takes effect within seconds, without a signal. What was closed is never opened by it."""
