@@ -86,6 +86,29 @@ def test_whoever_is_behind_is_caught_up_without_a_pause(tmp_path: Path, ship: Sh
     assert seen == [5_000]
 
 
+@pytest.mark.parametrize(("gather", "first", "last"), [(0.01, 0.01, 0.1), (0.5, 0.5, 0.5)])
+def test_whoever_looks_often_looks_less_often_while_nothing_comes(
+    tmp_path: Path, ship: Ship, gather: float, first: float, last: float
+) -> None:
+    run = ship(FakeSink())
+    run.delivery._gather = gather
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 200:
+            write_journal(tmp_path / "journal" / "relay-0", calls(1))
+        elif len(pauses) == 202:
+            run.delivery.stop()
+
+    run.delivery._pause = pause
+    run.to_its_end()
+    assert pauses[0] < first * 1.2
+    assert pauses == sorted(pauses[:200]) + pauses[200:]
+    assert pauses[199] == last
+    assert pauses[200] < first * 1.2  # as soon as something has come
+
+
 def test_what_is_written_before_the_stop_is_sent_before_the_end(journal: Path, ship: Ship) -> None:
     sink = FakeSink()
     run = ship(sink)

@@ -65,3 +65,11 @@ async def test_where_the_sinks_let_the_deadline_pass_answers_end_and_a_setting_s
         ship(journal, sink)
     while not log.accepts_calls:  # noqa: ASYNC110 - it looks by itself
         await asyncio.sleep(0)
+
+
+async def test_where_a_reload_has_left_no_sink_to_wait_for_nobody_waits(journal: Journal) -> None:
+    log = shipped_log(journal)
+    log.configure([])
+    on_disk = asyncio.Event()
+    log.append(a_call(seq=log.next_seq()), on_disk.set)
+    await on_disk.wait()

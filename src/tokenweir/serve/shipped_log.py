@@ -57,7 +57,11 @@ class ShippedLog:
 
     def _look(self) -> None:
         with suppress(JournalError):  # a disk that cannot be read has told nothing
-            self._ends.passed(passed_by_all(self._journal.directory, self._cursors))
+            self._ends.passed(self._shipped())
         self._is_looking = self._ends.is_waiting or self._ends.is_late
         if self._is_looking:
             asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
+
+    def _shipped(self) -> tuple[int, int]:
+        """How far all of them have come; everything, where a reload has left none."""
+        return passed_by_all(self._journal.directory, self._cursors) if self._cursors else self._journal.committed
