@@ -388,6 +388,41 @@ def test_a_vector_store_has_a_record_for_each_day_until_it_is_removed(bench: Job
     assert list(bench.table.open()) == []
 
 
+def test_a_vector_store_that_is_old_is_not_given_up_for_one_bad_answer(bench: JobsBench, upstream: Upstream) -> None:
+    upstream.says = lambda path: (200, STORE)
+    bench.watch.take([made(STORE)])
+    for _ in range(40):
+        bench.look(86400)
+    upstream.says = lambda path: (500, b"")
+    assert len(bench.look(86400)) == 40
+    upstream.says = lambda path: (200, STORE)
+    assert len(bench.look(3600)) == 41
+
+
+def test_an_end_that_is_seen_while_it_is_asked_for_is_not_forgotten(bench: JobsBench, upstream: Upstream) -> None:
+    """The upstream tells us that it is at work, then a caller that it is done, and the caller deletes it."""
+
+    def says(path: str) -> tuple[int, dict[str, Any]]:
+        bench.watch.take([looked(DONE)])
+        upstream.says = lambda path: (404, {})
+        return 200, AT_WORK
+
+    upstream.says = says
+    bench.watch.take([made()])
+    assert bench.look(10) == []
+    (billed,) = bench.look()
+    assert billed.usage.total_tokens == 12
+    assert len(upstream.asked) == 1
+
+
+@pytest.mark.parametrize("odd", [{"status": ["completed"]}, {"object": []}, {"id": 7}, {"created_at": "yesterday"}, {}])
+def test_odd_records_of_others_do_not_stop_the_watch(bench: JobsBench, odd: dict[str, Any]) -> None:
+    said = {**DONE, "usage": None, **odd} if odd else {}
+    bench.watch.take([replace(looked(DONE), job=said), made()])
+    bench.watch.take([replace(made(), job={**AT_WORK, **odd})])
+    assert bench.look(60)[-1].usage.total_tokens == 12
+
+
 def test_a_defect_in_one_job_holds_up_no_other(
     bench: JobsBench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from .structs import JobKind
 
-__all__ = ["JOBS", "JOB_KINDS", "JOB_MEMBERS", "JOB_OBJECTS", "has_ended", "job_of", "kind_of"]
+__all__ = ["JOBS", "JOB_KINDS", "JOB_MEMBERS", "has_ended", "job_of", "kind_of"]
 
 JOB_KINDS: Final = (
     JobKind("response", "responses", ("response",), frozenset(["completed", "failed", "incomplete", "cancelled"])),
@@ -29,9 +29,6 @@ JOBS: Final = re.compile(
     r"(?:batches|fine_tuning/jobs|videos|video/generations/jobs|vector_stores|responses(?=/resp_))/([^/]+)(?:/.*)?"
 )
 """Paths about a job, whose id is the group."""
-
-JOB_OBJECTS: Final = tuple(name for kind in JOB_KINDS for name in kind.objects)
-"""The ``object`` of an answer that tells of a job; of a response, where it runs in the background."""
 
 JOB_MEMBERS: Final = (
     *("id", "object", "status", "model", "background", "service_tier", "usage", "tool_usage"),
@@ -64,7 +61,7 @@ def job_of(answer: dict[str, Any]) -> dict[str, Any] | None:
 
 def has_ended(job: dict[str, Any]) -> bool:
     """Whether nothing more will be used by it. A response that tells its usage has ended, whatever its status."""
-    kind = kind_of(job)
+    kind, status = kind_of(job), job.get("status")
     if kind is None:
         return False
-    return job.get("status") in kind.ended or (kind.name == "response" and bool(job.get("usage")))
+    return (isinstance(status, str) and status in kind.ended) or (kind.name == "response" and bool(job.get("usage")))

@@ -20,6 +20,7 @@ _LONGEST_OBEYED_SECONDS = 3600.0
 _PROJECT = re.compile(r"/api/projects/[^/]+(?:/openai/v1|/agents/[^/]+/endpoint/protocols/openai)(?=/)")
 # What is asked for is there already, so nobody has to think about it.
 _LONGEST_SILENCE_SECONDS = 60.0
+_LONGEST_ANSWER_SECONDS = 3600.0
 
 
 class AnswerReader(Protocol):
@@ -29,7 +30,7 @@ class AnswerReader(Protocol):
 
 
 class QuestionFailed(TokenweirError):
-    """There is none that helps, for now. The text is for a person."""
+    """It has no answer that helps, for now. The text is for a person."""
 
     def __init__(self, text: str, *, status: int | None = None, retry_after: float = 0.0) -> None:
         super().__init__(text)
@@ -78,9 +79,10 @@ async def ask(
     Raises ``QuestionFailed``."""
     upstream = question.upstream
     try:
-        answer = await _asked(question, tail, reader, is_enough)
-        if answer.status == 401 and upstream.credential.replace(clock.monotonic()):
+        async with asyncio.timeout(_LONGEST_ANSWER_SECONDS):
             answer = await _asked(question, tail, reader, is_enough)
+            if answer.status == 401 and upstream.credential.replace(clock.monotonic()):
+                answer = await _asked(question, tail, reader, is_enough)
     except Refusal as refusal:
         raise QuestionFailed(str(refusal)) from refusal
     except TimeoutError as error:

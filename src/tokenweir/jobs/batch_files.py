@@ -27,7 +27,6 @@ class _Line(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Line).decode
-_decode_body = msgspec.json.Decoder(_Body).decode
 
 
 class OutputLines:
@@ -72,7 +71,6 @@ class FirstLine:
 
     def __init__(self) -> None:
         self._held = b""
-        self.model: str | None = None
         self._is_done = False
 
     def is_enough(self) -> bool:
@@ -80,14 +78,17 @@ class FirstLine:
 
     def feed(self, piece: bytes) -> None:
         self._held += piece
-        self._is_done = b"\n" in self._held or len(self._held) > _LONGEST_LINE
-        line = self._held.partition(b"\n")[0]
+        self._is_done = b"\n" in piece or len(self._held) > _LONGEST_LINE
+
+    @property
+    def model(self) -> str | None:
+        """None where there is no such line, or none that names it."""
         try:
-            body = _decode(line).body
+            body = _decode(self._held.partition(b"\n")[0]).body
         except msgspec.DecodeError:
-            return  # it is not whole yet
+            return None
         model = body.get("model") if isinstance(body, dict) else None
-        self.model = model if isinstance(model, str) and len(model) <= 256 else None
+        return model if isinstance(model, str) and len(model) <= 256 else None
 
 
 def _sum(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Biller:
         rows = await asyncio.gather(*map(self._looked_at, due), return_exceptions=True)
         for job, row in zip(due, rows, strict=True):
             if isinstance(row, Job):
-                self._table.put(row)
+                self._table.put(self._with_what_was_seen(job, row))
             elif isinstance(row, Exception) and not isinstance(row, JournalError):
                 _log.error("%s %s could not be looked at: %s", job.key.kind, job.key.id, place_of(row))
                 self._table.put(self._later(job._replace(failures=job.failures + 1, last_error=place_of(row))))
@@ -77,6 +77,13 @@ class Biller:
                 raise failure
         self._written.clear()
         return len(due) == _AT_ONCE
+
+    def _with_what_was_seen(self, asked: Job, row: Job) -> Job:
+        """Somebody may have been told of the end while it was asked for."""
+        now = self._table.get(asked.key)
+        if now is None or now.seen is None or asked.seen is not None or row.state == "closed":
+            return row
+        return row._replace(state="open", seen=now.seen, seen_by=now.seen_by, next_at=now.next_at)
 
     async def _looked_at(self, job: Job) -> Job:
         """The row afterwards."""
@@ -185,7 +192,7 @@ class Biller:
         if row.missing >= _TIMES_MISSING and _KINDS[job.key.kind].is_metered_daily:
             return row._replace(state="closed", next_at=None)  # it was removed, which is no loss
         if row.missing >= _TIMES_MISSING:
-            return await self._given_up(row, made, f"the upstream knows no such job: {error}")
+            return await self._given_up(row, made, f"the upstream does not have it, or not any more: {error}")
         if self._is_too_old(job):
             return await self._given_up(row, made, f"it was open for too long; at last: {error}")
         return self._later(row, error.retry_after)
@@ -196,7 +203,9 @@ class Biller:
         return job._replace(state="given_up", seen=None, next_at=None)
 
     def _is_too_old(self, job: Job) -> bool:
-        return self._clock.now() - job.made_at >= timedelta(seconds=self._settings.give_up)
+        """Counted from the last day that is recorded, where that is done daily."""
+        since = job.made_at + job.days * _DAY
+        return self._clock.now() - since >= timedelta(seconds=self._settings.give_up)
 
     def _later(self, job: Job, at_least: float = 0.0) -> Job:
         """The next question: after a quarter of the job's age, and later after failures."""

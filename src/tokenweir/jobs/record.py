@@ -51,7 +51,7 @@ def job_record(job: Job, made: CallRecord, said: Mapping[str, Any], by: str, now
     """The record of a job that has ended. ``said`` is what was told of it, ``by`` whom that was told to."""
     surface = _surface(made, said)
     ended = next((moment for name in _ENDS if (moment := _seconds(said.get(name))) is not None), None)
-    record = _record(job, made, said, derived_id(job.key, said.get("created_at")))
+    record = _record(job, made, said)
     is_batch = job.key.kind == "batch"
     return replace(
         record,
@@ -69,8 +69,7 @@ def job_record(job: Job, made: CallRecord, said: Mapping[str, Any], by: str, now
 
 def given_up_record(job: Job, made: CallRecord, reason: str, now: datetime) -> CallRecord:
     """The record of a job whose end could not be learnt. It has an id of its own: what is learnt later still counts."""
-    said = made.job or {}
-    record = _record(job, made, said, derived_id(job.key, said.get("created_at"), "given up"))
+    record = _record(job, made, made.job or {}, "given up")
     return replace(
         record,
         started_at=now,
@@ -84,15 +83,15 @@ def given_up_record(job: Job, made: CallRecord, reason: str, now: datetime) -> C
 def day_record(job: Job, made: CallRecord, said: Mapping[str, Any], day: int, start: datetime) -> CallRecord:
     """The record of one day of what is billed by days, which began at ``start``."""
     size = exact_amount(said.get("usage_bytes"))
-    record = _record(job, made, said, derived_id(job.key, said.get("created_at"), f"day {day}"))
+    record = _record(job, made, said, f"day {day}")
     return replace(record, started_at=start, usage=_used("byte_days", size, "derived"))
 
 
-def _record(job: Job, made: CallRecord, said: Mapping[str, Any], id: str) -> CallRecord:
+def _record(job: Job, made: CallRecord, said: Mapping[str, Any], suffix: str = "") -> CallRecord:
     """What was never a call keeps the names of the one that made it, and nothing that was measured of it."""
     facts = {name: value for name, value in said.items() if name not in _USED}
     return CallRecord(
-        call_id=id,
+        call_id=derived_id(job.key, (made.job or said).get("created_at"), suffix),
         started_at=made.started_at,
         api=made.api,
         operation=made.operation,

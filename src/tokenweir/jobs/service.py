@@ -32,6 +32,7 @@ JOBS_CURSOR = "jobs"
 _LONGEST_NAP_SECONDS = 5.0
 _LAST_SECONDS = 5.0
 _FORGET_SECONDS = 3600.0
+_SAY_AGAIN_SECONDS = 60.0
 
 
 def begin_jobs(directory: Path) -> None:
@@ -141,7 +142,7 @@ class Jobs:
 
     async def _ask(self, biller: Biller, table: JobTable) -> None:
         """Looks at what is due, for as long as the process lives."""
-        forget_at = 0.0
+        forget_at = say_at = 0.0
         while True:
             self._wakes.clear()
             pause = _LONGEST_NAP_SECONDS
@@ -155,7 +156,9 @@ class Jobs:
                 if next_at is not None:
                     pause = min(pause, max(0.05, (next_at - self._clock.now()).total_seconds()))
             except JournalError as error:
-                _log.error("jobs are not billed for now, and are asked for again: %s", error)
+                if self._clock.monotonic() >= say_at:
+                    _log.error("jobs are not billed for now, and are asked for again: %s", error)
+                    say_at = self._clock.monotonic() + _SAY_AGAIN_SECONDS
             except Exception:
                 _log.exception("jobs could not be looked at; it is tried again")
             for upstream in self._upstreams.values():

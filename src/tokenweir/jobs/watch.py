@@ -29,11 +29,11 @@ class Watch:
         """Whether there is anything new. Raises ``JournalError``."""
         changed: dict[JobKey, Job] = {}
         for record in records:
-            said = record.job
-            kind = kind_of(said) if said is not None else None
-            if said is None or kind is None or "made_by" in said:
-                continue
-            key = JobKey(self._resource_of(record.backend), kind.name, str(said["id"]))
+            said = record.job or {}
+            kind, id = kind_of(said), said.get("id")
+            if kind is None or not isinstance(id, str):
+                continue  # it tells of no job; the records of jobs have their id elsewhere
+            key = JobKey(self._resource_of(record.backend), kind.name, id)
             before = changed.get(key) or self._table.get(key)
             after = self._made(key, before, record) if _has_made(record) else self._seen(key, before, record)
             if after is not None:
