@@ -278,3 +278,19 @@ def test_a_caller_without_a_key_is_noted_until_it_has_one(minimal: str) -> None:
     assert examine(None, {}).notes == ['caller "team-a" has no key yet; `tokenweir keys create team-a` makes one']
     add_key(Path("tokenweir-data/keys.json"), "team-a", {}, SystemClock())
     assert examine(None, {}).notes == []
+
+
+def test_calls_have_no_term_where_no_sums_of_them_stay(minimal: str) -> None:
+    [problem] = problems(minimal + '[ledger]\nurl = "clickhouse://db.example"\n[retention]\ncalls = "90d"\n')
+    assert problem.startswith("[retention] calls: cannot be kept in ClickHouse")
+    [problem] = problems(minimal + '[retention]\ncalls = "1h"\n')
+    assert problem.startswith("[retention] calls: is shorter than two days")
+    assert problems(minimal + '[retention]\ncalls = "90d"\n') == []
+
+
+def test_a_subject_is_from_a_member_or_a_header(minimal: str) -> None:
+    assert problems(minimal + '[server]\nsubject_from = ["user", "safety_identifier", "header:X-User-Id"]\n') == []
+    [problem] = problems(minimal + '[server]\nsubject_from = ["email"]\n')
+    assert problem.startswith("[server] subject_from: 'email' is none")
+    [problem] = problems(minimal + '[server]\nsubject_from = ["user"]\nsubject_secret = "short"\n')
+    assert problem.startswith("[server] subject_secret: is too short")

@@ -33,6 +33,7 @@ _SHORTEST_SECRET = 32
 _LONGEST_HELD = 20.0
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
+_SHORTEST_TERM = 2 * 86_400
 _HEADER_SOURCE = re.compile(r"header:[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
 
@@ -169,6 +170,16 @@ def _ledger(config: Config, environ: Mapping[str, str]) -> Problems:
         yield ("ledger", "url"), str(error)
 
 
+def _retention(config: Config, environ: Mapping[str, str]) -> Problems:
+    if config.retention.calls is None:
+        return
+    if config.ledger.url.startswith("clickhouse"):
+        text = "cannot be kept in ClickHouse, which has no sums of days to stay; leave it out"
+        yield ("retention", "calls"), text
+    elif config.retention.calls < _SHORTEST_TERM:
+        yield ("retention", "calls"), "is shorter than two days; days are summed up when they are over"
+
+
 def _no_ledger(config: Config, environ: Mapping[str, str]) -> Problems:
     if config.ledger.url == NO_LEDGER and not config.sinks:
         yield ("ledger", "url"), 'is "none" and there are no [[sinks]], so records would go nowhere; add one'
@@ -243,6 +254,7 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Problems], tuple[str, 
     (_caller_keys, ()),
     (_ledger, ()),
     (_no_ledger, ("ledger", "sinks")),
+    (_retention, ("retention", "ledger")),
     (sink_names, ()),
     (sink_connections, ()),
     (sink_calls, ()),

@@ -64,6 +64,9 @@ FREE = Pricer()
 
 def bring(ledger: Ledger, records: Sequence[CallRecord], price: Pricer) -> int:
     """Posts calls that did not come from a journal of this gateway, each once; how many were new. What has a cost, or a
-    reason why not, keeps it."""
+    reason why not, keeps it. What is older than the ledger keeps calls is left out: it is in the sums of its days."""
+    expired = ledger.expired()
+    if expired is not None:
+        records = [one for one in records if one.started_at >= expired]
     priced = [one if one.cost is not None or one.cost_reason is not None else price(one) for one in records]
     return ledger.post(priced, "import", None)

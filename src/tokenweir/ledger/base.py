@@ -115,8 +115,18 @@ class Ledger(Protocol):
         """How many of the records ``first`` to ``last`` of a run are there."""
         ...
 
-    def expire(self, contents_before: datetime | None, traces_before: datetime | None) -> int:
-        """Removes the bodies, and the traces, of calls that began before these moments; of how many calls."""
+    def expire(
+        self,
+        contents_before: datetime | None,
+        traces_before: datetime | None,
+        calls_before: datetime | None = None,
+    ) -> int:
+        """Removes the bodies, and the traces, of calls that began before these moments, and the calls of days that have
+        sums of their own; how many."""
+        ...
+
+    def expired(self) -> datetime | None:
+        """The moment before which calls were removed; what is older is not to be brought again."""
         ...
 
     def erase(self, person: Person) -> int:

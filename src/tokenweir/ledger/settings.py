@@ -22,6 +22,9 @@ class RetentionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """The ``[retention]`` table: how long things are kept. What has no term is kept until somebody removes it; archived
     segments have ``journal.archive_for``."""
 
+    calls: Duration | None = None
+    """Calls in the ledger. The sums of their days stay, by everything but the hour and the subject; not in ClickHouse,
+    which keeps no such sums."""
     content: Duration | None = None
     """Request and response bodies in the ledger. They are in the journal's segments and their archive, too."""
     traces: Duration | None = None

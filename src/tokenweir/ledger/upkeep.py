@@ -4,10 +4,11 @@ The SQL that the engines have in common; how rows are changed, an engine brings 
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from ..records import CallRecord
 from .parsing import as_utc
 from .person import Person
 from .reading import Reading
@@ -15,15 +16,46 @@ from .rollups import DAILY_TABLES, in_sums
 
 __all__ = ["Upkeep", "change_statement"]
 
+EXPIRED = "retention"
+"""The source whose position is the moment before which calls were removed."""
+
 
 class Upkeep(Reading):
-    """`Ledger.expire` and ``erase``."""
+    """`Ledger.expire`, ``expired`` and ``erase``."""
 
     @abstractmethod
     def _change(self, table: str, sets: Mapping[str, str | None] | None, condition: str, values: list[Any]) -> None:
         """Gives rows of ``calls`` or ``contents`` these values, or removes them where none are given."""
 
-    def expire(self, contents_before: datetime | None, traces_before: datetime | None) -> int:
+    @abstractmethod
+    def post(self, records: Sequence[CallRecord], source: str, position: str | None) -> int:
+        """As `Ledger`."""
+
+    def expire(
+        self,
+        contents_before: datetime | None,
+        traces_before: datetime | None,
+        calls_before: datetime | None = None,
+    ) -> int:
+        count = self._expire_contents(contents_before, traces_before)
+        closed = self._closed()
+        if calls_before is None or closed is None:
+            return count
+        before = min(closed, as_utc(calls_before).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0))
+        [[found]] = self._read(f"SELECT count(*) FROM calls WHERE started_at < {self._mark}", [before])
+        if found:
+            # First, so that none of them is taken for new when it is brought again.
+            self.post([], EXPIRED, before.replace(tzinfo=UTC).isoformat())
+            ids = f"SELECT call_id FROM calls WHERE started_at < {self._mark}"
+            self._change("contents", None, f"call_id IN ({ids})", [before])
+            self._change("calls", None, f"started_at < {self._mark}", [before])
+        return count + int(found)
+
+    def expired(self) -> datetime | None:
+        position = self.position(EXPIRED)
+        return None if position is None else datetime.fromisoformat(position)
+
+    def _expire_contents(self, contents_before: datetime | None, traces_before: datetime | None) -> int:
         old = f"call_id IN (SELECT call_id FROM calls WHERE started_at < {self._mark})"
         count = 0
         for columns, before in (
@@ -46,13 +78,13 @@ class Upkeep(Reading):
         marks = ", ".join([self._mark] * len(person.names))
         condition = f"{person.column} IN ({marks})"
         [[found]] = self._read(f"SELECT count(*) FROM calls WHERE {condition}", [*person.names])
+        # Also where their calls have been removed for their age.
+        if (of_days := in_sums(person.forgotten)) and self._closed() is not None:
+            for table in DAILY_TABLES:
+                self._change(table, of_days, condition, [*person.names])
         if found:
             ids = f"SELECT call_id FROM calls WHERE {condition}"
             self._change("contents", None, f"call_id IN ({ids})", [*person.names])
-            # First the sums of days: who asks again because it failed finds the calls still there.
-            if (of_days := in_sums(person.forgotten)) and self._closed() is not None:
-                for table in DAILY_TABLES:
-                    self._change(table, of_days, condition, [*person.names])
             self._change("calls", person.forgotten, condition, [*person.names])
         return int(found)
 

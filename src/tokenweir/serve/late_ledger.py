@@ -89,8 +89,16 @@ class LateLedger:
     def count_of_run(self, replica: str, first: int, last: int) -> int:
         return self._opened().count_of_run(replica, first, last)
 
-    def expire(self, contents_before: datetime | None, traces_before: datetime | None) -> int:
-        return self._opened().expire(contents_before, traces_before)
+    def expire(
+        self,
+        contents_before: datetime | None,
+        traces_before: datetime | None,
+        calls_before: datetime | None = None,
+    ) -> int:
+        return self._opened().expire(contents_before, traces_before, calls_before)
+
+    def expired(self) -> datetime | None:
+        return self._opened().expired()
 
     def erase(self, person: Person) -> int:
         return self._opened().erase(person)

@@ -28,7 +28,7 @@ def look_back(directory: Path, ledger: Ledger, position: str | None, clock: Cloc
     cursor = load_cursor(directory, CURSOR)
     if cursor is None or not is_behind(position, cursor):
         return position
-    gap = _filled(gap_behind(directory, position, clock), ledger)
+    gap = _filled(gap_behind(directory, position, clock, ledger.expired()), ledger)
     # First, so that no segment goes meanwhile that the ledger has not.
     save_cursor(directory, CURSOR, position or START.text())
     if gap is None:

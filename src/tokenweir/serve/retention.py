@@ -1,4 +1,4 @@
-"""What has been kept for its term goes: contents and traces of the ledger, dead letters. Amounts have no term here.
+"""What has been kept for its term goes: contents, traces and calls of the ledger, dead letters. Sums have no term.
 
 ``tidy`` looks about once an hour. An engine that changes rows by rewriting files does so only where there is something
 to remove.
@@ -40,11 +40,11 @@ class Retention:
         if self._clock.monotonic() < self._look_at:
             return
         terms = self._config().retention
-        contents, traces = self._before(terms.content), self._before(terms.traces)
-        if self._ledger is not None and (contents or traces):
-            count = self._ledger.expire(contents, traces)
+        contents, traces, calls = self._before(terms.content), self._before(terms.traces), self._before(terms.calls)
+        if self._ledger is not None and (contents or traces or calls):
+            count = self._ledger.expire(contents, traces, calls)
             if count:
-                _log.info("contents or traces of %d calls have been kept for their term and are removed", count)
+                _log.info("%d calls, contents or traces have been kept for their term and are removed", count)
         letters = self._before(terms.dead_letters)
         if letters is not None:
             self._remove_letters(letters)
