@@ -85,6 +85,7 @@ def test_an_event_has_todays_properties_first_and_all_are_text(ledger: Ledger, m
         sku="GlobalStandard",
         price_id="gpt-4o*",
         tags={"cost_centre": "Köln/4711"},
+        path="/openai/v1/chat/completions",
         application="app-1",
         subject="person-1",
         identity_source="token",
@@ -125,6 +126,8 @@ def test_an_event_has_todays_properties_first_and_all_are_text(ledger: Ledger, m
         "PriceId": "gpt-4o*",
         "Tags": '{"cost_centre":"Köln/4711"}',
         "Quantities": '{"images":{"amount":3,"source":"counted"},"pages":{"amount":"0.5","source":"reported"}}',
+        "UsageReason": None,
+        "Path": "/openai/v1/chat/completions",
         "Application": "app-1",
         "Subject": "person-1",
         "IdentitySource": "token",
@@ -137,7 +140,7 @@ def test_a_call_that_used_nothing_is_an_event_of_another_name(ledger: Ledger, ma
     assert (name, event["Status"], event["Outcome"]) == ("Azure OpenAI Calls", "429", "upstream_error")
     assert {name for name, text in event.items() if text is None} == {
         *("AppKey", "Caller", "Deployment", "Model", "Backend", "Region", "Cost", "Currency"),
-        *("FirstTokenMs", "Sku", "PriceId", "Tags", "Quantities", "Application", "Subject"),
+        *("FirstTokenMs", "Sku", "PriceId", "Tags", "Quantities", "UsageReason", "Application", "Subject"),
         "IdentitySource",
     }
     table = ledger.query_kql((QUERIES / "all-apps-tokens-count.kql").read_text())

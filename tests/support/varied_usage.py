@@ -55,6 +55,10 @@ def _call(chance: random.Random, number: int) -> CallRecord:
         "tags": {"cost_centre": centre, "env": "prod"} if (centre := _CENTRES[caller]) else {},
         "latency_ms": chance.uniform(2, 9000),
     }
+    asked["path"] = f"/openai/v1/{asked['api']}"
+    if number % 50 == 7:
+        reason = ("unmetered", "unreadable")[number % 100 == 7]
+        return from_fields(**asked, status=200, usage_reason=reason)
     if chance.random() < 0.2:
         return from_fields(**asked, **chance.choices(_ENDINGS, [5, 2, 1, 1, 1])[0])
     surge = 40 if (caller, started_at.date()) == (SURGE[0], SURGE[1].date()) else 1

@@ -11,12 +11,13 @@ from . import audio, chat_completions, completions, embeddings, images, messages
 from .digest import FACTS, digest
 from .jobs import JOB_KINDS, JOB_MEMBERS, JOBS, has_ended, job_of, kind_of
 from .realtime import SOCKET_EVENTS, SOCKET_FACTS, SocketEventKind, delegated_response, transcription_model
-from .relayed import HEADS, OTHER, SESSION_MAKERS, SESSION_OBJECTS, SESSIONS, TWO_WORDS
+from .relayed import FREE, HEADS, OTHER, SESSION_MAKERS, SESSION_OBJECTS, SESSIONS, TWO_WORDS
 from .structs import AnswerChoice, AnswerMessage, ApiAnswer, CustomCall, FunctionCall, JobKind, UpstreamTools
 from .surface import Surface
 
 __all__ = [
     "FACTS",
+    "FREE",
     "HEADS",
     "JOBS",
     "JOB_KINDS",

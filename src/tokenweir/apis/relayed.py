@@ -8,7 +8,7 @@ import re
 
 from .surface import Surface
 
-__all__ = ["HEADS", "OTHER", "SESSIONS", "SESSION_MAKERS", "SESSION_OBJECTS", "TWO_WORDS"]
+__all__ = ["FREE", "HEADS", "OTHER", "SESSIONS", "SESSION_MAKERS", "SESSION_OBJECTS", "TWO_WORDS"]
 
 OTHER = Surface(name="other", operation="", title="Everything else", paths=(), needs_model=False)
 """The surface of every path that no other one has."""
@@ -35,6 +35,12 @@ HEADS = frozenset(
     + ["threads", "uploads", "vector_stores", "videos"]
 )
 """First words of paths that are not the first of a metered surface or of `TWO_WORDS`."""
+
+FREE = frozenset(
+    ["assistants", "batches", "conversations", "files", "fine_tuning/jobs", "models", "uploads", "vector_stores"]
+    + ["videos"]
+)
+"""Operations of which no call costs anything by itself: they keep something, or make a job that has its own record."""
 
 SESSIONS = re.compile(r"(?:realtime/(?:sessions|calls)|live/sessions)/([^/]+)(?:/.*)?")
 """Paths about a session, whose id is the group."""

@@ -1,7 +1,9 @@
 """``tokenweir usage``: who used what, and what it cost."""
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from .params import ConfigOption, FormatOption, load_config
@@ -29,6 +31,9 @@ def usage(
     only: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only calls of this model, sku, region…; repeatable.")
     ] = None,
+    unmetered: Annotated[
+        bool, typer.Option("--unmetered", help="Only calls whose usage is not known at all, by path.")
+    ] = False,
     format: FormatOption = "table",
     file: ConfigOption = None,
 ) -> None:
@@ -46,7 +51,14 @@ def usage(
     if caller is not None:
         chosen["caller"] = caller
     among = _among(since, until, month, timezone, chosen)
+    if unmetered:
+        among = msgspec.structs.replace(among, only=among.only | {"usage_source": "none"})
     with open_books(config) as books:
+        if unmetered:
+            rows = _by_path(books.usage(["path", "usage_reason"], among))
+            print_rows(_UNMETERED, [[row[name] for name in _UNMETERED] for row in rows], format)
+            say_if_empty(rows, format, "every call whose usage was due is metered")
+            return
         rows = books.usage(names, among)
         used = [name for name in QUANTITIES if any(name in row["quantities"] for row in rows)]
         columns = [*names, *SUMS, *used]
@@ -59,6 +71,22 @@ def usage(
             say_if_empty(rows, format, NO_CALLS)
         say_refusals(books, among, format)
         say_estimates(books, among, format)
+
+
+_UNMETERED = ["path", "usage_reason", "calls", "unmetered_bytes"]
+_ID = re.compile(r"/(?:[A-Za-z]+[_-])?(?=[A-Za-z-]*[0-9])[A-Za-z0-9-]{12,}(?=/|$)")
+
+
+def _by_path(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Calls of which nobody knows what they used, most first; ids in paths are one and the same."""
+    sums: dict[tuple[str, str], list[int]] = {}
+    for row in rows:
+        if row["usage_reason"] not in (None, "later"):
+            of = sums.setdefault((_ID.sub("/{id}", row["path"]), row["usage_reason"]), [0, 0])
+            of[0] += row["calls"]
+            of[1] += int(row["quantities"].get("unmetered_bytes", 0))
+    most = sorted(sums.items(), key=lambda one: (-one[1][0], one[0]))
+    return [dict(zip(_UNMETERED, [*names, calls, size or None], strict=True)) for names, (calls, size) in most]
 
 
 def _cells(row: dict[str, Any], columns: list[str], cost: Any) -> list[Any]:

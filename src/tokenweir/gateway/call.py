@@ -20,7 +20,7 @@ from ..apis import surface_of
 from ..deployments import Target
 from ..errors import JournalError, JournalUnavailable, Refusal, ShuttingDown, UpstreamBroken, UpstreamTimeout
 from ..metering import log_failure, meter_for
-from ..records import NO_USAGE, CallRecord, Outcome, Route, Trace, TraceReason, Usage, new_call_id
+from ..records import CallRecord, Outcome, Route, Trace, TraceReason, Usage, new_call_id
 from ..upstream import Upstream, UpstreamConnection
 from ..wire import RequestHead, ResponseHead, UsageStripper, status_line
 from .accept import unreadable_head
@@ -66,6 +66,7 @@ from .record_builder import (
     made_session,
     needs_estimate,
     record_of,
+    unmetered,
     why_not_reported,
 )
 from .request import Address, Admission, Client, Ending, Request
@@ -533,7 +534,7 @@ class Call:
         elif ending.outcome == "completed" and made_session(self.request):
             self._settle(ending, _ELSEWHERE)
         else:
-            self._settle(ending, NO_USAGE)
+            self._settle(ending, unmetered(self.request, ending, sum(self._sizes())))
 
     def _complete(self) -> None:
         """Gives the client the end of its answer, or lets it see that there is none."""
@@ -590,17 +591,14 @@ class Call:
             self._give_up_on_disk()
 
     def _record(self, seq: int, ending: Ending, usage: Usage, trace: Trace | None) -> CallRecord:
-        services, response, request, dispatch = self._services, self.response, self.request, self.dispatch
+        services, request, dispatch = self._services, self.request, self.dispatch
         answer = target = upstream = None
         attempts = 0
         if dispatch is not None:
             answer, attempts = dispatch.answer, dispatch.attempts
             if attempts:
                 target, upstream = dispatch.target, dispatch.upstream
-        socket = self.socket
-        bytes_in, bytes_out = self._body.size, response.received if response is not None else 0
-        if socket is not None:
-            bytes_in, bytes_out = socket.client.received, socket.upstream.received
+        bytes_in, bytes_out = self._sizes()
         record = record_of(
             self._shared_fields(target, upstream),
             request,
@@ -617,7 +615,14 @@ class Call:
         )
         if services.subjects is not None:
             record = with_subject(record, request, services.subjects)
-        return record if socket is None else socket_record(record)
+        return record if self.socket is None else socket_record(record)
+
+    def _sizes(self) -> tuple[int, int]:
+        """Bytes from the client and from the upstream, without heads."""
+        socket, response = self.socket, self.response
+        if socket is not None:
+            return socket.client.received, socket.upstream.received
+        return self._body.size, response.received if response is not None else 0
 
     def _shared_fields(self, target: Target | None, upstream: Upstream | None) -> SharedFields:
         return self._head_cache.shared_fields(

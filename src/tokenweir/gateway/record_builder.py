@@ -4,11 +4,11 @@ import re
 
 from msgspec.structs import replace
 
-from ..apis import SESSION_MAKERS
+from ..apis import FREE, SESSION_MAKERS
 from ..deployments import Target
 from ..metering import NO_MEASUREMENT, Measurement
 from ..policy import Identity
-from ..records import CallRecord, Quantity, Route, Trace, Usage, UsageReason
+from ..records import NO_USAGE, CallRecord, Quantity, Route, Trace, Usage, UsageReason
 from ..upstream import Upstream
 from ..wire import Fields, ResponseHead
 from .request import Address, Admission, Ending, Request
@@ -21,6 +21,7 @@ __all__ = [
     "made_session",
     "needs_estimate",
     "record_of",
+    "unmetered",
     "why_not_reported",
 ]
 
@@ -44,6 +45,18 @@ def needs_estimate(request: Request, ending: Ending, *, reached_upstream: bool) 
     if ending.reading is None:
         return ending.outcome in ("client_gone", "timed_out", "aborted")
     return ending.status is not None and ending.status < 300
+
+
+def unmetered(request: Request, ending: Ending, size: int) -> Usage:
+    """The usage of a call that told none and of which none is estimated. Where it may have been billed for something
+    that nobody here understands, that is said, with the bytes of its bodies."""
+    address, status = request.address, ending.status
+    route = address.route
+    if address.is_metered or status is None or status >= 300 or route.job_id is not None or route.operation in FREE:
+        return NO_USAGE
+    if address.method in ("GET", "HEAD", "OPTIONS", "DELETE") and not address.is_socket:
+        return NO_USAGE
+    return Usage(reason="unmetered", quantities={"unmetered_bytes": Quantity(size, "counted")})
 
 
 def why_not_reported(ending: Ending) -> UsageReason:

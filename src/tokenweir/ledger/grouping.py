@@ -38,6 +38,7 @@ GROUPINGS = {
     "region": "region",
     "api": "api",
     "operation": "operation",
+    "path": "path",
     "sku": "sku",
     "tier": "service_tier",
     "price_id": "price_id",

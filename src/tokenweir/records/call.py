@@ -72,7 +72,9 @@ UsageSource = Literal["reported", "estimated", "none"]
 """``reported``: the upstream said so. ``estimated``: we counted. ``none``: nothing is known or due."""
 
 
-UsageReason = Literal["unread_encoding", "unreadable", "cut", "too_large", "withheld", "later", "given_up", "elsewhere"]
+UsageReason = Literal[
+    "unread_encoding", "unreadable", "cut", "too_large", "withheld", "later", "given_up", "elsewhere", "unmetered"
+]
 """Why the usage of a call is not ``reported``.
 
 unread_encoding  the answer was compressed in a way that is not read
@@ -83,6 +85,7 @@ withheld         the answer was whole, and said no usage, nothing but zeros, or 
 later            the call has started a job; what that uses is told by a record of its own
 given_up         of a job's own record: its end could not be learnt
 elsewhere        the call has made a session, or a key to one, and what that uses passes by this gateway
+unmetered        something was asked for that may be billed, and nobody here knows how to read what it used
 """
 
 
@@ -98,7 +101,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False, array_like=True):
     usage of more than 64 KB), `withheld` (a whole answer without usage, with zeros only, or without the usage of
     all it wrote), `later` (the call has started a [job](../guides/jobs.md), which has a record of its own),
     `given_up` (a job whose end could not be learnt), `elsewhere` (the call has made a [session](../guides/realtime.md)
-    that passes by this gateway); empty where usage is reported, or none was due."""
+    that passes by this gateway), `unmetered` (relayed to a path that may be billed, and that is not understood here:
+    `quantities` has its `unmetered_bytes`); empty where usage is reported, or none was due."""
     input_tokens: _Summed = 0
     """The prompt."""
     cached_input_tokens: _Summed = 0

@@ -222,6 +222,9 @@ CUSTOM_EVENT_PROPERTIES: Final[dict[str, str | None]] = {
     "Tags": "tags",
     # what was used beside tokens
     "Quantities": "quantities",
+    # what is not known
+    "UsageReason": "usage_reason",
+    "Path": "path",
     # who used the caller's access
     "Application": "application",
     "Subject": "subject",

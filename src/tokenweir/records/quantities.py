@@ -68,6 +68,9 @@ QUANTITIES: Final[Mapping[str, QuantityName]] = {
     "file_searches": QuantityName("searches", "File searches", "Searches of vector stores by the upstream's own tool."),
     "search_units": QuantityName("units", "Search units", "What reranking is billed by."),
     "sessions": QuantityName("sessions", "Container sessions", "Containers of the code interpreter that were used."),
+    "unmetered_bytes": QuantityName(
+        "bytes", "Unmetered bytes", "Bodies, sent and answered, of a call of which nobody here knows what it used."
+    ),
     "byte_days": QuantityName("byte-days", "Storage", "Bytes that were kept, times the days they were kept for."),
 }
 """Every name, in the order in which reports show them."""
