@@ -1,6 +1,7 @@
 """Nothing is silently zero: what is relayed and not understood says so, with its bytes, and is listed by path."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -60,7 +61,7 @@ def test_they_are_listed_by_path_most_first(tmp_path: Path, monkeypatch: pytest.
     calls = [
         from_fields(
             call_id=f"c{number}",
-            started_at="2026-03-01T00:00:00Z",
+            started_at=datetime(2026, 3, 1, tzinfo=UTC),
             path=path,
             usage_reason=reason,
             quantities={"unmetered_bytes": Quantity(size, "counted")} if size else {},

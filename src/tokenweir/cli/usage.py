@@ -3,7 +3,6 @@
 import re
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
 from .params import ConfigOption, FormatOption, load_config
@@ -38,6 +37,8 @@ def usage(
     file: ConfigOption = None,
 ) -> None:
     """Sum calls, tokens and cost; the same answer whether or not a gateway is running."""
+    import msgspec
+
     from ..ledger import SUMS, TAG
     from ..records import QUANTITIES
     from .books_access import open_books
