@@ -67,6 +67,7 @@ def busy_ledger(ledger: Ledger, make_call: MakeCall) -> Ledger:
         make_call(
             api=("chat_completions", "completions", "embeddings")[number % 3],
             operation=("chat", "text_completion", "embeddings")[number % 3],
+            path=f"/openai/v1/path-{number % 2}",
             stream=number % 2 == 0,
             caller=("ada", "bob", "eve")[number % 3],
             key_id=("8f14e45fceea167a", None, "c9f0f895fb98ab91")[number % 3],
