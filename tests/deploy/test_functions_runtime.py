@@ -5,15 +5,20 @@ import os
 import shutil
 import subprocess
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from azure.storage.blob import ContainerClient
 
 from support.amqp.emulator import running_event_hubs
 from support.apim_events import LoggedCall, our_event
-from support.ingestion import serving_ingestion
+from support.azurite import running_azurite, storage_token
+from support.identity import serving_identity
+from support.ingestion import Answer, Request, accepted, serving_ingestion, some_of
 from support.scripted import Line, scripted
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, chunked, frame
+from tokenweir.records import SystemClock
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ROOT / "deploy/azure/functions"
@@ -171,3 +176,64 @@ def test_the_runtime_indexes_the_meter_and_gives_it_a_batch(interpreter: Path, t
     assert (event["name"], event["properties"]["TotalTokens"]) == ("Azure OpenAI Tokens", "12")
     (letter,) = [json.loads(line) for line in (tmp_path / "dead.jsonl").read_text().splitlines()]
     assert (letter["place"], letter["body"]) == ("sequence number 1", "odd")
+
+
+def no_older_than_two_days(request: Request) -> Answer:
+    """As Application Insights takes events."""
+    oldest = SystemClock().now() - timedelta(days=2)
+    times = [datetime.fromisoformat(item["time"]) for item in request.items]
+    old = [
+        (index, 400, "103: Field 'time' on type 'Envelope' is older") for index, at in enumerate(times) if at < oldest
+    ]
+    return some_of(request, *old) if old else accepted(request)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_in_the_runtime_what_waited_for_days_is_charged_and_what_is_refused_is_in_blobs(
+    interpreter: Path, tmp_path: Path
+) -> None:
+    answer = json.dumps({"model": "m", "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}})
+    ids = [f"00000000-0000-7000-8000-{number:012}" for number in range(3)]
+    old = datetime(2026, 1, 2, tzinfo=UTC)
+    calls = [LoggedCall(request='{"messages": []}', response=answer, request_id=one, ended_at=old) for one in ids]
+    (tmp_path / "events").write_text("\n".join(our_event(call) for call in calls))
+
+    def judge(request: Request) -> Answer:
+        refused = [(index, 400, "odd") for index, one in enumerate(request.call_ids) if one == ids[1]]
+        return some_of(request, *refused) if refused else no_older_than_two_days(request)
+
+    with (
+        serving_ingestion() as ingestion,
+        running_azurite(tmp_path) as azurite,
+        pytest.MonkeyPatch.context() as patch,
+        serving_identity(SystemClock(), patch) as identity,
+    ):
+        identity.token = storage_token()
+        ingestion.answer = judge
+        container = azurite.make_container()
+        variables = {
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": ingestion.connection_string,
+            "TOKENWEIR_INTAKE__DEAD_LETTERS": f"{azurite.url}/{container}",
+            "REQUESTS_CA_BUNDLE": str(azurite.ca_bundle),
+            "NO_PROXY": "127.0.0.1",
+        }
+        host = subprocess.run(
+            [str(interpreter), str(HOST), "hub", str(APPS / "meter"), str(tmp_path / "events")],
+            cwd=tmp_path,
+            env={**os.environ, **variables, "PYTHONPATH": str(ROOT / "src")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        told = [json.loads(line) for line in host.stdout.splitlines() if line.startswith("{")]
+        assert told == [{"loaded": 1}, {"invocation": 1}], host.stderr
+        connection = azurite.connection_string()
+        with ContainerClient.from_connection_string(
+            connection, container, connection_verify=azurite.ca_bundle
+        ) as client:
+            [blob] = list(client.list_blobs(name_starts_with="sinks/application-insights/"))
+            [letter] = [json.loads(line) for line in client.download_blob(blob.name).readall().splitlines()]
+    assert ingestion.call_ids == [ids[0], ids[2]]
+    assert all(event["properties"]["Timestamp"].startswith("2026-01-0") for event in ingestion.events)
+    assert letter["call_id"] == ids[1]
