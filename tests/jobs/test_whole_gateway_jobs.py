@@ -13,7 +13,16 @@ from openai import OpenAI
 from support.whole_gateway import WholeGateway, whole_gateway
 from tokenweir.simulator import HostedSimulator, Script
 
-SETTINGS = '[jobs]\nfirst = "200ms"\nlongest = "300ms"\n'
+SETTINGS = """
+[jobs]
+first = "200ms"
+longest = "300ms"
+
+[[sinks]]
+name = "file"
+kind = "file"
+connection = {{ path = "{folder}/events.jsonl" }}
+"""
 
 
 def kill_books(folder: Path) -> None:
@@ -34,7 +43,7 @@ def jobs_in_ledger(gateway: WholeGateway, count: int) -> list[dict[str, Any]]:
 
 
 def test_each_job_is_billed_once_whatever_happens_to_the_books(sim: HostedSimulator, tmp_path: Path) -> None:
-    with whole_gateway(tmp_path, sim.url, SETTINGS) as gateway:
+    with whole_gateway(tmp_path, sim.url, SETTINGS.format(folder=tmp_path)) as gateway:
         client = OpenAI(base_url=f"{gateway.url}/openai/v1", api_key="any", max_retries=0)
         ids = []
         for number in range(12):
@@ -62,3 +71,6 @@ def test_each_job_is_billed_once_whatever_happens_to_the_books(sim: HostedSimula
         assert never.id in gateway.tokenweir("jobs")
         assert 'tokenweir_jobs_open{kind="response"} 1.0' in httpx.get(f"{gateway.admin_url}/metrics").text
     assert json.loads(gateway.tokenweir("jobs", "--json"))["job"] == never.id
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    sent = {event["call_id"]: event for event in events if "made_by" in (event.get("job") or {})}
+    assert sorted(event["job_id"] for event in sent.values()) == sorted(ids)
