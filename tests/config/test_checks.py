@@ -294,3 +294,13 @@ def test_a_subject_is_from_a_member_or_a_header(minimal: str) -> None:
     assert problem.startswith("[server] subject_from: 'email' is none")
     [problem] = problems(minimal + '[server]\nsubject_from = ["user"]\nsubject_secret = "short"\n')
     assert problem.startswith("[server] subject_secret: is too short")
+
+
+def test_a_former_name_belongs_to_one_caller_only(minimal: str) -> None:
+    callers = '[[callers]]\nname = "a"\nformerly = ["x", "a"]\n[[callers]]\nname = "b"\nformerly = ["a", "x"]\n'
+    Path("tokenweir.toml").write_text(minimal + callers)
+    said = [one.removeprefix("tokenweir.toml: ") for one in examine(None, {}).problems]
+    assert said == [
+        '[[callers]] "b" formerly: "a" is, or was, the caller "a"',
+        '[[callers]] "b" formerly: "x" is, or was, the caller "a"',
+    ]

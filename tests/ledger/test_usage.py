@@ -161,3 +161,15 @@ def test_a_filter_that_is_none_is_refused(ledger: Ledger) -> None:
     with pytest.raises(QueryError, match="a filter by 'day' is unknown"):
         ledger.usage(["caller"], only={"day": "2026-03-01"})
     assert ledger.usage(["caller"], only={"caller": "' OR 1=1 --"}) == []
+
+
+def test_a_caller_that_was_renamed_keeps_its_history(busy_ledger: Ledger) -> None:
+    before = {row["caller"]: row["calls"] for row in busy_ledger.usage(["caller"], only={"api": "chat_completions"})}
+    assert set(before) == {"ada"}
+    busy_ledger.rename({"ada": "o'neil \\ 100%", "eve": "bob"})
+    counts: Counter[str] = Counter()
+    for row in busy_ledger.usage(["caller"]):
+        counts[row["caller"]] += row["calls"]
+    assert counts == {"o'neil \\ 100%": 10, "bob": 20}
+    assert sum(row["calls"] for row in busy_ledger.usage(["caller"], only={"caller": "bob"})) == 20
+    assert len(busy_ledger.calls(caller="o'neil \\ 100%")) == 10

@@ -58,6 +58,12 @@ def test_a_stored_key_has_its_callers_tags_and_its_own_go_first() -> None:
     assert keyring.identify(b"x") == Identity("stranger", "key_stranger", {"a": "b"})
 
 
+def test_a_key_that_was_made_for_a_former_name_is_a_key_of_the_caller() -> None:
+    renamed = CallerSettings("platform", tags={"cost_centre": "4711"}, formerly=["team-a"])
+    identity = Keyring([renamed], [stored("sk", "team-a")]).identify(b"sk")
+    assert (identity.caller, identity.tags) == ("platform", {"cost_centre": "4711"})
+
+
 def test_several_keys_of_one_caller_are_told_apart() -> None:
     keyring = Keyring([caller("team", "k1")], [stored("k2", "team")])
     first, second = keyring.identify(b"k1"), keyring.identify(b"k2")

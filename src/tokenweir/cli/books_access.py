@@ -18,6 +18,7 @@ from ..delivery.pricer import Pricer, bring
 from ..errors import ConfigError, QueryError, TokenweirError
 from ..journal import journal_directories
 from ..ledger import UTC_ZONE, Ledger, LedgerLocked, Piece, Table, ledger_file, open_ledger
+from ..policy import former_names
 from ..records import CallRecord, flat, has_contents
 from .admin_client import AdminClient, NoAnswer
 
@@ -72,6 +73,7 @@ def open_books(config: Config) -> Iterator[OpenBooks]:
         from ..serve.books import catch_up
 
         catch_up(config, ledger)
+        ledger.rename(former_names(config.callers))
         books = _Offline(ledger, Pricer(config.prices))
         yield books
         if books.has_brought:

@@ -163,6 +163,15 @@ def _caller_keys(config: Config, environ: Mapping[str, str]) -> Problems:
             yield path, f'is the key of "{owner}" too; a key belongs to one caller'
 
 
+def _former_names(config: Config, environ: Mapping[str, str]) -> Problems:
+    owners = {caller.name: caller.name for caller in config.callers}
+    for caller in config.callers:
+        for name in caller.formerly:
+            if name == caller.name or (owner := owners.setdefault(name, caller.name)) == caller.name:
+                continue
+            yield ("callers", f'"{caller.name}"', "formerly"), f'"{name}" is, or was, the caller "{owner}"'
+
+
 def _ledger(config: Config, environ: Mapping[str, str]) -> Problems:
     try:
         check_url(config.ledger.url)
@@ -252,6 +261,7 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Problems], tuple[str, 
     (targets, ("upstreams", "deployments")),
     (upstream_amounts, ()),
     (_caller_keys, ()),
+    (_former_names, ()),
     (_ledger, ()),
     (_no_ledger, ("ledger", "sinks")),
     (_retention, ("retention", "ledger")),

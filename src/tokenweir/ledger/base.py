@@ -134,6 +134,10 @@ class Ledger(Protocol):
         stay."""
         ...
 
+    def rename(self, callers: Mapping[str, str]) -> None:
+        """From now on, calls under these names of callers are summed, and found, under those that they have now."""
+        ...
+
     def query_sql(self, text: str) -> Table:
         """Run one SELECT that somebody typed, read only, within limits. `QueryError` says what is wrong."""
         ...

@@ -69,6 +69,13 @@ class UsageDialect(Protocol):
         """SQL for one tag of a call as text; NULL where it has none."""
         ...
 
+    _renamed: Mapping[str, str]
+    """Callers' names of before → those of now."""
+
+    def _literal(self, text: str) -> str:
+        """SQL for a text."""
+        ...
+
     def _local(self, moment: str, timezone: str) -> str:
         """SQL for what a clock in this zone showed at a moment in UTC, as a time without a zone."""
         ...
@@ -85,7 +92,7 @@ AMOUNTS = {
 SUMS = {**{name: f"sum({what})" for name, what in AMOUNTS.items()}, "calls": "count(*)", "currency": "currency"}
 """The columns after the groups. ``currency`` is one of the groups: amounts in two currencies never meet."""
 
-_NO_COUNTS = {"cost", "currency"}
+_COUNTS = [name for name in AMOUNTS if name != "cost"]
 
 
 def usage_statement(
@@ -119,6 +126,9 @@ def conditions(only: Mapping[str, str], dialect: UsageDialect, mark: str) -> Ite
         group = _group(name, dialect, UTC_ZONE)
         if not value:
             yield f"{group} IS NULL", []
+        elif name == "caller":
+            names = [value, *(old for old, new in dialect._renamed.items() if new == value)]
+            yield f"caller IN ({', '.join([mark] * len(names))})", names
         elif name != "status":
             yield f"{group} = {mark}", [value]
         elif value.isdecimal() and len(value) < 10:
@@ -132,6 +142,9 @@ def _group(name: str, dialect: UsageDialect, timezone: str) -> str:
         return dialect._tag(name.removeprefix(TAG))
     if name not in GROUPINGS:
         raise QueryError(unknown_name("usage by", name, [*GROUPINGS, f"{TAG}<name>"]))
+    if name == "caller" and dialect._renamed:
+        whens = (f"WHEN {dialect._literal(old)} THEN {dialect._literal(new)}" for old, new in dialect._renamed.items())
+        return f"CASE caller {' '.join(whens)} ELSE caller END"
     if name not in _TIME_FORMATS or timezone == UTC_ZONE:
         return GROUPINGS[name].format(started_at="started_at")
     return GROUPINGS[name].format(started_at=dialect._local("started_at", timezone))
@@ -155,7 +168,7 @@ def _usage_row(by: Sequence[str], row: Sequence[Any], timezone: str) -> dict[str
     usage = dict(zip([*by, *SUMS], row, strict=True))
     for name in by:
         usage[name] = _group_cell(name, usage[name], timezone)
-    for name in SUMS.keys() - _NO_COUNTS:
+    for name in _COUNTS:
         usage[name] = int(usage[name])
     if usage["cost"] is not None:
         usage["cost"] = plain_money(usage["cost"])

@@ -31,6 +31,15 @@ class Reading(ABC):
     _has_quantities: ClassVar[str]
     """The condition that a call has any, without its JSON being read."""
 
+    _renamed: Mapping[str, str] = {}
+
+    def rename(self, callers: Mapping[str, str]) -> None:
+        self._renamed = dict(callers)
+
+    def _literal(self, text: str) -> str:
+        """As `UsageDialect`."""
+        return "'{}'".format(text.replace("\0", "\ufffd").replace("'", "''"))
+
     @abstractmethod
     def _read(self, statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
         """All rows; times naive and in UTC, JSON as text."""

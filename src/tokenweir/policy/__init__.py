@@ -17,7 +17,7 @@ from .keys_file import (
     revoke_key,
     write_copy,
 )
-from .settings import CallerSettings, Identity, TracingSettings
+from .settings import CallerSettings, Identity, TracingSettings, former_names
 from .subjects import hashed_subject
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "decode_keys",
     "digest_of",
     "encode_keys",
+    "former_names",
     "hash_key",
     "hashed_subject",
     "read_keys",

@@ -36,6 +36,7 @@ class Keyring:
         no key at all, nobody is let in."""
         self._keeps_keys = keeps_keys
         by_name = {caller.name: caller for caller in callers}
+        known_as = {**{old: caller for caller in by_name.values() for old in caller.formerly}, **by_name}
         self._identities: dict[bytes, Identity] = {}
         self._has_stored = False
         for caller in by_name.values():
@@ -46,10 +47,12 @@ class Keyring:
         for key in stored:
             self._has_stored = True  # A revoked key still ends anonymous access: revoking must never open the port.
             if key.revoked_at is None:
-                known = by_name.get(key.caller)
+                known = known_as.get(key.caller)
                 tags = {**(known.tags if known else {}), **key.tags}
                 gone = known.on_client_gone if known else None
-                self._identities[bytes.fromhex(key.sha256)] = Identity(key.caller, key.key_id, tags, gone)
+                self._identities[bytes.fromhex(key.sha256)] = Identity(
+                    known.name if known else key.caller, key.key_id, tags, gone
+                )
         self._unreadable = unreadable
         self._is_open = may_be_open and not (by_name or self._has_stored or unreadable)
 

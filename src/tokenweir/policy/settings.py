@@ -1,12 +1,13 @@
 """What is known about one caller, and which calls are traced."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
 from ..records import Duration
 
-__all__ = ["CallerSettings", "Identity", "TracingSettings"]
+__all__ = ["CallerSettings", "Identity", "TracingSettings", "former_names"]
 
 
 class CallerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,6 +21,13 @@ class CallerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Written into each record of the caller, to group by: ``{ cost_centre = "4711" }``."""
     on_client_gone: Literal["cancel", "drain"] | None = None
     """As in ``[server]``, for calls of this caller."""
+    formerly: list[str] = []
+    """Names that it had before: their calls count as its own, and keys that were made for them are its keys."""
+
+
+def former_names(callers: Iterable[CallerSettings]) -> dict[str, str]:
+    """Each name that a caller had before, with the one that it has now."""
+    return {old: caller.name for caller in callers for old in caller.formerly if old != caller.name}
 
 
 class TracingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -50,7 +50,7 @@ from ..journal import (
     save_cursor,
 )
 from ..ledger import NO_LEDGER, Ledger, LedgerError, Person, ledger_opener
-from ..policy import DebugTokens, read_keys
+from ..policy import DebugTokens, former_names, read_keys
 from ..records import CallRecord, Clock, SystemClock
 from .erasing import Erasure, erase, make_segments_pass
 from .late_ledger import LateLedger
@@ -311,6 +311,8 @@ def _service_lists(config: Config) -> ServiceLists:
 async def _serve(config: Config, config_path: Path | None, listener: socket.socket, supervisor: int) -> None:
     clock = SystemClock()
     ledger = LateLedger(ledger_opener(config.ledger.url), clock) if config.ledger.url != NO_LEDGER else None
+    if ledger is not None:
+        ledger.rename(former_names(config.callers))
     root = Path(config.journal.directory)
     price = Pricer(config.prices)
     books = Books(root, ledger, clock, _shipping(config, root, clock, price), price, watches_jobs=True)
@@ -361,6 +363,8 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
                 await jobs.stop()
                 jobs = Jobs(root, config.jobs, config.upstreams, os.environ, clock)
                 jobs.start()
+            if ledger is not None:
+                ledger.rename(former_names(config.callers))
             running = config
 
     async def forget(person: Person) -> Erasure:

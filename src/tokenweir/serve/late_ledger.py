@@ -33,6 +33,7 @@ class LateLedger:
         self._clock = clock
         self._opening = Lock()
         self._ledger: Ledger | None = None
+        self._renamed: Mapping[str, str] = {}
         self._reason = ""
         self._pause = 0.0
         self._try_at = clock.monotonic()
@@ -60,6 +61,7 @@ class LateLedger:
             self._pause = min(2 * self._pause or _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
             self._try_at = self._clock.monotonic() + self._pause
             raise LedgerError(self._reason) from error
+        ledger.rename(self._renamed)
         if self._reason:
             _log.info("the ledger is open now; what waits in the journals is posted")
         return ledger
@@ -113,6 +115,11 @@ class LateLedger:
         timezone: str = "UTC",
     ) -> list[dict[str, Any]]:
         return self._opened().usage(by, since, until, only=only, timezone=timezone)
+
+    def rename(self, callers: Mapping[str, str]) -> None:
+        self._renamed = callers
+        if self._ledger is not None:
+            self._ledger.rename(callers)
 
     def query_sql(self, text: str) -> Table:
         return self._opened().query_sql(text)

@@ -108,9 +108,12 @@ class ClickHouseLedger(Upkeep):
             return _rows(self._server.ask(statement % marks, given))
 
     def _tag(self, name: str) -> str:
+        literal = self._literal(name)
+        return f"if(mapContains(tags, {literal}), tags[{literal}], NULL)"
+
+    def _literal(self, text: str) -> str:
         # Written in hexadecimal, no name can mean anything to the server, to the client, or to `_read`.
-        literal = "".join(f"\\x{byte:02x}" for byte in name.encode())
-        return f"if(mapContains(tags, '{literal}'), tags['{literal}'], NULL)"
+        return "'{}'".format("".join(f"\\x{byte:02x}" for byte in text.encode()))
 
     def _local(self, moment: str, timezone: str) -> str:
         # A time of another zone would be given out in UTC again.

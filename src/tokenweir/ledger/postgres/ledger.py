@@ -140,8 +140,10 @@ class PostgresLedger(Upkeep):
             return connection.execute(statement, values).fetchall()
 
     def _tag(self, name: str) -> str:
-        literal = name.replace("\0", "\ufffd").replace("'", "''").replace("%", "%%")
-        return f"tags ->> '{literal}'"
+        return f"tags ->> {self._literal(name)}"
+
+    def _literal(self, text: str) -> str:
+        return super()._literal(text).replace("%", "%%")
 
     def _local(self, moment: str, timezone: str) -> str:
         return f"timezone('{timezone}', timezone('UTC', {moment}))"
