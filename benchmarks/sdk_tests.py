@@ -56,7 +56,7 @@ def _prepare(run: Path) -> Path:
 
 
 def _outcomes(python: Path, run: Path, base_url: str, tests: str) -> dict[str, str]:
-    command = [python, "-m", "pytest", tests, "-q", "-rA", "--tb=no", "-p", "no:cacheprovider", *_ASYNCIO]
+    command = [str(python), "-m", "pytest", tests, "-q", "-rA", "--tb=no", "-p", "no:cacheprovider", *_ASYNCIO]
     ran = subprocess.run(
         command, cwd=run, env={**os.environ, "TEST_API_BASE_URL": base_url}, capture_output=True, text=True, check=False
     )
