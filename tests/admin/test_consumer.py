@@ -36,7 +36,7 @@ def test_one_that_takes_nothing_says_since_when_and_why() -> None:
 
 
 def test_its_metrics() -> None:
-    status = ConsumerStatus(new=7, known=2, dead=1, retries=3, newest_at=SINCE, failing_since=SINCE)
+    status = ConsumerStatus(new=7, known=2, dead=1, retries=3, newest_at=SINCE, failing_since=SINCE, behind={"k/0": 4})
     families = text_string_to_metric_families(ask(status, "/metrics").text)
     told = {sample.name.removeprefix("tokenweir_consumer_"): sample.value for one in families for sample in one.samples}
     assert told == {
@@ -46,4 +46,5 @@ def test_its_metrics() -> None:
         "retries_total": 3,
         "failing": 1,
         "newest_timestamp_seconds": SINCE.timestamp(),
+        "behind_messages": 4,
     }

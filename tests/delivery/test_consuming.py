@@ -67,6 +67,9 @@ class ScriptedSource:
             raise Unavailable("gone")
         self.done_at.append(f"{partition} {position}")
 
+    def behind(self) -> dict[str, int]:
+        return {}
+
     async def close(self) -> None:
         self.is_closed = True
 

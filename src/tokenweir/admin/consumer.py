@@ -34,6 +34,8 @@ class ConsumerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """When the newest call began that was posted."""
     failing_since: datetime | None = None
     last_error: str | None = None
+    behind: dict[str, int] = {}
+    """Messages of each partition that are not in the ledger yet, where the broker tells."""
 
 
 def create_consumer_app(status: Callable[[], ConsumerStatus], token: str | None) -> Starlette:
@@ -66,6 +68,11 @@ class _ConsumerCollector(Collector):
 
     def collect(self) -> list[Metric]:
         now = self._status()
+        behind = GaugeMetricFamily(
+            "tokenweir_consumer_behind_messages", "Messages that are not in the ledger yet.", labels=["partition"]
+        )
+        for partition, count in now.behind.items():
+            behind.add_metric([partition], count)
         newest = now.newest_at.timestamp() if now.newest_at is not None else 0
         return [
             CounterMetricFamily("tokenweir_consumer_records_new", "Records that were not in the ledger.", now.new),
@@ -76,4 +83,5 @@ class _ConsumerCollector(Collector):
             ),
             GaugeMetricFamily("tokenweir_consumer_failing", "Whether nothing is taken.", now.failing_since is not None),
             GaugeMetricFamily("tokenweir_consumer_newest_timestamp_seconds", "When the newest call began.", newest),
+            behind,
         ]

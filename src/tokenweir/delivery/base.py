@@ -83,6 +83,10 @@ class MessageSource(Protocol):
         """
         ...
 
+    def behind(self) -> dict[str, int]:
+        """Messages of each partition that are not done, as far as the broker has said; nothing where it has not."""
+        ...
+
     async def close(self) -> None:
         """Leaves the group and lets go of everything that is open; raises nothing."""
         ...

@@ -125,7 +125,7 @@ class _Intake:
         """`ConfigError` if something of it cannot be."""
         # What is wrong with the source is said before a ledger is made.
         format = format_of(config)
-        source = open_source(config.intake, os.environ, lambda name: self._ledger.position(name))
+        self._source = source = open_source(config.intake, os.environ, lambda name: self._ledger.position(name))
         self._dead_messages = open_dead_messages(config.intake, clock)
         self._ledger = LateLedger(ledger_opener(config.ledger.url), clock)
         self.destination = LedgerDestination(self._ledger, self._dead_messages, clock)
@@ -145,6 +145,7 @@ class _Intake:
             newest_at=self.destination.newest_at,
             failing_since=self.delivery.failing_since,
             last_error=self.delivery.last_error,
+            behind=self._source.behind(),
         )
 
     def close(self) -> None:

@@ -85,6 +85,19 @@ async def test_what_was_not_done_comes_again_and_what_was_does_not(broker: Broke
         assert bodies(await take(source, 1)) == [5]
 
 
+async def test_it_says_how_many_messages_are_not_done(broker: Broker) -> None:
+    topic = await broker.new_topic()
+    await broker.send(topic, numbered(1, 2, 3))
+    async with opened(settings(broker, topic)) as source:
+        assert source.behind() == {}
+        await take(source, 3)
+        assert source.behind() == {f"kafka/{topic}/0": 3}
+        await source.done(f"kafka/{topic}/0", "2")
+        assert source.behind() == {f"kafka/{topic}/0": 1}
+        await source.done(f"kafka/{topic}/0", "3")
+        assert source.behind() == {f"kafka/{topic}/0": 0}
+
+
 async def test_two_consumers_of_a_group_share_the_partitions(broker: Broker) -> None:
     topic = await broker.new_topic(4)
     async with opened(settings(broker, topic)) as one, opened(settings(broker, topic)) as other:

@@ -47,6 +47,7 @@ class KafkaSource:
         self._group = group
         self._session_ms = round(session_timeout * 1000)
         self._consumer: AIOKafkaConsumer | None = None
+        self._done: dict[TopicPartition, int] = {}
 
     def __repr__(self) -> str:
         return f"<KafkaSource {self._address} for {self._group}>"
@@ -88,10 +89,21 @@ class KafkaSource:
         try:
             async with asyncio.timeout(_SAVE_SECONDS):
                 await self._consumer.commit({topic_partition: int(position)})
+            self._done[topic_partition] = int(position)
         except (IllegalStateError, CommitFailedError):
             _log.info("%s went to another consumer, which reads again what was not saved", partition)
         except (KafkaError, OSError) as error:
             raise Unavailable(self._explained(error)) from error
+
+    def behind(self) -> dict[str, int]:
+        if self._consumer is None:
+            return {}
+        ends = {partition: self._consumer.highwater(partition) for partition in self._consumer.assignment()}
+        return {
+            _name(partition): max(0, end - self._done[partition])
+            for partition, end in ends.items()
+            if end is not None and partition in self._done
+        }
 
     async def close(self) -> None:
         consumer, self._consumer = self._consumer, None
@@ -103,8 +115,9 @@ class KafkaSource:
                 _log.info("the group %s was not told that this consumer left: %s", self._group, error)
 
     def _batch(self, partition: TopicPartition, messages: list[ConsumerRecord[bytes, bytes]]) -> MessageBatch:
+        self._done.setdefault(partition, messages[0].offset)
         return MessageBatch(
-            partition=f"kafka/{partition.topic}/{partition.partition}",
+            partition=_name(partition),
             position=str(messages[-1].offset + 1),
             messages=[_message(message) for message in messages],
         )
@@ -114,6 +127,10 @@ class KafkaSource:
         if not isinstance(error, KafkaConnectionError):
             return said
         return f"{said}; {way_of_asking(tls=self._address.options['security_protocol'].endswith('SSL'))}"
+
+
+def _name(partition: TopicPartition) -> str:
+    return f"kafka/{partition.topic}/{partition.partition}"
 
 
 def _message(message: "ConsumerRecord[bytes, bytes]") -> BrokerMessage:
