@@ -11,7 +11,7 @@ from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, answer, chunke
 from support.world import World
 from tokenweir.config import load
 from tokenweir.policy import add_key, hash_key, revoke_key
-from tokenweir.records import SystemClock
+from tokenweir.records import Duration, SystemClock
 from tokenweir.serve.reloading import reloaded
 
 NEW_KEY = "tw-test-key-of-team-b"
@@ -195,13 +195,14 @@ def test_what_needs_a_new_start_is_named_each_time_and_nothing_else_is(world: Wo
     running = load(config, {}).config
     assert reloaded(config, running).waiting == []
     price = '[[prices]]\nmodel = "gpt-4o"\ncurrency = "EUR"\ninput = 1\noutput = 1\n'
-    tables = '[journal]\ncontent = "full"\n[tracing]\nsample = 0.5\n'
+    tables = '[journal]\ncontent = "full"\narchive = "kept"\n[tracing]\nsample = 0.5\n[retention]\ntraces = "7d"\n'
     config.write_text(f"{tables}{price}{config.read_text()}\n")
     for _ in range(2):
         again = reloaded(config, running)
         assert again.waiting == ["journal.content", "tracing.sample"]
         running = again.config
     assert running.journal.content != "full"
+    assert (running.journal.archive, running.retention.traces) == (str(tmp_path / "kept"), Duration(7 * 86_400))
     assert [price.model for price in running.prices] == ["gpt-4o"]
 
 

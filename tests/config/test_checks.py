@@ -304,3 +304,11 @@ def test_a_former_name_belongs_to_one_caller_only(minimal: str) -> None:
         '[[callers]] "b" formerly: "a" is, or was, the caller "a"',
         '[[callers]] "b" formerly: "x" is, or was, the caller "a"',
     ]
+
+
+def test_places_of_archive_and_keys_are_looked_at(minimal: str) -> None:
+    good = '[server]\nshared_keys = "rediss://keys.example"\n[journal]\narchive = "https://a.blob.core.windows.net/b"\n'
+    assert problems(minimal + good) == []
+    bad = '[server]\nshared_keys = "mysql://keys.example"\n[journal]\narchive = "s3://bucket/x"\n'
+    told = problems(minimal + bad)
+    assert [problem.partition(":")[0] for problem in told] == ["[journal] archive", "[server] shared_keys"]

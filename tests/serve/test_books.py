@@ -54,7 +54,7 @@ def test_without_a_ledger_records_are_counted_and_wait_for_the_sinks(tmp_path: P
 
     asyncio.run(ship_all())
     assert events.read_bytes().count(b"\n") == 21
-    PassedSegments(root, JournalSettings(), CLOCK, has_ledger=False).tidy()
+    PassedSegments(root, JournalSettings, CLOCK, has_ledger=False).tidy()
     assert len(segment_numbers(directory)) == 1
 
 

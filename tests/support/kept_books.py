@@ -25,7 +25,7 @@ class KeptBooks:
         self.settings = JournalSettings(archive=str(folder / "archive"), archive_for=Duration(86_400))
         self.ledger: Ledger = open_ledger(self.url)
         self.books = self._new_books()
-        self.segments = PassedSegments(self.root, self.settings, self.clock, has_ledger=True)
+        self.segments = PassedSegments(self.root, lambda: self.settings, self.clock, has_ledger=True)
 
     def _new_books(self) -> Books:
         return Books(self.root, self.ledger, self.clock, Shipping(self.root, [], {}, self.clock))

@@ -73,7 +73,9 @@ def _erase_here(config: "Config", person: "Person") -> "Erasure":
 
     clock = SystemClock()
     ledger = open_ledger(config.ledger.url) if config.ledger.url != NO_LEDGER else None
-    segments = PassedSegments(Path(config.journal.directory), config.journal, clock, has_ledger=ledger is not None)
+    segments = PassedSegments(
+        Path(config.journal.directory), lambda: config.journal, clock, has_ledger=ledger is not None
+    )
     try:
         if ledger is not None:
             catch_up(config, ledger)

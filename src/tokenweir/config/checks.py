@@ -33,6 +33,8 @@ _SHORTEST_SECRET = 32
 _LONGEST_HELD = 20.0
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
+_BLOB = re.compile(r"https?://[^/]+(/[^/]+)+/?")
+_KEYS = re.compile(r"(postgres|postgresql|redis|rediss|unix|https?)://")
 _SHORTEST_TERM = 2 * 86_400
 _HEADER_SOURCE = re.compile(r"header:[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
@@ -189,6 +191,16 @@ def _retention(config: Config, environ: Mapping[str, str]) -> Problems:
         yield ("retention", "calls"), "is shorter than two days; days are summed up when they are over"
 
 
+def _places(config: Config, environ: Mapping[str, str]) -> Problems:
+    """Those that are addresses; who cannot be reached is told by who goes there."""
+    archive, keys = config.journal.archive or "", config.server.shared_keys
+    if "://" in archive and not _BLOB.fullmatch(archive):
+        text = f"{quoted(archive)} is no container, as in https://ACCOUNT.blob.core.windows.net/NAME, and no directory"
+        yield ("journal", "archive"), text
+    if keys is not None and not _KEYS.match(keys):
+        yield ("server", "shared_keys"), "begins with none of postgresql://, redis://, rediss://, unix:// and https://"
+
+
 def _no_ledger(config: Config, environ: Mapping[str, str]) -> Problems:
     if config.ledger.url == NO_LEDGER and not config.sinks:
         yield ("ledger", "url"), 'is "none" and there are no [[sinks]], so records would go nowhere; add one'
@@ -264,6 +276,7 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Problems], tuple[str, 
     (_former_names, ()),
     (_ledger, ()),
     (_no_ledger, ("ledger", "sinks")),
+    (_places, ()),
     (_retention, ("retention", "ledger")),
     (sink_names, ()),
     (sink_connections, ()),

@@ -20,6 +20,16 @@ _LEDGERS = {
     "clickhouse+http": ("clickhouse", "clickhouse_connect"),
 }
 
+_KEYS = {
+    "postgresql": ("postgres", "psycopg"),
+    "postgres": ("postgres", "psycopg"),
+    "redis": ("redis", "redis"),
+    "rediss": ("redis", "redis"),
+    "unix": ("redis", "redis"),
+    "https": _BLOBS,
+    "http": _BLOBS,
+}
+
 Need = tuple[Path, str, str]
 """The setting, the extra, the module."""
 
@@ -50,6 +60,10 @@ def _of_sinks(config: Config) -> Iterator[Need]:
 def _of_books(config: Config) -> Iterator[Need]:
     if need := _LEDGERS.get(config.ledger.url.partition(":")[0]):
         yield ("ledger", "url"), *need
+    if need := _KEYS.get((config.server.shared_keys or "").partition(":")[0]):
+        yield ("server", "shared_keys"), *need
+    if "://" in (config.journal.archive or ""):
+        yield ("journal", "archive"), *_BLOBS
     for setting, extra, module in intake_packages(config.intake):
         yield ("intake", setting), extra, module
 

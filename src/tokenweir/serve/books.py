@@ -317,7 +317,7 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
     price = Pricer(config.prices)
     books = Books(root, ledger, clock, _shipping(config, root, clock, price), price, watches_jobs=True)
     running = config
-    segments = PassedSegments(root, config.journal, clock, has_ledger=ledger is not None)
+    segments = PassedSegments(root, lambda: running.journal, clock, has_ledger=ledger is not None)
     app = create_app(
         ledger,
         catch_up=books.catch_up,

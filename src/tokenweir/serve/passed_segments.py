@@ -6,12 +6,14 @@ holds up the removal only.
 
 import logging
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from ..delivery.segment_blobs import open_archive
 from ..errors import TokenweirError
 from ..journal import (
+    Archive,
     JournalSettings,
     Trouble,
     archived_name,
@@ -30,14 +32,15 @@ _PRUNE_SECONDS = 3600.0
 
 
 class PassedSegments:
-    """For any thread."""
+    """For any thread. ``settings`` gives what is in force."""
 
-    def __init__(self, root: Path, settings: JournalSettings, clock: Clock, *, has_ledger: bool) -> None:
+    def __init__(self, root: Path, settings: Callable[[], JournalSettings], clock: Clock, *, has_ledger: bool) -> None:
         self._root = root
+        self._settings = settings
         self._clock = clock
         self._has_ledger = has_ledger
-        self._keep_for = timedelta(seconds=settings.archive_for)
-        self._archive = open_archive(settings.archive) if settings.archive is not None else None
+        self._archive: Archive | None = None
+        self._place: str | None = None
         self._prune_at = clock.monotonic()
         self._one_at_a_time = threading.Lock()
         self.trouble: Trouble | None = None
@@ -47,6 +50,7 @@ class PassedSegments:
         """Archives and removes what may go, and now and then what has been in the archive for its term."""
         with self._one_at_a_time:
             try:
+                self._open()
                 for directory in journal_directories(self._root):
                     remove_passed_segments(directory, self._keep, has_ledger=self._has_ledger)
                 self._prune()
@@ -54,6 +58,12 @@ class PassedSegments:
                 self._say(str(error))
             else:
                 self._say(None)
+
+    def _open(self) -> None:
+        place = self._settings().archive
+        if place != self._place:
+            self._archive = open_archive(place) if place is not None else None
+            self._place, self._prune_at = place, self._clock.monotonic()
 
     def _keep(self, segment: Path) -> None:
         if self._archive is not None:
@@ -68,7 +78,7 @@ class PassedSegments:
             _log.info("%d segments have been in the archive for their term and are removed", removed)
 
     def _before(self) -> datetime:
-        return self._clock.now() - self._keep_for
+        return self._clock.now() - timedelta(seconds=self._settings().archive_for)
 
     def _say(self, why: str | None) -> None:
         before = self.trouble

@@ -12,6 +12,8 @@ __all__ = ["Reload", "digest_of_config", "reloaded", "with_debug_secret"]
 
 # What processes keep as long as they run: their sockets, their journal, and what was made with their settings.
 _ONLY_AT_START = ("server", "journal", "ledger", "tracing")
+_AT_ONCE = ("archive", "archive_for")
+"""But for these, of the journal: the books ask for them each time."""
 
 
 class Reload(msgspec.Struct, frozen=True):
@@ -29,6 +31,8 @@ def reloaded(path: Path | None, running: Config) -> Reload:
     Raises ConfigError.
     """
     config = with_debug_secret(load(path, os.environ).config, running.tracing.secret)
+    archive = {name: getattr(config.journal, name) for name in _AT_ONCE}
+    running = msgspec.structs.replace(running, journal=msgspec.structs.replace(running.journal, **archive))
     waiting = [
         f"{table}.{name}"
         for table in _ONLY_AT_START
