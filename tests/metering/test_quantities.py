@@ -2,17 +2,19 @@
 
 import json
 import struct
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from tokenweir.apis import SURFACES, surface_of
+from tokenweir.apis import METERED, SURFACES, surface_of
 from tokenweir.apis.sound import seconds_of_sound
 from tokenweir.metering import Measurement, estimate, meter_for
-from tokenweir.records import QUANTITIES, Quantity
+from tokenweir.records import NO_USAGE, QUANTITIES, Quantity
 
 Read = Callable[..., Measurement]
 
@@ -246,4 +248,53 @@ def test_whatever_an_answer_says_its_quantities_are_known_and_positive(
     usage = reading.usage or estimated(api, body, reading)
     assert usage.quantities.keys() <= QUANTITIES.keys()
     for quantity in usage.quantities.values():
-        assert quantity.amount is None if quantity.source == "unknown" else (quantity.amount or 0) >= 0
+        is_known = quantity.amount is not None
+        assert is_known == (quantity.source != "unknown")
+        assert (quantity.amount or 0) >= 0
+
+
+RECORDED = ("images/generations", "images/edits", "audio/transcriptions", "audio/speech", "responses/input_tokens")
+
+
+def recorded(shared: Path, *endpoints: str) -> Iterator[tuple[dict[str, Any], bytes, Measurement]]:
+    """What the index says of a call that went well, its request, and a reading of its answer."""
+    folder = shared / "recorded"
+    for line in (folder / "index.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        if row["endpoint"] in endpoints and row["status"] == 200:
+            call = json.loads((folder / row["file"]).read_text())
+            asked = (call["request"] or {}).get("body") or ""
+            meter = meter_for(
+                METERED["openai"][row["endpoint"]],
+                event_stream=row["streaming"],
+                content_encoding="",
+                keep_content=False,
+                monotonic=lambda: 1.0,
+            )
+            meter.feed(call["response"]["body"].encode())
+            yield row, asked.encode() if isinstance(asked, str) else json.dumps(asked).encode(), meter.finish()
+
+
+def test_recorded_pictures_and_sounds_are_metered_to_the_unit(shared: Path) -> None:
+    units: Counter[str] = Counter()
+    for row, asked, reading in recorded(shared, *RECORDED):
+        surface, told = METERED["openai"][row["endpoint"]], row["usage"]
+        usage = reading.usage or (estimated(surface.name, asked, reading) if surface.units else NO_USAGE)
+        assert reading.done, row["file"]
+        if told is not None:
+            counts = told.get("input_tokens", 0), told.get("output_tokens", 0)
+            assert (usage.source, usage.input_tokens, usage.output_tokens) == ("reported", *counts), row["file"]
+            assert usage.output_image_tokens == (told.get("output_tokens_details") or {}).get("image_tokens", 0)
+        elif surface.units:
+            assert usage.source == "estimated", row["file"]
+        units.update({name: int(quantity.amount or 0) for name, quantity in usage.quantities.items()})
+    assert units == {"images": 13, "input_audio_seconds": 8, "input_characters": 64}
+
+
+def test_recorded_tools_are_counted_as_their_items_say(shared: Path) -> None:
+    for row, _, reading in recorded(shared, "responses"):
+        counted = {name: int(quantity.amount or 0) for name, quantity in reading.counted.items()}
+        calls = reading.tool_calls
+        assert counted.get("file_searches", 0) == calls.get("file_search_call", 0), row["file"]
+        assert counted.get("web_searches", 0) <= calls.get("web_search_call", 0), row["file"]
+        assert ("sessions" in counted) == ("code_interpreter_call" in calls), row["file"]
