@@ -72,6 +72,8 @@ def test_a_token_beside_the_key_says_who_used_it_and_decides_nothing() -> None:
     assert (admission.application, admission.subject, admission.identity_source) == ("app-1", "person-1", "token")
     trusted = identify(asked(MODELS, *lines, "X-MS-CLIENT-PRINCIPAL-NAME: somebody"), KEYRING, trusts_platform=True)
     assert (trusted.application, trusted.subject, trusted.identity_source) == ("app-1", "somebody", "platform")
+    passed = identify(asked(MODELS, *lines), KEYRING, trusts_platform=True)  # by a platform that lets strangers through
+    assert (passed.subject, passed.identity_source) == ("person-1", "token")
     with pytest.raises(InvalidApiKey):
         identify(asked(MODELS, f"Authorization: Bearer {TOKEN}"), KEYRING)
 

@@ -25,7 +25,7 @@ def identify(request: Request, keyring: Keyring, *, trusts_platform: bool = Fals
     token = token_identity(_bearer(request.head.fields.get(b"authorization")) or b"")
     if token is None:
         return Admission(identity, key, subject, None, "platform" if subject is not None else None)
-    source = "platform" if trusts_platform else "token"
+    source = "platform" if subject is not None else "token"
     return Admission(identity, key, subject or token.user, token.application, source)
 
 

@@ -55,6 +55,8 @@ def call_attributes(record: CallRecord) -> Attributes:
         "tokenweir.error_code": record.error_code,
         "tokenweir.caller": record.caller,
         "tokenweir.subject": record.subject,
+        "tokenweir.application": record.application,
+        "tokenweir.identity_source": record.identity_source,
         "tokenweir.key_id": record.key_id,
         "tokenweir.deployment": record.deployment,
         "tokenweir.api_version": record.api_version,
