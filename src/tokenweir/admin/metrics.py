@@ -232,7 +232,14 @@ class _JobCollector(Collector):
 _JOURNAL_COUNTERS = ("records_written", "bytes_written", "content_shed", "records_lost")
 _JOURNAL_GAUGES = ("waiting_records", "waiting_bytes")
 _RELAY_COUNTERS = frozenset(
-    {"buffers_full", "connections_closed", "connections_refused", "record_fields_changed", "upstream_refusals"}
+    {
+        "buffers_full",
+        "clock_jumps",
+        "connections_closed",
+        "connections_refused",
+        "record_fields_changed",
+        "upstream_refusals",
+    }
 )
 """Which of the numbers that relays tell only grow, in their run."""
 

@@ -11,7 +11,7 @@ from .call import (
     has_contents,
     without_contents,
 )
-from .clock import Clock, SystemClock
+from .clock import Clock, ClockJumps, SystemClock
 from .columns import (
     CALLS_EVENT,
     COLUMNS,
@@ -39,6 +39,7 @@ __all__ = [
     "CallRecord",
     "ChosenBy",
     "Clock",
+    "ClockJumps",
     "Column",
     "ColumnKind",
     "Duration",

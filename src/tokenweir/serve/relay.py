@@ -24,7 +24,7 @@ from ..errors import ConfigError, JournalInUse, TokenweirError
 from ..gateway import SWEEP_SECONDS, DataPlane, RecordLog, Tracing
 from ..journal import Journal, Trouble, changed_fields
 from ..policy import Keyring
-from ..records import Clock, SystemClock
+from ..records import Clock, ClockJumps, SystemClock
 from ..upstream import Upstream, open_upstreams
 from ..vocabulary import ENCODINGS, load as load_vocabulary, verify as verify_vocabulary
 from .certificate import Certificate
@@ -74,7 +74,7 @@ class RelayProcess:
         """``open_log`` gives another log than the journal called ``name``."""
         self._config, self._config_digest = config, digest_of_config(config)
         self._config_path = config_path
-        self._clock = clock
+        self._clock, self._jumps = clock, ClockJumps(clock)
         self._keys = KeysWatch(Path(config.server.keys), clock, open_shared_keys(config.server.shared_keys))
         self._stop = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -190,6 +190,12 @@ class RelayProcess:
         self.data_plane.sweep()
         if self._certificate is not None:
             self._certificate.look()
+        if (jumped := self._jumps.look()) is not None:
+            _log.warning(
+                "the clock of this machine jumped by %+.1f s; calls of that time have times that are wrong, or are "
+                "in another day than they were",
+                jumped,
+            )
         self._publish()
         self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
@@ -212,6 +218,7 @@ class RelayProcess:
             buffered_bytes=services.bodies.used,
             buffers_full=services.bodies.refused,
             record_fields_changed=changed_fields(),
+            clock_jumps=self._jumps.count,
             certificate_expires_timestamp_seconds=expires.timestamp() if expires is not None else 0,
             config_digest=self._config_digest,
             keys_digest=self._keys.in_force.digest,
