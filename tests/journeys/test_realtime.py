@@ -3,16 +3,19 @@
 import asyncio
 import base64
 import json
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from openai import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
+from websockets.sync.client import connect
+from websockets.sync.server import ServerConnection, serve
 
-from support.relay_thread import KEY, RelayThread
+from support.relay_thread import KEY, RelayThread, running_relay
 from tokenweir.records import CallRecord
 from tokenweir.simulator import HostedSimulator, Script, SentCall
 
-pytest.importorskip("websockets")
 # The SDK calls it as older versions of it were called.
 pytestmark = pytest.mark.filterwarnings("ignore:connect\\(\\) must be used as a context manager:DeprecationWarning")
 
@@ -198,3 +201,33 @@ def test_a_wrong_key_is_told_as_by_any_call(relay: RelayThread) -> None:
     ):
         raise AssertionError("it was let in")
     assert relay.record().error_code == "invalid_api_key"
+
+
+def test_messages_that_both_ends_have_agreed_to_compress_pass_so_and_are_read_from_a_copy(tmp_path: Path) -> None:
+    usage = {"total_tokens": 12, "input_tokens": 7, "output_tokens": 5}
+
+    def play(connection: ServerConnection) -> None:
+        for number, message in enumerate(connection):
+            asked = json.loads(message)
+            told = {"id": f"resp_{number}", "status": "completed", "usage": usage, "metadata": asked["metadata"]}
+            connection.send(json.dumps({"type": "response.done", "response": told}))
+
+    with serve(play, "127.0.0.1", 0) as upstream:
+        thread = threading.Thread(target=upstream.serve_forever)
+        thread.start()
+        port = upstream.socket.getsockname()[1]
+        with running_relay(tmp_path, f"http://127.0.0.1:{port}") as relay:
+            url = f"{relay.url.replace('http', 'ws')}/openai/v1/realtime?model=m"
+            with connect(url, additional_headers={"api-key": KEY}) as client:
+                assert "permessage-deflate" in str(
+                    client.response and client.response.headers["Sec-WebSocket-Extensions"]
+                )
+                for size in (10, 1000, 100_000):
+                    client.send(json.dumps({"type": "response.create", "metadata": "water " * size}))
+                    assert json.loads(client.recv())["response"]["metadata"] == "water " * size
+            *responses, session = relay.records(4)
+        upstream.shutdown()
+        thread.join()
+    assert [record.usage.total_tokens for record in responses] == [12, 12, 12]
+    assert [record.response_id for record in responses] == ["resp_0", "resp_1", "resp_2"]
+    assert session.bytes_out < 10_000  # so they were packed

@@ -46,7 +46,9 @@ def surfaces_reference() -> str:
 
 def _row(surface: Surface) -> list[str]:
     beginning = "" if surface.root == "openai" else f"/{surface.root}/v1/"
-    paths = ", ".join(f"`{beginning}{path}`" for path in surface.paths)
+    paths = ", ".join(
+        [f"`{beginning}{path}`" for path in surface.paths] + [f"`{path}`*" for path in surface.socket_paths]
+    )
     return [
         surface.title,
         f"`{surface.name}`",
@@ -78,8 +80,9 @@ _PAGE = """# Surfaces
 
 Made from the code by `scripts/docs`: one row for each description in `src/tokenweir/apis/`.
 
-A call is metered if it is a POST to one of these paths, under any of the [beginnings](requests.md) that are known.
-`api` is its name in [records](record.md); the last two columns are its names in spans and in custom events.
+A call is metered if it is a POST to one of these paths, or opens a [WebSocket](../guides/realtime.md) at one with a
+star, under any of the [beginnings](requests.md) that are known. `api` is its name in [records](record.md); the last two
+columns are its names in spans and in custom events.
 
 {table}
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from ..deployments import Target
-from ..errors import JournalError
+from ..errors import JournalError, Refusal
 from ..metering import UsedOnSocket
 from ..records import NO_USAGE, CallRecord, Outcome, Usage, new_call_id
 from ..upstream import Upstream
@@ -20,7 +20,7 @@ from .timings import Timings
 
 __all__ = ["SocketRecords", "socket_record"]
 
-SWITCHED_STATUS = 101
+_SWITCHED = 101
 
 
 class SocketRecords:
@@ -63,7 +63,7 @@ class SocketRecords:
             self.waiting += 1
             self._waiting_since = services.clock.monotonic()
         outcome: Outcome = "upstream_error" if measurement.error_code is not None else "completed"
-        ending = Ending(outcome, used.status or SWITCHED_STATUS, measurement.error_code, measurement)
+        ending = Ending(outcome, used.status or _SWITCHED, measurement.error_code, measurement)
         if not used.has_ended:
             ending.outcome, ending.error_code = self._cut
         request = self._asked(used)
@@ -111,7 +111,7 @@ class SocketRecords:
         if used.request:
             try:
                 read_body(request, used.request)
-            except Exception:  # what the upstream makes of it, it says itself
+            except Refusal:  # what the upstream makes of it, it says itself
                 request.body = used.request
             request.stream = True
         return request

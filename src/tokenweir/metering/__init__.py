@@ -15,7 +15,8 @@ from .estimates import estimate
 from .measurement import Measurement
 from .meter import Meter, log_failure, replacement
 from .meters import meter_for
-from .socket_meter import RequestMessages, SocketMeter, UsedOnSocket
+from .socket_messages import RequestMessages
+from .socket_meter import SocketMeter, UsedOnSocket
 from .usage import read_usage, tells_counts
 
 __all__ = [

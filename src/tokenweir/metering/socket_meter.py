@@ -2,13 +2,9 @@
 
 A message costs one match against its beginning, which says its type; sound is passed over without being looked at. Of
 the realtime API only a few events are decoded. Each response over a WebSocket of the Responses API is metered as the
-stream of events that it is, by the meter for streams. Bounds: 256 KB of a message are held, or the facts of a longer
-one; what an extension has packed is unpacked up to 16 MB a message (the client's: 1 MB), beyond which that side is not
-read any more.
+stream of events that it is, by the meter for streams. Of a message 256 KB are held, or the facts of a longer one.
 """
 
-import re
-import zlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -28,25 +24,15 @@ from ..records import Quantity, Usage, exact_amount
 from ..wire import MemberScanner, decode_json
 from .accumulator import Accumulator
 from .measurement import Measurement
+from .socket_messages import BEGINNING, RequestMessages, SocketMessages, type_at
 from .stream import StreamMeter
 
-__all__ = ["RequestMessages", "SocketMeter", "SocketMeterOwner", "UsedOnSocket"]
+__all__ = ["SocketMeter", "SocketMeterOwner", "UsedOnSocket"]
 
 _LONGEST_HELD = 256 * 1024
-_LONGEST_REQUEST = 1024 * 1024
 _LONGEST_UNPACKED = 16 * 1024 * 1024
-_PORTION = 64 * 1024
-# Of requests whose answers have not begun. The API takes one at a time.
-_MOST_WAITING = 8
 # Of responses under way at the same time, and of those that were seen to begin and never to end.
 _MOST_OPEN = 64
-
-# Where the type stands first, or behind the event's id, it can be told from the beginning.
-_BEGINNING = 256
-_type_at = re.compile(rb'\s*\{\s*(?:"event_id"\s*:\s*"[^"\\]*"\s*,\s*)?"type"\s*:\s*"([a-z_.]+)"').match
-
-_TAIL = b"\x00\x00\xff\xff"
-"""What a sender has cut off a packed message (RFC 7692, 7.2.1)."""
 
 _LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 
@@ -73,127 +59,6 @@ class SocketMeterOwner(Protocol):
     def used(self, used: UsedOnSocket) -> None: ...
 
 
-class _Messages:
-    """Puts messages together, up to what is read of one; unpacks them where an extension says so."""
-
-    def __init__(self, longest: int, unpacks: bool) -> None:
-        self._longest = longest
-        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS) if unpacks else None
-        self.problem: str | None = None
-        """Why this side is not read any more."""
-        self._pieces: list[bytes] = []
-        self._packed = self._is_wanted = False
-        self._unpacked = 0
-
-    def message(self, data: bytes, start: int, end: int, packed: bool) -> None:
-        if not packed:
-            self._whole(data, start, end)
-        elif self.message_began(True):
-            self.message_data(data, start, end)
-            self.message_ended()
-
-    def message_began(self, packed: bool) -> bool:
-        self._packed, self._unpacked, self._pieces = packed, 0, []
-        if packed and self._inflater is None and self.problem is None:
-            self.problem = "its messages are packed by an extension that is not read"
-        self._is_wanted = not packed or self.problem is None
-        if self._is_wanted:
-            self._begin()
-        return self._is_wanted
-
-    def message_data(self, data: bytes, start: int, end: int) -> bool:
-        part = data[start:end]
-        if self._packed:
-            return self._unpack(part)
-        self._is_wanted = self._part(part)
-        return self._is_wanted
-
-    def message_ended(self) -> None:
-        if self._packed:
-            self._unpack(_TAIL)
-            self._is_wanted = self._is_wanted and self.problem is None
-        if self._is_wanted:
-            self._end()
-
-    def _unpack(self, data: bytes) -> bool:
-        """Goes on where nobody wants the rest: the next message is unpacked with what this one said."""
-        inflater = self._inflater
-        if inflater is None or self.problem is not None:
-            return False
-        part = b""
-        try:
-            while data or len(part) == _PORTION:
-                part = inflater.decompress(data, _PORTION)
-                data = inflater.unconsumed_tail
-                self._unpacked += len(part)
-                if self._unpacked > self._longest:
-                    self.problem = "a packed message is too long to be unpacked"
-                    return False
-                if part and self._is_wanted:
-                    self._is_wanted = self._part(part)
-                if inflater.eof:
-                    data = inflater.unused_data
-                    inflater = self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        except zlib.error:
-            self.problem = "its messages could not be unpacked"
-        return self.problem is None
-
-    # what a side makes of it
-
-    def _whole(self, data: bytes, start: int, end: int) -> None:
-        raise NotImplementedError
-
-    def _begin(self) -> None:
-        raise NotImplementedError
-
-    def _part(self, part: bytes) -> bool:
-        raise NotImplementedError
-
-    def _end(self) -> None:
-        raise NotImplementedError
-
-
-class RequestMessages(_Messages):
-    """The client's side of a WebSocket of the Responses API: what it asks for, one ``response.create`` each."""
-
-    def __init__(self, monotonic: Callable[[], float], unpacks: bool) -> None:
-        super().__init__(_LONGEST_REQUEST, unpacks)
-        self._monotonic = monotonic
-        self._size = 0
-        self._waiting: list[tuple[float, bytes]] = []
-
-    def take(self) -> tuple[float, bytes] | None:
-        """When the oldest that waits for an answer was sent, and its body; empty where it was too long to be held."""
-        return self._waiting.pop(0) if self._waiting else None
-
-    def _whole(self, data: bytes, start: int, end: int) -> None:
-        self._begin()
-        self._part(data[start:end])
-        self._end()
-
-    def _begin(self) -> None:
-        self._pieces, self._size = [], 0
-
-    def _part(self, part: bytes) -> bool:
-        self._size += len(part)
-        if self._size <= _LONGEST_REQUEST or not self._pieces:
-            self._pieces.append(part)
-        return self._size <= _LONGEST_REQUEST
-
-    def _end(self) -> None:
-        raw = b"".join(self._pieces)
-        self._pieces = []
-        found = _type_at(raw, 0, min(len(raw), _BEGINNING))
-        is_whole = self._size <= _LONGEST_REQUEST
-        if found is None and is_whole:
-            request = decode_json(raw)
-            kind = request.get("type") if isinstance(request, dict) else None
-        else:
-            kind = found[1].decode("ascii") if found is not None else None
-        if kind == "response.create" and len(self._waiting) < _MOST_WAITING:
-            self._waiting.append((self._monotonic(), raw if is_whole else b""))
-
-
 class _Open:
     """A realtime response that has begun."""
 
@@ -204,7 +69,7 @@ class _Open:
         self.first_output = 0.0
 
 
-class SocketMeter(_Messages):
+class SocketMeter(SocketMessages):
     """The upstream's side. It is a ``MessageReceiver``; what was used is told to its owner as soon as it is known."""
 
     def __init__(
@@ -264,7 +129,7 @@ class SocketMeter(_Messages):
     # --- messages ---
 
     def _whole(self, data: bytes, start: int, end: int) -> None:
-        found = _type_at(data, start, min(end, start + _BEGINNING))
+        found = type_at(data, start, min(end, start + BEGINNING))
         if self._requests is not None:
             self._show(data[start:end], found[1] if found is not None else None)
         elif found is None or found[1] in _TELLING:
@@ -281,11 +146,11 @@ class SocketMeter(_Messages):
             self._scanner.feed(part)
             return True
         self._pieces.append(part)
-        if self._size < _BEGINNING:
+        if self._size < BEGINNING:
             return True
-        if before < _BEGINNING:
+        if before < BEGINNING:
             beginning = b"".join(self._pieces)
-            found = _type_at(beginning, 0, _BEGINNING)
+            found = type_at(beginning, 0, BEGINNING)
             self._kind = found[1] if found is not None else None
             if self._requests is None and self._kind is not None:
                 if self._kind not in _TELLING:
