@@ -130,9 +130,8 @@ class JournalsSource:
                 raise
             self._positions[name] = read.position
             if not read.records and is_in_later_segment(read.position, before):
-                save_cursor(
-                    directory, self._cursor, read.position
-                )  # what is behind it may go, though nothing came since
+                # What is before it may go, though nothing came since.
+                save_cursor(directory, self._cursor, read.position)
             if read.records:
                 self._last = name
                 has_more = len(read.records) == _READ_RECORDS or read.size == 0 or read.size > _LARGE_READ_BYTES
