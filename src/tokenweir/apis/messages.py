@@ -193,6 +193,7 @@ SURFACE = Surface(
     paths=("messages",),
     has_deployment_path=False,
     prompt="messages",
+    has_choices=True,
     read_answer=_read,
     answer_of=_answer_of,
     facts=_FACTS,

@@ -104,7 +104,7 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     openai_api_type: str | None = None
     """OpenTelemetry's ``openai.api.type``."""
     has_choices: bool = False
-    """Whether its answers have ``choices``, as chats have."""
+    """Whether its answers hold what a model said, in ``choices`` as chats have them, or in blocks of content."""
 
     @property
     def is_metered(self) -> bool:

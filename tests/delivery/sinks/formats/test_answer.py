@@ -85,3 +85,26 @@ def test_no_shape_of_an_answer_is_an_error(frames: list[Any], whole: bool) -> No
 
     assert isinstance(read_answer(body), list)
     assert isinstance(read_answer("".join(f"data: {json.dumps(one)}\n\n" for one in frames)), list)
+
+
+def test_what_claude_says_in_blocks_is_one_choice_whole_and_in_a_stream() -> None:
+    tool = {"id": "toolu_1", "type": "function", "function": {"name": "weather", "arguments": '{"in":"Oslo"}'}}
+    blocks: list[dict[str, Any]] = [
+        {"type": "thinking", "thinking": "hm"},
+        {"type": "text", "text": "Let me see."},
+        {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"in": "Oslo"}},
+    ]
+    whole = json.dumps({"type": "message", "role": "assistant", "content": blocks})
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {"content": []}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Let me"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": " see."}},
+        {"type": "content_block_start", "index": 1, "content_block": blocks[2] | {"input": {}}},
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": '{"in":'}},
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": '"Oslo"}'}},
+        {"type": "message_stop"},
+    ]
+    stream = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+    for body in (whole, stream):
+        assert read_answer(body) == [ChoiceContent("Let me see.", None, [tool])]

@@ -13,6 +13,8 @@ from ....wire import data_of, decode_json, mend_json, split_events
 
 __all__ = ["ChoiceContent", "RequestContent", "read_answer", "read_members", "read_request"]
 
+_encode = msgspec.json.Encoder().encode
+
 _CALLED = ("function", "custom")
 _WRITTEN = ("arguments", "input")
 
@@ -30,10 +32,38 @@ def read_answer(body: str) -> list[ChoiceContent]:
     """The choices of an answer by index; none where the body is no answer."""
     choices: dict[int, _Choice] = {}
     for frame in _frames(body):
-        for position, choice in enumerate(_list(_dict(frame).get("choices"))):
+        for position, choice in enumerate(_choices(_dict(frame))):
             index = _dict(choice).get("index")
             choices.setdefault(index if isinstance(index, int) else position, _Choice()).add(_dict(choice))
     return [choice.finished() for _, choice in sorted(choices.items())]
+
+
+def _choices(frame: dict[str, Any]) -> list[Any]:
+    """Those of an answer or of an event; what Claude's Messages say, block by block, is pieces of the first one."""
+    blocks: list[tuple[Any, Any]]
+    match frame.get("type"):
+        case "message":
+            blocks = list(enumerate(_list(frame.get("content"))))
+        case "content_block_start":
+            blocks = [(frame.get("index"), frame.get("content_block"))]
+        case "content_block_delta":
+            blocks = [(frame.get("index"), frame.get("delta"))]
+        case _:
+            return _list(frame.get("choices"))
+    return [{"index": 0, "delta": _piece(number, _dict(block))} for number, block in blocks]
+
+
+def _piece(number: Any, block: dict[str, Any]) -> dict[str, Any]:
+    match block.get("type"):
+        case "text" | "text_delta":
+            return {"content": block.get("text")}
+        case "tool_use":
+            written = _encode(block["input"]).decode() if block.get("input") else ""
+            called = {"name": block.get("name"), "arguments": written}
+            return {"tool_calls": [{"index": number, "id": block.get("id"), "type": "function", "function": called}]}
+        case "input_json_delta":
+            return {"tool_calls": [{"index": number, "function": {"arguments": block.get("partial_json")}}]}
+    return {}
 
 
 class _Choice:
