@@ -12,7 +12,16 @@ from .digest import FACTS, digest
 from .jobs import JOB_KINDS, JOB_MEMBERS, JOBS, has_ended, job_of, kind_of
 from .realtime import SOCKET_EVENTS, SOCKET_FACTS, SocketEventKind, delegated_response, transcription_model
 from .relayed import FREE, HEADS, OTHER, SESSION_MAKERS, SESSION_OBJECTS, SESSIONS, TWO_WORDS
-from .structs import AnswerChoice, AnswerMessage, ApiAnswer, CustomCall, FunctionCall, JobKind, UpstreamTools
+from .structs import (
+    AnswerChoice,
+    AnswerMessage,
+    ApiAnswer,
+    CalledTool,
+    CustomCall,
+    FunctionCall,
+    JobKind,
+    UpstreamTools,
+)
 from .surface import Surface
 
 __all__ = [
@@ -34,6 +43,7 @@ __all__ = [
     "TWO_WORDS",
     "ApiAnswer",
     "AnswerChoice",
+    "CalledTool",
     "CustomCall",
     "FunctionCall",
     "AnswerMessage",

@@ -9,7 +9,7 @@ usage.py         the upstream's usage object, in any of its shapes
 estimates.py     a count of our own: prompt (tools, images) and completion; apart.py in a process of its own
 """
 
-from .accumulator import NO_MEASUREMENT, Output
+from .accumulator import NO_MEASUREMENT
 from .apart import estimate_apart
 from .estimates import estimate
 from .measurement import Measurement
@@ -18,6 +18,7 @@ from .meters import meter_for
 from .socket_messages import RequestMessages
 from .socket_meter import SocketMeter, UsedOnSocket
 from .usage import read_usage, tells_counts
+from .written import Output
 
 __all__ = [
     "NO_MEASUREMENT",

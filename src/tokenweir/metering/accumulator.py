@@ -1,118 +1,29 @@
 """What has been read of one answer so far; the meters add to it, and a measurement is made of it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from ..apis import (
     OTHER,
     AnswerChoice,
-    AnswerMessage,
     ApiAnswer,
-    CustomCall,
-    FunctionCall,
     Surface,
     UpstreamTools,
     digest,
 )
 from ..records import Quantity, UsageReason
 from ..wire import MemberScanner, data_of, split_events
-from .filters import filtered_categories, filtered_in, mentions_filtered
+from .filters import filtered_categories, filtered_in
+from .frame_shapes import FrameShapes
 from .measurement import Measurement
 from .usage import merged, read_usage, tells_counts
+from .written import Output, WrittenChoice
 
-__all__ = ["NO_MEASUREMENT", "Accumulator", "Output", "WrittenChoice"]
+__all__ = ["NO_MEASUREMENT", "Accumulator"]
 
 _DONE = b"[DONE]"
-
-
-class WrittenCall:
-    """One tool call as the model wrote it."""
-
-    __slots__ = ("arguments", "name")
-
-    def __init__(self, name: str = "", arguments: str = "") -> None:
-        self.name: list[str] = [name] if name else []
-        self.arguments: list[str] = [arguments] if arguments else []
-
-    def add(self, called: FunctionCall | CustomCall) -> None:
-        if called.name:
-            self.name.append(called.name)
-        written = called.input if isinstance(called, CustomCall) else called.arguments
-        if isinstance(written, dict):
-            written = msgspec.json.encode(written).decode()
-        if written:
-            self.arguments.append(written)
-
-
-class WrittenChoice:
-    """What the model wrote for one choice: visible text in order, and tool calls by index."""
-
-    __slots__ = ("_calls", "_text")
-
-    def __init__(self, text: str = "", calls: Sequence[tuple[str, str]] = ()) -> None:
-        self._text: list[str] = [text] if text else []
-        self._calls: dict[int, WrittenCall] = {index: WrittenCall(*call) for index, call in enumerate(calls)}
-
-    @property
-    def text(self) -> str:
-        return "".join(self._text)
-
-    @property
-    def calls(self) -> list[tuple[str, str]]:
-        """Name and arguments of each call."""
-        return [("".join(tool.name), "".join(tool.arguments)) for tool in self._calls.values()]
-
-    def add(self, choice: AnswerChoice) -> None:
-        if choice.text:
-            self._text.append(choice.text)
-        message = choice.delta or choice.message
-        if message is not None:
-            self._add_message(message)
-
-    def shrink(self) -> None:
-        """Join the small strings of many frames into one."""
-        self._text = ["".join(self._text)]
-        for tool in self._calls.values():
-            tool.arguments = ["".join(tool.arguments)]
-
-    def _add_message(self, message: AnswerMessage) -> None:
-        content = message.content
-        if content:
-            self._text.append(content if isinstance(content, str) else _text_of(content))
-        # the same under its older and its newer name, or in parts
-        thought = message.reasoning_content or message.reasoning or message.reasoning_details
-        if thought:
-            self._text.append(thought if isinstance(thought, str) else _text_of(thought))
-        if message.audio is not None:
-            self._text.append(_transcript(message.audio))
-        if message.refusal:
-            self._text.append(message.refusal)
-        if message.function_call is not None:
-            self._tool(0).add(message.function_call)
-        for position, call in enumerate(message.tool_calls or ()):
-            called = call.function or call.custom
-            if called is not None:
-                self._tool(position if call.index is None else call.index).add(called)
-
-    def _tool(self, index: int) -> WrittenCall:
-        tool = self._calls.get(index)
-        if tool is None:
-            tool = self._calls[index] = WrittenCall()
-        return tool
-
-
-class Output:
-    """What the model wrote."""
-
-    def __init__(self, written: dict[int, WrittenChoice] | None = None) -> None:
-        self._written = written if written is not None else {}
-
-    def choices(self) -> list[WrittenChoice]:
-        """One for each choice, by index. May read what the meter only glanced at: not for the event loop."""
-        return [written for _, written in sorted(self._written.items())]
 
 
 class Accumulator(Output):
@@ -139,13 +50,12 @@ class Accumulator(Output):
         self.filtered: dict[str, None] = {}
         self.tool_calls: dict[str, int] = {}
         self.counted: dict[str, int] = {}
-        self._rest: ApiAnswer | bytes | None = None
+        self._rest: ApiAnswer | None = None
+        self._shapes = FrameShapes()
 
     def choices(self) -> list[WrittenChoice]:
         rest, self._rest = self._rest, None
-        if isinstance(rest, bytes):
-            self.read_events(rest)
-        elif rest is not None:
+        if rest is not None:
             self.add_text(rest)
         return super().choices()
 
@@ -153,11 +63,11 @@ class Accumulator(Output):
         self,
         *,
         content: bytes | None = None,
-        rest: ApiAnswer | bytes | None = None,
+        rest: ApiAnswer | None = None,
         unreadable: str | None = None,
         reason: UsageReason | None = None,
     ) -> Measurement:
-        """What it all amounts to. Of ``rest``, an answer or events, only the facts were read yet."""
+        """What it all amounts to. Of ``rest`` only the facts were read yet."""
         self._rest = rest
         # Most answers have no more than this, and each name that is given costs all of them.
         made = Measurement(
@@ -198,24 +108,30 @@ class Accumulator(Output):
 
     def read_events(self, raw: bytes) -> None:
         """Read every event of ``raw``, which begins with an event and ends with one or with the stream."""
-        filtered = mentions_filtered(raw)
+        shapes = self._shapes
         for data in _payloads(raw):
-            if data == _DONE:
+            wrote = shapes.take(data)
+            if wrote is not None:
+                self.chunks += 1
+                self.wrote_since_usage |= wrote and self.usage is not None
+            elif data == _DONE:
                 self.done = True
             elif data:
                 self.chunks += 1
-                self.read(data)
-                if filtered:
-                    self.read_filters(data)
+                answer = self.read(data)
+                self.read_filters(data)
+                if answer is not None:
+                    shapes.learn(data, answer, (self.model, self.id, self.service_tier), self._written)
         for written in self._written.values():
             written.shrink()
 
-    def read(self, data: bytes) -> None:
-        """Read one JSON answer, facts and text but no filters."""
+    def read(self, data: bytes) -> ApiAnswer | None:
+        """Read one JSON answer, facts and text but no filters. None if it is none."""
         answer = self.read_answer(data)
         if answer is not None:
             self.note(answer)
             self.add_text(answer)
+        return answer
 
     def note_facts(self, scanner: MemberScanner) -> None:
         """Take the facts that were read of an answer as it passed."""
@@ -237,13 +153,6 @@ class Accumulator(Output):
             if written is None:
                 written = self._written[index] = WrittenChoice()
             written.add(choice)
-
-    def read_facts(self, data: bytes) -> None:
-        """Read one JSON answer but for its text."""
-        answer = self.read_answer(data)
-        if answer is not None:
-            self.note(answer)
-            self.read_filters(data)
 
     def read_filters(self, data: bytes) -> None:
         """Read which filters acted."""
@@ -299,18 +208,6 @@ def _has_text(choice: AnswerChoice) -> bool:
     calls = message.tool_calls or message.function_call
     thought = message.reasoning_content or message.reasoning or message.reasoning_details
     return bool(message.content or thought or message.refusal or calls)
-
-
-def _transcript(audio: Any) -> str:
-    found = audio.get("transcript") if isinstance(audio, dict) else None
-    return found if isinstance(found, str) else ""
-
-
-def _text_of(parts: Any) -> str:
-    """The text of a content that is a list of parts, as some partner models send it; empty where it is none."""
-    found = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
-    texts = (part.get("text") or part.get("summary") for part in found)
-    return "".join(text for text in texts if isinstance(text, str))
 
 
 NO_MEASUREMENT = Accumulator(OTHER).measurement()

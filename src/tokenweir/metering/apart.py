@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from ..records import Usage
-from .accumulator import Output, WrittenChoice
 from .estimates import estimate
 from .measurement import Measurement
+from .written import Output, WrittenChoice
 
 __all__ = ["estimate_apart"]
 

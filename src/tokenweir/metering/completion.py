@@ -6,8 +6,8 @@ The corrections were fitted to recorded calls; of plain text, nine in ten come o
 from collections.abc import Iterable
 from typing import Any
 
-from .accumulator import WrittenChoice
 from .counter import Counter, family_of
+from .written import WrittenChoice
 
 __all__ = ["chat_output_tokens", "responses_output_tokens", "text_output_tokens"]
 

@@ -9,7 +9,7 @@ import msgspec
 from ..records import LARGEST_AMOUNT, Quantity, Usage, UsageReason
 
 if TYPE_CHECKING:
-    from .accumulator import Output
+    from .written import Output
 
 __all__ = ["CachedCounts", "DetailCounts", "Measurement", "UsageCounts"]
 

@@ -1,0 +1,154 @@
+"""Frames of a chat's stream by their shape: what those of one stream have in common is worked out once.
+
+Strategy: most frames of a stream are the same bytes but for a piece of what the model wrote, and the noise by which
+newer models hide its length (``obfuscation``). So a frame that was decoded, and turned out to hold such a piece and
+nothing else, is taken apart around it. Of the next frames it is asked whether they have the same bytes before and
+behind a string; then that string is all that is new in them, and nothing else of them need be read.
+"""
+
+import msgspec
+
+from ..apis import AnswerChoice, AnswerMessage, ApiAnswer, CalledTool, FunctionCall
+from .filters import mentions_filtered
+from .written import WrittenChoice
+
+__all__ = ["FrameShapes"]
+
+# A stream has one for each choice and tool whose pieces alternate.
+_MOST_SHAPES = 4
+# What never settles is decoded for ever.
+_MOST_LESSONS = 64
+
+# Where a piece begins: compact, and with a blank after each colon.
+_TEXT = (b'"delta":{"content":"', b'"delta": {"content": "')
+_ARGUMENTS = (b'"function":{"arguments":"', b'"function": {"arguments": "')
+_NOISE = (b'"obfuscation":"', b'"obfuscation": "')
+
+_QUOTE, _BACKSLASH = b'"', 0x5C
+
+_decode_text = msgspec.json.Decoder(str).decode
+
+
+class _FrameShape:
+    """The bytes that frames share, and where their pieces go."""
+
+    def __init__(self, before: bytes, behind: bytes, end: bytes | None) -> None:
+        """With noise there is an ``end`` behind it, and ``behind`` is what stands between the piece and the noise."""
+        self.before = before
+        self.behind = behind
+        self.end = end
+        self.into: list[str] = []
+        self.is_call = False
+        """Whether pieces are a tool's arguments: to name a tool is to write something, be the piece empty."""
+
+
+class FrameShapes:
+    """The shapes of one stream."""
+
+    def __init__(self) -> None:
+        self._shapes: list[_FrameShape] = []
+        self._facts: tuple[str | None, str | None, str | None] = (None, None, None)
+        self._lessons = 0
+
+    def take(self, frame: bytes) -> bool | None:
+        """Adds the piece that a frame of a known shape holds to what was written, and returns whether anything was.
+        None: it has another shape, and has to be decoded."""
+        for shape in self._shapes:
+            start = len(shape.before)
+            if frame[:start] != shape.before:
+                continue
+            end = _closing_quote(frame, start)
+            if end < 0 or not _ends_as(shape, frame, end):
+                continue
+            try:
+                piece = _decode_text(b'"%b"' % frame[start:end])
+            except ValueError:
+                return None
+            if piece:
+                shape.into.append(piece)
+            return bool(piece) or shape.is_call
+        return None
+
+    def learn(
+        self,
+        frame: bytes,
+        answer: ApiAnswer,
+        facts: tuple[str | None, str | None, str | None],
+        written: dict[int, WrittenChoice],
+    ) -> None:
+        """``answer`` is what ``frame`` says. ``facts`` is all that the frames until now have said of the whole answer:
+        where that changes, a frame of an older shape would say something new again, so its shape is forgotten."""
+        if facts != self._facts:
+            self._facts = facts
+            self._shapes.clear()
+        if type(answer) is not ApiAnswer or not answer.choices or len(answer.choices) != 1:
+            return
+        if self._lessons == _MOST_LESSONS or len(self._shapes) == _MOST_SHAPES:
+            return
+        choice = answer.choices[0]
+        if answer.usage or answer.error is not None or answer.status_code is not None or choice.delta is None:
+            return
+        piece, tool, marks = _only_piece(choice, choice.delta)
+        if piece is None:
+            return
+        for mark in marks:
+            if frame.count(mark) == 1 and not mentions_filtered(frame):
+                self._lessons += 1
+                start = frame.find(mark) + len(mark)
+                end = _closing_quote(frame, start)
+                if end >= 0 and _decode_text(b'"%b"' % frame[start:end]) == piece:
+                    shape = _shape(frame, start, end)
+                    shape.into, shape.is_call = written[choice.index or 0].place_of(tool), tool is not None
+                    self._shapes.append(shape)
+                return
+
+
+def _only_piece(choice: AnswerChoice, delta: AnswerMessage) -> tuple[str | None, int | None, tuple[bytes, bytes]]:
+    """The piece that a choice holds, and nothing else; the tool that it is for; and what stands before it."""
+    if isinstance(delta.content, str):
+        alone = AnswerMessage(content=delta.content)
+        piece, tool, marks = delta.content, None, _TEXT
+    elif delta.tool_calls is not None and len(delta.tool_calls) == 1 and delta.tool_calls[0].function is not None:
+        call, function = delta.tool_calls[0], delta.tool_calls[0].function
+        if not isinstance(function.arguments, str):
+            return None, None, _ARGUMENTS
+        alone = AnswerMessage(tool_calls=[CalledTool(call.index, FunctionCall(arguments=function.arguments))])
+        piece, tool, marks = function.arguments, call.index or 0, _ARGUMENTS
+    else:
+        return None, None, _TEXT
+    return (piece if choice == AnswerChoice(choice.index, alone) else None), tool, marks
+
+
+def _shape(frame: bytes, start: int, end: int) -> _FrameShape:
+    """That of a frame whose piece stands from ``start`` to ``end``."""
+    before, behind = frame[:start], frame[end:]
+    for mark in _NOISE:
+        at = behind.find(mark)
+        if at >= 0:
+            noise = at + len(mark)
+            return _FrameShape(before, behind[:noise], behind[behind.find(_QUOTE, noise) :])
+    return _FrameShape(before, behind, None)
+
+
+def _ends_as(shape: _FrameShape, frame: bytes, at: int) -> bool:
+    """Whether a frame goes on, from the end of its piece, as the shape says."""
+    if shape.end is None:
+        return frame[at:] == shape.behind
+    noise = at + len(shape.behind)
+    end = len(frame) - len(shape.end)
+    if noise > end or frame[at:noise] != shape.behind or frame[end:] != shape.end:
+        return False
+    return noise == end or frame[noise:end].isalnum()
+
+
+def _closing_quote(frame: bytes, start: int) -> int:
+    """Where the string ends whose text begins at ``start``; -1 where it does not."""
+    end = frame.find(_QUOTE, start)
+    while end >= 0:
+        at = end
+        while frame[at - 1] == _BACKSLASH:  # ends at the opening quote
+            at -= 1
+        if (end - at) % 2 == 0:
+            return end
+        end = frame.find(_QUOTE, end + 1)
+    return -1
