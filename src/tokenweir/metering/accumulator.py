@@ -1,6 +1,6 @@
 """What has been read of one answer so far; the meters add to it, and a measurement is made of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
@@ -24,6 +24,8 @@ from .written import Output, WrittenChoice
 __all__ = ["NO_MEASUREMENT", "Accumulator"]
 
 _DONE = b"[DONE]"
+_FIELD = b"data: "
+_BETWEEN = b"\n\n"
 
 
 class Accumulator(Output):
@@ -108,22 +110,44 @@ class Accumulator(Output):
 
     def read_events(self, raw: bytes) -> None:
         """Read every event of ``raw``, which begins with an event and ends with one or with the stream."""
-        shapes = self._shapes
-        for data in _payloads(raw):
-            wrote = shapes.take(data)
-            if wrote is not None:
-                self.chunks += 1
-                self.wrote_since_usage |= wrote and self.usage is not None
-            elif data == _DONE:
-                self.done = True
-            elif data:
-                self.chunks += 1
-                answer = self.read(data)
-                self.read_filters(data)
-                if answer is not None:
-                    shapes.learn(data, answer, (self.model, self.id, self.service_tier), self._written)
+        if raw.startswith(_FIELD) and raw.endswith(_BETWEEN):
+            # What upstreams send: one data line an event, and nothing else. One split instead of many.
+            for data in raw[len(_FIELD) : len(raw) - len(_BETWEEN)].split(_BETWEEN + _FIELD):
+                if not self._take(data):
+                    if data.find(b"\n") < 0 and data.find(b"\r") < 0:
+                        self._read_event(data)
+                    else:
+                        self._read_events(_FIELD + data + _BETWEEN)
+        else:
+            self._read_events(raw)
         for written in self._written.values():
             written.shrink()
+
+    def _read_events(self, raw: bytes) -> None:
+        for event in split_events(raw):
+            data = data_of(event)
+            if not self._take(data):
+                self._read_event(data)
+
+    def _take(self, data: bytes) -> bool:
+        """Whether it is a frame of a known shape; then it is read."""
+        wrote = self._shapes.take(data)
+        if wrote is None:
+            return False
+        self.chunks += 1
+        if wrote and self.usage is not None:
+            self.wrote_since_usage = True
+        return True
+
+    def _read_event(self, data: bytes) -> None:
+        if data == _DONE:
+            self.done = True
+        elif data:
+            self.chunks += 1
+            answer = self.read(data)
+            self.read_filters(data)
+            if answer is not None:
+                self._shapes.learn(data, answer, (self.model, self.id, self.service_tier), self._written)
 
     def read(self, data: bytes) -> ApiAnswer | None:
         """Read one JSON answer, facts and text but no filters. None if it is none."""
@@ -189,16 +213,6 @@ class Accumulator(Output):
         self.tool_calls = before | {kind: before.get(kind, 0) + count for kind, count in tools.calls.items()}
         before = {} if tools.are_all else self.counted
         self.counted = before | {name: before.get(name, 0) + count for name, count in tools.counted.items()}
-
-
-def _payloads(raw: bytes) -> Iterable[bytes]:
-    """The data of each event."""
-    if raw.startswith(b"data: ") and raw.endswith(b"\n\n"):
-        # What upstreams send: one data line an event, and nothing else. One split instead of many.
-        payloads = raw[6:-2].split(b"\n\ndata: ")
-        if raw.count(b"\n") == 2 * len(payloads):
-            return payloads
-    return map(data_of, split_events(raw))
 
 
 def _has_text(choice: AnswerChoice) -> bool:

@@ -32,8 +32,8 @@ _decode_text = msgspec.json.Decoder(str).decode
 class _FrameShape:
     """The bytes that frames share, and where their pieces go."""
 
-    def __init__(self, before: bytes, behind: bytes, end: bytes | None) -> None:
-        """With noise there is an ``end`` behind it, and ``behind`` is what stands between the piece and the noise."""
+    def __init__(self, before: bytes, behind: bytes | None, end: bytes) -> None:
+        """``end`` stands behind the piece, or behind the noise; then ``behind`` stands between the two."""
         self.before = before
         self.behind = behind
         self.end = end
@@ -55,7 +55,7 @@ class FrameShapes:
         None: it has another shape, and has to be decoded."""
         for shape in self._shapes:
             start = len(shape.before)
-            if frame[:start] != shape.before:
+            if not frame.startswith(shape.before):
                 continue
             end = _closing_quote(frame, start)
             if end < 0 or not _ends_as(shape, frame, end):
@@ -127,18 +127,18 @@ def _shape(frame: bytes, start: int, end: int) -> _FrameShape:
         if at >= 0:
             noise = at + len(mark)
             return _FrameShape(before, behind[:noise], behind[behind.find(_QUOTE, noise) :])
-    return _FrameShape(before, behind, None)
+    return _FrameShape(before, None, behind)
 
 
 def _ends_as(shape: _FrameShape, frame: bytes, at: int) -> bool:
     """Whether a frame goes on, from the end of its piece, as the shape says."""
-    if shape.end is None:
-        return frame[at:] == shape.behind
-    noise = at + len(shape.behind)
-    end = len(frame) - len(shape.end)
-    if noise > end or frame[at:noise] != shape.behind or frame[end:] != shape.end:
+    end, behind = len(frame) - len(shape.end), shape.behind
+    if not frame.endswith(shape.end):
         return False
-    return noise == end or frame[noise:end].isalnum()
+    if behind is None:
+        return at == end
+    noise = at + len(behind)
+    return noise <= end and frame[at:noise] == behind and (noise == end or frame[noise:end].isalnum())
 
 
 def _closing_quote(frame: bytes, start: int) -> int:

@@ -62,7 +62,7 @@ class ChunkedReader:
             whole = len(data)
             line = _SIZE_LINES[whole] if whole < len(_SIZE_LINES) else b""
             start, end = len(line), whole - 2
-            if start and data[:start] == line and data[end:] == b"\r\n":
+            if start and data.startswith(line) and data.endswith(b"\r\n"):
                 self.took_one_chunk = True
                 return data[start:end]
         self.took_one_chunk = False
