@@ -113,11 +113,13 @@ class Accumulator(Output):
         if raw.startswith(_FIELD) and raw.endswith(_BETWEEN):
             # What upstreams send: one data line an event, and nothing else. One split instead of many.
             for data in raw[len(_FIELD) : len(raw) - len(_BETWEEN)].split(_BETWEEN + _FIELD):
-                if not self._take(data):
-                    if data.find(b"\n") < 0 and data.find(b"\r") < 0:
-                        self._read_event(data)
-                    else:
-                        self._read_events(_FIELD + data + _BETWEEN)
+                event = _FIELD + data + _BETWEEN
+                if self.take(event):
+                    pass
+                elif data.find(b"\n") < 0 and data.find(b"\r") < 0:
+                    self._read_event(data, event)
+                else:
+                    self._read_events(event)
         else:
             self._read_events(raw)
         for written in self._written.values():
@@ -125,13 +127,17 @@ class Accumulator(Output):
 
     def _read_events(self, raw: bytes) -> None:
         for event in split_events(raw):
-            data = data_of(event)
-            if not self._take(data):
-                self._read_event(data)
+            if not self.take(event):
+                self._read_event(data_of(event), event)
 
-    def _take(self, data: bytes) -> bool:
-        """Whether it is a frame of a known shape; then it is read."""
-        wrote = self._shapes.take(data)
+    @property
+    def knows_shapes(self) -> bool:
+        """Whether ``take`` may know an event."""
+        return len(self._shapes.known) > 0
+
+    def take(self, event: bytes) -> bool:
+        """Whether it is one event, whole, of a known shape; then it is read."""
+        wrote = self._shapes.take(event)
         if wrote is None:
             return False
         self.chunks += 1
@@ -139,7 +145,7 @@ class Accumulator(Output):
             self.wrote_since_usage = True
         return True
 
-    def _read_event(self, data: bytes) -> None:
+    def _read_event(self, data: bytes, event: bytes) -> None:
         if data == _DONE:
             self.done = True
         elif data:
@@ -147,7 +153,7 @@ class Accumulator(Output):
             answer = self.read(data)
             self.read_filters(data)
             if answer is not None:
-                self._shapes.learn(data, answer, (self.model, self.id, self.service_tier), self._written)
+                self._shapes.learn(event, answer, (self.model, self.id, self.service_tier), self._written)
 
     def read(self, data: bytes) -> ApiAnswer | None:
         """Read one JSON answer, facts and text but no filters. None if it is none."""

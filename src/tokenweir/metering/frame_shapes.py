@@ -24,8 +24,6 @@ _TEXT = (b'"delta":{"content":"', b'"delta": {"content": "')
 _ARGUMENTS = (b'"function":{"arguments":"', b'"function": {"arguments": "')
 _NOISE = (b'"obfuscation":"', b'"obfuscation": "')
 
-_QUOTE, _BACKSLASH = b'"', 0x5C
-
 _decode_text = msgspec.json.Decoder(str).decode
 
 
@@ -46,22 +44,22 @@ class FrameShapes:
     """The shapes of one stream."""
 
     def __init__(self) -> None:
-        self._shapes: list[_FrameShape] = []
+        self.known: list[_FrameShape] = []
         self._facts: tuple[str | None, str | None, str | None] = (None, None, None)
         self._lessons = 0
 
-    def take(self, frame: bytes) -> bool | None:
-        """Adds the piece that a frame of a known shape holds to what was written, and returns whether anything was.
-        None: it has another shape, and has to be decoded."""
-        for shape in self._shapes:
+    def take(self, event: bytes) -> bool | None:
+        """Adds the piece that an event of a known shape holds to what was written, and returns whether anything was.
+        None: it has another shape, or is not one event, and has to be decoded."""
+        for shape in self.known:
             start = len(shape.before)
-            if not frame.startswith(shape.before):
+            if not event.startswith(shape.before):
                 continue
-            end = _closing_quote(frame, start)
-            if end < 0 or not _ends_as(shape, frame, end):
+            end = _closing_quote(event, start)
+            if end < 0 or not _ends_as(shape, event, end):
                 continue
             try:
-                piece = _decode_text(b'"%b"' % frame[start:end])
+                piece = _decode_text(event[start - 1 : end + 1])
             except ValueError:
                 return None
             if piece:
@@ -71,35 +69,36 @@ class FrameShapes:
 
     def learn(
         self,
-        frame: bytes,
+        event: bytes,
         answer: ApiAnswer,
         facts: tuple[str | None, str | None, str | None],
         written: dict[int, WrittenChoice],
     ) -> None:
-        """``answer`` is what ``frame`` says. ``facts`` is all that the frames until now have said of the whole answer:
-        where that changes, a frame of an older shape would say something new again, so its shape is forgotten."""
+        """``answer`` is what the one data line of ``event`` says. ``facts`` is all that the events until now have said
+        of the whole answer: where that changes, an event of an older shape would say something new again, so its shape
+        is forgotten."""
         if facts != self._facts:
             self._facts = facts
-            self._shapes.clear()
+            self.known.clear()
         if type(answer) is not ApiAnswer or not answer.choices or len(answer.choices) != 1:
             return
-        if self._lessons == _MOST_LESSONS or len(self._shapes) == _MOST_SHAPES:
+        if self._lessons == _MOST_LESSONS or len(self.known) == _MOST_SHAPES:
             return
         choice = answer.choices[0]
         if answer.usage or answer.error is not None or answer.status_code is not None or choice.delta is None:
             return
         piece, tool, marks = _only_piece(choice, choice.delta)
-        if piece is None:
+        if not piece:
             return
         for mark in marks:
-            if frame.count(mark) == 1 and not mentions_filtered(frame):
+            if event.count(mark) == 1 and not mentions_filtered(event):
                 self._lessons += 1
-                start = frame.find(mark) + len(mark)
-                end = _closing_quote(frame, start)
-                if end >= 0 and _decode_text(b'"%b"' % frame[start:end]) == piece:
-                    shape = _shape(frame, start, end)
+                start = event.find(mark) + len(mark)
+                end = _closing_quote(event, start)
+                if end >= 0 and _decode_text(event[start - 1 : end + 1]) == piece:
+                    shape = _shape(event, start, end)
                     shape.into, shape.is_call = written[choice.index or 0].place_of(tool), tool is not None
-                    self._shapes.append(shape)
+                    self.known.append(shape)
                 return
 
 
@@ -119,36 +118,36 @@ def _only_piece(choice: AnswerChoice, delta: AnswerMessage) -> tuple[str | None,
     return (piece if choice == AnswerChoice(choice.index, alone) else None), tool, marks
 
 
-def _shape(frame: bytes, start: int, end: int) -> _FrameShape:
-    """That of a frame whose piece stands from ``start`` to ``end``."""
-    before, behind = frame[:start], frame[end:]
+def _shape(event: bytes, start: int, end: int) -> _FrameShape:
+    """That of an event whose piece stands from ``start`` to ``end``."""
+    before, behind = event[:start], event[end:]
     for mark in _NOISE:
         at = behind.find(mark)
         if at >= 0:
             noise = at + len(mark)
-            return _FrameShape(before, behind[:noise], behind[behind.find(_QUOTE, noise) :])
+            return _FrameShape(before, behind[:noise], behind[behind.find(b'"', noise) :])
     return _FrameShape(before, None, behind)
 
 
-def _ends_as(shape: _FrameShape, frame: bytes, at: int) -> bool:
-    """Whether a frame goes on, from the end of its piece, as the shape says."""
-    end, behind = len(frame) - len(shape.end), shape.behind
-    if not frame.endswith(shape.end):
+def _ends_as(shape: _FrameShape, event: bytes, at: int) -> bool:
+    """Whether an event goes on, from the end of its piece, as the shape says."""
+    end, behind = len(event) - len(shape.end), shape.behind
+    if not event.endswith(shape.end):
         return False
     if behind is None:
         return at == end
     noise = at + len(behind)
-    return noise <= end and frame[at:noise] == behind and (noise == end or frame[noise:end].isalnum())
+    return noise <= end and event[at:noise] == behind and (noise == end or event[noise:end].isalnum())
 
 
-def _closing_quote(frame: bytes, start: int) -> int:
+def _closing_quote(event: bytes, start: int) -> int:
     """Where the string ends whose text begins at ``start``; -1 where it does not."""
-    end = frame.find(_QUOTE, start)
+    end = event.find(b'"', start)
     while end >= 0:
         at = end
-        while frame[at - 1] == _BACKSLASH:  # ends at the opening quote
+        while event[at - 1] == 0x5C:  # backslashes; they end at the opening quote
             at -= 1
         if (end - at) % 2 == 0:
             return end
-        end = frame.find(_QUOTE, end + 1)
+        end = event.find(b'"', end + 1)
     return -1

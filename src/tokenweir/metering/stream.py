@@ -1,8 +1,8 @@
 """Meters an event stream (server-sent events) while it passes.
 
-Each piece costs an append and an addition. Until the first model output has been seen one search is added,
-for its time. When some KB have gathered they are folded: their events are read, their text kept, their bytes let go.
-Most events of a chat are known by their shape, and only the others are decoded.
+Most events of a chat come one at a time and are known by their shape: of these only the text is kept. Others are
+gathered, and when there are some KB of them they are folded: decoded, their text kept, their bytes let go. Until the
+first model output has been seen one search a piece is added, for its time.
 """
 
 import re
@@ -17,7 +17,7 @@ from .meter import Meter
 
 __all__ = ["StreamMeter"]
 
-# These hold some twenty frames. An open stream is to take 10 KB, and on average half of this is there.
+# These hold some twenty frames. An open stream is to take 10 KB.
 _FOLD_AT = 4 * 1024
 
 # An event that has not ended after this much is no frame of a chat, but may be the last of a response. It is not
@@ -49,6 +49,10 @@ class StreamMeter(Meter):
         self._long: _LongEvent | None = None
 
     def feed(self, piece: bytes) -> None:
+        if not self._pieces and self._read.take(piece):
+            if self._kept is not None:
+                self._kept.append(piece)
+            return
         self._pieces.append(piece)
         self._room -= len(piece)
         if self._room < 0:
@@ -78,10 +82,12 @@ class StreamMeter(Meter):
             self._before = seen[-_LONGEST_FOUND:]
         else:
             self.first_token_at, self._before = self._monotonic(), b""
+            self._room = self._fold()
+            return
         self._unfolded += len(piece)
         if self._unfolded > _FOLD_AT:
             self._unfolded = _FOLD_AT - self._fold()
-        self._room = 0 if self.first_token_at is None else _FOLD_AT - self._unfolded
+        self._room = 0
 
     def _fold(self) -> int:
         """Returns how many bytes may come before the next time: as many as there are of a long event, which would be
@@ -97,8 +103,8 @@ class StreamMeter(Meter):
         if len(rest) > _LONGEST_HELD and not rest.lstrip().startswith(b"{"):
             self._long = _LongEvent(self._surface.facts)
             rest = self._read_long(rest)
-        self._pieces = [rest]
-        return max(_FOLD_AT, len(rest))
+        self._pieces = [rest] if rest else []
+        return max(len(rest), 0 if self._read.knows_shapes else _FOLD_AT)
 
     def _read_long(self, raw: bytes) -> bytes:
         """Reads what belongs to a long event, and returns what follows it."""
