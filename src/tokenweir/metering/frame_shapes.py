@@ -10,7 +10,7 @@ import msgspec
 
 from ..apis import AnswerChoice, AnswerMessage, ApiAnswer, CalledTool, FunctionCall
 from .filters import mentions_filtered
-from .written import WrittenChoice
+from .written import WrittenChoice, join
 
 __all__ = ["FrameShapes"]
 
@@ -18,6 +18,9 @@ __all__ = ["FrameShapes"]
 _MOST_SHAPES = 4
 # What never settles is decoded for ever.
 _MOST_LESSONS = 64
+
+# A small string takes some sixty bytes.
+_JOINED_AT = 32
 
 # Where a piece begins: compact, and with a blank after each colon.
 _TEXT = (b'"delta":{"content":"', b'"delta": {"content": "')
@@ -36,6 +39,7 @@ class _FrameShape:
         self.behind = behind
         self.end = end
         self.into: list[str] = []
+        self.pieces = 0
         self.is_call = False
         """Whether pieces are a tool's arguments: to name a tool is to write something, be the piece empty."""
 
@@ -64,6 +68,9 @@ class FrameShapes:
                 return None
             if piece:
                 shape.into.append(piece)
+                shape.pieces += 1
+                if shape.pieces % _JOINED_AT == 0:
+                    join(shape.into)
             return bool(piece) or shape.is_call
         return None
 

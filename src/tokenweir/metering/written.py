@@ -7,7 +7,7 @@ import msgspec
 
 from ..apis import AnswerChoice, AnswerMessage, CustomCall, FunctionCall
 
-__all__ = ["Output", "WrittenChoice"]
+__all__ = ["Output", "WrittenChoice", "join"]
 
 # Joined strings may be so many before they are joined again: joining all each time would copy a long text a thousand
 # times.
@@ -65,9 +65,9 @@ class WrittenChoice:
 
     def shrink(self) -> None:
         """Join the small strings of many frames into one."""
-        _join(self._text)
+        join(self._text)
         for tool in self._calls.values():
-            _join(tool.arguments)
+            join(tool.arguments)
 
     def _add_message(self, message: AnswerMessage) -> None:
         content = message.content
@@ -106,7 +106,7 @@ class Output:
         return [written for _, written in sorted(self._written.items())]
 
 
-def _join(pieces: list[str]) -> None:
+def join(pieces: list[str]) -> None:
     """Makes one string of those that came since the last time."""
     long = 0
     while long < len(pieces) and long < _MOST_JOINED and len(pieces[long]) >= _LONG:
