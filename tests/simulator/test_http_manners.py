@@ -83,7 +83,7 @@ def test_an_upgrade_is_not_taken(talk: Talk) -> None:
 
 def test_other_paths_say_what_arrived(sim: HostedSimulator) -> None:
     files = {"file": ("a.bin", bytes(range(256)) * 1000)}
-    sent = httpx.Request("POST", f"{sim.url}/openai/files?api-version=2024-10-21", files=files)
+    sent = httpx.Request("POST", f"{sim.url}/openai/uploads?api-version=2024-10-21", files=files)
     with httpx.Client() as client:
         answer = client.send(sent).json()
     assert answer["bytes"] == len(sent.read())

@@ -20,12 +20,11 @@ def _models(call: Call, script: Script, moment: Moment) -> Reply:
 
 
 def _echo(call: Call, script: Script, moment: Moment) -> Reply:
-    """What arrived, in few words; enough of a file object for the SDK that uploaded one."""
+    """What arrived, in few words."""
     digest = hashlib.sha256(call.request.body).hexdigest()
-    kind = "file" if call.operation == "files" else "simulated"
     echo = {
-        "id": f"{kind}-{digest[:24]}",
-        "object": kind,
+        "id": f"simulated-{digest[:24]}",
+        "object": "simulated",
         "created_at": moment.created,
         "method": call.request.method,
         "path": call.request.path,
