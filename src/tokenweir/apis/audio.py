@@ -14,7 +14,7 @@ import msgspec
 from ..records import Quantity
 from ..wire import Path, decode_json
 from .answer import seconds_heard
-from .digest import FACTS, read_object, told_usage
+from .digest import FACTS, readers, told_usage
 from .sound import seconds_of_sound
 from .structs import AnswerChoice, AnswerMessage, ApiAnswer, EventAnswer
 from .surface import Surface
@@ -35,23 +35,6 @@ class _Event(msgspec.Struct, gc=False):
     error: Any = None
     code: Any = None
     status_code: Any = msgspec.field(default=None, name="statusCode")
-
-
-_decode = msgspec.json.Decoder(_Event).decode
-
-
-def _read(data: bytes) -> ApiAnswer | None:
-    """A body or an event as an answer, or None if it is no JSON object."""
-    event = read_object(data, _decode, _event_of, _FACTS)
-    return None if event is None else _answer(event)
-
-
-def _answer_of(facts: dict[str, Any]) -> ApiAnswer | None:
-    return _answer(_event_of(facts))
-
-
-def _event_of(facts: dict[str, Any]) -> _Event:
-    return msgspec.convert(facts, _Event)
 
 
 def _answer(event: _Event) -> ApiAnswer:
@@ -79,14 +62,16 @@ def _spoken(body: bytes) -> dict[str, Quantity]:
     return {"input_characters": Quantity(len(text), "counted")} if isinstance(text, str) else {}
 
 
+_READ, _ANSWER_OF = readers(_Event, _answer, _FACTS)
+
 TRANSCRIPTIONS = Surface(
     name="audio_transcriptions",
     title="Audio transcriptions",
     operation="audio/transcriptions",
     paths=("audio/transcriptions",),
     body="form",
-    read_answer=_read,
-    answer_of=_answer_of,
+    read_answer=_READ,
+    answer_of=_ANSWER_OF,
     facts=_FACTS,
     output=re.compile(rb'"type"\s*:\s*"transcript\.text\.(?:delta|segment)"'),
     ends_with_done=False,

@@ -8,9 +8,12 @@ import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ..wire import MemberScanner, Path, decode_json, mend_json
+import msgspec
 
-__all__ = ["FACTS", "digest", "digest_of", "read_object", "told_usage"]
+from ..wire import MemberScanner, Path, decode_json, mend_json
+from .structs import ApiAnswer
+
+__all__ = ["FACTS", "digest", "digest_of", "readers", "told_usage"]
 
 Shape = TypeVar("Shape")
 
@@ -54,23 +57,31 @@ FACTS: dict[Path, int] = {
 """Where facts stand, and the most bytes of each."""
 
 
-def read_object(
-    data: bytes,
-    decode: Callable[[bytes], Shape],
-    of_facts: Callable[[dict[str, Any]], Shape | None],
-    paths: dict[Path, int] = FACTS,
-) -> Shape | None:
-    """A JSON object as ``decode`` builds it; where no strict reader could, what its facts amount to. None if it is no
-    JSON object."""
-    try:
-        return decode(data)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return decode(mend_json(data))
-    except (ValueError, RecursionError):
-        facts = digest_of(data, paths)
-        return None if facts is None else of_facts(facts)
+def readers(
+    shape: type[Shape], answer: Callable[[Shape], ApiAnswer], paths: dict[Path, int] = FACTS
+) -> tuple[Callable[[bytes], ApiAnswer | None], Callable[[dict[str, Any]], ApiAnswer | None]]:
+    """``read_answer`` and ``answer_of`` of a surface whose bodies and events have a ``shape`` of their own; where no
+    strict reader can build it, it is built of the facts at ``paths``. ``answer`` says what it amounts to."""
+    decode = msgspec.json.Decoder(shape).decode
+
+    def of_facts(facts: dict[str, Any]) -> ApiAnswer | None:
+        try:
+            return answer(msgspec.convert(facts, shape))
+        except (ValueError, RecursionError, OverflowError):
+            return None
+
+    def read(data: bytes) -> ApiAnswer | None:
+        try:
+            return answer(decode(data))
+        except (ValueError, RecursionError):
+            pass
+        try:
+            return answer(decode(mend_json(data)))
+        except (ValueError, RecursionError):
+            facts = digest_of(data, paths)
+            return None if facts is None else of_facts(facts)
+
+    return read, of_facts
 
 
 def digest_of(data: bytes, paths: dict[Path, int] = FACTS) -> dict[str, Any] | None:

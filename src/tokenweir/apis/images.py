@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ..wire import Path
-from .digest import FACTS, read_object, told_usage
+from .digest import FACTS, readers, told_usage
 from .structs import ApiAnswer, EventAnswer, UpstreamTools
 from .surface import Surface
 
@@ -34,23 +34,6 @@ class _Event(msgspec.Struct, gc=False):
     status_code: Any = msgspec.field(default=None, name="statusCode")
 
 
-_decode = msgspec.json.Decoder(_Event).decode
-
-
-def _read(data: bytes) -> ApiAnswer | None:
-    """A body or an event as an answer, or None if it is no JSON object."""
-    event = read_object(data, _decode, _event_of, _FACTS)
-    return None if event is None else _answer(event)
-
-
-def _answer_of(facts: dict[str, Any]) -> ApiAnswer | None:
-    return _answer(_event_of(facts))
-
-
-def _event_of(facts: dict[str, Any]) -> _Event:
-    return msgspec.convert(facts, _Event)
-
-
 def _answer(event: _Event) -> ApiAnswer:
     made = 1 if event.type in _COMPLETED else len(event.data) if isinstance(event.data, list) else 0
     return EventAnswer(
@@ -69,6 +52,8 @@ def _counts(usage: dict[str, Any]) -> dict[str, Any]:
     return {**usage, "output_tokens_details": {"image_tokens": usage.get("output_tokens")}}
 
 
+_READ, _ANSWER_OF = readers(_Event, _answer, _FACTS)
+
 GENERATIONS = Surface(
     name="images_generations",
     title="Images",
@@ -76,8 +61,8 @@ GENERATIONS = Surface(
     paths=("images/generations",),
     needs_model=False,
     prompt="prompt",
-    read_answer=_read,
-    answer_of=_answer_of,
+    read_answer=_READ,
+    answer_of=_ANSWER_OF,
     facts=_FACTS,
     output=re.compile(rb'"type"\s*:\s*"image_(?:generation|edit)\.'),
     ends_with_done=False,

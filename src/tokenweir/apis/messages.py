@@ -13,7 +13,7 @@ import msgspec
 
 from ..records import Quantity, exact_amount
 from ..wire import Path
-from .digest import FACTS, read_object, told_usage
+from .digest import FACTS, readers, told_usage
 from .structs import AnswerChoice, AnswerMessage, ApiAnswer, CalledTool, EventAnswer, FunctionCall, UpstreamTools
 from .surface import Surface
 
@@ -45,23 +45,6 @@ class _Event(msgspec.Struct, gc=False):
     index: Any = None
     content_block: Any = None
     delta: Any = None
-
-
-_decode = msgspec.json.Decoder(_Event).decode
-
-
-def _read(data: bytes) -> ApiAnswer | None:
-    """A body or an event as an answer, or None if it is no JSON object."""
-    event = read_object(data, _decode, _event_of, _FACTS)
-    return None if event is None else _answer(event)
-
-
-def _answer_of(facts: _Object) -> ApiAnswer | None:
-    return _answer(_event_of(facts))
-
-
-def _event_of(facts: _Object) -> _Event:
-    return msgspec.convert(facts, _Event)
 
 
 def _answer(event: _Event) -> ApiAnswer:
@@ -185,6 +168,8 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
+_READ, _ANSWER_OF = readers(_Event, _answer, _FACTS)
+
 SURFACE = Surface(
     name="messages",
     title="Messages (Anthropic)",
@@ -194,8 +179,8 @@ SURFACE = Surface(
     has_deployment_path=False,
     prompt="messages",
     has_choices=True,
-    read_answer=_read,
-    answer_of=_answer_of,
+    read_answer=_READ,
+    answer_of=_ANSWER_OF,
     facts=_FACTS,
     output=re.compile(rb'"type"\s*:\s*"content_block_delta"'),
     ends_with_done=False,

@@ -9,7 +9,7 @@ import msgspec
 
 from ..records import Quantity, exact_amount
 from ..wire import Path
-from .digest import FACTS, read_object
+from .digest import FACTS, readers
 from .structs import ApiAnswer
 from .surface import Surface
 
@@ -24,22 +24,6 @@ class _Body(msgspec.Struct, gc=False):
     meta: Any = None
     error: Any = None
     status_code: Any = msgspec.field(default=None, name="statusCode")
-
-
-_decode = msgspec.json.Decoder(_Body).decode
-
-
-def _read(data: bytes) -> ApiAnswer | None:
-    body = read_object(data, _decode, _body_of, _FACTS)
-    return None if body is None else _answer(body)
-
-
-def _answer_of(facts: dict[str, Any]) -> ApiAnswer | None:
-    return _answer(_body_of(facts))
-
-
-def _body_of(facts: dict[str, Any]) -> _Body:
-    return msgspec.convert(facts, _Body)
 
 
 def _answer(body: _Body) -> ApiAnswer:
@@ -58,6 +42,8 @@ def _quantities(usage: dict[str, Any]) -> dict[str, Quantity]:
     return {"search_units": Quantity(units)} if units else {}
 
 
+_READ, _ANSWER_OF = readers(_Body, _answer, _FACTS)
+
 SURFACE = Surface(
     name="rerank",
     title="Reranking (Cohere)",
@@ -65,8 +51,8 @@ SURFACE = Surface(
     paths=("rerank",),
     has_deployment_path=False,
     prompt="query",
-    read_answer=_read,
-    answer_of=_answer_of,
+    read_answer=_READ,
+    answer_of=_ANSWER_OF,
     facts=_FACTS,
     usage="input_tokens",
     quantities_of=_quantities,

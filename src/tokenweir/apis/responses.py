@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from .digest import read_object, told_usage
+from .digest import readers, told_usage
 from .jobs import job_of
 from .structs import (
     AnswerChoice,
@@ -51,28 +51,6 @@ _TOOL = re.compile("[a-z_]{1,60}_call")
 
 # Why an answer is not complete, in the words of a chat.
 _REASONS = {"max_output_tokens": "length"}
-
-
-_decode = msgspec.json.Decoder(ResponseEvent).decode
-
-
-def _read(data: bytes) -> ApiAnswer | None:
-    """A body or an event as an answer, or None if it is no JSON object."""
-    event = read_object(data, _decode, _event_of)
-    return None if event is None else _answer(event)
-
-
-def _answer_of(facts: dict[str, Any]) -> ApiAnswer | None:
-    """The answer that these facts amount to."""
-    event = _event_of(facts)
-    return None if event is None else _answer(event)
-
-
-def _event_of(facts: dict[str, Any]) -> ResponseEvent | None:
-    try:
-        return msgspec.convert(facts, ResponseEvent)
-    except (ValueError, RecursionError, OverflowError):
-        return None
 
 
 def _answer(event: ResponseEvent) -> ApiAnswer:
@@ -243,6 +221,8 @@ def _functions(request: dict[str, Any]) -> list[dict[str, Any]]:
     return [tool for tool in found if isinstance(tool, dict) and tool.get("type") == "function"]
 
 
+_READ, _ANSWER_OF = readers(ResponseEvent, _answer)
+
 SURFACE = Surface(
     name="responses",
     title="Responses",
@@ -252,8 +232,8 @@ SURFACE = Surface(
     has_deployment_path=False,
     needs_model=False,  # a stored prompt may name it
     prompt="input",
-    read_answer=_read,
-    answer_of=_answer_of,
+    read_answer=_READ,
+    answer_of=_ANSWER_OF,
     # Events say what they are, and the first of them repeat the request, which may have any key.
     output=re.compile(rb'"type"\s*:\s*"response\.[a-z_.]{1,40}\.delta"'),
     ends_with_done=False,
