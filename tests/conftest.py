@@ -5,10 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support.clickhouse import ClickHouseServer, running_clickhouse
 from support.postgres import PostgresServer, running_postgres
 from tokenweir.build import running_build
+
+# Properties are judged by what they find, never by how long a busy machine takes.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_report_header() -> str:

@@ -356,7 +356,7 @@ record_sizes = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 12_000)
 runs = st.lists(st.tuples(record_sizes, st.lists(acts, max_size=4), st.none() | st.integers(0, 2)), max_size=4)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(runs, st.sets(st.integers(0, 31), max_size=3), st.sampled_from(["split", "shed"]))
 def test_whatever_happens_nothing_is_lost_order_is_kept_and_the_cursor_is_never_ahead(
     days: list[tuple[list[tuple[str, int]], list[Act], int | None]], unwanted: set[int], on_too_large: str

@@ -91,7 +91,7 @@ def test_a_position_behind_what_a_power_cut_left_goes_on_with_the_next_segment(t
     assert reader.damaged_stretches == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_record_is_read_once_it_is_whole(data: st.DataObject, make_record: MakeRecord) -> None:
     """The newest segment grows by any number of bytes at a time."""
@@ -110,7 +110,7 @@ def test_a_record_is_read_once_it_is_whole(data: st.DataObject, make_record: Mak
         assert reader.damaged_stretches == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_with_any_byte_flipped_all_other_records_are_read(data: st.DataObject, make_record: MakeRecord) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -65,7 +65,7 @@ def test_it_notices_that_its_file_was_removed_or_replaced(tmp_path: Path) -> Non
     segment.close()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.binary(min_size=1, max_size=100), max_size=5), st.data())
 def test_a_segment_torn_anywhere_is_cut_behind_its_last_whole_frame(payloads: list[bytes], data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -152,7 +152,7 @@ odd_text = st.text(st.sampled_from('",\n\r\\ x;\t#') | st.characters(codec="utf-
 
 
 @given(texts=st.lists(odd_text | odd_text.map(lambda text: text * 3000), max_size=40))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_any_text_survives_being_copied(texts: list[str]) -> None:
     def copy(limits: Limits, wanted: Wanted, most: int, file: BinaryIO) -> int:
         assert set(wanted.columns) == {"seq", "caller"}

@@ -119,7 +119,7 @@ def as_kept(engine: Engine, value: Any) -> Any:
 
 
 @given(call=any_call)
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_a_record_holds_comes_back(lasting_ledger: Ledger, lasting_engine: Engine, call: CallRecord) -> None:
     call = msgspec.structs.replace(call, call_id=f"{new_call_id()} {call.call_id}")
     expected = from_fields(**as_kept(lasting_engine, flat_fields(call)))

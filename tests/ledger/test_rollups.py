@@ -57,7 +57,7 @@ def make(call_id: str, moment: datetime, **fields: Any) -> CallRecord:
     return from_fields(call_id=call_id, started_at=moment, **fields)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batches=st.lists(st.lists(CALLS, max_size=20), min_size=1, max_size=8),
     by=st.lists(st.sampled_from([*FILTERS, "day", "month", "tag:team"]), max_size=3),

@@ -176,7 +176,7 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     request=st.dictionaries(keys, values, max_size=5),
     answered=st.dictionaries(st.sampled_from(["choices", "error", "usage"]), values, max_size=3),

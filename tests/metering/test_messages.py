@@ -12,7 +12,7 @@ from tokenweir.metering import Measurement, estimate
 from tokenweir.records import Quantity, Usage
 
 Read = Callable[..., Measurement]
-USES_FIXTURE = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+USES_FIXTURE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 USAGE = {
     "input_tokens": 12,

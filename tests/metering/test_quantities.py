@@ -134,7 +134,7 @@ def test_a_file_that_does_not_say_how_long_it_is_is_not_taken_for_nothing(read: 
 _HEADS = st.sampled_from([b"", b"RIFF", b"ID3\x04", b"\xff\xfb\x90\x00", b"OggS\x00\x02", b"fLaC", b"\x1a\x45\xdf\xa3"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_HEADS, st.binary(max_size=400), st.integers(0, 200))
 def test_no_file_of_a_stranger_ends_the_count(head: bytes, rest: bytes, cut: int) -> None:
     made = form(head + rest)
@@ -234,7 +234,7 @@ _answers = st.dictionaries(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(_answers, st.sampled_from([surface.name for surface in SURFACES]), st.booleans())
 def test_whatever_an_answer_says_its_quantities_are_known_and_positive(
     answer: dict[str, Any], api: str, streams: bool

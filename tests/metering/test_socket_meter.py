@@ -71,7 +71,6 @@ def done(name: str, **more: Any) -> bytes:
     return event(type="response.done", response={"id": name, "status": "completed", "usage": USAGE, **more})
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_any_cut_and_any_fragments_give_the_same_usage(data: st.DataObject) -> None:
     sent = b""
@@ -109,7 +108,7 @@ def test_an_event_of_megabytes_is_read_without_being_held() -> None:
     assert socket.books.told == [("r1", 12), ("r2", 12)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_packed_messages_are_read_from_a_copy(data: st.DataObject) -> None:
     deflater = zlib.compressobj(wbits=-15)
@@ -238,7 +237,6 @@ def test_what_was_said_until_a_cut_is_kept_for_an_estimate() -> None:
     assert msgspec.json.decode(second.request)["input"] == "never begun"
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=6), st.sampled_from(["realtime", "responses"]), st.booleans())
 def test_nothing_that_is_said_is_an_error(payloads: list[bytes], api: str, rsv1: bool) -> None:
     socket = Socket(api, unpacks=True)
@@ -263,7 +261,6 @@ _json = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(
         [

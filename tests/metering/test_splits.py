@@ -15,7 +15,7 @@ from tokenweir.metering.usage import merged
 Read = Callable[..., Measurement]
 Frame = dict[str, Any]
 
-USES_FIXTURE = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+USES_FIXTURE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 text = st.one_of(
     st.text(max_size=12),

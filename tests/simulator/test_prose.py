@@ -11,7 +11,7 @@ seeds = st.integers(0, 2**32)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(count=st.integers(0, 3000), seed=seeds, ends=st.booleans())
 @example(count=0, seed=0, ends=True)
 @example(count=1, seed=0, ends=True)
@@ -23,7 +23,7 @@ def test_text_has_exactly_the_tokens_asked_for(encoding: str, count: int, seed: 
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(count=st.integers(1, 400), seed=seeds, data=st.data())
 def test_any_prefix_has_as_many_tokens_as_pieces(encoding: str, count: int, seed: int, data: st.DataObject) -> None:
     pieces = words(count, seed, encoding)
@@ -55,7 +55,7 @@ def test_the_prose_has_characters_of_several_bytes() -> None:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(count=st.integers(1, 500), seed=seeds)
 def test_a_phrase_adds_exactly_its_words_to_a_json_string(encoding: str, count: int, seed: int) -> None:
     one = vocabulary.count('{"place":"river"}', encoding)

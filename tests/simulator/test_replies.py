@@ -72,7 +72,7 @@ def wire(request: Request) -> list[Piece]:
     return list(on_the_wire(reply(call, script, MOMENT), script, request))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     n=st.integers(0, 3000),
     size=st.integers(1, 50),

@@ -3,11 +3,6 @@
 from typing import Any
 
 import pytest
-from hypothesis import settings
-
-# Properties are judged by what they find, never by how long a busy machine takes.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
 
 
 @pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])

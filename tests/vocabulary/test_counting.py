@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from tokenweir.vocabulary import count, load
 from tokenweir.vocabulary.counting import _count_piece
@@ -8,14 +8,12 @@ ENCODINGS = ["cl100k_base", "o200k_base"]
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@settings(deadline=None)  # the first example loads the encoding
 @given(text=st.text(max_size=400))
 def test_count_is_what_tiktoken_counts(encoding: str, text: str) -> None:
     assert count(text, encoding) == len(load(encoding).encode_ordinary(text))
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@settings(deadline=None)
 @given(text=st.text(alphabet=st.characters(exclude_categories=()), max_size=50))
 def test_lone_surrogates_are_counted(encoding: str, text: str) -> None:
     assert (count(text, encoding) > 0) == bool(text)

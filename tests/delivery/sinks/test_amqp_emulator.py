@@ -16,7 +16,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.eventhub import EventData, TransportType
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.exceptions import AuthenticationError, ConnectError, EventDataSendError, EventHubError
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from support.amqp.codec import (
     Array,
@@ -41,8 +41,6 @@ pytestmark = [
     # The SDK leaves the socket of a connection that broke to the garbage collector.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
-
-untimed = settings(deadline=None)
 
 
 @pytest.fixture
@@ -103,7 +101,6 @@ def kinds(value: Any) -> Any:
     return type(value)
 
 
-@untimed
 @given(values, st.binary(max_size=5))
 def test_a_value_is_read_as_it_was_written_and_what_follows_is_left(value: Any, after: bytes) -> None:
     encoded = encode(value)
@@ -164,7 +161,6 @@ performatives = st.one_of(
 frames = st.builds(Frame, st.none(), st.integers(0, 2**16 - 1), performatives, st.binary(max_size=400))
 
 
-@untimed
 @given(st.lists(frames, max_size=5), st.lists(st.integers(0, 3000), max_size=8))
 def test_frames_are_put_together_however_they_are_cut(sent: list[Frame], places: list[int]) -> None:
     raw = b"AMQP\x00\x01\x00\x00"

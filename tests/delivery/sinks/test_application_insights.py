@@ -243,7 +243,7 @@ def stripped(properties: dict[str, str | None]) -> dict[str, str]:
     return {name: text for name, text in properties.items() if text is not None}
 
 
-@told_hypothesis(max_examples=10, deadline=None)
+@told_hypothesis(max_examples=10)
 @given(st.lists(any_record(), min_size=1, max_size=30))
 def test_an_event_says_what_the_ledgers_view_says(records: list[CallRecord]) -> None:
     records = [msgspec.structs.replace(one, call_id=f"{number:02}") for number, one in enumerate(records)]

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from azure.eventhub import EventDataBatch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from support.amqp.emulator import KEY, EventHubsEmulator, Received, running_event_hubs
 from support.amqp.websockets import running_websocket_door
@@ -149,7 +149,6 @@ async def test_a_batch_that_is_too_large_after_all_is_sent_in_smaller_ones(hubs:
     assert hubs.deliveries == 3
 
 
-@settings(deadline=None)
 @given(
     st.binary(max_size=3000),
     st.dictionaries(st.text(max_size=300), st.text(max_size=300), max_size=8),

@@ -121,7 +121,7 @@ def test_a_part_whose_others_never_come_is_given_up_when_too_much_waits_behind_i
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_any_cut_into_parts_and_batches_brings_each_record_once(
     make_record: MakeRecord, as_messages: AsMessages, data: st.DataObject
 ) -> None:

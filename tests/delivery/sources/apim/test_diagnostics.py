@@ -118,7 +118,7 @@ def chunks(**counts: Any) -> list[dict[str, Any]]:
 
 
 @given(st.permutations(range(5)), st.integers(1, 4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_texts_of_32_kb_are_put_together_by_their_number_however_they_come(order: list[int], cut: int) -> None:
     entries = [*chunks(), gateway()]
     ordered = [entries[number] for number in order]
@@ -253,7 +253,7 @@ names = st.sampled_from(["category", "properties", "correlationId", "time", "mod
 odd = st.recursive(values, lambda inner: st.dictionaries(names, inner, max_size=6) | st.lists(inner, max_size=3))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(odd)
 def test_whatever_comes_is_a_record_or_has_a_reason(value: Any) -> None:
     found = taken(value, first(), gateway(), reassembler=small())

@@ -50,7 +50,7 @@ odd = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(odd, odd, odd)
 def test_any_event_is_a_record(usage: Any, response: Any, model: Any) -> None:
     record(response=json.dumps({**ANSWER, "usage": usage}), usage=usage, model=model)

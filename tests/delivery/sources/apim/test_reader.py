@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings as hypothesis_settings, strategies as st
+from hypothesis import example, given, strategies as st
 
 from support.apim_events import LoggedCall, our_event, todays_event
 from tokenweir.delivery import BrokerMessage, MessageBatch
@@ -161,7 +161,6 @@ USES_KEY = [
 ]
 
 
-@hypothesis_settings(deadline=None)
 @given(whole=st.sampled_from(USES_KEY), share=st.floats(0, 1), junk=st.binary(max_size=3))
 @example(whole=USES_KEY[0], share=1.0, junk=b"")
 def test_any_cut_of_any_event_is_a_record_or_a_dead_letter_and_never_shows_the_key(
@@ -188,7 +187,6 @@ VALUES = st.recursive(
 )
 
 
-@hypothesis_settings(deadline=None)
 @given(VALUES, st.sampled_from(sorted(event() | json.loads(USES_KEY[3]))))
 def test_no_value_of_any_member_raises_anything_else(value: Any, member: str) -> None:
     for base in (event(), json.loads(USES_KEY[3])):
