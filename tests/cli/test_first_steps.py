@@ -32,7 +32,7 @@ def no_calls(here: Path) -> None:
     ("command", "hint"),
     [
         (["usage"], "there are no calls yet; send one through the gateway"),
-        (["usage", "--since", "7d"], "without --since and --until all are summed"),
+        (["usage", "--since", "7d"], "without filters and times all are summed"),
         (["calls"], "there are no calls yet; send one through the gateway"),
         (["calls", "--caller", "nobody"], "`tokenweir usage --by caller` shows whose there are"),
         (["query", "calls | take 1"], "no rows; `tokenweir query 'calls | take 5'` shows what there is"),

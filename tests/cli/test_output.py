@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -55,15 +56,18 @@ def test_totals_stand_under_a_table_and_nowhere_else(capsys: pytest.CaptureFixtu
 
 
 def test_amounts_are_added_by_currency_and_what_has_no_price_is_said_to_be_unpriced() -> None:
-    none: dict[str, Any] = dict.fromkeys(SUMS, 0) | {"cost": None, "currency": None}
+    none: dict[str, Any] = dict.fromkeys(SUMS, 0) | {"cost": None, "currency": None, "quantities": {}}
     rows = [
-        none | {"calls": 2, "total_tokens": 5, "cost": "0.10", "currency": "EUR"},
-        none | {"calls": 1, "total_tokens": 7, "cost": "0.000000000002", "currency": "EUR"},
+        none | {"calls": 2, "total_tokens": 5, "cost": "0.10", "currency": "EUR", "quantities": {"images": 2}},
+        none
+        | {"calls": 1, "total_tokens": 7, "cost": "0.000000000002", "currency": "EUR"}
+        | {"quantities": {"images": 1, "input_audio_seconds": "0.25"}},
         none | {"calls": 3, "unpriced": 3},
         none | {"calls": 4},
     ]
     euros, nothing = total_rows(rows)
     assert (euros["calls"], euros["total_tokens"], euros["cost"]) == (3, 12, "0.100000000002")
+    assert euros["quantities"] == {"images": 3, "input_audio_seconds": Decimal("0.25")}
     assert (nothing["calls"], nothing["unpriced"], nothing["cost"]) == (7, 3, None)
     assert [shown_cost(row, "csv") for row in rows] == ["0.10", "0.000000000002", "unpriced", None]
     assert shown_cost(rows[2], "json") is None
