@@ -1,8 +1,9 @@
 """A working directory of its own for each test, and the command line as a function."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from typer.testing import CliRunner
@@ -27,13 +28,14 @@ class Ran:
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory, and no variable that is or might be a setting."""
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working directory, and no variable that is or might be a setting; those that a command sets go again."""
     monkeypatch.chdir(tmp_path)
-    for name in os.environ:
-        if name.startswith(("TOKENWEIR_", "AZURE_", "OPENAI_")) or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    return tmp_path
+    with patch.dict(os.environ):
+        for name in list(os.environ):
+            if name.startswith(("TOKENWEIR_", "AZURE_", "OPENAI_")) or name.lower().endswith("_proxy"):
+                del os.environ[name]
+        yield tmp_path
 
 
 @pytest.fixture
