@@ -231,4 +231,4 @@ def test_client_vanishes_in_the_middle_of_an_upload(world: World) -> None:
     record = relay.record()
 
     assert (record.outcome, record.status, record.attempts) == ("client_gone", None, 1)
-    assert (record.usage.source, record.bytes_in, record.operation) == ("none", 100, "images/edits")
+    assert (record.usage.source, record.bytes_in, record.operation) == ("none", 100, "uploads")

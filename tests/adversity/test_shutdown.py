@@ -109,7 +109,7 @@ def test_what_does_not_end_in_time_is_ended_and_recorded(world: World, durabilit
     assert (unanswered.usage.source, unanswered.usage.input_tokens > 0) == ("estimated", True)
     half = records["chat", False, 0]
     assert (half.outcome, half.status, half.usage.source) == ("refused", 503, "none")
-    uploaded = records["images/edits", False, 1]
+    uploaded = records["uploads", False, 1]
     assert (uploaded.outcome, uploaded.status, uploaded.bytes_in) == ("aborted", 503, 500)
 
 

@@ -214,7 +214,7 @@ def test_an_upload_of_five_megabytes_is_passed_through_as_it_comes(world: World,
 
     assert told.status == 200
     assert sha256(whole).hexdigest().encode() in told.body
-    assert (record.outcome, record.operation, record.bytes_in) == ("completed", "images/edits", len(whole))
+    assert (record.outcome, record.operation, record.bytes_in) == ("completed", "uploads", len(whole))
     assert (record.usage.source, record.stream, record.deployment) == ("none", False, "gpt-4o")
     assert record.upstream_request_id == world.sent("upload").id
 

@@ -182,7 +182,7 @@ def upload_head(size: int | None, *lines: str, deployment: str = "gpt-4o", key: 
     """The head of a body that is passed through as it comes; ``None`` means that it comes in chunks."""
     return "\r\n".join(
         [
-            f"POST /openai/deployments/{deployment}/images/edits?api-version=2024-10-21 HTTP/1.1",
+            f"POST /openai/deployments/{deployment}/uploads?api-version=2024-10-21 HTTP/1.1",
             "Host: gateway",
             f"api-key: {key}",
             "Content-Type: multipart/form-data; boundary=frontier",
