@@ -174,12 +174,12 @@ def test_head_and_get_and_delete(world: World) -> None:
         assert (told.status, told.fields["content-length"]) == (200, str(len(models.body)))
         client.send(get_request("/nowhere", method="HEAD"))
         assert client.read_answer(has_body=False).status == 404
-        client.send(get_request("/openai/files/file-1?api-version=1", method="DELETE"))
+        client.send(get_request("/openai/assistants/asst_1?api-version=1", method="DELETE"))
         assert client.read_answer().status == 200
     records = relay.records(4)
 
     assert [record.method for record in records] == ["GET", "HEAD", "HEAD", "DELETE"]
-    assert [record.operation for record in records] == ["models", "models", "", "files"]
+    assert [record.operation for record in records] == ["models", "models", "", "assistants"]
     assert {record.usage.source for record in records} == {"none"}
 
 
