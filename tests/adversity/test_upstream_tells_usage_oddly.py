@@ -1,16 +1,16 @@
 """Days on which an upstream tells its usage oddly: it is found all the same, or the record says why it was not."""
 
 import json
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import force_setattr
 
 from support.raw_client import RawClient, chat_request
 from support.scripted import Line, Play
 from support.streams import DONE, USAGE, answer, frame
 from support.world import World
-from tokenweir.metering.meter import Meter
-from tokenweir.metering.stream import StreamMeter
+from tokenweir.apis import ApiAnswer, surface_of
 from tokenweir.records import CallRecord
 
 BOM = b"\xef\xbb\xbf"
@@ -160,13 +160,24 @@ def test_zeros_of_a_call_that_used_nothing_are_reported(world: World) -> None:
     assert counts(record) == ("reported", None, 0, 0, 0)
 
 
-@pytest.mark.parametrize("how", ["feed", "finish"])
-def test_a_meter_that_fails_ends_no_call(world: World, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: Meter, *args: Any) -> None:
+@pytest.fixture
+def unreadable_chats() -> Iterator[None]:
+    """A defect of ours: whoever reads an answer of a chat fails."""
+    surface = surface_of("chat_completions")
+    read_answer = surface.read_answer
+
+    def fail(data: bytes) -> ApiAnswer | None:
         raise KeyError("secret words")
 
-    monkeypatch.setattr(StreamMeter, how, fail)
-    seen, record = asked(world, play_once(stream(frame("Hi"), STOP, USAGE, DONE)))
-    assert seen == frame("Hi") + STOP + DONE
+    force_setattr(surface, "read_answer", fail)
+    yield
+    force_setattr(surface, "read_answer", read_answer)
+
+
+@pytest.mark.parametrize("streams", [True, False], ids=["while it is fed", "at the end"])
+def test_a_meter_that_fails_ends_no_call(world: World, streams: bool, unreadable_chats: None) -> None:
+    told = stream(frame("Hi"), STOP, USAGE, DONE) if streams else answer(ZEROS)
+    seen, record = asked(world, play_once(told), streams=streams)
+    assert seen == (frame("Hi") + STOP + DONE if streams else ZEROS)
     assert (record.outcome, record.usage.source, record.usage.reason) == ("completed", "estimated", "unreadable")
     assert not any("secret words" in message for message in world.errors.taken())
