@@ -124,11 +124,26 @@ def _request(drawn: Drawn) -> Any:
         reader.feed(piece)
         for _ in range(1000):
             event = reader.next()
-            found.append(event)
+            found.append(_seen(event))
             if event is None:
                 break
-        found.append(reader.whole(data))
-    return whole, found
+        found.append(_of_whole(reader.whole(data)))
+    return _of_whole(whole), found
+
+
+def _of_whole(whole: tuple[wire.RequestHead, bytes] | None) -> Any:
+    return whole and (_seen(whole[0]), whole[1])
+
+
+def _seen(value: Any) -> Any:
+    """A head by its fields: the object would show its address."""
+    if isinstance(value, wire.RequestHead):
+        return [getattr(value, name) for name in _OF_A_REQUEST]
+    return [getattr(value, name) for name in _OF_AN_ANSWER] if isinstance(value, wire.ResponseHead) else value
+
+
+_OF_A_REQUEST = ("method", "target", "fields", "kept", "content_length", "keep_alive", "http_1_0", "expects_continue")
+_OF_AN_ANSWER = ("status", "line", "fields", "lines", "content_length", "is_chunked", "keeps_alive", "is_event_stream")
 
 
 def _route(drawn: Drawn) -> Any:
@@ -143,7 +158,7 @@ def _route(drawn: Drawn) -> Any:
 def _head(drawn: Drawn) -> Any:
     reader = wire.ResponseHeadReader()
     heads = [_HEAD.rstrip(), drawn.mutated(_HEAD).rstrip(), drawn.mutated(_HEAD), _HEAD.rstrip() + b"\r\ndate: x"]
-    return [_tried(reader.read, head) for head in heads * 2]
+    return [_seen(_tried(reader.read, head)) for head in heads * 2]
 
 
 def _chunked(drawn: Drawn) -> Any:
