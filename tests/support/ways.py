@@ -57,6 +57,8 @@ class Way(NamedTuple):
     headers: Mapping[str, str] = {}
     asks_for_usage: bool = False
     """Whether a stream has to ask for its usage, which one in two then does."""
+    is_counted: bool = False
+    """Whether its answer tells no usage: a thread counts it, and the record is made after that."""
 
     def request(self, url: str, key: str, script: Script, chance: random.Random, *, stream: bool) -> httpx.Request:
         """The call as HTTP."""
@@ -98,8 +100,14 @@ WAYS = (
     Way("messages", "/anthropic/v1/messages", {"model": "claude", "messages": _USER, **_LIMIT}, True, headers=_CLAUDE),
     Way("messages", "/anthropic/v1/messages", {"model": "claude", "messages": _USER, **_THINKS}, True, headers=_CLAUDE),
     Way("audio_transcriptions", "/openai/v1/audio/transcriptions", {"model": "gpt-4o-transcribe"}, True, file=_SOUND),
-    Way("audio_translations", _dated("whisper", "audio/translations"), {"model": "whisper"}, file=_SOUND),
-    Way("audio_speech", _dated("tts", "audio/speech"), {"input": _PROMPT, "voice": "alloy"}),
+    Way(
+        "audio_translations",
+        _dated("whisper", "audio/translations"),
+        {"model": "whisper"},
+        file=_SOUND,
+        is_counted=True,
+    ),
+    Way("audio_speech", _dated("tts", "audio/speech"), {"input": _PROMPT, "voice": "alloy"}, is_counted=True),
     Way(
         "images_generations", "/openai/v1/images/generations", {"model": "gpt-image-1", "prompt": _PROMPT, "n": 2}, True
     ),
