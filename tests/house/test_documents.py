@@ -116,6 +116,13 @@ def test_every_link_to_a_file_leads_to_one() -> None:
     assert broken == []
 
 
+def test_every_page_is_in_the_index() -> None:
+    index = ROOT / "docs/README.md"
+    listed = {(index.parent / target).resolve() for target in re.findall(r"\]\(([^)#\s]+)", index.read_text("utf-8"))}
+    pages = {page.resolve() for page in (ROOT / "docs").rglob("*.md")} - {index}
+    assert sorted(map(str, pages - listed)) == []
+
+
 def test_every_query_that_is_shown_runs() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     queries = [text for page in pages for text in re.findall(r"^tokenweir query '(.+)'", page.read_text("utf-8"), re.M)]
