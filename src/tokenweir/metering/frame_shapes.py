@@ -38,6 +38,9 @@ class _FrameShape:
         self.before = before
         self.behind = behind
         self.end = end
+        self.start = len(before)
+        self.behind_size = len(behind or b"")
+        self.end_size = len(end)
         self.into: list[str] = []
         self.pieces = 0
         self.is_call = False
@@ -56,14 +59,23 @@ class FrameShapes:
         """Adds the piece that an event of a known shape holds to what was written, and returns whether anything was.
         None: it has another shape, or is not one event, and has to be decoded."""
         for shape in self.known:
-            start = len(shape.before)
-            if not event.startswith(shape.before):
+            start = shape.start
+            if not event.startswith(shape.before) or not event.endswith(shape.end):
                 continue
-            end = _closing_quote(event, start)
-            if end < 0 or not _ends_as(shape, event, end):
+            at = event.find(b'"', start)
+            if at > 0 and event[at - 1] == 0x5C:
+                at = _closing_quote(event, start)
+            if at < 0:
+                continue
+            behind, noise, end = shape.behind, at, len(event) - shape.end_size
+            if behind is not None:
+                noise += shape.behind_size
+                if noise > end or event[at:noise] != behind or not (noise == end or event[noise:end].isalnum()):
+                    continue
+            elif at != end:
                 continue
             try:
-                piece = _decode_text(event[start - 1 : end + 1])
+                piece = _decode_text(event[start - 1 : at + 1])
             except ValueError:
                 return None
             if piece:
@@ -71,7 +83,8 @@ class FrameShapes:
                 shape.pieces += 1
                 if shape.pieces % _JOINED_AT == 0:
                     join(shape.into)
-            return bool(piece) or shape.is_call
+                return True
+            return shape.is_call
         return None
 
     def learn(
@@ -134,17 +147,6 @@ def _shape(event: bytes, start: int, end: int) -> _FrameShape:
             noise = at + len(mark)
             return _FrameShape(before, behind[:noise], behind[behind.find(b'"', noise) :])
     return _FrameShape(before, None, behind)
-
-
-def _ends_as(shape: _FrameShape, event: bytes, at: int) -> bool:
-    """Whether an event goes on, from the end of its piece, as the shape says."""
-    end, behind = len(event) - len(shape.end), shape.behind
-    if not event.endswith(shape.end):
-        return False
-    if behind is None:
-        return at == end
-    noise = at + len(behind)
-    return noise <= end and event[at:noise] == behind and (noise == end or event[noise:end].isalnum())
 
 
 def _closing_quote(event: bytes, start: int) -> int:
