@@ -12,10 +12,12 @@ from ..errors import JournalError, JournalInUse
 
 __all__ = [
     "WriterLock",
+    "append_line",
     "journal_directories",
     "journal_name",
     "segment_numbers",
     "segment_path",
+    "sync_directory",
     "take_wish_for_segment",
     "unusable",
     "wish_for_segment",
@@ -149,6 +151,26 @@ class WriterLock:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def sync_directory(directory: Path) -> None:
+    """Returns once the names in it are on disk. OSError if the disk refuses."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Adds a line to a file of notes, in one call, as several processes may have something to say; on disk on return.
+    OSError if the disk refuses."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, line + b"\n")
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def is_same_file(fd: int, path: Path) -> bool:

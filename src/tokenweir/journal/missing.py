@@ -1,7 +1,6 @@
 """Records that got a number and are not in the journal: found by reading on, and noted once in its directory."""
 
 import logging
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
@@ -11,7 +10,7 @@ import msgspec
 
 from ..records import CallRecord, Clock
 from .cursors import START, parse_position
-from .directory import segment_numbers, segment_path
+from .directory import append_line, segment_numbers, segment_path
 from .payload import decode
 from .segment import payloads_in
 from .seq_limit import read_limit
@@ -69,12 +68,7 @@ def note_missing(directory: Path, missing: Missing) -> None:
         return
     _log.error("the journal in %s: %s", directory, missing)
     with suppress(OSError):
-        fd = os.open(directory / MISSING_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(fd, _encode(missing) + b"\n")  # one call: relay and books may both have something to say
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        append_line(directory / MISSING_NAME, _encode(missing))
 
 
 def last_record(directory: Path, segment: int | None = None, offset: int | None = None) -> CallRecord | None:

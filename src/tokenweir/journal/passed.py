@@ -2,7 +2,6 @@
 stands further back than the journal remembers, as one does that was restored from a backup.
 """
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ import msgspec
 
 from ..records import Clock
 from .cursors import START, cursor_segments, parse_position
-from .directory import segment_numbers, segment_path, unusable
+from .directory import append_line, segment_numbers, segment_path, unusable
 from .missing import records_at_ends
 
 __all__ = ["LedgerGap", "Run", "gap_behind", "read_gap", "remove_passed_segments", "write_gap"]
@@ -139,13 +138,7 @@ def _note(directory: Path, number: int) -> None:
     if ends is None or any(one.segment == number for one in _read_passed(directory)):
         return
     first, last = ends
-    line = _encode(_Passed(number, first.replica, first.seq, last.seq)) + b"\n"
-    fd = os.open(directory / PASSED_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, line)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    append_line(directory / PASSED_NAME, _encode(_Passed(number, first.replica, first.seq, last.seq)))
 
 
 def _read_passed(directory: Path) -> list[_Passed]:

@@ -7,7 +7,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from .directory import segment_path
+from .directory import segment_path, sync_directory
 from .segment import header
 
 __all__ = ["Reserve"]
@@ -73,11 +73,7 @@ class Reserve:
             finally:
                 os.close(fd)
             self._path.rename(segment_path(self._path.parent, number))
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_directory(self._path.parent)
         except OSError:
             return 0
         return whole

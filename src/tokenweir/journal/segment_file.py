@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from .directory import is_same_file, segment_numbers, segment_path
+from .directory import is_same_file, segment_numbers, segment_path, sync_directory
 from .segment import HEADER_SIZE, good_end, header
 
 __all__ = ["FRAMES_PER_WRITE", "SegmentFile", "Written", "cut_torn_tail"]
@@ -46,7 +46,7 @@ class SegmentFile:
             if error is not None:
                 raise error
             # Before the first frame: no reader may see records in a file that a power cut could take away.
-            _sync_directory(directory)
+            sync_directory(directory)
         except OSError:
             segment.abandon()
             raise
@@ -119,11 +119,3 @@ def _behind(buffers: list[bytes | memoryview], taken: int) -> list[bytes | memor
             return [memoryview(buffer)[taken:], *buffers[index + 1 :]]
         taken -= len(buffer)
     return []
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ..errors import JournalError
-from .directory import WriterLock, is_same_file
+from .directory import WriterLock, is_same_file, sync_directory
 
 __all__ = ["Limit", "SeqLimit", "read_limit"]
 
@@ -101,11 +101,7 @@ class SeqLimit:
         self._close()
         self._lock.hold()
         self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_directory(self._path.parent)
 
     def _close(self) -> None:
         if self._fd is not None:
