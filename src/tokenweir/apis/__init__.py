@@ -9,7 +9,7 @@ others         one surface each, listed in `SURFACES`
 
 from . import audio, chat_completions, completions, embeddings, images, messages, realtime, rerank, responses, unbilled
 from .digest import FACTS, digest
-from .jobs import JOB_KINDS, JOB_MEMBERS, JOBS, has_ended, job_of, kind_of
+from .jobs import JOB_KINDS, JOB_MEMBERS, JOBS, has_ended, job_of, kind_at, kind_of
 from .realtime import SOCKET_EVENTS, SOCKET_FACTS, SocketEventKind, delegated_response, transcription_model
 from .relayed import FREE, HEADS, OTHER, SESSION_MAKERS, SESSION_OBJECTS, SESSIONS, TWO_WORDS
 from .structs import (
@@ -55,6 +55,7 @@ __all__ = [
     "digest",
     "has_ended",
     "job_of",
+    "kind_at",
     "kind_of",
     "surface_of",
     "transcription_model",

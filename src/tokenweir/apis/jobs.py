@@ -9,10 +9,17 @@ from typing import Any, Final
 
 from .structs import JobKind
 
-__all__ = ["JOBS", "JOB_KINDS", "JOB_MEMBERS", "has_ended", "job_of", "kind_of"]
+__all__ = ["JOBS", "JOB_KINDS", "JOB_MEMBERS", "has_ended", "job_of", "kind_at", "kind_of"]
 
 JOB_KINDS: Final = (
-    JobKind("response", "responses", ("response",), frozenset(["completed", "failed", "incomplete", "cancelled"])),
+    JobKind(
+        "response",
+        "responses",
+        ("response",),
+        frozenset(["completed", "failed", "incomplete", "cancelled"]),
+        surface="responses",
+        id_prefix="resp_",
+    ),
     JobKind("batch", "batches", ("batch",), frozenset(["completed", "failed", "expired", "cancelled"])),
     JobKind("fine_tuning", "fine_tuning/jobs", ("fine_tuning.job",), frozenset(["succeeded", "failed", "cancelled"])),
     JobKind("video", "videos", ("video",), frozenset(["completed", "failed"])),
@@ -25,9 +32,7 @@ JOB_KINDS: Final = (
     JobKind("vector_store", "vector_stores", ("vector_store",), frozenset(["expired"]), is_metered_daily=True),
 )
 
-JOBS: Final = re.compile(
-    r"(?:batches|fine_tuning/jobs|videos|video/generations/jobs|vector_stores|responses(?=/resp_))/([^/]+)(?:/.*)?"
-)
+JOBS: Final = re.compile(f"(?:{'|'.join(f'{kind.path}(?=/{kind.id_prefix})' for kind in JOB_KINDS)})/([^/]+)(?:/.*)?")
 """Paths about a job, whose id is the group."""
 
 JOB_MEMBERS: Final = (
@@ -41,6 +46,11 @@ _COUNTED = ("tool_calls", "counted")
 """What is counted in a response, by us."""
 
 _BY_OBJECT = {name: kind for kind in JOB_KINDS for name in kind.objects}
+
+
+def kind_at(tail: str) -> JobKind:
+    """By a path about one, which `JOBS` has matched."""
+    return next(kind for kind in JOB_KINDS if tail.startswith(f"{kind.path}/"))
 
 
 def kind_of(job: dict[str, Any]) -> JobKind | None:

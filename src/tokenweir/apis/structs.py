@@ -34,6 +34,10 @@ class JobKind(msgspec.Struct, frozen=True):
     """The ``object`` of what is answered about one."""
     ended: frozenset[str]
     """Its ``status`` once nothing more will be used."""
+    surface: str = "other"
+    """As which answers about one are read."""
+    id_prefix: str = ""
+    """What their ids begin with, where calls of their own stand at the same path."""
     is_metered_daily: bool = False
     """Whether it uses something every day that it is there, and not once."""
 

@@ -75,7 +75,7 @@ def address_of(head: RequestHead) -> Address:
 
 def body_reader(request: Request) -> ObjectReader | FormReader:
     """What finds the members, or the fields, that are decided on. Raises ``InvalidBody`` where neither can be there."""
-    if not _is_form(request):
+    if not request.address.is_form:
         return ObjectReader(DECIDED_ON, told=_TOLD)
     boundary = boundary_of(request.head.fields.get(b"content-type", b""))
     if boundary is None:
@@ -86,14 +86,10 @@ def body_reader(request: Request) -> ObjectReader | FormReader:
     return FormReader(boundary, _FIELDS)
 
 
-def _is_form(request: Request) -> bool:
-    return request.address.is_form
-
-
 def read_body(request: Request, body: bytes) -> None:
     """Fills in what a whole body tells. Raises ``InvalidBody`` where a metered call's is not a JSON object, or not a
     form where it has to be one, or has something twice that is decided on."""
-    if _is_form(request):
+    if request.address.is_form:
         request.body = body
         _read_leniently(request, body)
         return
@@ -144,7 +140,7 @@ def _read_leniently(request: Request, body: bytes) -> None:
 
 def take_members(request: Request, members: Members) -> None:
     """Fills in what the members of a body tell. Raises as ``read_body`` does."""
-    if _is_form(request):
+    if request.address.is_form:
         _take_fields(request, members)
         return
     taken = BodyMembers()
@@ -190,7 +186,7 @@ def _take_fields(request: Request, members: Members) -> None:
 def cannot_be_read(request: Request, error: ValueError) -> None:
     """Raises ``InvalidBody`` where the call is metered; any other body is between the client and the upstream."""
     if request.address.is_metered:
-        kind = "form" if _is_form(request) else "JSON object"
+        kind = "form" if request.address.is_form else "JSON object"
         raise InvalidBody(f"The body must be one {kind} that can be read in one way only: {error}.") from error
 
 

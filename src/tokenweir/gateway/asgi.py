@@ -120,11 +120,6 @@ class HostedCall(Client):
     def break_off(self) -> None:
         self._ends("broken")
 
-    def switch(self, line: bytes, lines: bytes, protocol: asyncio.BaseProtocol) -> tuple[asyncio.Transport, bytes]:
-        raise AssertionError("a host upgrades by itself")
-
-    def connection_lost(self, error: Exception | None) -> None: ...
-
     def close_after(self) -> None:
         self._closes = True
 

@@ -16,7 +16,6 @@ from typing import cast
 
 from msgspec.structs import replace
 
-from ..apis import surface_of
 from ..deployments import Target
 from ..errors import JournalError, JournalUnavailable, Refusal, ShuttingDown, UpstreamBroken, UpstreamTimeout
 from ..metering import log_failure, meter_for
@@ -92,7 +91,6 @@ _UNREAD = Request("", unreadable_head(), Address("", "/", _NO_ROUTE), datetime.f
 _UNREADABLE = Usage(reason="unreadable")
 _LATER = Usage(reason="later")
 _ELSEWHERE = Usage(reason="elsewhere")
-_RESPONSES = surface_of("responses")
 
 
 class Call:
@@ -308,7 +306,7 @@ class Call:
         address = request.address
         route = address.route
         meter = meter_for(
-            _RESPONSES if route.job_id is not None and route.tail.startswith("responses/") else address.surface,
+            address.read_as,
             event_stream=is_stream,
             may_be_stream=request.stream and not is_stream,
             reads_usage=not address.is_metered and (route.job_id is not None or _may_tell_usage(request)),

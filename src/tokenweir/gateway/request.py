@@ -9,7 +9,7 @@ from datetime import datetime
 
 from msgspec import UNSET
 
-from ..apis import surface_of
+from ..apis import kind_at, surface_of
 from ..compiled import mypyc_attr
 from ..deployments import Target
 from ..metering import Measurement
@@ -51,6 +51,8 @@ class Address:
         self.path = path
         self.route = route
         self.surface = surface_of(route.api)
+        self.read_as = self.surface if route.job_id is None else surface_of(kind_at(route.tail).surface)
+        """The surface whose answers come: about a job, that of the call which made it."""
         self.is_metered = self.surface.is_metered
         self.is_form = self.surface.body == "form" or (is_multipart and self.surface.body == "either")
         self.query = query

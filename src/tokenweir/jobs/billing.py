@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from ..apis import JOB_KINDS, OTHER, has_ended, surface_of
+from ..apis import JOB_KINDS, has_ended, surface_of
 from ..errors import JournalError, place_of
 from ..metering import Meter, meter_for
 from ..records import CallRecord, Clock
@@ -122,16 +122,16 @@ class Biller:
 
     async def _ask(self, job: Job, made: CallRecord) -> dict[str, Any]:
         """What the upstream says of a job."""
-        name = "responses" if job.key.kind == "response" else OTHER.name
+        kind = _KINDS[job.key.kind]
         meter = meter_for(
-            surface_of(name),
+            surface_of(kind.surface),
             event_stream=False,
             content_encoding="",
             keep_content=False,
             reads_usage=True,
             monotonic=self._clock.monotonic,
         )
-        await self._get(job, made, f"{_KINDS[job.key.kind].path}/{_plain(job.key.id)}", meter)
+        await self._get(job, made, f"{kind.path}/{_plain(job.key.id)}", meter)
         said = meter.finish().job
         if said is None or said.get("id") != job.key.id:
             raise QuestionFailed("the upstream's answer does not tell of this job")

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from ..apis import JOB_KINDS
 from ..errors import JournalError
 from ..journal.payload import decode, encode
 from ..records import CallRecord, without_contents
@@ -35,6 +36,8 @@ CREATE INDEX IF NOT EXISTS due ON jobs (state, next_at);
 _COLUMNS = (
     "resource, kind, id, state, made, made_at, seen, seen_by, next_at, asked, failures, missing, days, last_error"
 )
+
+_DAILY = {kind.name for kind in JOB_KINDS if kind.is_metered_daily}
 
 _KEY = ("resource", "kind", "id")
 # A record stays as it was first written, or as somebody who was to be forgotten has left it.
@@ -128,7 +131,7 @@ class JobTable:
     def status(self, now: datetime) -> JobsStatus:
         counted = "SELECT kind, state, count(*), min(made_at) FROM jobs GROUP BY kind, state"
         rows = self._read(counted)
-        ends = [made_at for kind, state, _, made_at in rows if state == "open" and kind != "vector_store"]
+        ends = [made_at for kind, state, _, made_at in rows if state == "open" and kind not in _DAILY]
         return JobsStatus(
             {kind: count for kind, state, count, _ in rows if state == "open"},
             max(0.0, now.timestamp() - min(ends, default=now.timestamp())),
