@@ -14,7 +14,7 @@ import msgspec
 from ..records import Quantity
 from ..wire import Path, decode_json
 from .answer import seconds_heard
-from .digest import FACTS, readers, told_usage
+from .digest import FACTS, readers, told_error, told_usage
 from .sound import seconds_of_sound
 from .structs import AnswerChoice, AnswerMessage, ApiAnswer, EventAnswer
 from .surface import Surface
@@ -46,7 +46,7 @@ def _answer(event: _Event) -> ApiAnswer:
         is_last=event.type in ("transcript.text.done", "speech.audio.done"),
         choices=[AnswerChoice(message=AnswerMessage(content=text))] if isinstance(text, str) and text else None,
         usage=told_usage(usage),
-        error={"code": event.code or "error"} if event.type == "error" and not event.error else event.error,
+        error=told_error(event.type, event.code, event.error),
         status_code=event.status_code,
     )
 

@@ -13,7 +13,7 @@ import msgspec
 from ..wire import MemberScanner, Path, decode_json, mend_json
 from .structs import ApiAnswer
 
-__all__ = ["FACTS", "digest", "digest_of", "readers", "told_usage"]
+__all__ = ["FACTS", "digest", "digest_of", "readers", "told_error", "told_usage"]
 
 Shape = TypeVar("Shape")
 
@@ -106,6 +106,11 @@ def digest(scanner: MemberScanner) -> dict[str, Any]:
 def told_usage(value: Any) -> dict[str, Any] | None:
     """A ``usage`` as an object. One that is none is put into one, so that it does not pass for a missing one."""
     return value if isinstance(value, dict) or value is None else {"usage": value}
+
+
+def told_error(kind: Any, code: Any, error: Any) -> Any:
+    """The error of an event: one that is an error itself has a ``code`` in its place."""
+    return {"code": code or "error"} if kind == "error" and not error else error
 
 
 def _put(facts: dict[str, Any], path: Path, item: int, value: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ..wire import Path
-from .digest import FACTS, readers, told_usage
+from .digest import FACTS, readers, told_error, told_usage
 from .structs import ApiAnswer, EventAnswer, UpstreamTools
 from .surface import Surface
 
@@ -41,7 +41,7 @@ def _answer(event: _Event) -> ApiAnswer:
         model=event.model if isinstance(event.model, str) else None,
         usage=told_usage(event.usage),
         is_last=event.type in _COMPLETED,
-        error={"code": event.code or "error"} if event.type == "error" and not event.error else event.error,
+        error=told_error(event.type, event.code, event.error),
         status_code=event.status_code,
     )
 

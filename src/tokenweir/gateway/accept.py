@@ -10,14 +10,13 @@ from .handshake import asked_deployment, asks_for_socket, split_protocols
 from .request import Address, Request
 from .routes import check_method, route_of, split_query
 from .structs import BodyMembers
+from .subjects import LONGEST_SUBJECT
 
 __all__ = ["BOM", "address_of", "body_reader", "cannot_be_read", "read_body", "take_members", "unreadable_head"]
 
 
 # Names of deployments have 64 characters, those of fine-tuned models some hundred. They are remembered and counted by.
 _LONGEST_MODEL = 256
-# OpenAI's `safety_identifier` has 64 at most; what is much longer is nobody's name.
-_LONGEST_SUBJECT = 512
 # Upstreams may pass over it or not (RFC 8259, 8.1); it stays here.
 BOM = b"\xef\xbb\xbf"
 
@@ -199,9 +198,9 @@ def _take(request: Request, members: BodyMembers) -> None:
     if isinstance(tier, str) and len(tier) <= _LONGEST_MODEL:
         request.service_tier = tier
     user, identifier = members.user, members.safety_identifier
-    if isinstance(user, str) and 0 < len(user) <= _LONGEST_SUBJECT:
+    if isinstance(user, str) and 0 < len(user) <= LONGEST_SUBJECT:
         request.user = user
-    if isinstance(identifier, str) and 0 < len(identifier) <= _LONGEST_SUBJECT:
+    if isinstance(identifier, str) and 0 < len(identifier) <= LONGEST_SUBJECT:
         request.safety_identifier = identifier
     request.stream = members.stream is True
     request.stream_options = options

@@ -12,6 +12,7 @@ from ..records import NO_USAGE, CallRecord, Quantity, Route, Trace, Usage, Usage
 from ..upstream import Upstream
 from ..wire import Fields, ResponseHead
 from .request import Address, Admission, Ending, Request
+from .routes import READS
 from .timings import Timings
 
 __all__ = [
@@ -54,7 +55,7 @@ def unmetered(request: Request, ending: Ending, size: int) -> Usage:
     route = address.route
     if address.is_metered or status is None or status >= 300 or route.job_id is not None or route.operation in FREE:
         return NO_USAGE
-    if address.method in ("GET", "HEAD", "OPTIONS", "DELETE") and not address.is_socket:
+    if request.head.method in READS and not address.is_socket:
         return NO_USAGE
     return Usage(reason="unmetered", quantities={"unmetered_bytes": Quantity(size, "counted")})
 

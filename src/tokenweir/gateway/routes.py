@@ -20,7 +20,7 @@ from ..errors import MalformedRequest, MethodNotAllowed, UnknownMethod, UnknownR
 from ..records import Route
 from ..wire.request_fields import QUERY_KEYS, query_fate
 
-__all__ = ["METERED", "METHODS", "check_method", "route_of", "split_query"]
+__all__ = ["METERED", "METHODS", "READS", "check_method", "route_of", "split_query"]
 
 METERED: dict[str, tuple[str, str]] = {
     path: (surface.name, surface.operation) for path, surface in SURFACES_AT["openai"].items()
@@ -47,8 +47,8 @@ METHODS = frozenset(
 """IANA's HTTP method registry, less CONNECT, PRI and TRACE: the answer to a TRACE repeats the request, with the
 gateway's own key in it."""
 _NEVER = {"CONNECT", "PRI", "TRACE"}
-# With these nothing is asked of a model.
-_READS = frozenset([b"GET", b"HEAD", b"OPTIONS", b"DELETE"])
+READS = frozenset([b"GET", b"HEAD", b"OPTIONS", b"DELETE"])
+"""With these nothing is asked of a model."""
 
 _SEGMENTS = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
 _DEPLOYMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -238,7 +238,7 @@ def _refuse_other_spellings(method: bytes, segments: list[str], route: Route | N
     if tail in _KNOWN_TAILS[root] and tail != written:
         raise _misspelled(tail)
     # A server that looks at the end of a path alone would take it for a metered one.
-    for known in SURFACES_AT[root] if method not in _READS else ():
+    for known in SURFACES_AT[root] if method not in READS else ():
         if tail.endswith(f"/{known}") and tail not in SURFACES_AT[root]:
             raise UnknownRoute(f"There is nothing at this path; {known} stands right behind /v1 or the deployment.")
 

@@ -8,11 +8,11 @@ from ..policy import hashed_subject
 from ..records import CallRecord
 from .request import Request
 
-__all__ = ["HEADER_PREFIX", "SubjectRule", "with_subject"]
+__all__ = ["HEADER_PREFIX", "LONGEST_SUBJECT", "SubjectRule", "with_subject"]
 
 HEADER_PREFIX = "header:"
-# What is much longer is nobody's name.
-_LONGEST = 512
+LONGEST_SUBJECT = 512
+"""OpenAI's ``safety_identifier`` has 64 characters at most; what is much longer is nobody's name."""
 
 
 class SubjectRule:
@@ -50,6 +50,6 @@ def _header(request: Request, wanted: bytes) -> str | None:
             if name.lower() == wanted:
                 value = rest.strip()
                 break
-    if value is None or len(value) > _LONGEST:
+    if value is None or len(value) > LONGEST_SUBJECT:
         return None
     return value.decode("latin-1")
