@@ -189,7 +189,7 @@ class SocketMeter(SocketMessages):
         stream = self._stream
         if stream is None:
             return
-        if b"\n" in event or b"\r" in event:
+        if event.find(b"\n") >= 0 or event.find(b"\r") >= 0:
             event = event.translate(_LINE_ENDS)
         stream.feed(b"data: %b\n\n" % event)
         if kind in _LAST or (kind is None and _names_last(event)):
