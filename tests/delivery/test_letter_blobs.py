@@ -8,24 +8,21 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import ContainerClient
 
-from support.azurite import Azurite, running_azurite, storage_token
+from support.azurite import Azurite, azurite_by_identity
 from support.clocks import JumpingClock
-from support.identity import serving_identity
 from tokenweir.delivery import BrokerMessage, Denied
 from tokenweir.delivery.base import DeadMessage
 from tokenweir.delivery.dead_letters import DeadMessages
 from tokenweir.delivery.letter_blobs import LetterBlobs
 from tokenweir.delivery.sources import IntakeSettings, open_dead_messages
 from tokenweir.errors import ConfigError
-from tokenweir.records import SystemClock
 
 EVENING = datetime(2026, 11, 24, 23, 59, tzinfo=UTC)
 
 
 @pytest.fixture
 def azurite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Azurite]:
-    with running_azurite(tmp_path) as azurite, serving_identity(SystemClock(), monkeypatch) as identity:
-        identity.token = storage_token()
+    with azurite_by_identity(tmp_path, monkeypatch) as azurite:
         yield azurite
 
 

@@ -9,10 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from support.azurite import running_azurite, storage_token
+from support.azurite import azurite_by_identity
 from support.call_records import a_call
 from support.clocks import JumpingClock
-from support.identity import serving_identity
 from support.journals import NOW
 from tokenweir.delivery import BrokerMessage, Outlet, Pricer, Rejected, Unavailable, once
 from tokenweir.delivery.base import DeadMessage
@@ -24,7 +23,7 @@ from tokenweir.delivery.sinks.formats.fitting import JSON_EVENTS
 from tokenweir.delivery.sinks.otlp.sink import fit_spans, spans_event
 from tokenweir.delivery.sources import WholeRecords
 from tokenweir.ledger import open_ledger
-from tokenweir.records import SystemClock, flat
+from tokenweir.records import flat
 from tokenweir.serve.consuming import LedgerDestination
 
 pytestmark = pytest.mark.anyio
@@ -39,8 +38,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         return
     from tokenweir.delivery.letter_blobs import LetterBlobs
 
-    with running_azurite(tmp_path) as azurite, serving_identity(SystemClock(), monkeypatch) as identity:
-        identity.token = storage_token()
+    with azurite_by_identity(tmp_path, monkeypatch) as azurite:
         url = f"{azurite.url}/{azurite.make_container()}"
         with closing(LetterBlobs(url, JumpingClock(NOW), folder="sinks/hub/", ca_bundle=azurite.ca_bundle)) as blobs:
             yield blobs

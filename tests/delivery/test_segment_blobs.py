@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.azurite import Azurite, running_azurite, storage_token
-from support.identity import serving_identity
+from support.azurite import Azurite, azurite_by_identity
 from support.journals import NOW, write_journal
 from tokenweir.delivery import Denied
 from tokenweir.delivery.importing import open_import
@@ -20,10 +19,7 @@ RECORDS = [CallRecord(call_id=new_call_id(), started_at=NOW, caller=f"team-{numb
 
 @pytest.fixture
 def azurite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Azurite]:
-    with running_azurite(tmp_path) as azurite, serving_identity(SystemClock(), monkeypatch) as identity:
-        identity.token = storage_token()
-        assert azurite.ca_bundle is not None
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", azurite.ca_bundle)
+    with azurite_by_identity(tmp_path, monkeypatch, is_trusted=True) as azurite:
         yield azurite
 
 

@@ -7,14 +7,14 @@ import subprocess
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.storage.blob import ContainerClient
 
 from support.amqp.emulator import running_event_hubs
 from support.apim_events import LoggedCall, our_event
-from support.azurite import running_azurite, storage_token
-from support.identity import serving_identity
+from support.azurite import azurite_by_identity
 from support.ingestion import Answer, Request, accepted, serving_ingestion, some_of
 from support.scripted import Line, scripted
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, chunked, frame
@@ -51,6 +51,21 @@ def interpreter() -> Path:
             pytest.skip("SKIPPED LOUDLY: the Functions runtime could not be installed")
         ready.touch()
     return CACHE / "bin/python"
+
+
+def run_host(
+    interpreter: Path, folder: Path, variables: dict[str, str], *arguments: str | Path
+) -> tuple[list[dict[str, Any]], subprocess.CompletedProcess[str]]:
+    """What the host told by lines of JSON, and its process, which has ended."""
+    host = subprocess.run(
+        [str(interpreter), str(HOST), *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, **variables, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return [json.loads(line) for line in host.stdout.splitlines() if line.startswith("{")], host
 
 
 @pytest.mark.slow
@@ -133,15 +148,7 @@ def test_in_the_runtime_a_hub_that_is_away_lets_calls_pass_or_refuses_them_and_b
             "TOKENWEIR_JOURNAL__SHIP_TIMEOUT": "200ms",
             "TOKENWEIR_JOURNAL__ON_OUTAGE": on_outage,
         }
-        host = subprocess.run(
-            [str(interpreter), str(HOST), "http", str(APPS / "gateway"), path, body, "2"],
-            cwd=tmp_path,
-            env={**os.environ, **variables, "PYTHONPATH": str(ROOT / "src")},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-    told = [json.loads(line) for line in host.stdout.splitlines() if line.startswith("{")]
+        told, host = run_host(interpreter, tmp_path, variables, "http", APPS / "gateway", path, body, "2")
     assert [one["status"] for one in told if "status" in one] == statuses, host.stderr
     assert "ERROR" in host.stderr and "answers end before their events are sent" in host.stderr
     assert host.stdout.count("chat_completions gpt-4o by anonymous") == 2
@@ -162,15 +169,7 @@ def test_the_runtime_indexes_the_meter_and_gives_it_a_batch(interpreter: Path, t
             "TOKENWEIR_INTAKE__DEAD_LETTERS": str(tmp_path / "dead.jsonl"),
             "NO_PROXY": "127.0.0.1",
         }
-        host = subprocess.run(
-            [str(interpreter), str(HOST), "hub", str(APPS / "meter"), str(tmp_path / "events")],
-            cwd=tmp_path,
-            env={**os.environ, **variables, "PYTHONPATH": str(ROOT / "src")},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-    told = [json.loads(line) for line in host.stdout.splitlines() if line.startswith("{")]
+        told, host = run_host(interpreter, tmp_path, variables, "hub", APPS / "meter", tmp_path / "events")
     assert told == [{"loaded": 1}, {"invocation": 1}], host.stderr
     (event,) = ingestion.events
     assert (event["name"], event["properties"]["TotalTokens"]) == ("Azure OpenAI Tokens", "12")
@@ -205,11 +204,9 @@ def test_in_the_runtime_what_waited_for_days_is_charged_and_what_is_refused_is_i
 
     with (
         serving_ingestion() as ingestion,
-        running_azurite(tmp_path) as azurite,
         pytest.MonkeyPatch.context() as patch,
-        serving_identity(SystemClock(), patch) as identity,
+        azurite_by_identity(tmp_path, patch) as azurite,
     ):
-        identity.token = storage_token()
         ingestion.answer = judge
         container = azurite.make_container()
         variables = {
@@ -218,15 +215,7 @@ def test_in_the_runtime_what_waited_for_days_is_charged_and_what_is_refused_is_i
             "REQUESTS_CA_BUNDLE": str(azurite.ca_bundle),
             "NO_PROXY": "127.0.0.1",
         }
-        host = subprocess.run(
-            [str(interpreter), str(HOST), "hub", str(APPS / "meter"), str(tmp_path / "events")],
-            cwd=tmp_path,
-            env={**os.environ, **variables, "PYTHONPATH": str(ROOT / "src")},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        told = [json.loads(line) for line in host.stdout.splitlines() if line.startswith("{")]
+        told, host = run_host(interpreter, tmp_path, variables, "hub", APPS / "meter", tmp_path / "events")
         assert told == [{"loaded": 1}, {"invocation": 1}], host.stderr
         connection = azurite.connection_string()
         with ContainerClient.from_connection_string(

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from support.apim_events import LoggedCall, our_event
-from support.azurite import running_azurite, storage_token
+from support.azurite import azurite_by_identity
 from support.clocks import JumpingClock
-from support.identity import serving_identity
 from support.ingestion import accepted, serving_ingestion, some_of
 from support.servers import closed_port
 from tokenweir.cli.commands import app
@@ -21,7 +20,6 @@ from tokenweir.config import load
 from tokenweir.delivery import BrokerMessage, DeliveryError
 from tokenweir.delivery.letter_blobs import LetterBlobs
 from tokenweir.errors import ConfigError
-from tokenweir.records import SystemClock
 from tokenweir.serve.hosted_meter import HostedMeter
 
 pytestmark = pytest.mark.anyio
@@ -98,15 +96,9 @@ async def test_what_a_sink_refuses_is_in_the_container_and_is_sent_again_by_a_co
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", os.environ.copy())
-    with (
-        serving_ingestion() as ingestion,
-        running_azurite(tmp_path) as azurite,
-        serving_identity(SystemClock(), monkeypatch) as identity,
-    ):
-        identity.token = storage_token()
+    with serving_ingestion() as ingestion, azurite_by_identity(tmp_path, monkeypatch, is_trusted=True) as azurite:
         monkeypatch.setenv("APPLICATIONINSIGHTS_CONNECTION_STRING", ingestion.connection_string)
         monkeypatch.setenv("TOKENWEIR_INTAKE__DEAD_LETTERS", f"{azurite.url}/{azurite.make_container()}")
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(azurite.ca_bundle))
         meter = HostedMeter()
         ingestion.answer = lambda request: some_of(request, (0, 400, "103: Field 'x' is odd"))
         await meter.take("hub", [event(1), event(2)])
@@ -154,11 +146,7 @@ async def test_an_outage_that_outlasts_the_hub_fills_the_container(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", os.environ.copy())
     clock = JumpingClock(datetime(2026, 11, 22, 12, 10, tzinfo=UTC))
-    with (
-        running_azurite(tmp_path) as azurite,
-        serving_identity(SystemClock(), monkeypatch) as identity,
-    ):
-        identity.token = storage_token()
+    with azurite_by_identity(tmp_path, monkeypatch, is_trusted=True) as azurite:
         closed = f"http://127.0.0.1:{closed_port()}"
         key = "11111111-2222-3333-4444-555555555555"
         monkeypatch.setenv(
@@ -166,7 +154,6 @@ async def test_an_outage_that_outlasts_the_hub_fills_the_container(
         )
         container = f"{azurite.url}/{azurite.make_container()}"
         monkeypatch.setenv("TOKENWEIR_INTAKE__DEAD_LETTERS", container)
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(azurite.ca_bundle))
         meter = HostedMeter(clock=clock)
         with pytest.raises(DeliveryError, match="cannot be reached"):
             await meter.take("hub", [event(1)])

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from support.azurite import Azurite, running_azurite, storage_token
+from support.azurite import Azurite, azurite_by_identity
 from support.clocks import JumpingClock
-from support.identity import serving_identity
 from support.postgres import PostgresServer
 from tokenweir.errors import ConfigError
 from tokenweir.policy import KeysFile, StoredKey, UnknownKey, add_key, read_keys, revoke_key
@@ -23,10 +22,7 @@ Opened = Callable[[str], SharedKeys]
 
 @pytest.fixture
 def azurite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Azurite]:
-    with running_azurite(tmp_path) as azurite, serving_identity(SystemClock(), monkeypatch) as identity:
-        identity.token = storage_token()
-        assert azurite.ca_bundle is not None
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", azurite.ca_bundle)
+    with azurite_by_identity(tmp_path, monkeypatch, is_trusted=True) as azurite:
         yield azurite
 
 

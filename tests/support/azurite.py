@@ -10,14 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
 import trustme
 from azure.storage.blob import ContainerClient
 
 from tokenweir.records import SystemClock
 
+from .identity import serving_identity
 from .node_packages import installed
 
-__all__ = ["Azurite", "running_azurite", "storage_token"]
+__all__ = ["Azurite", "azurite_by_identity", "running_azurite", "storage_token"]
 
 _ACCOUNT = "tests"
 _KEY = base64.b64encode(b"the key of the tests").decode()
@@ -88,6 +90,20 @@ def running_azurite(tls_folder: Path | None = None) -> Iterator[Azurite]:
         process.terminate()
         process.wait()
         process.stdout.close()
+
+
+@contextmanager
+def azurite_by_identity(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, is_trusted: bool = False
+) -> Iterator[Azurite]:
+    """Azurite over TLS, and a machine whose identity it takes. ``is_trusted``: clients take its certificate by
+    themselves; else they are given ``ca_bundle``."""
+    with running_azurite(folder) as azurite, serving_identity(SystemClock(), monkeypatch) as identity:
+        identity.token = storage_token()
+        assert azurite.ca_bundle is not None
+        if is_trusted:
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", azurite.ca_bundle)
+        yield azurite
 
 
 def storage_token() -> str:
