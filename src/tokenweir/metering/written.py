@@ -113,7 +113,8 @@ def join(pieces: list[str]) -> None:
         long += 1
     if long == _MOST_JOINED:
         long = 0
-    pieces[long:] = ["".join(pieces[long:])]
+    if len(pieces) - long > 1:
+        pieces[long:] = ["".join(pieces[long:])]
 
 
 def _transcript(audio: Any) -> str:
