@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from support.call_records import a_call, any_record, chat_request, stream_of
 from tokenweir.delivery.sinks.formats.shapes import proxy_event
@@ -65,7 +65,12 @@ def test_the_clock_starts_when_the_body_is_there_as_the_functions_does() -> None
     assert (early["time_to_first_chunk_ms"], early["latency_ms"]) == (0, 0)
 
 
-@given(st.floats(0, 10**7), st.floats(0, 10**7), st.floats(0, 10**7))
+_microseconds = st.integers(0, 10**10).map(lambda microseconds: microseconds / 1000)
+
+
+@given(_microseconds, _microseconds, _microseconds)
+@example(1.374, 6777215.0, 10000000.0)
+@example(0.001, 0.999, 0.001)
 def test_latency_is_first_chunk_plus_duration_to_within_a_millisecond(body: float, first: float, rest: float) -> None:
     times = {"body_ms": body, "first_byte_ms": body + first, "stream_ms": rest, "latency_ms": body + first + rest}
     event = event_of(a_stream({"content": "x"}, **times))

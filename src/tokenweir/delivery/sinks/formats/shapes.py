@@ -120,12 +120,13 @@ def _usage(record: CallRecord) -> dict[str, Any]:
 
 def _whole(milliseconds: float | None) -> int | None:
     """The function cuts the fraction off."""
-    return None if milliseconds is None else int(milliseconds)
+    # To the microsecond first: sums and differences of clock readings are a little off the whole they mean.
+    return None if milliseconds is None else int(round(milliseconds, 3))
 
 
 def _since_body(record: CallRecord, milliseconds: float | None) -> int | None:
     """The function's clock starts when it has the body; a record's, when the head has come."""
-    return None if milliseconds is None else max(0, int(milliseconds - (record.body_ms or 0.0)))
+    return None if milliseconds is None else _whole(max(0.0, milliseconds - (record.body_ms or 0.0)))
 
 
 def _naive(moment: datetime) -> str:
