@@ -4,7 +4,7 @@
     ├── ConfigError              a file, a variable or a flag is wrong; nothing was started
     ├── Refusal                  the call ends here, with an answer of our own
     │   ├── caller   MalformedRequest, NotOurName, InvalidBody, HeadTooLarge,
-    │   │            BodyTooLarge, UnsupportedEncoding, InvalidApiKey,
+    │   │            BodyTooLarge, UnsupportedEncoding, InvalidApiKey, NotPermitted,
     │   │            UnknownRoute, UnknownMethod, MethodNotAllowed, UnknownDeployment, RequestTimeout
     │   ├── upstream UpstreamUnreachable, UpstreamTimeout, UpstreamBroken, UpstreamBusy,
     │   │            UpstreamRefusedCredential, UpstreamRefusedNetwork
@@ -36,6 +36,7 @@ __all__ = [
     "MethodNotAllowed",
     "QueryError",
     "NotOurName",
+    "NotPermitted",
     "Refusal",
     "RequestTimeout",
     "ShuttingDown",
@@ -157,6 +158,14 @@ class InvalidApiKey(CallerRefusal):
     status = 401
     type = "authentication_error"
     code = "invalid_api_key"
+
+
+class NotPermitted(CallerRefusal):
+    """The caller is known, and may not use what it asked for."""
+
+    status = 403
+    type = "permission_error"
+    code = "not_permitted"
 
 
 class NotOurName(CallerRefusal):

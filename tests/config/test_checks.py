@@ -312,3 +312,18 @@ def test_places_of_archive_and_keys_are_looked_at(minimal: str) -> None:
     bad = '[server]\nshared_keys = "mysql://keys.example"\n[journal]\narchive = "s3://bucket/x"\n'
     told = problems(minimal + bad)
     assert [problem.partition(":")[0] for problem in told] == ["[journal] archive", "[server] shared_keys"]
+
+
+def test_a_caller_is_in_groups_that_there_are(minimal: str) -> None:
+    callers = '[[callers]]\nname = "a"\ngroups = ["gold", "silver"]\n'
+    [problem] = problems(minimal + callers + '[[groups]]\nname = "silver"\n[[groups]]\nname = "golf"\n')
+    assert problem == "[[callers]] \"a\" groups: no group is called 'gold'; did you mean `golf`?"
+    assert problems(minimal + callers + '[[groups]]\nname = "silver"\n[[groups]]\nname = "gold"\n') == []
+
+
+def test_a_surface_that_is_nearly_one_is_a_mistake(minimal: str) -> None:
+    group = '[[groups]]\nname = "g"\nsurfaces = ["{}"]\n'
+    [problem] = problems(minimal + group.format("chat_completion"))
+    assert problem == "[[groups]] \"g\" surfaces: 'chat_completion' is no surface; did you mean `chat_completions`?"
+    for right in ("chat_completions", "audio_*", "batches", "fine_tuning/jobs", "something_new"):
+        assert problems(minimal + group.format(right)) == []

@@ -29,7 +29,7 @@ def tables(kind: type[msgspec.Struct], path: tuple[str, ...] = ()) -> list[tuple
 
 
 TABLES = tables(Config)
-LISTS = {"upstreams", "deployments", "callers", "targets", "sinks", "prices", "profiles"}
+LISTS = {"upstreams", "deployments", "groups", "callers", "targets", "sinks", "prices", "profiles"}
 
 
 def typos(name: str) -> st.SearchStrategy[str]:

@@ -128,10 +128,11 @@ def running_relay(
     tracing: dict[str, Any] | None = None,
     config_path: Path | None = None,
     host: Host = "fast",
+    tables: dict[str, Any] | None = None,
 ) -> Iterator[RelayThread]:
     """A relay in front of ``upstream``; its one caller is ``team-a`` with ``KEY``.
 
-    ``config_path`` is the file that a reload reads.
+    ``config_path`` is the file that a reload reads; ``tables`` are other tables of the configuration.
     """
     if isinstance(upstream, str):
         credential = CredentialSettings(key="upstream-key")
@@ -145,6 +146,7 @@ def running_relay(
         deployments=deployments or [],
         tracing=msgspec.structs.replace(TracingSettings(), **(tracing or {})),
         callers=callers if callers is not None else [CallerSettings("team-a", hash_key(KEY), {"cost_centre": "4711"})],
+        **(tables or {}),
     )
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)

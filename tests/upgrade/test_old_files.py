@@ -163,10 +163,15 @@ def test_books_go_on_where_the_old_ones_stood(old: Old) -> None:
 def test_keys_are_valid_or_revoked_as_before(old: Old) -> None:
     path = old.home / "tokenweir-data" / "keys.json"
     keys = old.expected["keys"]
-    assert msgspec.to_builtins(read_keys(path)) == keys["stored"]
+    known = set(keys["stored"][0])
+
+    def read() -> list[dict[str, Any]]:
+        return [{name: getattr(stored, name) for name in known} for stored in read_keys(path)]
+
+    assert msgspec.to_builtins(read()) == keys["stored"]
     new, stored = add_key(path, "team-c", {}, CLOCK)
     revoke_key(path, stored.key_id, CLOCK)
-    assert msgspec.to_builtins(read_keys(path))[:-1] == keys["stored"]
+    assert msgspec.to_builtins(read())[:-1] == keys["stored"]
     revoked = {key.sha256: key.is_revoked for key in read_keys(path)}
     assert revoked == {hash_key(keys["valid"]): False, hash_key(keys["revoked"]): True, hash_key(new): True}
 

@@ -12,8 +12,9 @@ from pathlib import Path as FilePath
 
 import msgspec
 
+from ..apis import HEADS, SURFACES, TWO_WORDS
 from ..delivery.sources import IntakeSettings, check_intake
-from ..errors import ConfigError, quoted
+from ..errors import ConfigError, nearest, quoted
 from ..ledger import NO_LEDGER, check_url
 from ..policy.keys_file import read_keys
 from ..pricing import known_as
@@ -21,7 +22,7 @@ from ..upstream import Endpoint
 from .addresses import is_loopback, parse_address
 from .model import Config
 from .problems import Problems, no_key_pair, too_small, unreadable
-from .setting_path import LISTS, Origins
+from .setting_path import LISTS, Origins, Path
 from .sink_checks import sink_calls, sink_connections, sink_events, sink_files, sink_names
 from .upstream_checks import any_upstream, credentials, endpoints, targets, upstream_amounts
 
@@ -165,6 +166,27 @@ def _caller_keys(config: Config, environ: Mapping[str, str]) -> Problems:
             yield path, f'is the key of "{owner}" too; a key belongs to one caller'
 
 
+def _groups(config: Config, environ: Mapping[str, str]) -> Problems:
+    known = [group.name for group in config.groups]
+    for caller in config.callers:
+        for name in caller.groups:
+            if name not in known:
+                meant = nearest(name, known)
+                hint = f"did you mean `{meant}`?" if meant else "there is " + (", ".join(known) or "none")
+                yield ("callers", f'"{caller.name}"', "groups"), f"no group is called {quoted(name)}; {hint}"
+    for table, allowed in (("groups", config.groups), ("callers", config.callers)):
+        for one in allowed:
+            yield from _surfaces_exist((table, f'"{one.name}"', "surfaces"), one.surfaces or [])
+
+
+def _surfaces_exist(path: Path, patterns: list[str]) -> Problems:
+    """Of paths that nobody here knows a name may be right; what is nearly a known one is not meant so."""
+    words = [surface.name for surface in SURFACES] + sorted(TWO_WORDS | HEADS)
+    for pattern in patterns:
+        if not pattern.endswith("*") and pattern not in words and (meant := nearest(pattern, words)):
+            yield path, f"{quoted(pattern)} is no surface; did you mean `{meant}`?"
+
+
 def _former_names(config: Config, environ: Mapping[str, str]) -> Problems:
     owners = {caller.name: caller.name for caller in config.callers}
     for caller in config.callers:
@@ -273,6 +295,7 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Problems], tuple[str, 
     (targets, ("upstreams", "deployments")),
     (upstream_amounts, ()),
     (_caller_keys, ()),
+    (_groups, ("groups", "callers")),
     (_former_names, ()),
     (_ledger, ()),
     (_no_ledger, ("ledger", "sinks")),

@@ -12,7 +12,7 @@ from ..gateway.settings import ServerSettings
 from ..jobs.settings import JobsSettings
 from ..journal.settings import JournalSettings
 from ..ledger.settings import LedgerSettings, RetentionSettings
-from ..policy.settings import CallerSettings, TracingSettings
+from ..policy.settings import CallerSettings, GroupSettings, TracingSettings
 from ..pricing.settings import PriceSettings
 from ..upstream.settings import UpstreamSettings
 from .setting_path import Origins
@@ -50,6 +50,7 @@ class Config(msgspec.Struct, frozen=True):
     retention: RetentionSettings = RetentionSettings()
     upstreams: list[UpstreamSettings] = []
     deployments: list[DeploymentSettings] = []
+    groups: list[GroupSettings] = []
     callers: list[CallerSettings] = []
     sinks: list[SinkSettings] = []
     prices: list[PriceSettings] = []

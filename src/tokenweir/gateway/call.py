@@ -26,6 +26,7 @@ from .accept import unreadable_head
 from .admit import admit
 from .dispatch import Dispatcher
 from .head_cache import HeadCache
+from .permit import permit_surface
 from .phases import (
     ANSWER_END,
     ANSWER_HEAD,
@@ -172,12 +173,15 @@ class Call:
                 request.model = address.model
             if address.debug_token is not None or services.tracing.sample:
                 self._notes = services.tracing.begin(request)
-            self._admission = cache.admission(
+            admission = self._admission = cache.admission(
                 request,
                 services.keyring,
                 services.own_names,
                 trusts_platform=services.settings.platform_identity,
             )
+            if admission.identity.permissions is not None:
+                request.permissions = admission.identity.permissions
+                permit_surface(request, request.permissions)
             admit(journal_accepts=services.journal.accepts_calls, stopping=services.calls.is_stopping)
             self._body.expect(request, head, self._client, self.timings)
             if self._body.upload is None:

@@ -13,7 +13,7 @@ from ..apis import kind_at, surface_of
 from ..compiled import mypyc_attr
 from ..deployments import Target
 from ..metering import Measurement
-from ..policy import DebugToken, Identity
+from ..policy import DebugToken, Identity, Permissions
 from ..records import Outcome, Route
 from ..wire import Members, RequestHead
 
@@ -73,6 +73,8 @@ class Request:
 
     debug: DebugToken | None = None
     """One of ours that came with it, valid or not."""
+    permissions: Permissions | None = None
+    """What its caller may use; ``None``: everything."""
     body: bytes = b""
     pieces: list[bytes] | None = None
     """A large body, as it came, in the place of ``body``."""

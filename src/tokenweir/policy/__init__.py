@@ -17,7 +17,8 @@ from .keys_file import (
     revoke_key,
     write_copy,
 )
-from .settings import CallerSettings, Identity, TracingSettings, former_names
+from .permissions import NameList, Permissions
+from .settings import CallerSettings, GroupSettings, Identity, TracingSettings, former_names
 from .subjects import hashed_subject
 
 __all__ = [
@@ -25,10 +26,13 @@ __all__ = [
     "CallerSettings",
     "DebugToken",
     "DebugTokens",
+    "GroupSettings",
     "Identity",
     "KeyStore",
     "Keyring",
     "KeysFile",
+    "NameList",
+    "Permissions",
     "StoredKey",
     "TokenIdentity",
     "TracingSettings",

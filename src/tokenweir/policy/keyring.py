@@ -11,12 +11,14 @@ from msgspec.structs import replace
 
 from ..errors import InvalidApiKey, KeysUnavailable
 from .keys_file import StoredKey
-from .settings import CallerSettings, Identity
+from .permissions import Permissions, permissions_of
+from .settings import CallerSettings, GroupSettings, Identity
 
 __all__ = ["ANONYMOUS", "Keyring"]
 
 
 ANONYMOUS = Identity("anonymous")
+_NOTHING: list[str] = []
 
 
 class Keyring:
@@ -26,6 +28,7 @@ class Keyring:
         self,
         callers: Iterable[CallerSettings],
         stored: Iterable[StoredKey],
+        groups: Iterable[GroupSettings] = (),
         *,
         unreadable: bool = False,
         may_be_open: bool = True,
@@ -33,7 +36,8 @@ class Keyring:
     ) -> None:
         """``keeps_keys``: a key that was used is its own id, as the chargeback solution has it; then records hold keys.
         ``unreadable``: there are more keys, of which nobody knows which ones are revoked. Not ``may_be_open``: with
-        no key at all, nobody is let in."""
+        no key at all, nobody is let in. A group that is none of ``groups`` allows nothing."""
+        self._members = _Members(groups)
         self._keeps_keys = keeps_keys
         by_name = {caller.name: caller for caller in callers}
         known_as = {**{old: caller for caller in by_name.values() for old in caller.formerly}, **by_name}
@@ -43,16 +47,12 @@ class Keyring:
             if caller.key_sha256:
                 digest = bytes.fromhex(caller.key_sha256)
                 key_id = "sha256-" + caller.key_sha256[:12].lower()
-                self._identities[digest] = Identity(caller.name, key_id, caller.tags, caller.on_client_gone)
+                self._identities[digest] = self._members.identity(caller.name, key_id, caller)
         for key in stored:
             self._has_stored = True  # A revoked key still ends anonymous access: revoking must never open the port.
             if key.revoked_at is None:
-                known = known_as.get(key.caller)
-                tags = {**(known.tags if known else {}), **key.tags}
-                gone = known.on_client_gone if known else None
-                self._identities[bytes.fromhex(key.sha256)] = Identity(
-                    known.name if known else key.caller, key.key_id, tags, gone
-                )
+                identity = self._members.identity(key.caller, key.key_id, known_as.get(key.caller), key)
+                self._identities[bytes.fromhex(key.sha256)] = identity
         self._unreadable = unreadable
         self._is_open = may_be_open and not (by_name or self._has_stored or unreadable)
 
@@ -97,3 +97,50 @@ class Keyring:
                 "this gateway, not the key of the Azure OpenAI resource behind it."
             )
         return replace(identity, key_id=key.decode(errors="replace")) if self._keeps_keys else identity
+
+
+class _Members:
+    """What callers have from the groups that they are in. What many have alike is made once."""
+
+    def __init__(self, groups: Iterable[GroupSettings]) -> None:
+        self._groups = {group.name: group for group in groups}
+        self._permissions: dict[tuple[object, ...], Permissions | None] = {}
+
+    def identity(
+        self, name: str, key_id: str | None, known: CallerSettings | None, key: StoredKey | None = None
+    ) -> Identity:
+        groups = tuple((key.groups if key else None) or (known.groups if known else ()))
+        tags: dict[str, str] = {}
+        for group in reversed(groups):
+            if group in self._groups:
+                tags.update(self._groups[group].tags)
+        if known is not None:
+            tags.update(known.tags)
+        if key is not None:
+            tags.update(key.tags)
+        return Identity(
+            known.name if known else name,
+            key_id,
+            tags,
+            known.on_client_gone if known else None,
+            groups,
+            self._permitted(groups, known),
+        )
+
+    def _permitted(self, groups: tuple[str, ...], known: CallerSettings | None) -> Permissions | None:
+        own = (known.deployments, known.models, known.surfaces) if known is not None else (None, None, None)
+        restricts = known.name if known is not None and own != (None, None, None) else None
+        place = (restricts, groups)
+        if place not in self._permissions:
+            self._permissions[place] = permissions_of(
+                [own[0]] if own[0] is not None else [self._list(group, "deployments") for group in groups],
+                [own[1]] if own[1] is not None else [self._list(group, "models") for group in groups],
+                [own[2]] if own[2] is not None else [self._list(group, "surfaces") for group in groups],
+            )
+        return self._permissions[place]
+
+    def _list(self, group: str, kind: str) -> list[str] | None:
+        settings = self._groups.get(group)
+        if settings is None:
+            return _NOTHING
+        return {"deployments": settings.deployments, "models": settings.models, "surfaces": settings.surfaces}[kind]

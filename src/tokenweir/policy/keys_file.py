@@ -51,6 +51,7 @@ class StoredKey(msgspec.Struct, frozen=True):
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     revoked_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     tags: dict[str, str] = {}
+    groups: list[str] = []
 
     @property
     def is_revoked(self) -> bool:

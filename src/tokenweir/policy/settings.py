@@ -6,8 +6,24 @@ from typing import Literal
 import msgspec
 
 from ..records import Duration
+from .permissions import Permissions
 
-__all__ = ["CallerSettings", "Identity", "TracingSettings", "former_names"]
+__all__ = ["CallerSettings", "GroupSettings", "Identity", "TracingSettings", "former_names"]
+
+
+class GroupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One ``[[groups]]`` table: a product, a tier, a department. Callers and keys name the groups that they are in."""
+
+    name: str
+    """What callers and keys call it."""
+    tags: dict[str, str] = {}
+    """Written into each record of its callers; a tag of the caller's own, or of the key's, goes first."""
+    deployments: list[str] | None = None
+    """What its callers may ask for: names, or beginnings and a star. Default: the group says nothing of it."""
+    models: list[str] | None = None
+    """Which models may be behind that, by a target's ``model`` or, without one, by its deployment's name there."""
+    surfaces: list[str] | None = None
+    """Which APIs may be used, as the ``api`` of records has them, or where that is ``other``, the ``operation``."""
 
 
 class CallerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,6 +39,14 @@ class CallerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """As in ``[server]``, for calls of this caller."""
     formerly: list[str] = []
     """Names that it had before: their calls count as its own, and keys that were made for them are its keys."""
+    groups: list[str] = []
+    """The ``[[groups]]`` that it is in. A key with groups of its own is in those instead."""
+    deployments: list[str] | None = None
+    """As in ``[[groups]]``; a list here stands in the place of those of its groups."""
+    models: list[str] | None = None
+    """As in ``[[groups]]``, likewise."""
+    surfaces: list[str] | None = None
+    """As in ``[[groups]]``, likewise."""
 
 
 def former_names(callers: Iterable[CallerSettings]) -> dict[str, str]:
@@ -57,3 +81,7 @@ class Identity(msgspec.Struct, frozen=True):
     key_id: str | None = None
     tags: dict[str, str] = {}
     on_client_gone: str | None = None
+    groups: tuple[str, ...] = ()
+    """In the order of the configuration, or of the key."""
+    permissions: Permissions | None = None
+    """What it may use; ``None``: everything."""

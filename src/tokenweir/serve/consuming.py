@@ -104,7 +104,7 @@ def format_of(config: Config) -> MessageFormat:
     if config.intake.format == "tokenweir":
         return WholeRecords()
     return ApimEvents(
-        Keyring(config.callers, read_keys(Path(config.server.keys))),
+        Keyring(config.callers, read_keys(Path(config.server.keys)), config.groups),
         keeps_keys=config.intake.subscription_keys == "as-is",
         keeps_content=config.journal.content == "full",
         has_gateway_logs=config.intake.gateway_logs,

@@ -131,6 +131,7 @@ class RelayProcess:
         return Keyring(
             config.callers,
             keys.stored,
+            config.groups,
             unreadable=keys.is_closed,
             may_be_open=may_be_open,
             keeps_keys=config.server.key_ids == "as-is",
