@@ -27,6 +27,7 @@ ROOMS: Final = (
     "deployments",
     "gateway",
     "journal",
+    "limits",
     "metering",
     "policy",
     "records",

@@ -5,7 +5,8 @@
     ├── Refusal                  the call ends here, with an answer of our own
     │   ├── caller   MalformedRequest, NotOurName, InvalidBody, HeadTooLarge,
     │   │            BodyTooLarge, UnsupportedEncoding, InvalidApiKey, NotPermitted,
-    │   │            UnknownRoute, UnknownMethod, MethodNotAllowed, UnknownDeployment, RequestTimeout
+    │   │            UnknownRoute, UnknownMethod, MethodNotAllowed, UnknownDeployment, RequestTimeout,
+    │   │            RateLimited, QuotaExceeded
     │   ├── upstream UpstreamUnreachable, UpstreamTimeout, UpstreamBroken, UpstreamBusy,
     │   │            UpstreamRefusedCredential, UpstreamRefusedNetwork
     │   └── gateway  JournalUnavailable, KeysUnavailable, BuffersFull, ShuttingDown, TooManyConnections,
@@ -35,8 +36,10 @@ __all__ = [
     "MalformedRequest",
     "MethodNotAllowed",
     "QueryError",
+    "QuotaExceeded",
     "NotOurName",
     "NotPermitted",
+    "RateLimited",
     "Refusal",
     "RequestTimeout",
     "ShuttingDown",
@@ -95,8 +98,13 @@ class Refusal(TokenweirError):
     """Whether the client's connection cannot be used after this answer."""
     retry_after: str | None = None
     """What the answer's ``Retry-After`` says, in seconds or as a date."""
+    retry_after_seconds: float = 0.0
+    """Where more than 0: until when the same call would be refused. The answer says so in whole seconds
+    (``Retry-After``) and in milliseconds (``retry-after-ms``)."""
     allow: str | None = None
     """What the answer's ``Allow`` says (RFC 9110, 10.2.1)."""
+    lines: bytes = b""
+    """Further header lines of the answer, each behind a CR LF."""
 
     def body(self) -> bytes:
         """The answer in OpenAI's error shape: ``{"error": {"message", "type", "param", "code"}}``."""
@@ -196,6 +204,22 @@ class UnknownDeployment(CallerRefusal):
     status = 404
     code = "DeploymentNotFound"
     param = "deployment"
+
+
+class RateLimited(CallerRefusal):
+    """A limit of the last minute, or of calls under way, has no room for the call at present."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+
+class QuotaExceeded(CallerRefusal):
+    """A limit of an hour, day, week or month has no room for the call any more."""
+
+    status = 403
+    type = "insufficient_quota"
+    code = "quota_exceeded"
 
 
 class UpstreamRefusal(Refusal):

@@ -21,6 +21,7 @@ from tokenweir.config.setting_path import Origins
 from tokenweir.deployments import DeploymentSettings
 from tokenweir.gateway import ServerSettings
 from tokenweir.journal import Journal, JournalReader, JournalSettings
+from tokenweir.limits import AdmissionSettings, LimitSettings
 from tokenweir.policy import CallerSettings, TracingSettings, hash_key
 from tokenweir.records import CallRecord
 from tokenweir.serve.asgi_app import GatewayApp
@@ -126,6 +127,8 @@ def running_relay(
     deployments: list[DeploymentSettings] | None = None,
     callers: list[CallerSettings] | None = None,
     tracing: dict[str, Any] | None = None,
+    limits: list[LimitSettings] | None = None,
+    admission: AdmissionSettings = AdmissionSettings(),
     config_path: Path | None = None,
     host: Host = "fast",
     tables: dict[str, Any] | None = None,
@@ -145,6 +148,8 @@ def running_relay(
         upstreams=upstream,
         deployments=deployments or [],
         tracing=msgspec.structs.replace(TracingSettings(), **(tracing or {})),
+        limits=limits or [],
+        admission=admission,
         callers=callers if callers is not None else [CallerSettings("team-a", hash_key(KEY), {"cost_centre": "4711"})],
         **(tables or {}),
     )

@@ -126,3 +126,5 @@ def _assert_well(relay: RelayThread, tls: ssl.SSLContext | None) -> None:
         assert client.read_answer().status == 200
     assert [record.outcome for record in relay.records(before + 1)[before:]] == ["completed"]
     relay.until(lambda: not relay.process.data_plane.calls)
+    limits = relay.process.data_plane.services.limits
+    assert limits is None or limits.limiter.counts.open == 0

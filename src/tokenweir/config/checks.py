@@ -20,6 +20,7 @@ from ..policy.keys_file import read_keys
 from ..pricing import known_as
 from ..upstream import Endpoint
 from .addresses import is_loopback, parse_address
+from .limit_checks import admission, limits
 from .model import Config
 from .problems import Problems, no_key_pair, too_small, unreadable
 from .setting_path import LISTS, Origins, Path
@@ -307,6 +308,8 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Problems], tuple[str, 
     (sink_events, ()),
     (sink_files, ()),
     (_prices, ("prices",)),
+    (admission, ("admission",)),
+    (limits, ("callers", "groups", "deployments", "limits")),
     (_intake, ("intake",)),
     (_profiles, ()),
 ]

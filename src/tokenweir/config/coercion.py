@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import msgspec
 
 from ..errors import quoted
+from ..limits.settings import Money
 from ..pricing import Moment, Price
 from ..records import ChosenBy, Duration, OneOf, PathMark, Size
 
@@ -37,6 +38,7 @@ _EXPECTED: dict[Any, str] = {
     Size: "a size like 65536, 64KB, 10MB or 1.5GB",
     Price: 'a price of a million tokens like "2.50", not negative and with at most 6 decimals',
     Moment: "a date like 2026-11-01 or a time like 2026-11-01T06:00:00Z",
+    Money: 'an amount of money like "500 EUR" or "12.50 USD"',
 }
 _NAMES: dict[Any, str] = {
     str: "text",
@@ -48,6 +50,7 @@ _NAMES: dict[Any, str] = {
     Size: "size",
     Price: "price",
     Moment: "date or time",
+    Money: "amount of money",
 }
 
 
@@ -119,7 +122,7 @@ def expected(kind: Any, raw: Any) -> str:
         wanted = "one of " + ", ".join(f'"{choice}"' for choice in get_args(kind))
     else:
         wanted = _EXPECTED.get(kind, "a table")
-    may_repeat = get_origin(kind) is Literal or kind in (int, float, bool, Duration, Size, Price, Moment)
+    may_repeat = get_origin(kind) is Literal or kind in (int, float, bool, Duration, Size, Price, Moment, Money)
     return f"expected {wanted}, got {_described(raw, may_repeat)}"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ..limits.settings import Money
 from ..records import Duration, Size
 from .coercion import fields
 from .model import Config, Loaded
@@ -61,7 +62,7 @@ def as_toml(value: Any) -> str:
             return f'"{_duration(value)}"'
         case Size():
             return f'"{_size(value)}"'
-        case Decimal() | datetime():
+        case Decimal() | datetime() | Money():
             return f'"{value}"'
         case int() | float():
             return str(value)

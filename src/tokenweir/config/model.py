@@ -12,6 +12,7 @@ from ..gateway.settings import ServerSettings
 from ..jobs.settings import JobsSettings
 from ..journal.settings import JournalSettings
 from ..ledger.settings import LedgerSettings, RetentionSettings
+from ..limits.settings import AdmissionSettings, LimitSettings
 from ..policy.settings import CallerSettings, GroupSettings, TracingSettings
 from ..pricing.settings import PriceSettings
 from ..upstream.settings import UpstreamSettings
@@ -57,6 +58,8 @@ class Config(msgspec.Struct, frozen=True):
     intake: IntakeSettings = IntakeSettings()
     tracing: TracingSettings = TracingSettings()
     jobs: JobsSettings = JobsSettings()
+    limits: list[LimitSettings] = []
+    admission: AdmissionSettings = AdmissionSettings()
     profiles: list[ProfileSettings] = []
 
 

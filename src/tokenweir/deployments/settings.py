@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from ..limits import LimitAmounts
+
 __all__ = ["DeploymentSettings", "Target", "TargetSettings"]
 
 
@@ -33,6 +35,8 @@ class DeploymentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """Where it can be served from; see below."""
     on_client_gone: Literal["cancel", "drain"] | None = None
     """As in ``[server]``, for calls to this deployment."""
+    limits: LimitAmounts = LimitAmounts()
+    """How much all callers together may use of it; see [limits](../guides/limits.md)."""
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -1,9 +1,19 @@
 """The life of one call: see docs/life-of-a-request.md."""
 
+from .admit import LimitRule
 from .asgi import HostedCall
 from .data_plane import SWEEP_SECONDS, DataPlane
 from .services import RecordLog
 from .settings import ClientGonePolicy, ServerSettings
 from .tracing import Tracing
 
-__all__ = ["SWEEP_SECONDS", "ClientGonePolicy", "DataPlane", "HostedCall", "RecordLog", "ServerSettings", "Tracing"]
+__all__ = [
+    "SWEEP_SECONDS",
+    "ClientGonePolicy",
+    "DataPlane",
+    "HostedCall",
+    "LimitRule",
+    "RecordLog",
+    "ServerSettings",
+    "Tracing",
+]

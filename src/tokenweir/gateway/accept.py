@@ -17,6 +17,8 @@ __all__ = ["BOM", "address_of", "body_reader", "cannot_be_read", "read_body", "t
 
 # Names of deployments have 64 characters, those of fine-tuned models some hundred. They are remembered and counted by.
 _LONGEST_MODEL = 256
+# Of tokens and answers. Beyond is nothing that anybody means.
+_LARGEST = 1 << 40
 # Upstreams may pass over it or not (RFC 8259, 8.1); it stays here.
 BOM = b"\xef\xbb\xbf"
 
@@ -24,8 +26,10 @@ BOM = b"\xef\xbb\xbf"
 DECIDED_ON = ("model", "stream", "stream_options", "service_tier", "data_sources")
 """What the gateway decides by: read as the upstream reads it, or the call is refused."""
 
-_TOLD = ("user", "safety_identifier")
-"""What is only written down; of two of a name, the last one."""
+_BOUNDS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+
+_TOLD = ("user", "safety_identifier", *_BOUNDS, "n", "metadata")
+"""What is only written down or reserved by; of two of a name, the last one."""
 
 _FIELDS = ("model", "stream")
 """Likewise, of a form."""
@@ -167,7 +171,10 @@ def take_members(request: Request, members: Members) -> None:
 
 def _take_told(taken: BodyMembers, name: str, value: bytes | None) -> None:
     try:
-        setattr(taken, name, decode_value(value) if value is not None else None)
+        if name == "metadata":
+            taken.metadata = msgspec.Raw(value or b"")
+        else:
+            setattr(taken, name, decode_value(value) if value is not None else None)
     except ValueError:
         pass  # the upstream's to judge
 
@@ -206,6 +213,22 @@ def _take(request: Request, members: BodyMembers) -> None:
     request.stream_options = options
     request.asks_for_usage = isinstance(options, dict) and options.get("include_usage") is True
     request.has_data_sources = members.data_sources is not msgspec.UNSET
+    if members.max_completion_tokens is not _UNSET:
+        request.max_output = _count(members.max_completion_tokens)
+    elif members.max_tokens is not _UNSET:
+        request.max_output = _count(members.max_tokens)
+    elif members.max_output_tokens is not _UNSET:
+        request.max_output = _count(members.max_output_tokens)
+    if members.n is not _UNSET:
+        request.answers = max(1, _count(members.n))
+    metadata = members.metadata
+    if metadata is not _UNSET:
+        request.metadata = bytes(metadata)
+
+
+def _count(value: object) -> int:
+    """What a member says that is a count; 0 where it is none, which is the upstream's to refuse."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _LARGEST else 0
 
 
 def _model_too_long() -> InvalidBody:

@@ -1,13 +1,23 @@
-"""Whose call this is, and whether it may go on."""
+"""Whose call this is, whether it may go on, and what is reserved for it."""
 
+import re
+
+import msgspec
 from msgspec.structs import replace
 
-from ..errors import JournalUnavailable, ShuttingDown
+from ..errors import JournalUnavailable, QuotaExceeded, ShuttingDown
+from ..limits import AdmissionSettings, Limiter, Reservation, estimate_of
 from ..policy import Keyring, token_identity
+from ..records import Clock, Usage
 from ..wire import CALLER_KEYS
-from .request import Admission, Request
+from .request import Admission, Ending, Request
+from .routes import READS
 
-__all__ = ["admit", "identify"]
+__all__ = ["LimitRule", "admit", "identify", "quota_event"]
+
+_RATES = re.compile(rb"\r\nx-ratelimit-(?:limit|remaining|reset)-(?:requests|tokens):[^\r]*", re.IGNORECASE)
+_HEADER = "header:"
+_METADATA = "metadata:"
 
 
 def identify(request: Request, keyring: Keyring, *, trusts_platform: bool = False) -> Admission:
@@ -38,6 +48,95 @@ def admit(*, journal_accepts: bool, stopping: bool) -> None:
             "This gateway cannot keep the records of calls (see its log; often a full disk), "
             "and lets nothing through that it could not account for. Try again shortly."
         )
+
+
+class LimitRule:
+    """The limits of one configuration, as calls are held against them."""
+
+    def __init__(self, limiter: Limiter, settings: AdmissionSettings, clock: Clock) -> None:
+        self.limiter = limiter
+        self._bytes_per_token = settings.bytes_per_token
+        self._output_tokens = settings.output_tokens
+        self._session_from = settings.session_from or ["header:x-session-id", "metadata:session_id"]
+        self._clock = clock
+
+    def reserve(self, request: Request, admission: Admission) -> Reservation | None:
+        """What the call is under at most; ``None`` for one that only reads. Raises ``RateLimited`` or
+        ``QuotaExceeded``."""
+        address, limiter = request.address, self.limiter
+        if request.head.method in READS and not address.is_socket:
+            return None
+        deployment = address.route.deployment or request.model or ""
+        tokens = output = 0
+        if limiter.counts_tokens and not address.is_socket:
+            body = request.whole_body()
+            estimate = estimate_of(
+                address.surface.estimate,
+                request.model or deployment,
+                body,
+                len(body),
+                request.max_output,
+                request.answers,
+                bytes_per_token=self._bytes_per_token,
+                assumed_output=self._output_tokens,
+            )
+            tokens, output = estimate.prompt + estimate.output, estimate.output
+        identity = admission.identity
+        return limiter.admit(
+            identity.caller,
+            identity.groups,
+            deployment,
+            address.route.api,
+            self._session_of(request) if limiter.counts_sessions else "",
+            tokens,
+            output,
+            self._clock.monotonic(),
+            request.started_at.timestamp(),
+        )
+
+    def answered(self, lines: bytes, reservation: Reservation) -> bytes:
+        """An answer's header lines with what is left of this caller's rates, in place of what the upstream says of
+        everybody's."""
+        ours = self.limiter.lines(reservation, self._clock.monotonic())
+        return _RATES.sub(b"", lines) + ours if ours else lines
+
+    def settle(self, reservation: Reservation, ending: Ending, usage: Usage, *, has_run: bool) -> None:
+        """The call has ended. What it used and did not tell counts as what was reserved for it."""
+        tokens: int | None = usage.total_tokens
+        status = ending.status or 0
+        if status == 101 or (usage.source == "none" and usage.reason is not None and status < 300):
+            tokens = None  # a WebSocket has told as it went; of others nobody knows
+        self.limiter.settle(reservation, tokens, self._clock.monotonic(), has_run=has_run)
+
+    def _session_of(self, request: Request) -> str:
+        for source in self._session_from:
+            if source.startswith(_HEADER):
+                found = request.header(source[len(_HEADER) :].lower().encode("ascii"))
+                if found:
+                    return found
+            elif request.metadata:
+                named = _member(request.metadata, source[len(_METADATA) :])
+                if named is not None:
+                    return named
+        return ""
+
+
+def quota_event(call_id: str) -> bytes:
+    """What ends a stream whose limit has nothing left: an event that the SDKs of OpenAI and Anthropic raise as an
+    error."""
+    message = f"A limit of this gateway has nothing left, so this answer ends here (call {call_id})."
+    error = {"type": QuotaExceeded.type, "message": message, "param": None, "code": QuotaExceeded.code}
+    told = {"type": "error", "code": QuotaExceeded.code, "message": message, "param": None, "error": error}
+    return b"event: error\ndata: " + msgspec.json.encode(told) + b"\n\n"
+
+
+def _member(metadata: bytes, name: str) -> str | None:
+    try:
+        members = msgspec.json.decode(metadata)
+    except ValueError:
+        return None
+    found = members.get(name) if isinstance(members, dict) else None
+    return found if isinstance(found, str) and found else None
 
 
 def _key_of(request: Request) -> bytes | None:

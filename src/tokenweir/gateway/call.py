@@ -17,13 +17,22 @@ from typing import cast
 from msgspec.structs import replace
 
 from ..deployments import Target
-from ..errors import JournalError, JournalUnavailable, Refusal, ShuttingDown, UpstreamBroken, UpstreamTimeout
+from ..errors import (
+    JournalError,
+    JournalUnavailable,
+    QuotaExceeded,
+    Refusal,
+    ShuttingDown,
+    UpstreamBroken,
+    UpstreamTimeout,
+)
+from ..limits import Reservation
 from ..metering import log_failure, meter_for
 from ..records import CallRecord, Outcome, Route, Trace, TraceReason, Usage, new_call_id
 from ..upstream import Upstream, UpstreamConnection
 from ..wire import RequestHead, ResponseHead, UsageStripper, status_line
 from .accept import unreadable_head
-from .admit import admit
+from .admit import admit, quota_event
 from .dispatch import Dispatcher
 from .head_cache import HeadCache
 from .permit import permit_surface
@@ -41,6 +50,7 @@ from .phases import (
     NEW,
     NEXT,
     NOT_DURABLE,
+    OVERRUN,
     PREFLIGHT,
     RECEIVING,
     RECORDED,
@@ -104,6 +114,8 @@ class Call:
     _preflight: bytes | None = None
     """What a browser is told that asked beforehand."""
     _notes: TracingNotes | None = None
+    _reservation: Reservation | None = None
+    """What is kept for it of the limits that it is under, until its end."""
     # of the answer
     dispatch: Dispatcher | None = None
     response: Response | None = None
@@ -187,6 +199,7 @@ class Call:
             if self._body.upload is None:
                 self._enters(HEAD)
             else:
+                self._reserve()
                 self._enters(UPLOAD_HEAD)
                 self.timings.since = received
                 self._dispatch()
@@ -215,6 +228,7 @@ class Call:
         if phase is RECEIVING:
             try:
                 if body.read(self.request):
+                    self._reserve()
                     self._dispatch()
                 else:
                     self._services.tasks.start(self._read_on())
@@ -236,6 +250,7 @@ class Call:
         try:
             await self._body.read_on(self.request)
             if self.phase is RECEIVING:
+                self._reserve()
                 self._dispatch()
         except Refusal as refusal:
             self._refuse_now(refusal)
@@ -288,6 +303,12 @@ class Call:
 
     # --- the answer ---
 
+    def _reserve(self) -> None:
+        """Raises ``RateLimited`` or ``QuotaExceeded``."""
+        limits, admission = self._services.limits, self._admission
+        if limits is not None and admission is not None:
+            self._reservation = limits.reserve(self.request, admission)
+
     def _dispatch(self) -> None:
         """Raises what ``choose`` does."""
         if self._body.upload is None:
@@ -330,8 +351,11 @@ class Call:
             notes=self._notes,
         )
         call_id = request.call_id.encode("ascii")
+        lines = head.lines
+        if self._reservation is not None and services.limits is not None:
+            lines = services.limits.answered(lines, self._reservation)
         lines = b"%b\r\nx-ms-stream: %b\r\nx-tokenweir-call-id: %b" % (
-            head.lines,
+            lines,
             b"True" if request.stream else b"False",
             call_id,
         )
@@ -361,6 +385,7 @@ class Call:
             upstream,
             head,
             lambda: self.socket_ended("aborted", JournalUnavailable.code),
+            self._used_on_socket,
         )
         relay = self.socket = new_socket_relay(self, records, self._services, self.request, head)
         relay.join(
@@ -368,6 +393,11 @@ class Call:
             connection.hand_over(cast(asyncio.BaseProtocol, relay.upstream)),
             (self._client, connection),
         )
+
+    def _used_on_socket(self, usage: Usage) -> None:
+        limits, reservation = self._services.limits, self._reservation
+        if limits is not None and reservation is not None:
+            limits.limiter.add(reservation, usage.total_tokens, self._services.clock.monotonic())
 
     def socket_ended(self, outcome: Outcome, error_code: str | None) -> None:
         """The WebSocket has come to its end."""
@@ -431,6 +461,8 @@ class Call:
         phase, settings = self.phase, self._services.settings
         if phase is RESPONDING or phase is DISPATCHING:
             self._look_at_upstream(now)
+            if self._reservation is not None and self.phase is RESPONDING:
+                self._look_at_limits(self._reservation, now)
         elif phase is DRAINING:
             response = self.response
             drained = response.received - self._drains_from if response is not None else 0
@@ -463,6 +495,16 @@ class Call:
             refusal = dispatch.is_too_slow(now)
             if refusal is not None:
                 self._refuse_now(refusal, TIME_LIMIT)
+
+    def _look_at_limits(self, reservation: Reservation, now: float) -> None:
+        response, limits = self.response, self._services.limits
+        if response is None or limits is None or not self.request.stream:
+            return
+        written = response.meter.written()
+        if written is not None and not limits.limiter.may_go_on(reservation, written, now):
+            self._enters(OVERRUN)
+            response.end_with(quota_event(self.request.call_id))
+            self._end_answer("aborted", QuotaExceeded.code)
 
     def _look_at_socket(self, now: float) -> None:
         records = self._socket_records
@@ -557,6 +599,10 @@ class Call:
         lines += answer_line(request.debug, call_id)
         if refusal.retry_after is not None:
             lines += b"\r\nretry-after: " + refusal.retry_after.encode("ascii")
+        if refusal.retry_after_seconds > 0:
+            milliseconds = int(refusal.retry_after_seconds * 1000) + 1
+            lines += b"\r\nretry-after: %d\r\nretry-after-ms: %d" % (-(-milliseconds // 1000), milliseconds)
+        lines += refusal.lines
         if refusal.allow is not None:
             lines += b"\r\nallow: " + refusal.allow.encode("ascii")
         if self._services.cors is not None:
@@ -584,6 +630,8 @@ class Call:
         except Exception as error:
             log_failure("a record could not be made of all that was read of a call", error)
             record = self._record(seq, Ending(ending.outcome, ending.status), _UNREADABLE, None)
+        if self._reservation is not None:
+            self._settle_limits(self._reservation, ending, usage)
         self._body.drop()
         waits = self._owes_end
         self._enters(RECORDED_STRICT if waits else RECORDED)
@@ -591,6 +639,12 @@ class Call:
             services.journal.append(record, self._durable if waits else None)
         except JournalError:  # logged and counted where it was lost; nobody may take the answer for accounted
             self._give_up_on_disk()
+
+    def _settle_limits(self, reservation: Reservation, ending: Ending, usage: Usage) -> None:
+        limits, dispatch = self._services.limits, self.dispatch
+        if limits is not None:
+            has_run = dispatch is not None and dispatch.attempts > 0
+            limits.settle(reservation, ending, usage, has_run=has_run)
 
     def _record(self, seq: int, ending: Ending, usage: Usage, trace: Trace | None) -> CallRecord:
         services, request, dispatch = self._services, self.request, self.dispatch

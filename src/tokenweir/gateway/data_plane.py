@@ -9,6 +9,7 @@ from ..errors import Refusal
 from ..policy import Keyring
 from ..records import Clock
 from ..upstream import Upstream
+from .admit import LimitRule
 from .call import Call
 from .client_connection import ClientConnection
 from .cors import Cors
@@ -32,6 +33,13 @@ SWEEP_SECONDS = 1.0
 _COMMIT_SECONDS = 5.0
 
 
+class _Same:
+    """Stands for what was not given, where nothing can be."""
+
+
+_SAME = _Same()
+
+
 class DataPlane:
     """Makes calls of what clients send. Its configuration can be exchanged while calls are under way: each keeps the
     one that it began with."""
@@ -45,6 +53,7 @@ class DataPlane:
         keyring: Keyring,
         catalogue: Catalogue,
         upstreams: dict[str, Upstream],
+        limits: LimitRule | None = None,
         *,
         is_strict: bool,
         keeps_content: bool,
@@ -69,6 +78,7 @@ class DataPlane:
             keyring=keyring,
             catalogue=catalogue,
             upstreams=upstreams,
+            limits=limits,
         )
 
     def __repr__(self) -> str:
@@ -90,6 +100,7 @@ class DataPlane:
         keyring: Keyring | None = None,
         catalogue: Catalogue | None = None,
         upstreams: dict[str, Upstream] | None = None,
+        limits: "LimitRule | None | _Same" = _SAME,
     ) -> None:
         """Exchanges what is given. Calls under way finish with what they began with."""
         before = self.services
@@ -98,6 +109,7 @@ class DataPlane:
             keyring or before.keyring,
             catalogue or before.catalogue,
             before.upstreams if upstreams is None else upstreams,
+            before.limits if isinstance(limits, _Same) else limits,
         )
         if upstreams is not None:
             for upstream in before.upstreams.values():
@@ -106,7 +118,9 @@ class DataPlane:
     def trust_host(self) -> None:
         """For a host that lets in only whom it knows: then an open gateway need not ask by which name it is called."""
         before = self.services
-        self.services = before.with_configuration(None, before.keyring, before.catalogue, before.upstreams)
+        self.services = before.with_configuration(
+            None, before.keyring, before.catalogue, before.upstreams, before.limits
+        )
 
     def new_connection(self, refusal: Refusal | None = None) -> asyncio.Protocol:
         """The protocol factory for the data port. With ``refusal`` that is the answer to the first request."""

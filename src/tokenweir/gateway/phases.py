@@ -63,6 +63,8 @@ class Event(IntEnum):
     """The WebSocket has ended, by either side's will or failure."""
     TIME_LIMIT = auto()
     """Something has lasted too long."""
+    OVERRUN = auto()
+    """A stream has used more than was reserved for it, and its limit has nothing left."""
     SHUTDOWN = auto()
     """The gateway stops and cannot wait for this call any longer."""
     RECORDED = auto()
@@ -99,6 +101,7 @@ NEW, RECEIVING, REFUSING, DISPATCHING, RESPONDING, DRAINING, RELAYING, SETTLING,
     SWITCHED,
     SOCKET_END,
     TIME_LIMIT,
+    OVERRUN,
     SHUTDOWN,
     RECORDED,
     RECORDED_STRICT,
@@ -134,6 +137,7 @@ CELLS: dict[tuple[Phase, Event], Cell] = {
     (RESPONDING, CLIENT_GONE_DRAINED): Cell(DRAINING),
     (RESPONDING, ANSWER_END): Cell(SETTLING, "`completed`, `upstream_error` or `upstream_broken`"),
     (RESPONDING, TIME_LIMIT): Cell(SETTLING, "`timed_out`; `client_gone` if it was the client that took nothing"),
+    (RESPONDING, OVERRUN): Cell(SETTLING, "`aborted`, by a limit with `on_overrun`"),
     (RESPONDING, SHUTDOWN): Cell(SETTLING, "`aborted`"),
     (DRAINING, REFUSAL): Cell(SETTLING, "`client_gone`"),
     (DRAINING, ANSWER_HEAD): Cell(DRAINING),

@@ -89,6 +89,12 @@ class Request:
     """``UNSET``: there is no such member."""
     asks_for_usage: bool = False
     has_data_sources: bool = False
+    max_output: int = 0
+    """Tokens that the answer may have at most, as the body says; 0 where it says nothing that makes sense."""
+    answers: int = 1
+    """How many the body asks for (``n``)."""
+    metadata: bytes = b""
+    """The body's ``metadata``, as it came."""
 
     def __init__(
         self, call_id: str, head: RequestHead, address: Address, started_at: datetime, received_at: float
@@ -98,6 +104,17 @@ class Request:
         self.address = address
         self.started_at = started_at
         self.received_at = received_at
+
+    def header(self, name: bytes) -> str | None:
+        """Any that the client has sent, by its lower-case name."""
+        value = self.head.fields.get(name)
+        if value is None:
+            for line in self.head.kept:
+                found, _, rest = line.partition(b":")
+                if found.lower() == name:
+                    value = rest.strip()
+                    break
+        return value.decode("latin-1") if value is not None else None
 
     def whole_body(self) -> bytes:
         """A copy, where the body is large."""

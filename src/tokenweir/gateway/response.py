@@ -196,6 +196,13 @@ class Response(Receiver):
             return False
         return now - since > limit
 
+    def end_with(self, event: bytes) -> None:
+        """The owner ends a stream between two of its events with one more, so that it is whole for its client."""
+        self.stop()
+        self.ended_in_order = True
+        self._client.write(self._held + event)
+        self._held = b""
+
     def stop(self) -> None:
         """The owner ends it: the upstream's connection closes at once."""
         if not self.ended:

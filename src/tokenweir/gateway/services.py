@@ -9,6 +9,7 @@ from ..deployments import Catalogue
 from ..policy import Keyring
 from ..records import CallRecord, Clock
 from ..upstream import Upstream
+from .admit import LimitRule
 from .cors import Cors
 from .estimator import Estimator
 from .held_body import BodyBudget
@@ -103,11 +104,13 @@ class Services:
         keyring: Keyring,
         catalogue: Catalogue,
         upstreams: dict[str, Upstream],
+        limits: LimitRule | None,
         *,
         is_strict: bool,
         keeps_content: bool,
     ) -> None:
-        """``own_names`` is ``None`` where a host lets in only whom it knows. ``is_strict``: whether an answer's end
+        """``own_names`` is ``None`` where a host lets in only whom it knows; ``limits``, where there are none.
+        ``is_strict``: whether an answer's end
         waits for its record to be on disk. ``keeps_content``: whether records hold the bodies of requests and
         answers."""
         # for the process
@@ -130,9 +133,15 @@ class Services:
         self.keyring = keyring
         self.catalogue = catalogue
         self.upstreams = upstreams
+        self.limits = limits
 
     def with_configuration(
-        self, own_names: OwnNames | None, keyring: Keyring, catalogue: Catalogue, upstreams: dict[str, Upstream]
+        self,
+        own_names: OwnNames | None,
+        keyring: Keyring,
+        catalogue: Catalogue,
+        upstreams: dict[str, Upstream],
+        limits: LimitRule | None,
     ) -> "Services":
         """What stays for the process, with another configuration."""
         return Services(
@@ -150,6 +159,7 @@ class Services:
             keyring,
             catalogue,
             upstreams,
+            limits,
             is_strict=self.is_strict,
             keeps_content=self.keeps_content,
         )

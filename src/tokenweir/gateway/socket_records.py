@@ -35,8 +35,9 @@ class SocketRecords:
         upstream: Upstream | None,
         answer: ResponseHead,
         on_loss: Callable[[], None],
+        on_usage: Callable[[Usage], None],
     ) -> None:
-        """``on_loss``: told where the journal has not taken one."""
+        """``on_loss``: told where the journal has not taken one; ``on_usage``: told what each says was used."""
         self._services = services
         self._request = request
         self._shared = shared
@@ -44,6 +45,7 @@ class SocketRecords:
         self._upstream = upstream
         self._answer = answer
         self._on_loss = on_loss
+        self._on_usage = on_usage
         self.waiting = 0
         """Strict durability: records that are not on disk yet."""
         self._waiting_since = self._failing_since = 0.0
@@ -122,6 +124,7 @@ class SocketRecords:
 
     def _append(self, used: UsedOnSocket, request: Request, ending: Ending, timings: Timings, usage: Usage) -> None:
         services = self._services
+        self._on_usage(usage)
         keeps_content = services.keeps_content
         record = record_of(
             self._shared,

@@ -30,7 +30,9 @@ class SubjectRule:
             elif source == "safety_identifier":
                 said = request.safety_identifier
             else:
-                said = _header(request, source[len(HEADER_PREFIX) :].lower().encode("ascii"))
+                said = request.header(source[len(HEADER_PREFIX) :].lower().encode("ascii"))
+                if said is not None and len(said) > LONGEST_SUBJECT:
+                    said = None
             if said:
                 return said if self._secret is None else hashed_subject(self._secret, said)
         return None
@@ -40,16 +42,3 @@ def with_subject(record: CallRecord, request: Request, rule: SubjectRule) -> Cal
     """The record with what the client says, where nobody else has said whose call it is."""
     said = rule.of(request) if record.subject is None else None
     return record if said is None else replace(record, subject=said, identity_source="client")
-
-
-def _header(request: Request, wanted: bytes) -> str | None:
-    value = request.head.fields.get(wanted)
-    if value is None:
-        for line in request.head.kept:
-            name, _, rest = line.partition(b":")
-            if name.lower() == wanted:
-                value = rest.strip()
-                break
-    if value is None or len(value) > LONGEST_SUBJECT:
-        return None
-    return value.decode("latin-1")

@@ -42,6 +42,11 @@ class Meter:
         """What the answer said."""
         raise NotImplementedError
 
+    def written(self) -> int | None:
+        """How many tokens the answer has until now, roughly and rather too few; ``None`` within an event, and of what
+        is no stream of events. To be asked now and then."""
+        return None
+
 
 class NullMeter(Meter):
     """Holds nothing, unless content is kept. ``chunks`` are pieces as they came.

@@ -27,6 +27,9 @@ _LONGEST_HELD = 256 * 1024
 # What a surface's pattern finds is not longer than this, unless somebody writes a lot of white space.
 _LONGEST_FOUND = 72
 
+# Of English; other languages and code have fewer.
+_LETTERS_PER_TOKEN = 4
+
 # The end of an event too long to be held; the grammar has no longest line.
 _EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
 _LONGEST_END = 4
@@ -66,6 +69,13 @@ class StreamMeter(Meter):
         if not self._read.chunks and raw.lstrip().startswith(b"{"):
             return self._read_as_body(raw)
         return self._read.measurement(content=None if self._kept is None else b"".join([*self._kept, raw]))
+
+    def written(self) -> int | None:
+        if self._pieces:
+            last = self._pieces[len(self._pieces) - 1]
+            if self._long is not None or not last.endswith((b"\n\n", b"\r\n\r\n")):
+                return None
+        return max(self._read.chunks, self._read.letters() // _LETTERS_PER_TOKEN)
 
     def _read_as_body(self, raw: bytes) -> Measurement:
         """Some servers call a stream whatever they were asked to stream."""

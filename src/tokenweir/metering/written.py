@@ -63,6 +63,16 @@ class WrittenChoice:
         """Where pieces of its text go, or of the arguments of a tool. It stays the same list."""
         return self._text if tool is None else self._tool(tool).arguments
 
+    def letters(self) -> int:
+        """How many were written."""
+        count = 0
+        for piece in self._text:
+            count += len(piece)
+        for tool in self._calls.values():
+            for piece in tool.arguments:
+                count += len(piece)
+        return count
+
     def shrink(self) -> None:
         """Join the small strings of many frames into one."""
         join(self._text)
@@ -104,6 +114,13 @@ class Output:
     def choices(self) -> list[WrittenChoice]:
         """One for each choice, by index. May have to be put together first: not for the event loop."""
         return [written for _, written in sorted(self._written.items())]
+
+    def letters(self) -> int:
+        """How many were written, in all choices."""
+        count = 0
+        for written in self._written.values():
+            count += written.letters()
+        return count
 
 
 def join(pieces: list[str]) -> None:

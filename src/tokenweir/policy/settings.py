@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from ..limits import LimitAmounts
 from ..records import Duration
 from .permissions import Permissions
 
@@ -24,6 +25,8 @@ class GroupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which models may be behind that, by a target's ``model`` or, without one, by its deployment's name there."""
     surfaces: list[str] | None = None
     """Which APIs may be used, as the ``api`` of records has them, or where that is ``other``, the ``operation``."""
+    limits: LimitAmounts = LimitAmounts()
+    """How much its callers may use together; see [limits](../guides/limits.md)."""
 
 
 class CallerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,6 +50,8 @@ class CallerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """As in ``[[groups]]``, likewise."""
     surfaces: list[str] | None = None
     """As in ``[[groups]]``, likewise."""
+    limits: LimitAmounts = LimitAmounts()
+    """How much it may use; see [limits](../guides/limits.md)."""
 
 
 def former_names(callers: Iterable[CallerSettings]) -> dict[str, str]:

@@ -21,8 +21,9 @@ import uvloop
 from ..config import Config, is_loopback, parse_address
 from ..deployments import Catalogue
 from ..errors import ConfigError, JournalInUse, TokenweirError
-from ..gateway import SWEEP_SECONDS, DataPlane, RecordLog, Tracing
+from ..gateway import SWEEP_SECONDS, DataPlane, LimitRule, RecordLog, Tracing
 from ..journal import Journal, Trouble, changed_fields
+from ..limits import Calendar, Limiter, limits_of
 from ..policy import Keyring
 from ..records import Clock, ClockJumps, SystemClock
 from ..upstream import Upstream, open_upstreams
@@ -94,6 +95,7 @@ class RelayProcess:
             keyring,
             catalogue,
             upstreams,
+            self._limits(config, None),
             is_strict=config.journal.durability != "batch",
             keeps_content=config.journal.content == "full",
         )
@@ -114,7 +116,8 @@ class RelayProcess:
         try:
             reload = reloaded(self._config_path, self._config)
             keyring, catalogue, upstreams = self._parts(reload.config)
-            self.data_plane.configure(keyring=keyring, catalogue=catalogue, upstreams=upstreams)
+            limits = self._limits(reload.config, self.data_plane.services.limits)
+            self.data_plane.configure(keyring=keyring, catalogue=catalogue, upstreams=upstreams, limits=limits)
         except TokenweirError as error:
             _log.error("the configuration was not reloaded, the old one stays: %s", error)
             return
@@ -124,6 +127,16 @@ class RelayProcess:
         self._publish()
         services = self.data_plane.services
         _log.info("configuration reloaded: %s; %s", services.keyring, services.catalogue)
+
+    def _limits(self, config: Config, before: LimitRule | None) -> LimitRule | None:
+        """Those of a configuration, in which what was used ``before`` still counts."""
+        limits = limits_of(config.callers, config.groups, config.deployments, config.limits)
+        if not limits:
+            return None
+        settings = config.admission
+        calendar = Calendar(settings.time_zone, settings.month_starts, settings.week_starts)
+        limiter = Limiter(limits, calendar) if before is None else before.limiter.configure(limits, calendar)
+        return LimitRule(limiter, settings, self._clock)
 
     def _keyring(self, config: Config, *, may_be_open: bool = True) -> Keyring:
         keys = self._keys.in_force
