@@ -57,13 +57,14 @@ def test_a_typo_in_any_known_name_is_refused_with_the_name_that_was_meant(
 ) -> None:
     path, meant, typo = case
     tree: Any = {typo: "x"}
-    for name in reversed(path):
+    for at, name in reversed(list(enumerate(path))):
         if name in KINDS:
             tree = (name, tree)
         elif isinstance(tree, tuple):
             tree = {"kind": tree[0], name: tree[1]}
         else:
-            tree = {name: [tree] if name in LISTS else tree}
+            is_list = name in LISTS or (at == 0 and name == "limits")  # others have a table of that name inside
+            tree = {name: [tree] if is_list else tree}
     found = read_tree(tree, Origins("my.toml", {})).problems
     assert any(problem.endswith(f"{typo}: did you mean `{meant}`?") or problem == top(typo, meant) for problem in found)
 

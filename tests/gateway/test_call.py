@@ -4,7 +4,7 @@ impossible ones."""
 import asyncio
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from support.streams import DONE, STREAM_HEAD, USAGE, answer, chunked, frame
 from tokenweir.deployments import Catalogue, Target
 from tokenweir.errors import InvalidApiKey, JournalError, RequestTimeout
 from tokenweir.gateway import DataPlane, ServerSettings, Tracing
+from tokenweir.gateway.admit import LimitRule
 from tokenweir.gateway.call import Call
 from tokenweir.gateway.dispatch import Dispatcher
 from tokenweir.gateway.estimator import Estimator
@@ -22,6 +23,7 @@ from tokenweir.gateway.head_cache import HeadCache
 from tokenweir.gateway.phases import CELLS, IGNORED, Event, Phase
 from tokenweir.gateway.request import Client, Ending, Request
 from tokenweir.gateway.response import Response
+from tokenweir.limits import AdmissionSettings, Calendar, Limit, Limiter
 from tokenweir.policy import CallerSettings, Keyring, TracingSettings, hash_key
 from tokenweir.records import CallRecord, Usage
 from tokenweir.upstream import CredentialSettings, Upstream, UpstreamConnection, UpstreamSettings, open_upstreams
@@ -113,7 +115,7 @@ class PatientEstimator(Estimator):
 class World:
     """A data plane with one upstream in memory, to which one connection stands."""
 
-    def __init__(self, *, is_strict: bool = False, **server: Any) -> None:
+    def __init__(self, *, is_strict: bool = False, limits: Sequence[Limit] = (), **server: Any) -> None:
         self.clock = JumpingClock()
         self.log = PatientLog()
         self.estimator = PatientEstimator()
@@ -134,6 +136,7 @@ class World:
             Keyring([CallerSettings("team-a", hash_key(KEY))], []),
             Catalogue([], {"up": "azure"}),
             upstreams,
+            LimitRule(Limiter(limits, Calendar()), AdmissionSettings(output_tokens=1), self.clock) if limits else None,
             is_strict=is_strict,
             keeps_content=False,
         )
@@ -180,6 +183,15 @@ class World:
     def send(self, body: bytes) -> None:
         self.call.body_received(body)
         self.call.body_ended()
+
+    def overrun(self) -> None:
+        """Others use all that is left, and the answer goes on."""
+        limits = self.data_plane.services.limits
+        assert limits is not None
+        limiter, moment = limits.limiter, self.clock.now().timestamp()
+        limiter.settle(limiter.admit("x", (), "", "", "", 1, 0, 0.0, moment), 5000, 0.0, has_run=True)
+        self.upstream.deliver(chunked(frame("two"), frame("three")))
+        self.wait(0)
 
     def wait(self, seconds: float) -> None:
         """The sweeper looks every second; what lasts is seen at the second look."""
@@ -271,6 +283,10 @@ AT: dict[tuple[Phase, Event], tuple[Callable[[], World], Callable[[World], Any]]
         lambda w: w.upstream.deliver(chunked(USAGE + DONE) + b"0\r\n\r\n"),
     ),
     (Phase.RESPONDING, Event.TIME_LIMIT): (lambda: World().to(Phase.RESPONDING), lambda w: w.wait(3600)),
+    (Phase.RESPONDING, Event.OVERRUN): (
+        lambda: World(limits=[Limit("all", "tokens_per_day", 5000, ends_overrun=True)]).to(Phase.RESPONDING),
+        lambda w: w.overrun(),
+    ),
     (Phase.RESPONDING, Event.SHUTDOWN): (lambda: World().to(Phase.RESPONDING), lambda w: w.call.abort()),
     (Phase.DRAINING, Event.REFUSAL): (drained_before_an_answer, lambda w: w.upstream.hang_up()),
     (Phase.DRAINING, Event.ANSWER_HEAD): (drained_before_an_answer, lambda w: w.upstream.deliver(HALF_AN_ANSWER)),

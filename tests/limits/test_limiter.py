@@ -120,10 +120,11 @@ def test_nothing_at_all_is_let_in_where_nothing_is_allowed() -> None:
 )
 def test_what_is_counted_apart_does_not_touch_each_other(how: dict[str, Any], other: dict[str, Any]) -> None:
     limiter = limiter_of(limit("requests_per_minute", 1, **how))
-    ask(limiter, **{"groups": ("a",), "session": "agent-1"})
+    who: dict[str, Any] = {"groups": ("a",), "session": "agent-1"}
+    ask(limiter, **who)
     with pytest.raises(RateLimited):
-        ask(limiter, **{"groups": ("a",), "session": "agent-1"})
-    ask(limiter, **{"groups": ("a",), "session": "agent-1", **other})
+        ask(limiter, **who)
+    ask(limiter, **(who | other))
 
 
 @pytest.mark.parametrize(

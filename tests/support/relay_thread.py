@@ -128,7 +128,7 @@ def running_relay(
     callers: list[CallerSettings] | None = None,
     tracing: dict[str, Any] | None = None,
     limits: list[LimitSettings] | None = None,
-    admission: AdmissionSettings = AdmissionSettings(),
+    admission: AdmissionSettings | None = None,
     config_path: Path | None = None,
     host: Host = "fast",
     tables: dict[str, Any] | None = None,
@@ -149,7 +149,7 @@ def running_relay(
         deployments=deployments or [],
         tracing=msgspec.structs.replace(TracingSettings(), **(tracing or {})),
         limits=limits or [],
-        admission=admission,
+        admission=admission or AdmissionSettings(),
         callers=callers if callers is not None else [CallerSettings("team-a", hash_key(KEY), {"cost_centre": "4711"})],
         **(tables or {}),
     )

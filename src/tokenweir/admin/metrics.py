@@ -237,6 +237,7 @@ _RELAY_COUNTERS = frozenset(
         "clock_jumps",
         "connections_closed",
         "connections_refused",
+        "limit_refusals",
         "record_fields_changed",
         "upstream_refusals",
     }

@@ -69,7 +69,8 @@ def as_toml(value: Any) -> str:
         case str():
             return f'"{value.translate(_TEXT_ESCAPES)}"'
         case msgspec.Struct():
-            return f"{{ {', '.join(_settings(value, defaults=False))} }}"
+            inner = ", ".join(_settings(value, defaults=False))
+            return f"{{ {inner} }}" if inner else "{}"
         case dict():
             return f"{{ {', '.join(f'{_key(name)} = {as_toml(inner)}' for name, inner in value.items())} }}"
         case list():

@@ -58,17 +58,24 @@ Where no sink of kind
 
 def settings_reference() -> str:
     """The whole page, as Markdown."""
-    parts = [_HEAD]
+    parts, told = [_HEAD], dict[type[msgspec.Struct], str]()
     for table, field in fields(Config).items():
         item = item_of(field.type)
-        parts.append("\n".join(_section((table,), item or field.type)))
+        parts.append("\n".join(_section((table,), item or field.type, told)))
     return "\n".join(parts)
 
 
-def _section(path: Path, kind: type[msgspec.Struct], of: str = "") -> Iterator[str]:
-    """A heading and a table for one struct, then the same for each struct inside it."""
+def _section(
+    path: Path, kind: type[msgspec.Struct], told_at: dict[type[msgspec.Struct], str], of: str = ""
+) -> Iterator[str]:
+    """A heading and a table for one struct, then the same for each struct inside it; ``told_at`` is where those of
+    lists were told already."""
     is_list = path[0] in LISTS
     yield f"\n## `{place(path)}`{of}\n"
+    if is_list and kind in told_at:
+        yield f"As in `{told_at[kind]}`."
+        return
+    told_at[kind] = place(path)
     if is_list and len(path) == 1:
         yield f"As a variable: `{variable_name(path)}`, a JSON list.\n"
     heads = ["Setting", "Type", "Default"] + ([] if is_list else ["Variable"]) + ["Meaning"]
@@ -81,11 +88,11 @@ def _section(path: Path, kind: type[msgspec.Struct], of: str = "") -> Iterator[s
     for name, field in fields(kind).items():
         if (choice := chosen_by(field.type)) is not None:
             for chosen, table in choice.tables.items():
-                yield from _section((*path, name), table, f" of {choice.by} `{chosen}`")
+                yield from _section((*path, name), table, told_at, f" of {choice.by} `{chosen}`")
             continue
         inner = item_of(field.type) or without_none(field.type)
         if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
-            yield from _section((*path, name), inner)
+            yield from _section((*path, name), inner, told_at)
 
 
 def _default(field: Any) -> str:

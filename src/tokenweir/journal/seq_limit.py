@@ -19,7 +19,7 @@ import msgspec
 from ..errors import JournalError
 from .directory import WriterLock, is_same_file, sync_directory
 
-__all__ = ["Limit", "SeqLimit", "read_limit"]
+__all__ = ["SeqBound", "SeqLimit", "read_limit"]
 
 LIMIT_NAME = "seq-limit.json"
 MIN_AHEAD = 256
@@ -33,7 +33,7 @@ _WIDTH = 512
 _encode = msgspec.json.Encoder().encode
 
 
-class Limit(msgspec.Struct, frozen=True, kw_only=True):
+class SeqBound(msgspec.Struct, frozen=True, kw_only=True):
     replica: str
     limit: int
     ended: bool = False
@@ -43,10 +43,10 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     previous_last: int = 0
 
 
-_decode = msgspec.json.Decoder(Limit).decode
+_decode = msgspec.json.Decoder(SeqBound).decode
 
 
-def read_limit(directory: Path) -> Limit | None:
+def read_limit(directory: Path) -> SeqBound | None:
     """What the latest run has promised; None if nothing that can be read."""
     try:
         return _decode((directory / LIMIT_NAME).read_bytes())
@@ -62,7 +62,7 @@ class SeqLimit:
         self._path = lock.directory / LIMIT_NAME
         self._gathered = 0
         self._looked_at = 0
-        self._limit = Limit(replica=replica, limit=0, previous=previous, previous_last=previous_last)
+        self._limit = SeqBound(replica=replica, limit=0, previous=previous, previous_last=previous_last)
         self._fd: int | None = None
         self._write(self._limit)
 
@@ -88,7 +88,7 @@ class SeqLimit:
         self._write(msgspec.structs.replace(self._limit, limit=handed_out, ended=True))
         self._close()
 
-    def _write(self, limit: Limit) -> None:
+    def _write(self, limit: SeqBound) -> None:
         with suppress(OSError, JournalError):
             if self._fd is None or not is_same_file(self._fd, self._path):
                 self._open()

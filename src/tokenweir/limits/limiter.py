@@ -71,6 +71,11 @@ class AdmissionCounts:
         self.refused: dict[str, int] = {}
         """By the limit's name: calls that were turned away."""
 
+    @property
+    def total(self) -> int:
+        """Calls that were turned away."""
+        return sum(self.refused.values())
+
 
 class Limiter:
     """One relay's. Nothing here waits."""

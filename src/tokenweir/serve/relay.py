@@ -229,6 +229,8 @@ class RelayProcess:
             connections_refused=data_plane.doorkeeper.refused,
             connections_closed=data_plane.doorkeeper.closed,
             upstream_refusals=services.refusals.count,
+            reservations_open=services.limits.limiter.counts.open if services.limits is not None else 0,
+            limit_refusals=services.limits.limiter.counts.total if services.limits is not None else 0,
             buffered_bytes=services.bodies.used,
             buffers_full=services.bodies.refused,
             record_fields_changed=changed_fields(),
