@@ -233,7 +233,7 @@ def _names(drawn: Drawn) -> Any:
     name = drawn.mutated(b"gpt-4o").decode("latin-1")
     return (
         _tried(_CATALOGUE.targets, name, "deployments"),
-        _tried(_KEYS.identify, name.encode()),
+        _tried(_KEYS.identify, name.encode(), _RECORD.started_at),
         _tried(routes.route_of, b"GET", b"/" + name.encode()),
     )
 

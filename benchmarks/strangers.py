@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tokenweir.errors import InvalidApiKey
@@ -31,6 +32,7 @@ _ASKED = (
     b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
 )
 _IDLE_SECONDS = 30
+_NOW = datetime.now(UTC)
 
 
 def _keys(rounds: int) -> None:
@@ -53,10 +55,10 @@ def _keys(rounds: int) -> None:
     print(f"- half of the latter lie within {(spread[2] - spread[0]) * 1e9:.0f} ns of each other")
 
 
-def _refusal(identify: Callable[[bytes], object], key: bytes) -> float:
+def _refusal(identify: Callable[[bytes, datetime], object], key: bytes) -> float:
     began = time.perf_counter()
     try:
-        identify(key)
+        identify(key, _NOW)
     except InvalidApiKey:
         return time.perf_counter() - began
     raise AssertionError("a wrong key was taken")

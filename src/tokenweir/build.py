@@ -54,6 +54,8 @@ INTERPRETED: Final = {
     "journal.seq_limit": "runs a few times an hour",
     "journal.status": "runs once a second",
     "metering.apart": "the main module of a process of its own",
+    "policy.key_changes": "runs when keys change",
+    "policy.key_holders": "runs when keys change, in a thread",
     "policy.keys_file": "runs when keys change",
     "records.clock": "other clocks are subclasses of it",
     "records.columns": "named tuples with methods",

@@ -4,7 +4,7 @@
     ├── ConfigError              a file, a variable or a flag is wrong; nothing was started
     ├── Refusal                  the call ends here, with an answer of our own
     │   ├── caller   MalformedRequest, NotOurName, InvalidBody, HeadTooLarge,
-    │   │            BodyTooLarge, UnsupportedEncoding, InvalidApiKey, NotPermitted,
+    │   │            BodyTooLarge, UnsupportedEncoding, InvalidApiKey, KeySuspended, NotPermitted,
     │   │            UnknownRoute, UnknownMethod, MethodNotAllowed, UnknownDeployment, RequestTimeout,
     │   │            RateLimited, QuotaExceeded
     │   ├── upstream UpstreamUnreachable, UpstreamTimeout, UpstreamBroken, UpstreamBusy,
@@ -32,6 +32,7 @@ __all__ = [
     "JournalError",
     "JournalInUse",
     "JournalUnavailable",
+    "KeySuspended",
     "KeysUnavailable",
     "MalformedRequest",
     "MethodNotAllowed",
@@ -166,6 +167,14 @@ class InvalidApiKey(CallerRefusal):
     status = 401
     type = "authentication_error"
     code = "invalid_api_key"
+
+
+class KeySuspended(CallerRefusal):
+    """The key is known, and opens nothing until somebody resumes it."""
+
+    status = 403
+    type = "permission_error"
+    code = "key_suspended"
 
 
 class NotPermitted(CallerRefusal):

@@ -56,6 +56,7 @@ class Gateway:
             sinks=lambda: self.sinks,
             expected_relays=self.expected_relays,
             keys=KeysFile(self.keys),
+            groups=lambda: ["gold"],
             ledger_status=lambda: self.ledger_status,
             configuration=lambda: ConfigInForce("/etc/tokenweir.toml", ["[server]", 'data = "127.0.0.1:8080"'], 7),
             service=ServiceLists(("0.0.0.0", 8080), lambda: ["team-a"], key="a key"),

@@ -75,3 +75,46 @@ def test_a_key_that_cannot_be_revoked_is_said_with_who_still_accepts_it(gateway:
     answer = gateway.ask("/api/keys/key_1/revoke", "POST", json={})
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "not_revoked")
     assert answer.json()["error"]["message"].endswith("; the key is still accepted by relay-0")
+
+
+def test_a_key_is_rotated_suspended_and_resumed(gateway: Any) -> None:
+    made = gateway.ask("/api/keys", "POST", json={"caller": "ada", "groups": ["gold"], "expires": "90d"}).json()
+    key_id = made["stored"]["key_id"]
+    assert (made["stored"]["groups"], made["stored"]["expires_at"]) == (["gold"], "2026-06-08T12:00:00Z")
+    rotated = gateway.ask(f"/api/keys/{key_id}/rotate", "POST", json={"overlap": "1h"})
+    assert rotated.status_code == 201
+    new = rotated.json()["stored"]
+    assert (new["replaces"], new["groups"], new["expires_at"]) == (key_id, ["gold"], None)
+    assert rotated.json()["replaced"]["expires_at"] == "2026-03-10T13:00:00Z"
+    assert [key.sha256 for key in read_keys(gateway.keys)] == [hash_key(made["key"]), hash_key(rotated.json()["key"])]
+    suspended = gateway.ask(f"/api/keys/{new['key_id']}/suspend", "POST", json={})
+    assert suspended.json()["stored"]["suspended_at"] == "2026-03-10T12:00:00Z"
+    resumed = gateway.ask(f"/api/keys/{new['key_id']}/resume", "POST", json={})
+    assert resumed.json()["stored"]["suspended_at"] is None
+    for answer in (rotated, suspended, resumed):
+        assert "sha256" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code"),
+    [
+        ("/api/keys", {"caller": "a", "groups": ["silver"]}, 400, "no_key"),
+        ("/api/keys", {"caller": "a", "expires": "yesterday"}, 400, "no_key"),
+        ("/api/keys/key_0/rotate", {}, 404, "unknown_key"),
+        ("/api/keys/key_0/suspend", {}, 404, "unknown_key"),
+        ("/api/keys/key_0/rotate", {"overlap": "long"}, 400, "invalid_query"),
+    ],
+)
+def test_what_cannot_be_done_to_keys_is_said(
+    gateway: Any, path: str, body: dict[str, Any], status: int, code: str
+) -> None:
+    answer = gateway.ask(path, "POST", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def test_a_revoked_key_is_not_changed_any_more(gateway: Any) -> None:
+    key_id = gateway.ask("/api/keys", "POST", json={"caller": "ada"}).json()["stored"]["key_id"]
+    gateway.ask(f"/api/keys/{key_id}/revoke", "POST", json={})
+    for verb in ("rotate", "suspend", "resume"):
+        answer = gateway.ask(f"/api/keys/{key_id}/{verb}", "POST", json={})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "not_valid")

@@ -79,3 +79,32 @@ def test_revoking_says_whose_key_it_was_and_an_unknown_one_is_refused(tokenweir:
     assert ran.out.startswith(f"{stored.key_id} of team-a is revoked since ")
     assert read_keys(KEYS)[0].is_revoked
     assert tokenweir("keys", "revoke", "key_nosuch").exit_code == 2
+
+
+def test_a_key_is_made_for_a_while_and_in_a_group(tokenweir: Tokenweir, minimal: Path) -> None:
+    minimal.write_text(minimal.read_text() + '[[groups]]\nname = "gold"\n')
+    ran = tokenweir("keys", "create", "team-a", "--group", "gold", "--expires", "2099-01-01")
+    [stored] = read_keys(KEYS)
+    assert (stored.groups, str(stored.expires_at)) == (["gold"], "2099-01-01 00:00:00+00:00")
+    assert "It expires at 2099-01-01 00:00:00 UTC." in ran.err
+    for wrong in (["--group", "silver"], ["--expires", "soon"], ["--expires", "2020-01-01"]):
+        refused = tokenweir("keys", "create", "team-a", *wrong)
+        assert (refused.exit_code, refused.out) == (2, "")
+    assert len(read_keys(KEYS)) == 1
+
+
+def test_a_key_is_rotated_suspended_and_resumed(tokenweir: Tokenweir) -> None:
+    tokenweir("keys", "create", "team-a", "--tag", "x=y")
+    [old] = read_keys(KEYS)
+    ran = tokenweir("keys", "rotate", old.key_id, "--overlap", "1h")
+    before, new = read_keys(KEYS)
+    assert new.sha256 == hash_key(ran.out.strip())
+    assert (new.caller, new.tags, new.replaces) == ("team-a", {"x": "y"}, old.key_id)
+    assert f"{old.key_id} is valid beside it until {before.expires_at:%Y-%m-%d %H:%M:%S} UTC." in ran.err
+    assert tokenweir("keys", "suspend", new.key_id).out.startswith(f"{new.key_id} of team-a is suspended since ")
+    rows = json.loads(tokenweir("keys", "list", "--format", "json").out)
+    assert [row["state"] for row in rows] == ["valid", "suspended"]
+    assert tokenweir("keys", "rotate", new.key_id).exit_code == 2
+    assert tokenweir("keys", "resume", new.key_id).out == f"{new.key_id} of team-a is not suspended.\n"
+    assert tokenweir("keys", "rotate", old.key_id, "--overlap", "soon").exit_code == 2
+    assert tokenweir("keys", "suspend", "key_nosuch").exit_code == 2

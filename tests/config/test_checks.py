@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tokenweir.config import examine
-from tokenweir.policy.keys_file import add_key, revoke_key
+from tokenweir.policy import add_key, revoke_key
 from tokenweir.records import SystemClock
 
 OPEN = '[server]\ndata = "0.0.0.0:8080"\n'

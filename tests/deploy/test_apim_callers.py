@@ -13,6 +13,7 @@ import pytest
 from support.apim_policies import build_policy_runner
 from support.whole_gateway import whole_gateway
 from tokenweir.policy import Keyring, read_keys
+from tokenweir.records import SystemClock
 from tokenweir.simulator import running_simulator
 
 SCRIPT = Path(__file__).resolve().parents[2] / "deploy" / "azure" / "apim" / "callers.sh"
@@ -48,7 +49,7 @@ def test_every_key_of_every_subscription_opens_the_gateway(tmp_path: Path) -> No
     keyring = Keyring([], read_keys(tmp_path / "keys.json"))
 
     for key, caller in [("a-first", "team-a"), ("a-second", "team-a"), ("b-first", "team-b"), ("b-second", "team-b")]:
-        identity = keyring.identify(key.encode())
+        identity = keyring.identify(key.encode(), SystemClock().now())
         assert (identity.caller, identity.key_id) == (caller, hashlib.sha256(key.encode()).hexdigest())
         assert key not in done.stdout
 

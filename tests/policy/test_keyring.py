@@ -22,7 +22,7 @@ def caller(name: str, key: str | None = None, **tags: str) -> CallerSettings:
 def test_with_no_key_anywhere_every_key_opens() -> None:
     keyring = Keyring([], [])
     assert keyring.is_open
-    assert keyring.identify(None) is keyring.identify(b"any") is ANONYMOUS
+    assert keyring.identify(None, NOW) is keyring.identify(b"any", NOW) is ANONYMOUS
     assert repr(keyring) == "<Keyring open to all>"
 
 
@@ -41,12 +41,12 @@ def test_with_no_key_anywhere_every_key_opens() -> None:
 def test_once_anybody_is_configured_nobody_else_comes_in(keyring: Keyring, key: bytes | None) -> None:
     assert not keyring.is_open
     with pytest.raises(InvalidApiKey):
-        keyring.identify(key)
+        keyring.identify(key, NOW)
 
 
 def test_a_key_in_the_configuration_is_its_callers() -> None:
     settings = CallerSettings("team", sha256(b"k").hexdigest().upper(), {"centre": "4711"}, "drain")
-    identity = Keyring([settings], []).identify(b"k")
+    identity = Keyring([settings], []).identify(b"k", NOW)
     digest = sha256(b"k").hexdigest()
     assert identity == Identity("team", f"sha256-{digest[:12]}", {"centre": "4711"}, "drain")
 
@@ -54,19 +54,19 @@ def test_a_key_in_the_configuration_is_its_callers() -> None:
 def test_a_stored_key_has_its_callers_tags_and_its_own_go_first() -> None:
     known = CallerSettings("team", None, {"centre": "4711", "stage": "prod"}, "drain")
     keyring = Keyring([known], [stored("k", "team", tags={"stage": "test"}), stored("x", "stranger", tags={"a": "b"})])
-    assert keyring.identify(b"k") == Identity("team", "key_team", {"centre": "4711", "stage": "test"}, "drain")
-    assert keyring.identify(b"x") == Identity("stranger", "key_stranger", {"a": "b"})
+    assert keyring.identify(b"k", NOW) == Identity("team", "key_team", {"centre": "4711", "stage": "test"}, "drain")
+    assert keyring.identify(b"x", NOW) == Identity("stranger", "key_stranger", {"a": "b"})
 
 
 def test_a_key_that_was_made_for_a_former_name_is_a_key_of_the_caller() -> None:
     renamed = CallerSettings("platform", tags={"cost_centre": "4711"}, formerly=["team-a"])
-    identity = Keyring([renamed], [stored("sk", "team-a")]).identify(b"sk")
+    identity = Keyring([renamed], [stored("sk", "team-a")]).identify(b"sk", NOW)
     assert (identity.caller, identity.tags) == ("platform", {"cost_centre": "4711"})
 
 
 def test_several_keys_of_one_caller_are_told_apart() -> None:
     keyring = Keyring([caller("team", "k1")], [stored("k2", "team")])
-    first, second = keyring.identify(b"k1"), keyring.identify(b"k2")
+    first, second = keyring.identify(b"k1", NOW), keyring.identify(b"k2", NOW)
     assert first.caller == second.caller == "team"
     assert first.key_id != second.key_id
     assert repr(keyring) == "<Keyring 2 keys>"
@@ -74,39 +74,39 @@ def test_several_keys_of_one_caller_are_told_apart() -> None:
 
 def test_a_revoked_key_does_not_close_the_others() -> None:
     keyring = Keyring([], [stored("old", "team", revoked=True), stored("new", "team")])
-    assert keyring.identify(b"new").caller == "team"
+    assert keyring.identify(b"new", NOW).caller == "team"
     with pytest.raises(InvalidApiKey, match="not known here, or was revoked"):
-        keyring.identify(b"old")
+        keyring.identify(b"old", NOW)
 
 
 def test_a_refusal_says_where_a_key_belongs_and_never_repeats_it() -> None:
     keyring = Keyring([caller("team", "k")], [])
     with pytest.raises(InvalidApiKey) as missing:
-        keyring.identify(None)
+        keyring.identify(None, NOW)
     for place in ("api-key", "Ocp-Apim-Subscription-Key", "Authorization: Bearer", "subscription-key"):
         assert place in str(missing.value)
     with pytest.raises(InvalidApiKey) as wrong:
-        keyring.identify(b"s3cret")
+        keyring.identify(b"s3cret", NOW)
     assert "s3cret" not in str(wrong.value) and wrong.value.status == 401
 
 
 def test_keys_that_cannot_be_read_may_have_been_revoked() -> None:
     ring = Keyring([CallerSettings("ada", hash_key("known"))], [], unreadable=True)
-    assert ring.identify(b"known").caller == "ada"
+    assert ring.identify(b"known", NOW).caller == "ada"
     with pytest.raises(KeysUnavailable):
-        ring.identify(b"of the file")
+        ring.identify(b"of the file", NOW)
     with pytest.raises(InvalidApiKey):
-        ring.identify(None)
+        ring.identify(None, NOW)
 
 
 def test_a_ring_that_may_not_be_open_lets_nobody_in() -> None:
     ring = Keyring([], [], may_be_open=False)
     assert not ring.is_open
     with pytest.raises(InvalidApiKey):
-        ring.identify(b"any")
+        ring.identify(b"any", NOW)
 
 
 def test_an_operator_may_have_keys_written_down_as_they_are() -> None:
     keyring = Keyring([CallerSettings("team", hash_key("k"))], [], keeps_keys=True)
-    assert keyring.identify(b"k").key_id == "k"
-    assert Keyring([], [], keeps_keys=True).identify(b"any") is ANONYMOUS
+    assert keyring.identify(b"k", NOW).key_id == "k"
+    assert Keyring([], [], keeps_keys=True).identify(b"any", NOW) is ANONYMOUS

@@ -10,7 +10,7 @@ import pytest
 
 from support.clocks import JumpingClock
 from tokenweir.errors import ConfigError
-from tokenweir.policy.keys_file import add_key, hash_key, read_keys, revoke_key
+from tokenweir.policy import add_key, hash_key, read_keys, revoke_key
 from tokenweir.records import SystemClock
 
 CLOCK = JumpingClock()

@@ -1,18 +1,20 @@
 """What a caller may use: its own lists, else those of all its groups together."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from tokenweir.policy import CallerSettings, GroupSettings, Keyring, NameList, Permissions, StoredKey, hash_key
-from tokenweir.records import SystemClock
 
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
 BASIC = GroupSettings("basic", {"tier": "basic", "centre": "1"}, ["gpt-4o-mini", "text-*"])
 GOLD = GroupSettings("gold", {"tier": "gold"}, ["gpt-5*"], ["gpt-5*"])
 BOOKED = GroupSettings("booked", {"booked": "yes"})
 
 
 def identity_of(caller: CallerSettings | None, key_groups: tuple[str, ...] = (), **tags: str):  # type: ignore[no-untyped-def]
-    stored = StoredKey("key_1", "team", hash_key("k"), SystemClock().now(), None, tags, list(key_groups))
-    return Keyring([caller] if caller else [], [stored], [BASIC, GOLD, BOOKED]).identify(b"k")
+    stored = StoredKey("key_1", "team", hash_key("k"), NOW, None, tags, list(key_groups))
+    return Keyring([caller] if caller else [], [stored], [BASIC, GOLD, BOOKED]).identify(b"k", NOW)
 
 
 def allowed(permissions: Permissions | None, kind: str) -> str | None:
@@ -75,4 +77,4 @@ def test_of_a_tag_the_key_goes_before_the_caller_the_caller_before_groups_and_th
 def test_callers_that_are_alike_share_what_they_may_use() -> None:
     callers = [CallerSettings(f"team-{n}", hash_key(f"k{n}"), groups=["basic"]) for n in range(3)]
     ring = Keyring(callers, [], [BASIC])
-    assert len({id(ring.identify(b"k%d" % n).permissions) for n in range(3)}) == 1
+    assert len({id(ring.identify(b"k%d" % n, NOW).permissions) for n in range(3)}) == 1

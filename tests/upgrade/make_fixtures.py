@@ -37,7 +37,7 @@ from tokenweir.delivery.sinks.formats import fit_json
 from tokenweir.journal import Journal, JournalReader, JournalSettings, save_cursor
 from tokenweir.journal.segment import frame
 from tokenweir.ledger import open_ledger
-from tokenweir.policy.keys_file import add_key, read_keys, revoke_key
+from tokenweir.policy import add_key, read_keys, revoke_key
 from tokenweir.records import (
     CallRecord,
     Outcome,

@@ -37,7 +37,7 @@ from tokenweir.journal import (
     read_status,
 )
 from tokenweir.ledger import Ledger, open_ledger
-from tokenweir.policy.keys_file import add_key, hash_key, read_keys, revoke_key
+from tokenweir.policy import add_key, hash_key, read_keys, revoke_key
 from tokenweir.records import CallRecord
 from tokenweir.serve.books import Books
 

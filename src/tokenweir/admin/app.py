@@ -1,6 +1,6 @@
 """The admin port's application: each route is a question to ledger, relays or sinks. Runs in the books process."""
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter
@@ -51,6 +51,7 @@ def create_app(
     expected_relays: int,
     debug_tokens: DebugTokens,
     keys: KeyStore,
+    groups: Callable[[], Collection[str]],
     ledger_status: Callable[[], LedgerStatus],
     configuration: Callable[[], ConfigInForce],
     service: ServiceLists,
@@ -60,7 +61,7 @@ def create_app(
     so that a call can be found as soon as its record is on disk. Blocking work runs in threads. Without a ledger,
     questions to it are answered with where to ask instead."""
     api = _Api(ledger, catch_up, metrics, relays, sinks, expected_relays, ledger_status, configuration, clock)
-    keys_api = KeysApi(keys, relays, clock)
+    keys_api = KeysApi(keys, relays, groups, clock)
     management = Management(debug_tokens, api.find, clock)
     upkeep = UpkeepApi(bring, erase)
     routes = [
@@ -74,7 +75,11 @@ def create_app(
         Route("/api/config", api.config),
         Route("/api/keys", keys_api.all),
         Route("/api/keys", keys_api.create, methods=["POST"]),
-        Route("/api/keys/{key_id}/revoke", keys_api.revoke, methods=["POST"]),
+        Route("/api/keys/{key_id}/rotate", keys_api.rotate, methods=["POST"]),
+        *(
+            Route(f"/api/keys/{{key_id}}/{verb}", keys_api.changing(verb), methods=["POST"])
+            for verb in ("revoke", "suspend", "resume")
+        ),
         Route("/api/import", upkeep.bring, methods=["POST"]),
         Route("/api/erase", upkeep.erase, methods=["POST"]),
         Route("/api/openapi.json", api.openapi),

@@ -148,11 +148,25 @@ PATHS: dict[str, dict[str, dict[str, Any]]] = {
             "answer": _ref("KeyMade"),
         },
     },
+    "/api/keys/{key_id}/rotate": {
+        "post": {
+            "summary": "Make a key in the place of one, which expires after `overlap`; answered as `POST /api/keys`",
+            "body": _ref("KeyRotation"),
+            "status": "201",
+            "answer": _ref("KeyRotated"),
+        }
+    },
     "/api/keys/{key_id}/revoke": {
         "post": {
             "summary": "Revoke a key; answered when it is refused everywhere, or after five seconds",
-            "answer": _ref("KeyRevoked"),
+            "answer": _ref("KeyChanged"),
         }
+    },
+    "/api/keys/{key_id}/suspend": {
+        "post": {"summary": "Refuse a key until it is resumed; answered likewise", "answer": _ref("KeyChanged")}
+    },
+    "/api/keys/{key_id}/resume": {
+        "post": {"summary": "Take a suspension back; answered likewise", "answer": _ref("KeyChanged")}
     },
     "/api/import": {
         "post": {
@@ -243,9 +257,14 @@ _KEY = {
         "created_at": {"type": "string", "format": "date-time"},
         "revoked_at": {"type": ["string", "null"], "format": "date-time"},
         "tags": {"type": "object", "additionalProperties": {"type": "string"}},
+        "groups": {"type": "array", "items": {"type": "string"}},
+        "expires_at": {"type": ["string", "null"], "format": "date-time"},
+        "suspended_at": {"type": ["string", "null"], "format": "date-time"},
+        "replaces": {"type": ["string", "null"], "description": "The key that it was rotated from."},
     },
-    "required": ["key_id", "caller", "created_at", "revoked_at", "tags"],
+    "required": ["key_id", "caller", "created_at", "revoked_at", "tags", "groups", "expires_at", "suspended_at"],
 }
+_EXPIRES = {"type": "string", "description": "`90d` from now, or a day or a moment (ISO 8601)."}
 _KEYS: dict[str, Any] = {
     "type": "object",
     "properties": {"file": {"type": "string"}, "relays": _list_of("Applied")},
@@ -306,13 +325,22 @@ _SCHEMAS: dict[str, Any] = {
         "properties": {
             "caller": {"type": "string"},
             "tags": {"type": "object", "additionalProperties": {"type": "string"}},
+            "groups": {"type": "array", "items": {"type": "string"}},
+            "expires": _EXPIRES,
         },
         "required": ["caller"],
         "additionalProperties": False,
     },
+    "KeyRotation": {
+        "type": "object",
+        "properties": {"overlap": {"type": "string", "default": "24h"}, "expires": _EXPIRES},
+        "additionalProperties": False,
+    },
     "Keys": _KEYS | {"properties": _KEYS["properties"] | {"keys": {"type": "array", "items": _KEY}}},
     "KeyMade": _KEYS | {"properties": _KEYS["properties"] | {"key": {"type": "string"}, "stored": _KEY}},
-    "KeyRevoked": _KEYS | {"properties": _KEYS["properties"] | {"stored": _KEY}},
+    "KeyRotated": _KEYS
+    | {"properties": _KEYS["properties"] | {"key": {"type": "string"}, "stored": _KEY, "replaced": _KEY}},
+    "KeyChanged": _KEYS | {"properties": _KEYS["properties"] | {"stored": _KEY}},
     "UsageRow": {
         "description": "The groups asked for, then sums.",
         "type": "object",

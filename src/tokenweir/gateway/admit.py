@@ -21,14 +21,14 @@ _METADATA = "metadata:"
 
 
 def identify(request: Request, keyring: Keyring, *, trusts_platform: bool = False) -> Admission:
-    """Whose call this is. Raises ``InvalidApiKey``.
+    """Whose call this is. Raises as ``Keyring.identify`` does.
 
     ``trusts_platform``: a platform in front has authenticated, and nobody can come past it. Whom it names is the
     call's subject, and where no caller has a key, the caller. Else the subject is whom a token of Entra names, which is
     believed for reports and for nothing else.
     """
     key = _key_of(request)
-    identity = keyring.identify(key)
+    identity = keyring.identify(key, request.started_at)
     subject = request.address.principal if trusts_platform else None
     if subject is not None and keyring.is_open:
         identity = replace(identity, caller=subject)

@@ -18,8 +18,11 @@ from msgspec.structs import replace
 
 from ..deployments import Target
 from ..errors import (
+    InvalidApiKey,
     JournalError,
     JournalUnavailable,
+    KeysUnavailable,
+    KeySuspended,
     QuotaExceeded,
     Refusal,
     ShuttingDown,
@@ -28,6 +31,7 @@ from ..errors import (
 )
 from ..limits import Reservation
 from ..metering import log_failure, meter_for
+from ..policy import Keyring
 from ..records import CallRecord, Outcome, Route, Trace, TraceReason, Usage, new_call_id
 from ..upstream import Upstream, UpstreamConnection
 from ..wire import RequestHead, ResponseHead, UsageStripper, status_line
@@ -525,6 +529,23 @@ class Call:
         else:
             refusal = ShuttingDown("This gateway is shutting down; send the request again.")
             self._refuse_now(refusal, SHUTDOWN)
+
+    def look_at_key(self, keyring: Keyring) -> None:
+        """Other keys are in force: ends the call if its own was taken away. One that expires meanwhile was good for
+        it."""
+        admission = self._admission
+        if admission is None:
+            return
+        try:
+            keyring.identify(admission.key, self.request.started_at)
+        except (InvalidApiKey, KeySuspended) as refusal:
+            if self.phase is RELAYING:
+                self._enters(SHUTDOWN)
+                self._end_socket("aborted", refusal.code)
+            elif self.phase < SETTLING:
+                self.refuse(refusal)
+        except KeysUnavailable:
+            pass  # nobody knows
 
     @property
     def _drains(self) -> bool:

@@ -111,6 +111,9 @@ class DataPlane:
             before.upstreams if upstreams is None else upstreams,
             before.limits if isinstance(limits, _Same) else limits,
         )
+        if keyring is not None and before.settings.on_key_revoked == "end":
+            for call in list(self.calls):
+                call.look_at_key(keyring)
         if upstreams is not None:
             for upstream in before.upstreams.values():
                 upstream.pool.close()

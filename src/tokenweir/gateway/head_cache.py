@@ -4,6 +4,8 @@ A client program sends the same head again and again, all but its length. Then i
 and the head that goes upstream are the same again too, until the configuration changes.
 """
 
+from datetime import datetime
+
 from ..deployments import Target
 from ..policy import Keyring
 from ..upstream import Upstream
@@ -26,6 +28,7 @@ class HeadCache:
         self._address: Address | None = None
         self._keyring: Keyring | None = None
         self._admission: Admission | None = None
+        self._valid_until: datetime | None = None
         self._target: Target | None = None
         self._upstream: Upstream | None = None
         self._signature: bytes | None = None
@@ -45,13 +48,17 @@ class HeadCache:
         self, request: Request, keyring: Keyring, own_names: OwnNames | None, *, trusts_platform: bool
     ) -> Admission:
         """Raises as ``identify`` does, or ``NotOurName``."""
-        if keyring is not self._keyring or self._admission is None:
+        if keyring is not self._keyring or self._admission is None or self._has_expired(request):
             self._target = None
             if keyring.is_open and own_names is not None:
                 own_names.check(request.head.fields)
             self._admission = identify(request, keyring, trusts_platform=trusts_platform)
+            self._valid_until = self._admission.identity.valid_until
             self._keyring = keyring
         return self._admission
+
+    def _has_expired(self, request: Request) -> bool:
+        return self._valid_until is not None and request.started_at >= self._valid_until
 
     def upstream_head(self, request: Request, target: Target, upstream: Upstream) -> bytes:
         """The head that goes to a target, up to its length."""

@@ -2,19 +2,27 @@
 
 from .access_tokens import TokenIdentity, token_identity
 from .debug_tokens import DebugToken, DebugTokens
+from .key_changes import (
+    KeyNotValid,
+    UnknownKey,
+    add_key,
+    moment_of_expiry,
+    require_groups,
+    resume_key,
+    revoke_key,
+    rotate_key,
+    suspend_key,
+)
 from .keyring import ANONYMOUS, Keyring
 from .keys_file import (
     KeysFile,
     KeyStore,
     StoredKey,
-    UnknownKey,
-    add_key,
     decode_keys,
     digest_of,
     encode_keys,
     hash_key,
     read_keys,
-    revoke_key,
     write_copy,
 )
 from .permissions import NameList, Permissions
@@ -28,6 +36,7 @@ __all__ = [
     "DebugTokens",
     "GroupSettings",
     "Identity",
+    "KeyNotValid",
     "KeyStore",
     "Keyring",
     "KeysFile",
@@ -44,8 +53,13 @@ __all__ = [
     "former_names",
     "hash_key",
     "hashed_subject",
+    "moment_of_expiry",
     "read_keys",
+    "require_groups",
+    "resume_key",
     "revoke_key",
+    "rotate_key",
+    "suspend_key",
     "write_copy",
     "token_identity",
 ]

@@ -1,6 +1,7 @@
 """What is known about one caller, and which calls are traced."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -90,3 +91,5 @@ class Identity(msgspec.Struct, frozen=True):
     """In the order of the configuration, or of the key."""
     permissions: Permissions | None = None
     """What it may use; ``None``: everything."""
+    valid_until: datetime | None = None
+    """An aware moment from which on the key, or the token, opens nothing."""

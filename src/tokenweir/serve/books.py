@@ -330,6 +330,7 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
         configuration=lambda: _in_force(running, config_path),
         expected_relays=config.server.relays,
         keys=open_key_store(config),
+        groups=lambda: [group.name for group in running.groups],
         ledger_status=books.ledger_status,
         service=_service_lists(config),
         debug_tokens=DebugTokens(config.tracing.secret or secrets.token_hex(), config.tracing.api),

@@ -116,7 +116,7 @@ class KeysWatch:
             if seen == self._seen and not is_due and self.in_force.trouble is None:
                 return
             content = self.path.read_bytes()
-            stored = tuple(decode_keys(self.path, content))
+            keys = self._read(self.path, content)
         except FileNotFoundError:
             if self.in_force.digest:
                 self._in_trouble(f"{self.path} is gone; the keys it held stay in force until it is back")
@@ -130,7 +130,14 @@ class KeysWatch:
             self._cannot_read(str(error), seen)
             return
         self._seen, self._read_at, self._unreadable_since = seen, self._clock.monotonic(), None
-        self.in_force = KeysInForce(stored, digest_of(content))
+        self.in_force = keys
+
+    def _read(self, where: Path | str, content: bytes) -> KeysInForce:
+        """What was read already is not decoded again: of many keys that takes its time. Raises ConfigError."""
+        digest, before = digest_of(content), self.in_force
+        if digest == before.digest and not before.is_closed:
+            return KeysInForce(before.stored, digest)
+        return KeysInForce(tuple(decode_keys(where, content)), digest)
 
     def _ask(self, shared: KeyStore) -> None:
         now = self._clock.monotonic()
@@ -151,14 +158,14 @@ class KeysWatch:
                 self.in_force = KeysInForce()
             return
         try:
-            stored = tuple(decode_keys(shared.where, content))
+            keys = self._read(shared.where, content)
         except ConfigError as error:
             self._cannot_read(str(error), None if digest_of(content) == self.in_force.digest else (1,))
             return
         self._unreadable_since = None
-        if digest_of(content) != self.in_force.digest:
+        if keys.digest != self.in_force.digest:
             self._keep_copy(content)
-        self.in_force = KeysInForce(stored, digest_of(content))
+        self.in_force = keys
 
     def _take_copy(self) -> None:
         """At the start, where nothing else is known. Without a copy nobody knows which keys there are."""

@@ -150,10 +150,15 @@ class RelayProcess:
             keeps_keys=config.server.key_ids == "as-is",
         )
 
-    def _keys_changed(self) -> None:
-        """``tokenweir keys`` takes effect within seconds, without a signal. What was closed is never opened by it."""
-        is_open = self.data_plane.services.keyring.is_open
-        self.data_plane.configure(keyring=self._keyring(self._config, may_be_open=is_open))
+    def _changed_keyring(self, config: Config) -> Keyring:
+        """What was closed is never opened by a change of keys."""
+        return self._keyring(config, may_be_open=self.data_plane.services.keyring.is_open)
+
+    def _keys_changed(self, config: Config, keyring: Keyring) -> None:
+        """``keyring`` was made with ``config``, and another one may be in force by now."""
+        if config is not self._config:
+            keyring = self._changed_keyring(self._config)
+        self.data_plane.configure(keyring=keyring)
         self._publish()
         _log.info("keys reloaded: %s", self.data_plane.services.keyring)
 
@@ -179,8 +184,11 @@ class RelayProcess:
         loop = asyncio.get_running_loop()
 
         def changed() -> None:
+            """``tokenweir keys`` takes effect within seconds, without a signal; and the calls do not notice."""
+            config = self._config
+            keyring = self._changed_keyring(config)
             with suppress(RuntimeError):  # the loop may have ended meanwhile
-                loop.call_soon_threadsafe(self._keys_changed)
+                loop.call_soon_threadsafe(self._keys_changed, config, keyring)
 
         self._keys.start(changed)
         self._sweep()
