@@ -71,7 +71,7 @@ async def _serve(pipe: Connection, upstream: int) -> None:
     tracing = Tracing(TracingSettings(), "no token is issued here", clock)
     url = f"http://127.0.0.1:{upstream}"
     upstreams = open_upstreams([UpstreamSettings("mock", url, CredentialSettings(key="k"), proxy="")], {}, clock)
-    catalogue = Catalogue([DeploymentSettings("bench", [TargetSettings("mock", "there")])], {"mock": "azure"})
+    catalogue = Catalogue([DeploymentSettings("bench", [TargetSettings("mock", "there")])], {"mock": "azure"}, clock)
     keyring = Keyring([CallerSettings("bench", hash_key(API_KEY))], [])
     data_plane = DataPlane(
         settings,

@@ -26,7 +26,7 @@ from tokenweir.errors import TokenweirError
 from tokenweir.gateway import routes
 from tokenweir.journal import payload, segment
 from tokenweir.policy import CallerSettings, Keyring, hash_key
-from tokenweir.records import CallRecord
+from tokenweir.records import CallRecord, SystemClock
 from tokenweir.upstream import request_body
 
 _TOKENS = [
@@ -232,7 +232,7 @@ def _books(drawn: Drawn) -> Any:
 def _names(drawn: Drawn) -> Any:
     name = drawn.mutated(b"gpt-4o").decode("latin-1")
     return (
-        _tried(_CATALOGUE.targets, name, "deployments"),
+        _tried(lambda: _CATALOGUE.pool(name, "deployments").targets),
         _tried(_KEYS.identify, name.encode(), _RECORD.started_at),
         _tried(routes.route_of, b"GET", b"/" + name.encode()),
     )
@@ -254,7 +254,7 @@ def _targets() -> Iterator[Callable[..., Any]]:
     yield from (wire.RequestReader(100).feed, wire.RequestReader(100).whole, wire.ChunkedReader().feed)
     yield from (wire.UsageStripper().feed, wire.MemberScanner({("a",): 9}).feed, wire.ResponseHeadReader().read)
     yield from (routes.route_of, routes.split_query, payload.encode, payload.decode, segment.frame, _KEYS.identify)
-    yield from (_CATALOGUE.targets, request_body.with_model, request_body.with_included_usage)
+    yield from (_CATALOGUE.pool, request_body.with_model, request_body.with_included_usage)
 
 
 def _tried(
@@ -268,7 +268,7 @@ def _tried(
 
 
 _RECORD = CallRecord("019ab000-0000-7000-8000-000000000001", datetime(2026, 11, 22, tzinfo=UTC), api="chat_completions")
-_CATALOGUE = Catalogue([DeploymentSettings("gpt-4o", [TargetSettings("a", "one")])], {"a": "azure"})
+_CATALOGUE = Catalogue([DeploymentSettings("gpt-4o", [TargetSettings("a", "one")])], {"a": "azure"}, SystemClock())
 _KEYS = Keyring([CallerSettings("team", hash_key("k"))], [])
 _TARGETS = list(_targets())
 _WAYS = (_request, _route, _head, _chunked, _events, _json, _metering, _bodies, _books, _names, _foreign)

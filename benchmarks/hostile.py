@@ -147,7 +147,7 @@ async def _run(calls: int, seed: int) -> tuple[_Log, float]:
         clock,
         Tracing(TracingSettings(), "none", clock),
         Keyring([CallerSettings("hostile", hash_key(_KEY))], []),
-        Catalogue([], {"mock": "azure"}),
+        Catalogue([], {"mock": "azure"}, clock),
         upstreams,
         is_strict=False,
         keeps_content=False,

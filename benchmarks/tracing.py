@@ -69,7 +69,10 @@ def _call(settings: TracingSettings, script: Script) -> Callable[[], None]:
     upstreams = open_upstreams(
         [UpstreamSettings("mock", "http://127.0.0.1:9", CredentialSettings(key="k"), proxy="")], {}, clock
     )
-    keyring, catalogue = Keyring([CallerSettings("bench", hash_key(API_KEY))], []), Catalogue([], {"mock": "azure"})
+    keyring, catalogue = (
+        Keyring([CallerSettings("bench", hash_key(API_KEY))], []),
+        Catalogue([], {"mock": "azure"}, clock),
+    )
     data_plane = DataPlane(
         ServerSettings(),
         _EncodingLog(),

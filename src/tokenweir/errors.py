@@ -7,8 +7,8 @@
     │   │            BodyTooLarge, UnsupportedEncoding, InvalidApiKey, KeySuspended, NotPermitted,
     │   │            UnknownRoute, UnknownMethod, MethodNotAllowed, UnknownDeployment, RequestTimeout,
     │   │            RateLimited, QuotaExceeded
-    │   ├── upstream UpstreamUnreachable, UpstreamTimeout, UpstreamBroken, UpstreamBusy,
-    │   │            UpstreamRefusedCredential, UpstreamRefusedNetwork
+    │   ├── upstream UpstreamUnreachable (UpstreamFull), UpstreamTimeout, UpstreamBroken,
+    │   │            NoTargetAvailable, UpstreamRefusedCredential, UpstreamRefusedNetwork
     │   └── gateway  JournalUnavailable, KeysUnavailable, BuffersFull, ShuttingDown, TooManyConnections,
     │                CredentialUnavailable
     ├── JournalError             a record could not be made durable
@@ -36,6 +36,7 @@ __all__ = [
     "KeysUnavailable",
     "MalformedRequest",
     "MethodNotAllowed",
+    "NoTargetAvailable",
     "QueryError",
     "QuotaExceeded",
     "NotOurName",
@@ -51,7 +52,7 @@ __all__ = [
     "UnknownRoute",
     "UnsupportedEncoding",
     "UpstreamBroken",
-    "UpstreamBusy",
+    "UpstreamFull",
     "UpstreamRefusedCredential",
     "UpstreamRefusedNetwork",
     "UpstreamTimeout",
@@ -243,6 +244,10 @@ class UpstreamUnreachable(UpstreamRefusal):
     code = "upstream_unreachable"
 
 
+class UpstreamFull(UpstreamUnreachable):
+    """As many connections are open as ``max_connections`` allows. It says nothing of the upstream."""
+
+
 class UpstreamBroken(UpstreamRefusal):
     """The upstream went away, or sent something that is not HTTP, before its answer began."""
 
@@ -250,12 +255,11 @@ class UpstreamBroken(UpstreamRefusal):
     code = "upstream_broken"
 
 
-class UpstreamBusy(UpstreamRefusal):
-    """A target had no room (429), and none of those behind it could be reached."""
+class NoTargetAvailable(UpstreamRefusal):
+    """Every target of a deployment is left alone for now, as it had no room or has failed, or is drained."""
 
-    status = 429
-    type = "rate_limit_error"
-    code = "upstream_busy"
+    status = 503
+    code = "no_target_available"
 
 
 class UpstreamRefusedCredential(UpstreamRefusal):

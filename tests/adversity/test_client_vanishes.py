@@ -77,7 +77,8 @@ def test_client_vanishes_mid_stream_and_the_answer_is_drained(world: World, chos
     if chosen_by == "deployment":
         faulty = DeploymentSettings("faulty", [TargetSettings("faulty-0")], "drain")
         sim = DeploymentSettings("gpt-4o", [TargetSettings("sim")])
-        relay.process.data_plane.configure(catalogue=Catalogue([faulty, sim], {"faulty-0": "azure", "sim": "azure"}))
+        catalogue = Catalogue([faulty, sim], {"faulty-0": "azure", "sim": "azure"}, relay.clock)
+        relay.process.data_plane.configure(catalogue=catalogue)
     with RawClient(relay.address) as client:
         client.send(chat_request(deployment="faulty", stream=True))
         read_events(client, 50)

@@ -228,13 +228,13 @@ def test_a_key_belongs_to_one_caller(minimal: str) -> None:
 
 def test_amounts_that_let_nothing_through_are_refused() -> None:
     text = upstream(connect_timeout='"0s"', max_connections="0") + (
-        '[[deployments]]\nname = "d"\ntargets = [{ upstream = "a", weight = 0 }]\n[journal]\nsegment_size = 0\n'
+        '[[deployments]]\nname = "d"\ntargets = [{ upstream = "a", weight = -1 }]\n[journal]\nsegment_size = 0\n'
     )
     assert problems(text) == [
         "[journal] segment_size: must be more than zero",
         '[[upstreams]] "a" max_connections: must be at least 1',
         '[[upstreams]] "a" connect_timeout: must be more than zero',
-        '[[deployments]] "d" targets #1 weight: must be at least 1',
+        '[[deployments]] "d" targets #1 weight: is -1; give a whole number from 0 (no new calls) to 1000',
     ]
 
 

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 
 import pytest
 
+from support.clocks import JumpingClock
 from tokenweir.deployments import Catalogue, DeploymentSettings, Target, TargetSettings, catalogue
 from tokenweir.errors import UnknownDeployment, UnknownRoute, nearest
 from tokenweir.providers import ProviderKind
 
+CLOCK = JumpingClock()
 DEPLOYMENTS = [
     DeploymentSettings(
         "gpt-4o",
@@ -25,57 +27,59 @@ UPSTREAMS: dict[str, ProviderKind] = {"paid": "azure", "second": "azure", "also-
 
 
 def test_targets_come_in_the_order_of_their_priority_and_of_the_file() -> None:
-    targets = Catalogue(DEPLOYMENTS, UPSTREAMS).targets("gpt-4o", "v1")
+    targets = Catalogue(DEPLOYMENTS, UPSTREAMS, CLOCK).pool("gpt-4o", "v1").targets
     assert [target.upstream for target in targets] == ["paid", "second", "also-second", "spare"]
     assert targets[0] == Target("paid", "gpt-4o-ptu", "gpt-4o-2024-11-20", "ptu", "drain")
     assert targets[1] == Target("second", "gpt-4o", None, None, "drain")
 
 
 def test_the_same_question_has_the_same_answer() -> None:
-    known = Catalogue(DEPLOYMENTS, UPSTREAMS)
-    assert known.targets("embed", "v1") is known.targets("embed", "v1")
+    known = Catalogue(DEPLOYMENTS, UPSTREAMS, CLOCK)
+    assert known.pool("embed", "v1") is known.pool("embed", "v1")
 
 
 def test_what_has_no_deployment_belongs_to_the_first_upstream() -> None:
     for deployments in (DEPLOYMENTS, []):
-        assert Catalogue(deployments, UPSTREAMS).targets(None, "v1") == (Target("paid", None),)
+        assert Catalogue(deployments, UPSTREAMS, CLOCK).pool(None, "v1").targets == (Target("paid", None),)
 
 
 def test_without_a_catalogue_every_name_is_passed_on_to_each_upstream_in_turn() -> None:
-    targets = Catalogue([], {"a": "azure", "b": "openai"}).targets("whatever", "v1")
+    targets = Catalogue([], {"a": "azure", "b": "openai"}, CLOCK).pool("whatever", "v1").targets
     assert targets == (Target("a", "whatever"), Target("b", "whatever"))
 
 
 def test_a_call_goes_only_where_its_path_is_understood() -> None:
     upstreams: dict[str, ProviderKind] = {"sweden": "azure", "claude": "anthropic", "spare": "anthropic"}
-    known = Catalogue([], upstreams)
-    assert known.targets("x", "v1") == (Target("sweden", "x"),)
-    assert known.targets("x", "anthropic") == (Target("claude", "x"), Target("spare", "x"))
-    assert known.targets(None, "anthropic") == (Target("claude", None),)
+    known = Catalogue([], upstreams, CLOCK)
+    assert known.pool("x", "v1").targets == (Target("sweden", "x"),)
+    assert known.pool("x", "anthropic").targets == (Target("claude", "x"), Target("spare", "x"))
+    assert known.pool(None, "anthropic").targets == (Target("claude", None),)
     with pytest.raises(UnknownRoute, match="No upstream of this gateway understands this path"):
-        Catalogue([], {"sweden": "azure"}).targets("x", "anthropic")
+        Catalogue([], {"sweden": "azure"}, CLOCK).pool("x", "anthropic")
 
-    mixed = Catalogue([DeploymentSettings("smart", [TargetSettings("spare"), TargetSettings("sweden")])], upstreams)
-    assert mixed.targets("smart", "anthropic") == (Target("spare", "smart"),)
-    assert mixed.targets("smart", "deployments") == (Target("sweden", "smart"),)
-    only_claude = Catalogue([DeploymentSettings("sonnet", [TargetSettings("claude")])], upstreams)
+    mixed = Catalogue(
+        [DeploymentSettings("smart", [TargetSettings("spare"), TargetSettings("sweden")])], upstreams, CLOCK
+    )
+    assert mixed.pool("smart", "anthropic").targets == (Target("spare", "smart"),)
+    assert mixed.pool("smart", "deployments").targets == (Target("sweden", "smart"),)
+    only_claude = Catalogue([DeploymentSettings("sonnet", [TargetSettings("claude")])], upstreams, CLOCK)
     with pytest.raises(UnknownDeployment, match="`sonnet` is on no upstream that understands this path"):
-        only_claude.targets("sonnet", "v1")
+        only_claude.pool("sonnet", "v1")
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
-    known = Catalogue(DEPLOYMENTS, UPSTREAMS)
+    known = Catalogue(DEPLOYMENTS, UPSTREAMS, CLOCK)
     with pytest.raises(UnknownDeployment, match="`gpt-4` does not exist on this gateway. Did you mean `gpt-4o`"):
-        known.targets("gpt-4", "v1")
+        known.pool("gpt-4", "v1")
     with pytest.raises(UnknownDeployment) as refused:
-        known.targets("zzz", "v1")
+        known.pool("zzz", "v1")
     assert "Did you mean" not in str(refused.value)
     assert refused.value.status == 404
 
 
 def test_a_name_is_exact() -> None:
     with pytest.raises(UnknownDeployment):
-        Catalogue(DEPLOYMENTS, UPSTREAMS).targets("GPT-4o", "v1")
+        Catalogue(DEPLOYMENTS, UPSTREAMS, CLOCK).pool("GPT-4o", "v1")
 
 
 def test_a_name_as_long_as_a_book_is_neither_repeated_nor_pondered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +91,7 @@ def test_a_name_as_long_as_a_book_is_neither_repeated_nor_pondered(monkeypatch: 
 
     monkeypatch.setattr(catalogue, "nearest", ponder)
     with pytest.raises(UnknownDeployment) as refused:
-        Catalogue(DEPLOYMENTS, UPSTREAMS).targets("gpt-4o" * 2_000_000, "v1")
+        Catalogue(DEPLOYMENTS, UPSTREAMS, CLOCK).pool("gpt-4o" * 2_000_000, "v1")
     assert len(str(refused.value)) < 300
     assert [len(word) for word in pondered] == [80]
 
@@ -97,4 +101,4 @@ def test_a_name_as_long_as_a_book_is_neither_repeated_nor_pondered(monkeypatch: 
     [([], "<Catalogue any deployments on a, b>"), (DEPLOYMENTS, "<Catalogue 2 deployments on a, b>")],
 )
 def test_its_state_can_be_seen(deployments: list[DeploymentSettings], shown: str) -> None:
-    assert repr(Catalogue(deployments, {"a": "azure", "b": "openai"})) == shown
+    assert repr(Catalogue(deployments, {"a": "azure", "b": "openai"}, CLOCK)) == shown

@@ -134,7 +134,7 @@ class World:
             self.clock,
             tracing,
             Keyring([CallerSettings("team-a", hash_key(KEY))], []),
-            Catalogue([], {"up": "azure"}),
+            Catalogue([], {"up": "azure"}, self.clock),
             upstreams,
             LimitRule(Limiter(limits, Calendar()), AdmissionSettings(output_tokens=1), self.clock) if limits else None,
             is_strict=is_strict,

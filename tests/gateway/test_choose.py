@@ -7,6 +7,7 @@ from tokenweir.deployments import Catalogue, DeploymentSettings, TargetSettings
 from tokenweir.errors import InvalidBody, UnknownDeployment
 from tokenweir.gateway.choose import choose
 from tokenweir.gateway.request import Request
+from tokenweir.records import SystemClock
 
 CATALOGUE = Catalogue(
     [
@@ -14,6 +15,7 @@ CATALOGUE = Catalogue(
         DeploymentSettings("other", [TargetSettings("far")]),
     ],
     {"near": "azure", "far": "azure"},
+    SystemClock(),
 )
 V1 = "/v1/chat/completions"
 
@@ -22,7 +24,7 @@ def chosen(request: Request) -> list[tuple[str, str | None]]:
     """Targets in the order in which they are handed out."""
     candidates = choose(request, CATALOGUE)
     found = []
-    while candidates.has_more:
+    while candidates.has_more():
         target = candidates.next()
         assert target is not None
         found.append((target.upstream, target.deployment))

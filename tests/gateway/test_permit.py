@@ -9,6 +9,7 @@ from tokenweir.gateway.choose import choose
 from tokenweir.gateway.permit import permit_surface
 from tokenweir.gateway.request import Request
 from tokenweir.policy import NameList, Permissions
+from tokenweir.records import SystemClock
 
 CATALOGUE = Catalogue(
     [
@@ -16,6 +17,7 @@ CATALOGUE = Catalogue(
         DeploymentSettings("other", [TargetSettings("a", deployment="o3-eu")]),
     ],
     {"a": "azure"},
+    SystemClock(),
 )
 JSON = "Content-Type: application/json"
 WEBSOCKET = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13")

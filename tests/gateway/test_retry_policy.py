@@ -29,32 +29,31 @@ def head(status: int) -> ResponseHead:
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 529, 599])
 def test_a_target_without_room_makes_way_for_the_next(status: int) -> None:
     for injected in (True, False):
-        assert verdict_on(head(status), injected=injected, has_more=True, can_repeat=True) == "try the next"
-        for more, repeat in ((False, True), (True, False), (False, False)):
-            assert verdict_on(head(status), injected=injected, has_more=more, can_repeat=repeat) == "pass on"
+        assert verdict_on(head(status), injected=injected, may_go_on=True) == "try the next"
+        assert verdict_on(head(status), injected=injected, may_go_on=False) == "pass on"
 
 
 @pytest.mark.parametrize(("injected", "verdict"), [(True, "read first"), (False, "pass on")])
 def test_a_400_to_a_changed_request_is_read_before_it_is_believed(injected: bool, verdict: Verdict) -> None:
     for more in (True, False):
-        assert verdict_on(head(400), injected=injected, has_more=more, can_repeat=True) == verdict
+        assert verdict_on(head(400), injected=injected, may_go_on=more) == verdict
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_what_may_refuse_our_own_credential_is_read_before_it_is_believed(status: int) -> None:
     for more in (True, False):
-        assert verdict_on(head(status), injected=False, has_more=more, can_repeat=True, signs=True) == "read first"
+        assert verdict_on(head(status), injected=False, may_go_on=more, signs=True) == "read first"
 
 
 @pytest.mark.parametrize(
     ("status", "verdict"), [(404, "try the next"), (200, "pass on"), (429, "pass on"), (503, "pass on")]
 )
 def test_what_is_not_here_is_looked_for_elsewhere_and_who_is_busy_may_have_it(status: int, verdict: Verdict) -> None:
-    assert verdict_on(head(status), injected=False, has_more=True, can_repeat=True, seeks=True) == verdict
-    assert verdict_on(head(status), injected=False, has_more=False, can_repeat=True, seeks=True) == "pass on"
+    assert verdict_on(head(status), injected=False, may_go_on=True, seeks=True) == verdict
+    assert verdict_on(head(status), injected=False, may_go_on=False, seeks=True) == "pass on"
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 301, 304, 401, 403, 404, 408, 409, 413, 415, 422, 499])
 def test_any_other_answer_is_the_answer(status: int) -> None:
     for injected in (True, False):
-        assert verdict_on(head(status), injected=injected, has_more=True, can_repeat=True) == "pass on"
+        assert verdict_on(head(status), injected=injected, may_go_on=True) == "pass on"

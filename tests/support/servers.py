@@ -3,8 +3,8 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import trustme
@@ -20,6 +20,7 @@ __all__ = [
     "pool_of",
     "read_head",
     "serving",
+    "silent_port",
     "tls_pair",
     "until",
     "upstream_at",
@@ -88,6 +89,19 @@ def closed_port() -> int:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]
     return port
+
+
+@contextmanager
+def silent_port() -> Iterator[int]:
+    """A port of loopback where a connection is neither taken nor refused: its queue is full."""
+    with socket.socket() as listener, ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(2):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
 
 
 def tls_pair(*names: str) -> tuple[ssl.SSLContext, trustme.CA]:

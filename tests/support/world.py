@@ -73,22 +73,24 @@ class World:
         *faulty: str | ScriptedUpstream,
         then_sim: bool = False,
         upstream_settings: dict[str, Any] | None = None,
+        pool: dict[str, Any] | None = None,
         folder: Path | None = None,
         **options: Any,
     ) -> RelayThread:
         """A relay in front of the simulator.
 
         ``faulty`` are the targets, in this order, of a deployment called ``faulty``; ``then_sim`` puts the
-        simulator behind them. Their limits are ``upstream_settings``.
+        simulator behind them. Their limits are ``upstream_settings``; ``pool`` are settings of the deployment.
         """
         urls = [upstream if isinstance(upstream, str) else upstream.url for upstream in faulty]
         named = {"sim": self.sim.url} | {f"faulty-{number}": url for number, url in enumerate(urls)}
         limits = {"credential": CredentialSettings(key="upstream-key"), **(upstream_settings or {})}
         upstreams = [UpstreamSettings(name, url, **limits) for name, url in named.items()]
-        targets = [TargetSettings(name) for name in [*list(named)[1:], "sim"]]
+        targets = [TargetSettings(name, priority=number) for number, name in enumerate([*list(named)[1:], "sim"])]
         deployments = [DeploymentSettings("gpt-4o", [TargetSettings("sim")])]
         if faulty:
-            deployments.append(DeploymentSettings("faulty", targets if then_sim else targets[:-1]))
+            targets = targets if then_sim else targets[:-1]
+            deployments.append(DeploymentSettings("faulty", targets, **(pool or {})))
         options.setdefault("deployments", deployments)
         options.setdefault("host", self.host)
         relay = self._stack.enter_context(running_relay(folder or self.folder, upstreams, **options))

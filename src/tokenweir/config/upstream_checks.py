@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
-from ..errors import ConfigError, nearest
+from ..errors import ConfigError, nearest, quoted
 from ..gateway.settings import ServerSettings
 from ..providers import PROVIDERS
 from ..proxies import Proxy, proxy_url
@@ -19,6 +19,8 @@ __all__ = ["any_upstream", "credentials", "endpoints", "targets", "upstream_amou
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _OWN = "name the resource's (without a file, by AZURE_OPENAI_BASE_URL, where the SDK's variables are for callers)"
+_HEADER_SOURCE = re.compile(r"header:[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_MOST_WEIGHT = 1000
 _WAYS_TO_SIGN_IN = ("key_env", "key", "managed_identity", "pass_through")
 
 
@@ -124,9 +126,22 @@ def upstream_amounts(config: Config, environ: Mapping[str, str]) -> Problems:
         waits = ("connect_timeout", "first_byte_timeout", "idle_timeout")
         yield from too_small(_of(upstream), upstream, "max_connections", *waits)
     for deployment in config.deployments:
+        whole = ("deployments", f'"{deployment.name}"')
         for number, target in enumerate(deployment.targets, 1):
-            path = ("deployments", f'"{deployment.name}"', "targets", f"#{number}")
-            yield from too_small(path, target, "weight")
+            if not 0 <= target.weight <= _MOST_WEIGHT:
+                text = f"is {target.weight}; give a whole number from 0 (no new calls) to {_MOST_WEIGHT}"
+                yield (*whole, "targets", f"#{number}", "weight"), text
+        if not 0 <= deployment.retries <= 1:
+            yield (*whole, "retries"), f"is {deployment.retries:g}; give a share from 0 to 1, like 0.2"
+        for source in deployment.affinity:
+            if source not in ("prompt", "prompt_cache_key") and not _HEADER_SOURCE.fullmatch(source):
+                known = "there are prompt_cache_key, prompt, and headers like header:x-session-id"
+                yield (*whole, "affinity"), f"{quoted(source)} is none: {known}"
+        if deployment.breaker is not None:
+            path = (*whole, "breaker")
+            yield from too_small(path, deployment.breaker, "failures", "interval", "longest", "connect_within")
+            if deployment.breaker.answer_within is not None:
+                yield from too_small(path, deployment.breaker, "answer_within")
 
 
 def _of(upstream: UpstreamSettings) -> Path:

@@ -1,35 +1,58 @@
-"""What callers may ask for, and the places it can be served from, best first. Pure decisions."""
+"""What callers may ask for, and the places it can be served from. Pure decisions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
-from typing import get_args
+from typing import Final, get_args
 
-from ..errors import UnknownDeployment, UnknownRoute, nearest
+from ..errors import UnknownDeployment, UnknownRoute, UpstreamUnreachable, nearest
 from ..providers import PROVIDERS, ProviderKind
-from ..records import PathFamily
-from .settings import DeploymentSettings, Target
+from ..records import Clock, Duration, PathFamily
+from .pool import PoolPolicy, PoolTarget, TargetHealth, TargetPool
+from .settings import BreakerSettings, DeploymentSettings, Target, TargetSettings
 
 __all__ = ["Catalogue"]
 
+_Key = tuple[str, str, str]
+"""Of a target: the deployment as callers name it, the upstream, and the deployment's name there."""
+
+# Where there is nowhere else to go, a call is better tried than refused.
+_NO_BREAKER: Final = BreakerSettings(trip=Duration(0))
+# Anybody may ask for any name where no deployments are configured.
+_MOST_NAMES: Final = 1024
+
 
 class Catalogue:
-    """Deployment names → targets in the order to try them. ``upstreams``: the name of each, and its kind.
+    """Deployment names → the pool of targets for each. ``upstreams``: the name of each, and its kind.
 
     Without any ``[[deployments]]`` every name is passed on as it is, to the upstreams in the order of the file. A call
     only goes where its path is understood.
     """
 
-    def __init__(self, deployments: Sequence[DeploymentSettings], upstreams: Mapping[str, ProviderKind]) -> None:
+    def __init__(
+        self,
+        deployments: Sequence[DeploymentSettings],
+        upstreams: Mapping[str, ProviderKind],
+        clock: Clock,
+        before: "Catalogue | None" = None,
+        unchanged: Container[str] = (),
+    ) -> None:
+        """``before``: the catalogue that this one replaces. What that has learnt of the targets on the upstreams that
+        are ``unchanged`` stays known."""
         self._upstreams = tuple(upstreams)
+        self._clock = clock
         self._serving: dict[PathFamily, tuple[str, ...]] = {
             family: tuple(name for name, kind in upstreams.items() if PROVIDERS[kind].serves(family))
             for family in get_args(PathFamily)
         }
-        self._targets = {
-            family: {deployment.name: _targets(deployment, serving) for deployment in deployments}
-            for family, serving in self._serving.items()
-        }
+        known = before.health if before is not None else {}
+        self._inherited = {key: health for key, health in known.items() if key[1] in unchanged}
+        self.health: dict[_Key, TargetHealth] = {}
+        """By deployment, upstream and deployment there; where targets are chosen from and their health is watched."""
+        self.members: dict[_Key, PoolTarget] = {}
+        self._pools: dict[PathFamily, dict[str, TargetPool]] = {family: {} for family in self._serving}
         self._known = [deployment.name for deployment in deployments]
+        for deployment in deployments:
+            self._add(deployment)
 
     def __repr__(self) -> str:
         return f"<Catalogue {self}>"
@@ -38,24 +61,85 @@ class Catalogue:
         """For a person."""
         return f"{len(self._known) or 'any'} deployments on {', '.join(self._upstreams)}"
 
-    def targets(self, deployment: str | None, family: PathFamily) -> tuple[Target, ...]:
-        """Where a call can go, best first; at least one. Raises ``UnknownDeployment`` naming what there is, or
+    def pool(self, deployment: str | None, family: PathFamily) -> TargetPool:
+        """Where a call can go; at least one target. Raises ``UnknownDeployment`` naming what there is, or
         ``UnknownRoute`` where no upstream understands the path.
 
         A path without a deployment (files, models) belongs to the first upstream alone that understands it: what it
         addresses lives there, unless it was made by a call to a deployment (`holders`).
         """
         if deployment is not None and self._known:
-            found = self._targets[family].get(deployment)
-            if found:
-                return found
-            raise UnknownDeployment(self._explain(deployment) if found is None else _not_by_this_path(deployment))
+            found = self._pools[family].get(deployment)
+            if found is None:
+                raise UnknownDeployment(self._explain(deployment))
+            if not found.targets:
+                raise UnknownDeployment(_not_by_this_path(deployment))
+            return found
         serving = self._understanding(family)
-        return _everywhere(None, serving[0]) if deployment is None else _everywhere(deployment, *serving)
+        if deployment is None:
+            return _everywhere(None, serving[0])
+        if len(serving) == 1:
+            return _everywhere(deployment, serving[0])
+        found = self._pools[family].get(deployment)
+        if found is None:
+            if len(self.health) >= _MOST_NAMES * len(self._upstreams):
+                self._forget()
+            targets = [TargetSettings(name, priority=number) for number, name in enumerate(self._upstreams)]
+            self._add(DeploymentSettings(deployment, targets))
+            found = self._pools[family][deployment]
+        return found
 
-    def holders(self, family: PathFamily) -> tuple[Target, ...]:
+    def holders(self, family: PathFamily) -> TargetPool:
         """Who may have what a path names by its id. Raises ``UnknownRoute``."""
         return _everywhere(None, *self._understanding(family))
+
+    def out_of_reach(self) -> list[PoolTarget]:
+        """The targets whose breakers are open since nothing could be sent there."""
+        return [
+            member
+            for member in self.members.values()
+            if not member.breaker.is_closed and member.breaker.reason == UpstreamUnreachable.code
+        ]
+
+    def _add(self, deployment: DeploymentSettings) -> None:
+        """Its pool for each family of paths."""
+        name, breaker = deployment.name, deployment.breaker
+        is_choice = sum(not (target.drain or target.weight == 0) for target in deployment.targets) > 1
+        if breaker is None:
+            breaker = BreakerSettings() if is_choice else _NO_BREAKER
+        members = [self._member(deployment, target, breaker) for target in sorted(deployment.targets, key=_priority)]
+        if len(members) == 1 and members[0].weight > 0.0 and breaker is _NO_BREAKER:
+            for family, serving in self._serving.items():
+                self._pools[family][name] = TargetPool(
+                    [one.target for one in members if one.target.upstream in serving]
+                )
+            return
+        policy = PoolPolicy(deployment, self._clock)
+        for member in members:
+            key = (name, member.target.upstream, member.target.deployment or "")
+            self.health[key], self.members[key] = member.health, member
+        for family, serving in self._serving.items():
+            served = [member for member in members if member.target.upstream in serving]
+            self._pools[family][name] = TargetPool([member.target for member in served], policy, served)
+
+    def _member(self, deployment: DeploymentSettings, settings: TargetSettings, breaker: BreakerSettings) -> PoolTarget:
+        there = settings.deployment or deployment.name
+        health = self._inherited.get((deployment.name, settings.upstream, there))
+        if health is None:
+            health = TargetHealth(breaker)
+        else:
+            health.breaker.configure(breaker)
+        target = Target(
+            settings.upstream, there, settings.model, settings.sku, deployment.on_client_gone, settings.api_version
+        )
+        return PoolTarget(target, settings, health)
+
+    def _forget(self) -> None:
+        """All names that callers have made up."""
+        self.health.clear()
+        self.members.clear()
+        for pools in self._pools.values():
+            pools.clear()
 
     def _understanding(self, family: PathFamily) -> tuple[str, ...]:
         serving = self._serving[family]
@@ -73,19 +157,12 @@ class Catalogue:
 
 
 @lru_cache(maxsize=4096)
-def _everywhere(deployment: str | None, *upstreams: str) -> tuple[Target, ...]:
-    return tuple(Target(name, deployment) for name in upstreams)
+def _everywhere(deployment: str | None, *upstreams: str) -> TargetPool:
+    return TargetPool([Target(name, deployment) for name in upstreams])
 
 
-def _targets(deployment: DeploymentSettings, upstreams: Sequence[str]) -> tuple[Target, ...]:
-    """Those on ``upstreams``, best first."""
-    return tuple(
-        Target(
-            target.upstream, target.deployment or deployment.name, target.model, target.sku, deployment.on_client_gone
-        )
-        for target in sorted(deployment.targets, key=lambda target: target.priority)
-        if target.upstream in upstreams
-    )
+def _priority(target: TargetSettings) -> int:
+    return target.priority
 
 
 def _not_by_this_path(deployment: str) -> str:

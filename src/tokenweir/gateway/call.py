@@ -32,7 +32,7 @@ from ..errors import (
 from ..limits import Reservation
 from ..metering import log_failure, meter_for
 from ..policy import Keyring
-from ..records import CallRecord, Outcome, Route, Trace, TraceReason, Usage, new_call_id
+from ..records import CallRecord, Outcome, Quantity, Route, Trace, TraceReason, Usage, new_call_id
 from ..upstream import Upstream, UpstreamConnection
 from ..wire import RequestHead, ResponseHead, UsageStripper, status_line
 from .accept import unreadable_head
@@ -444,6 +444,8 @@ class Call:
             elif answer.status == 200 and not ends_whole(reading) and self.request.address.is_metered:
                 # the connection ended in order, the answer did not
                 outcome, error_code = "upstream_broken", UpstreamBroken.code
+        if outcome == "upstream_broken" and dispatch is not None:
+            dispatch.broke_off()
         if self._client_left:
             outcome, error_code = "client_gone", reading.error_code
         self._end(Ending(outcome, answer.status, error_code, reading))
@@ -644,6 +646,9 @@ class Call:
 
     def _settle(self, ending: Ending, usage: Usage) -> None:
         services = self._services
+        if self.dispatch is not None and self.dispatch.abandoned:
+            given_up = {"abandoned_requests": Quantity(self.dispatch.abandoned, "counted")}
+            usage = replace(usage, quantities=usage.quantities | given_up)
         seq = services.journal.next_seq()
         try:
             reasons = services.tracing.reasons(ending, self.timings, self._notes)

@@ -19,6 +19,7 @@ from .half_closed import HalfClosed
 from .head_cache import HeadCache
 from .held_body import BodyBudget
 from .own_names import OwnNames
+from .probing import probe_targets
 from .refusals import Refusals
 from .request import Client
 from .services import OpenCalls, RecordLog, Services, Tasks
@@ -152,6 +153,7 @@ class DataPlane:
             client.tick(now)
         for upstream in self.services.upstreams.values():
             upstream.pool.close_aged()
+        probe_targets(self.services)
 
     def abort(self) -> None:
         """Ends what is under way, as ``aborted``."""

@@ -5,22 +5,23 @@
                 └─────────┴───────┴─▶ once more: on a fresh connection, without stream_options, or with a new token
 
 Only a new connection and a token are ever waited for. Each request to an upstream that was not the last one is
-noted, for the trace.
+noted, for the trace. Which target is next, the pool decides (`Candidates`); it is told what became of each.
 """
 
 import asyncio
+from math import inf
 from typing import Protocol
 
-from ..deployments import Target
-from ..errors import Refusal, UpstreamBroken, UpstreamTimeout
+from ..deployments import Candidates, Target, TargetHealth
+from ..errors import Refusal, UpstreamBroken, UpstreamFull, UpstreamTimeout
 from ..providers import AccessRefusal, access_refusal
 from ..upstream import Receiver, Upstream, UpstreamConnection
 from ..wire import ResponseHead
 from .choose import choose
 from .head_cache import HeadCache
-from .request import Attempt, Candidates, Request
+from .request import Attempt, Request
 from .request_body import Upload
-from .retry_policy import refusal_of, refuses_stream_options, verdict_on, was_busy, was_out_of_reach
+from .retry_policy import refusal_of, refuses_stream_options, verdict_on, was_out_of_reach
 from .services import Services
 from .timings import Timings
 from .tracing import TracingNotes
@@ -49,14 +50,17 @@ class DispatchOwner(Protocol):
 class Dispatcher(Receiver):
     """Finds a target that answers a call, and is the receiver of its connections until one has.
 
-    "May the call go elsewhere?" is answered by ``verdict_on`` and ``_can_repeat``: only before a byte of an answer was
-    passed on, and only where the request can be sent again.
+    "May the call go elsewhere?" is answered by ``verdict_on`` and ``_may_go_on``: only before a byte of an answer was
+    passed on, only where the request can be sent again, and where it has gone out and may have been worked at, only
+    within the deployment's budget.
     """
 
     # for the call
     candidates: Candidates | None = None
     attempts = 0
     """Requests that were sent to upstreams."""
+    abandoned = 0
+    """Of these, those that were given up while an upstream may have been at work (``answer_within``)."""
     _upload: Upload | None = None
     # for the attempt
     target: Target | None = None
@@ -65,6 +69,8 @@ class Dispatcher(Receiver):
     """Whether ``stream_options`` were added to the request under way."""
     connection: UpstreamConnection | None = None
     _connecting: asyncio.Task[None] | None = None
+    _waits_for: TargetHealth | None = None
+    """The target to which a connection is waited for."""
     _asks_as_it_came = False
     """Whether the target has just refused ``stream_options`` that the client had not sent."""
     _is_repeated = False
@@ -103,45 +109,74 @@ class Dispatcher(Receiver):
     # --- choose and connect ---
 
     def start(self) -> None:
-        """Raises what ``choose`` does; afterwards the owner is told."""
-        self.candidates = choose(self._request, self._services.catalogue)
-        self._try_next(self.candidates)
+        """Raises what ``choose`` does, or ``NoTargetAvailable``; afterwards the owner is told."""
+        candidates = self.candidates = choose(self._request, self._services.catalogue)
+        target = candidates.next()
+        if target is None:
+            raise candidates.refusal() or AssertionError("a call without a target")
+        self._try(target)
 
     def cancel(self) -> None:
         """The owner needs no answer any more."""
         self._owner = None
-        if self._connecting is not None:
-            self._connecting.cancel()
-            self._connecting = None
+        self._stop_connecting()
         if self.connection is not None:
             self.connection.abandon()
             self.connection = None
 
+    def _stop_connecting(self) -> None:
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+            self._waits_no_more()
+
+    def broke_off(self) -> None:
+        """The answer that was passed on has not come to its end."""
+        if self.candidates is not None:
+            self.candidates.failed(UpstreamBroken.code)
+
     def is_too_slow(self, now: float) -> UpstreamTimeout | None:
-        """What to answer where the request was sent and nothing has come for too long."""
-        upstream = self.upstream
-        if upstream is None or self.connection is None:
+        """What to answer where the request was sent and nothing has come for too long. ``None`` also where that is
+        reason to go elsewhere."""
+        upstream, candidates, connection = self.upstream, self.candidates, self.connection
+        if upstream is None or candidates is None or connection is None:
+            return None
+        waited = now - self._timings.sent
+        if 0.0 < candidates.answer_within < waited and not connection.answered and self._may_go_on(costs=True):
+            candidates.failed(UpstreamTimeout.code)
+            self.connection = None
+            connection.abandon()
+            self.abandoned += 1
+            self._note_attempt(UpstreamTimeout.code, None)
+            self._try_another(candidates, costs=True)
             return None
         limit = upstream.settings.first_byte_timeout
-        if now - self._timings.sent <= limit:
+        if waited <= limit:
             return None
+        candidates.failed(UpstreamTimeout.code)
         return UpstreamTimeout(
             f"Upstream `{upstream.name}` did not begin to answer within {limit:g} s (first_byte_timeout). "
             "A streamed call, a smaller request or another deployment may answer sooner."
         )
 
-    def _try_next(self, candidates: Candidates) -> None:
-        target = candidates.next()
-        if target is None:
-            raise AssertionError("a call without a target")
+    def _try(self, target: Target) -> None:
         upstream = self._services.upstreams[target.upstream]
         self.target, self.upstream = target, upstream
         self._connect(upstream)
 
-    def _try_another(self, candidates: Candidates) -> None:
+    def _try_another(self, candidates: Candidates, *, costs: bool) -> None:
+        """Where ``_may_go_on`` has said so."""
         self._timings.since = self._services.clock.monotonic()
         self._is_repeated = self._asks_as_it_came = self._is_signed_anew = False
-        self._try_next(candidates)
+        target = candidates.next(costs=costs)
+        if target is None:
+            raise AssertionError("another target, and there is none")
+        self._try(target)
+
+    def _may_go_on(self, *, costs: bool) -> bool:
+        """Whether there is another target, and the call may go there. ``costs``: it may have been worked at."""
+        candidates = self.candidates
+        return candidates is not None and self._can_repeat and candidates.has_more(costs=costs)
 
     def _repeat(self, upstream: Upstream) -> None:
         """Once more to the same target, on a connection that nobody has used."""
@@ -158,9 +193,25 @@ class Dispatcher(Receiver):
         if connection is not None:
             self._send(connection, upstream)
         else:
-            self._connecting = self._services.tasks.start(self._open(upstream))
+            within, candidates = inf, self.candidates
+            if candidates is not None and candidates.health is not None:
+                self._waits_for = candidates.health
+                self._waits_for.waiting.add(self)
+                if self._may_go_on(costs=False):
+                    within = candidates.connect_within
+            self._connecting = self._services.tasks.start(self._open(upstream, within))
 
-    async def _open(self, upstream: Upstream) -> None:
+    def _waits_no_more(self) -> None:
+        if self._waits_for is not None:
+            self._waits_for.waiting.discard(self)
+            self._waits_for = None
+
+    def move_on(self, refusal: Refusal) -> None:
+        if self._connecting is not None and self._may_go_on(costs=False):
+            self._stop_connecting()
+            self._attempt_failed(refusal, costs=False)
+
+    async def _open(self, upstream: Upstream, within: float) -> None:
         monotonic = self._services.clock.monotonic
         began = monotonic()
         self._opened = began, 0.0
@@ -171,12 +222,14 @@ class Dispatcher(Receiver):
             if not self._is_repeated:
                 connection = upstream.pool.take()
             if connection is None:
-                connection = await upstream.pool.connect()
+                connection = await upstream.pool.connect(within)
         except Refusal as refusal:
             self._connecting = None
-            self._attempt_failed(refusal)
+            self._waits_no_more()
+            self._not_connected(refusal)
             return
         self._connecting = None
+        self._waits_no_more()
         stood = monotonic()
         self._opened = began, stood
         self._timings.since += stood - began
@@ -213,17 +266,27 @@ class Dispatcher(Receiver):
         if self._upload is not None:
             self._upload.connect(connection)
 
-    def _attempt_failed(self, refusal: Refusal) -> None:
+    def _not_connected(self, refusal: Refusal) -> None:
+        """Others that wait for the same target need not wait as long."""
+        health = None
+        if self.candidates is not None and not isinstance(refusal, UpstreamFull):
+            self.candidates.out_of_reach(refusal.code)
+            health = self.candidates.health
+        self._attempt_failed(refusal, costs=False)
+        if health is not None:
+            health.tell_waiting(refusal)
+
+    def _attempt_failed(self, refusal: Refusal, *, costs: bool) -> None:
         candidates = self.candidates
         if self._owner is None or candidates is None:
             return
-        if candidates.has_more and self._can_repeat:
+        if self._may_go_on(costs=costs):
             self._note_attempt(refusal.code, None)
-            self._try_another(candidates)
+            self._try_another(candidates, costs=costs)
         else:
             self._failure = refusal.code
             self._count_error(None, refusal.code)
-            self._fail(was_busy(self._earlier or ()) or refusal)
+            self._fail(candidates.refusal() or refusal)
 
     @property
     def _can_repeat(self) -> bool:
@@ -256,11 +319,13 @@ class Dispatcher(Receiver):
         if self._notes is not None:
             self._notes.answered = self._services.clock.monotonic()
         seeks = self._request.address.route.job_id is not None
+        if candidates.member is not None:
+            candidates.answered(head.status, head.lines)
+        costs = head.status != 429
         verdict = verdict_on(
             head,
             injected=self.injected,
-            has_more=candidates.has_more,
-            can_repeat=self._can_repeat,
+            may_go_on=head.status >= 400 and self._may_go_on(costs=costs),
             signs=upstream.signs,
             seeks=seeks,
         )
@@ -271,6 +336,15 @@ class Dispatcher(Receiver):
                 upstream.pool.drain(connection)
                 self._fail(unreachable)
                 return
+        if head.status == 429 and verdict == "pass on":
+            sooner = candidates.sooner_than(head.lines)
+            if sooner is not None:
+                self.connection = None
+                upstream.pool.drain(connection)
+                self._count_error(head.status, None)
+                self.answer = head  # for the record and the trace; the client gets none of it
+                self._fail(sooner)
+                return
         if verdict == "pass on":
             if self._asks_as_it_came and head.status < 400:
                 remember_refusal(self._request, self.target, upstream)
@@ -279,7 +353,7 @@ class Dispatcher(Receiver):
             self.connection = None
             upstream.pool.drain(connection)
             self._note_attempt(None, head)
-            self._try_another(candidates)
+            self._try_another(candidates, costs=costs)
         else:
             connection.receiver = _ErrorBody(self, connection, head)
 
@@ -305,8 +379,11 @@ class Dispatcher(Receiver):
         if was_stale and at_once and self._can_repeat and not self._is_repeated:
             self._repeat(upstream)
             return
+        if self.candidates is not None:
+            self.candidates.failed(UpstreamBroken.code)
         self._attempt_failed(
-            UpstreamBroken(f"Upstream `{upstream.name}` gave no answer: {reason}. The request can be sent again.")
+            UpstreamBroken(f"Upstream `{upstream.name}` gave no answer: {reason}. The request can be sent again."),
+            costs=True,
         )
 
     def error_body_received(self, head: ResponseHead, body: bytes) -> None:
@@ -346,13 +423,15 @@ class Dispatcher(Receiver):
                 return
         self._services.refusals.note(upstream.name, head.status, refused)
         candidates = self.candidates
-        if candidates is not None and candidates.has_more and self._can_repeat:
+        if candidates is not None:
+            candidates.failed(str(head.status))
+        if candidates is not None and self._may_go_on(costs=False):
             self._note_attempt(None, head)
-            self._try_another(candidates)
+            self._try_another(candidates, costs=False)
         else:
             self._count_error(head.status, None)
             self.answer = head  # for the record and the trace; the client gets none of it
-            self._fail(was_busy(self._earlier or ()) or refusal_of(upstream.name, refused))
+            self._fail(refusal_of(upstream.name, refused))
 
     # --- what is noted of it ---
 
@@ -380,7 +459,8 @@ class Dispatcher(Receiver):
         began, connected = self._opened or (self._timings.since, 0.0)
         sent = sent if sent >= began else 0.0
         status, lines = (answer.status, answer.lines) if answer is not None else (None, b"")
-        return [Attempt(target, began, connected, sent, answered, status, error, lines)]
+        before = self.candidates.before if self.candidates is not None else b""
+        return [Attempt(target, began, connected, sent, answered, status, error, lines, before)]
 
 
 class _ErrorBody(Receiver):

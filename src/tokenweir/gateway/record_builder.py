@@ -8,7 +8,7 @@ from ..apis import FREE, SESSION_MAKERS
 from ..deployments import Target
 from ..metering import NO_MEASUREMENT, Measurement
 from ..policy import Identity
-from ..records import NO_USAGE, CallRecord, Quantity, Route, Trace, Usage, UsageReason
+from ..records import NO_USAGE, CallRecord, Quantity, Trace, Usage, UsageReason
 from ..upstream import Upstream
 from ..wire import Fields, ResponseHead
 from .request import Address, Admission, Ending, Request
@@ -112,8 +112,10 @@ class SharedFields:
         self.operation = route.operation
         self.method = address.method
         self.path = address.path
-        added = _added_version(route, upstream) if upstream is not None else None
-        self.api_version = address.api_version or added
+        self.api_version = address.api_version
+        if upstream is not None and route.family in upstream.provider.versioned:
+            of_target = target.api_version if target is not None else None
+            self.api_version = of_target or address.api_version or upstream.settings.api_version
         self.deployment = route.deployment
         self.caller = identity.caller or None
         self.key_id = identity.key_id
@@ -241,11 +243,6 @@ def record_of(
         shared.identity_source,
         int((timings.whole - started) * 1e6) / 1000 if timings.whole else None,
     )
-
-
-def _added_version(route: Route, upstream: Upstream) -> str | None:
-    """The api-version that goes upstream with a call whose caller named none."""
-    return upstream.settings.api_version if route.family in upstream.provider.versioned else None
 
 
 _NOTHING: Fields = {}

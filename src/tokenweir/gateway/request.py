@@ -4,7 +4,6 @@ Plain classes, so that the compiled ones are C structs; they are read a hundred 
 """
 
 import asyncio
-from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import UNSET
@@ -17,7 +16,7 @@ from ..policy import DebugToken, Identity, Permissions
 from ..records import Outcome, Route
 from ..wire import Members, RequestHead
 
-__all__ = ["Address", "Admission", "Attempt", "Candidates", "Client", "Ending", "Request"]
+__all__ = ["Address", "Admission", "Attempt", "Client", "Ending", "Request"]
 
 
 class Address:
@@ -141,24 +140,6 @@ class Admission:
         self.identity_source = identity_source
 
 
-class Candidates:
-    """Where a call may go, best first; ``tried`` have been."""
-
-    def __init__(self, targets: Sequence[Target]) -> None:
-        self.targets = targets
-        self.tried = 0
-
-    def next(self) -> Target | None:
-        if not self.has_more:
-            return None
-        self.tried += 1
-        return self.targets[self.tried - 1]
-
-    @property
-    def has_more(self) -> bool:
-        return self.tried < len(self.targets)
-
-
 class Attempt:
     """One request to an upstream. Not to be changed."""
 
@@ -172,9 +153,10 @@ class Attempt:
         status: int | None,
         error: str | None,
         lines: bytes,
+        before: bytes = b"",
     ) -> None:
         """Moments are on the monotonic clock, seconds, 0.0 where one never came; ``lines`` are the answer's header
-        lines, each behind its CR LF."""
+        lines, each behind its CR LF, ``before`` those of the target's answer to an earlier call, where kept."""
         self.target = target
         self.began = began
         self.connected = connected
@@ -183,6 +165,7 @@ class Attempt:
         self.status = status
         self.error = error
         self.lines = lines
+        self.before = before
 
 
 class Ending:

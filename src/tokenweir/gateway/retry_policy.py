@@ -1,45 +1,43 @@
 """May a call go elsewhere, and what does its caller hear where it may not?"""
 
-import re
 from collections.abc import Sequence
 from typing import Literal
 
-from ..errors import Refusal, UpstreamBusy, UpstreamRefusedCredential, UpstreamRefusedNetwork, UpstreamUnreachable
+from ..errors import Refusal, UpstreamRefusedCredential, UpstreamRefusedNetwork, UpstreamUnreachable
 from ..providers import AccessRefusal
 from ..wire import ResponseHead, decode_json
 from .request import Attempt
 
-__all__ = ["Verdict", "refusal_of", "refuses_stream_options", "verdict_on", "was_busy", "was_out_of_reach"]
+__all__ = ["Verdict", "refusal_of", "refuses_stream_options", "verdict_on", "was_out_of_reach"]
 
 Verdict = Literal["pass on", "try the next", "read first"]
 """What to do with an answer's head. ``read first``: only its body tells."""
-
-_RETRY_AFTER = re.compile(rb"\r\nretry-after:[ \t]*([ -~]+)", re.IGNORECASE)
 
 
 def verdict_on(
     head: ResponseHead,
     *,
     injected: bool,
-    has_more: bool,
-    can_repeat: bool,
+    may_go_on: bool,
     signs: bool = False,
     seeks: bool = False,
 ) -> Verdict:
     """May the call go elsewhere? Only here is that decided: before a byte was passed on, or never.
 
-    1. 429 and 5xx: another target may have room, if there is one and the request can be sent again.
+    ``may_go_on``: there is another target, and the request can be sent again.
+
+    1. 429 and 5xx: another target may have room.
     2. 400 after ``stream_options`` was added: it may be our addition that is refused; its body tells.
     3. 401 and 403 to a request that the gateway had signed (``signs``): if its body says that it is the gateway
-       that is refused, the next target is tried, if there is one and the request can be sent again; else the
-       caller, whose key is good, is told of a 502 (`refusal_of`).
+       that is refused, the next target is tried, if that may be; else the caller, whose key is good, is told of
+       a 502 (`refusal_of`).
     4. 404 to a request about something that an earlier call has made (``seeks``): another upstream may have it. Who
        answers 429 or 5xx may have it, too, so here these are the answer.
     5. Anything else is the answer.
     """
     if seeks and (head.status == 404 or head.status == 429 or head.status >= 500):
-        return "try the next" if head.status == 404 and has_more and can_repeat else "pass on"
-    if (head.status == 429 or head.status >= 500) and has_more and can_repeat:
+        return "try the next" if head.status == 404 and may_go_on else "pass on"
+    if (head.status == 429 or head.status >= 500) and may_go_on:
         return "try the next"
     if (head.status == 400 and injected) or (signs and (head.status == 401 or head.status == 403)):
         return "read first"
@@ -68,21 +66,6 @@ def refusal_of(upstream: str, refused: AccessRefusal) -> Refusal:
         f"Upstream `{upstream}` does not accept this gateway's own credential. It is not your key, which is good; "
         "whoever runs this gateway can see more with `tokenweir doctor`."
     )
-
-
-def was_busy(attempts: Sequence[Attempt]) -> UpstreamBusy | None:
-    """What to answer where the last target could not be reached and one before it had no room: that it is worth
-    coming back says more than what is out of reach."""
-    busy = next((attempt for attempt in reversed(attempts) if attempt.status == 429), None)
-    if busy is None:
-        return None
-    refusal = UpstreamBusy(
-        f"Upstream `{busy.target.upstream}` has no room at present, and no other one can be reached. Try again later."
-    )
-    told = _RETRY_AFTER.search(busy.lines)
-    if told is not None:
-        refusal.retry_after = told[1].decode("ascii")
-    return refusal
 
 
 def was_out_of_reach(attempts: Sequence[Attempt]) -> UpstreamUnreachable | None:

@@ -11,10 +11,11 @@ chance) is the time taken at more places, and each piece of the answer noted.
 import random
 from collections.abc import Sequence
 
+from ..deployments import Candidates
 from ..policy import DebugToken, DebugTokens, TracingSettings
 from ..records import Clock, Trace, TracedAttempt, TracedTarget, TraceReason
 from ..wire import masked
-from .request import Attempt, Candidates, Ending, Request
+from .request import Attempt, Ending, Request
 from .timings import Timings
 
 __all__ = ["Tracing", "TracingNotes", "answer_line", "trace_of"]

@@ -25,7 +25,7 @@ def injects_usage(request: Request, target: Target, upstream: Upstream) -> bool:
         request.stream
         and not request.asks_for_usage
         and request.address.surface.asks_for_usage
-        and not upstream.refuses_stream_options(target.deployment, request.address.api_version)
+        and not upstream.refuses_stream_options(target.deployment, target.api_version or request.address.api_version)
     )
 
 
@@ -45,7 +45,7 @@ def remember_refusal(request: Request, target: Target | None, upstream: Upstream
     except ValueError:
         return
     if names is not None and names <= _PLAIN:
-        upstream.remember_refusal(target.deployment, request.address.api_version)
+        upstream.remember_refusal(target.deployment, target.api_version or request.address.api_version)
 
 
 # As old as the API itself, and taken by every api-version together with `stream`.
@@ -81,8 +81,12 @@ def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes
     head, address, settings = request.head, request.address, upstream.settings
     route, provider = address.route, upstream.provider
     query = socket_query(address, target, upstream) if address.is_socket else address.query
+    version = settings.api_version
+    if target.api_version is not None and route.family in provider.versioned:
+        version = target.api_version
+        query = b"&".join([part for part in query.split(b"&") if not part.startswith(b"api-version=")])
     target_path = provider.request_target(
-        upstream.endpoint.base, route.family, route.tail, target.deployment, query, settings.api_version, route.path
+        upstream.endpoint.base, route.family, route.tail, target.deployment, query, version, route.path
     )
     kept = head.kept if request.debug is None else [line for line in head.kept if not _DEBUG_TOKEN.match(line)]
     if address.is_metered and b"content-encoding" in head.fields:  # it was unpacked to be read

@@ -55,6 +55,12 @@ QUANTITIES: Final[Mapping[str, QuantityName]] = {
     "routed_tokens": QuantityName(
         "tokens", "Routed tokens", "Input that a model router passed on, which costs a fee beside the model's price."
     ),
+    "abandoned_requests": QuantityName(
+        "requests",
+        "Requests given up",
+        "Requests that were given up as their answers did not begin (`answer_within`), and made again elsewhere. What "
+        "they used is not known.",
+    ),
     "trained_tokens": QuantityName("tokens", "Trained tokens", "What a fine-tuning job was trained on."),
     "input_characters": QuantityName("characters", "Characters", "Text that was spoken."),
     "input_audio_seconds": QuantityName("seconds", "Audio heard", "Audio that was transcribed or translated."),

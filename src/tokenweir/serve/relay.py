@@ -100,22 +100,28 @@ class RelayProcess:
             keeps_content=config.journal.content == "full",
         )
 
-    def _parts(self, config: Config) -> tuple[Keyring, Catalogue, dict[str, Upstream]]:
-        """What a reload exchanges. Raises ``ConfigError``."""
+    def _parts(self, config: Config, before: Catalogue | None = None) -> tuple[Keyring, Catalogue, dict[str, Upstream]]:
+        """What a reload exchanges; ``before`` is in force until then. Raises ``ConfigError``."""
         keyring = self._keyring(config)
         if keyring.is_open and not is_loopback(parse_address(self._config.server.data)[0]):
             raise ConfigError(
                 f"no caller has a key (any more), and {self._config.server.data} can be reached from other machines, "
                 f"so anyone could call; restore {self._keys.path}, or create a key with `tokenweir keys create NAME`"
             )
-        catalogue = Catalogue(config.deployments, {upstream.name: upstream.kind for upstream in config.upstreams})
+        catalogue = Catalogue(
+            config.deployments,
+            {upstream.name: upstream.kind for upstream in config.upstreams},
+            self._clock,
+            before,
+            {upstream.name for upstream in config.upstreams if upstream in self._config.upstreams},
+        )
         return keyring, catalogue, open_upstreams(config.upstreams, os.environ, self._clock)
 
     def reload(self) -> None:
         """Takes callers, deployments and upstreams anew; no stream notices. What is wrong changes nothing."""
         try:
             reload = reloaded(self._config_path, self._config)
-            keyring, catalogue, upstreams = self._parts(reload.config)
+            keyring, catalogue, upstreams = self._parts(reload.config, self.data_plane.services.catalogue)
             limits = self._limits(reload.config, self.data_plane.services.limits)
             self.data_plane.configure(keyring=keyring, catalogue=catalogue, upstreams=upstreams, limits=limits)
         except TokenweirError as error:

@@ -11,9 +11,10 @@ import os
 import socket
 import ssl
 from collections import deque
+from math import inf
 from typing import cast
 
-from ..errors import UpstreamUnreachable
+from ..errors import UpstreamFull, UpstreamUnreachable
 from ..proxies import TunnelRefused
 from ..records import Clock
 from ..wire import ResponseHead, ResponseHeadReader
@@ -71,11 +72,13 @@ class Pool:
             connection.abandon()
         return None
 
-    async def connect(self) -> UpstreamConnection:
-        """A new connection. Raises ``UpstreamUnreachable`` in words for a caller; the log has those for an operator."""
-        limit, seconds = self._settings.max_connections, self._settings.connect_timeout
+    async def connect(self, within: float = inf) -> UpstreamConnection:
+        """A new connection, in so many seconds or ``connect_timeout``. Raises ``UpstreamUnreachable`` in words for a
+        caller, or ``UpstreamFull``; the log has those for an operator."""
+        limit, seconds = self._settings.max_connections, min(self._settings.connect_timeout, within)
         if len(self._open) + self._opening >= limit:
-            raise self._unreachable(f"all {limit} connections are in use", "raise max_connections")
+            full = self._unreachable(f"all {limit} connections are in use", "raise max_connections")
+            raise UpstreamFull(str(full))
         connection = UpstreamConnection(self, self._heads)
         self._opening += 1
         try:

@@ -1,0 +1,51 @@
+"""What is left of a target's limits, as its answers tell it in ``x-ratelimit-*``. Pure."""
+
+import re
+from typing import Final
+
+__all__ = ["Headroom", "headroom_told"]
+
+_TOLD = re.compile(rb"\r\nx-ratelimit-(limit|remaining)-(requests|tokens):[ \t]*([0-9]{1,15})(?![0-9])", re.IGNORECASE)
+_GOOD_FOR: Final = 60.0
+"""Limits are per minute: what was left a minute ago says nothing."""
+_LEAST: Final = 0.01
+"""Somebody has to ask, or it would never be heard that there is room again."""
+
+
+class Headroom:
+    """What one answer has told. Not to be changed."""
+
+    def __init__(self, share: float, told: float, most: dict[bytes, int]) -> None:
+        """``share``: of the scarcer of requests and tokens, what is left, 0 to 1; ``told``: a moment; ``most``: the
+        limits, by what is limited."""
+        self._share = share
+        self._told = told
+        self.most = most
+
+    def share(self, now: float) -> float:
+        """By which a weight is multiplied."""
+        if not 0.0 <= now - self._told < _GOOD_FOR:
+            return 1.0
+        return self._share if self._share > _LEAST else _LEAST
+
+
+def headroom_told(lines: bytes, now: float, before: Headroom | None) -> Headroom | None:
+    """What an answer's header lines tell; ``before`` where they tell nothing. A limit that is not told is taken to be
+    the most that was ever left."""
+    remaining: dict[bytes, int] = {}
+    most: dict[bytes, int] = dict(before.most) if before is not None else {}
+    limits: dict[bytes, int] = {}
+    for kind, what, number in _TOLD.findall(lines):
+        if kind.lower() == b"limit":
+            limits[what.lower()] = int(number)
+        else:
+            remaining[what.lower()] = int(number)
+    if not remaining:
+        return before
+    share = 1.0
+    for what, left in remaining.items():
+        limit = limits.get(what) or max(left, most.get(what, 0))
+        most[what] = limit
+        if limit > 0:
+            share = min(share, left / limit)
+    return Headroom(share, now, most)
