@@ -89,6 +89,8 @@ class Contender(ABC):
     """Takes part only when it is named."""
     patience = 20.0
     """Seconds until its first answer."""
+    eases = 0.0
+    """Seconds after which it does nothing more for its own start."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -117,6 +119,7 @@ class Contender(ABC):
         try:
             with running(command, GATEWAY_CORE, run / "log", self.variables()) as child:
                 _wait_until_answering(port, child, self.patience)
+                time.sleep(self.eases)
                 yield Gateway(port, child)
         finally:
             shutil.rmtree(run, ignore_errors=True)
@@ -258,6 +261,7 @@ class Tokenweir(Contender):
     """Everything on: key check, metering, usage asked for on every stream, journal, books."""
 
     name = "tokenweir"
+    eases = 6.0  # vocabularies are read after five
 
     @override
     def missing(self) -> str | None:

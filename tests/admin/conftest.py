@@ -12,10 +12,11 @@ import pytest
 from starlette.applications import Starlette
 
 from support.clocks import JumpingClock
+from support.engines import open_filled
 from tokenweir.admin import ConfigInForce, LedgerStatus, Metrics, RelayStatus, ServiceLists, create_app
 from tokenweir.delivery import SinkStatus
 from tokenweir.journal import JournalStatus
-from tokenweir.ledger import Ledger, Person, open_ledger
+from tokenweir.ledger import Ledger, Person
 from tokenweir.policy import DebugTokens, KeysFile
 from tokenweir.records import CallRecord, from_fields
 
@@ -76,7 +77,7 @@ class Gateway:
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
     """Four calls of two callers, one an hour, the newest an hour ago."""
-    ledger = open_ledger("duckdb::memory:")
+    ledger = open_filled(tmp_path)
     calls = [
         from_fields(
             call_id=f"call-{number}",

@@ -39,6 +39,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
 
 @pytest.fixture
 def ledger(engine: Engine) -> Iterator[Ledger]:
+    engine.fill()
     ledger = engine.open()
     yield ledger
     ledger.close()
@@ -47,6 +48,7 @@ def ledger(engine: Engine) -> Iterator[Ledger]:
 @pytest.fixture
 def brief(engine: Engine) -> Iterator[Ledger]:
     """One that shows little."""
+    engine.fill()
     ledger = engine.open(Limits(rows=3))
     yield ledger
     ledger.close()
@@ -55,6 +57,7 @@ def brief(engine: Engine) -> Iterator[Ledger]:
 @pytest.fixture
 def strict(engine: Engine) -> Iterator[Ledger]:
     """One that has little patience with queries."""
+    engine.fill()
     ledger = engine.open(Limits(seconds=0.2))
     yield ledger
     ledger.close()

@@ -13,7 +13,9 @@ from tokenweir.ledger import Ledger
 @pytest.fixture(scope="module", params=ENGINES)
 def ledger(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     """Five good calls and two that failed. Nobody here writes."""
-    ledger = new_engine(request, tmp_path_factory.mktemp("ledger")).open()
+    engine = new_engine(request, tmp_path_factory.mktemp("ledger"))
+    engine.fill()
+    ledger = engine.open()
     good = [a_call(call_id=f"good-{n}", caller=None, region=None, tags={}) for n in range(5)]
     bad = [a_call(call_id=f"bad-{n}", error_code="429", status=None, usage=None) for n in range(2)]
     ledger.post([*good, *bad], "relay-1", "1")

@@ -101,6 +101,7 @@ def lasting_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 
 @pytest.fixture(scope="module")
 def lasting_ledger(lasting_engine: Engine) -> Iterator[Ledger]:
+    lasting_engine.fill()
     ledger = lasting_engine.open()
     yield ledger
     ledger.close()

@@ -33,7 +33,9 @@ NOT_ON_CLICKHOUSE = {"cost-by-cost-centre", "latency-by-hour", "latency-by-regio
 @pytest.fixture(scope="module", params=ENGINES)
 def ledger(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     """Two weeks of calls in each engine in turn. Nobody here writes."""
-    ledger = new_engine(request, tmp_path_factory.mktemp("ledger")).open()
+    engine = new_engine(request, tmp_path_factory.mktemp("ledger"))
+    engine.fill()
+    ledger = engine.open()
     ledger.post(varied_usage(), "relay-1", "1")
     yield ledger
     ledger.close()

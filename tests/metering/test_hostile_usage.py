@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from tokenweir.apis import surface_of
 from tokenweir.metering import Measurement, meter_for, read_usage
@@ -40,7 +40,6 @@ usages = st.recursive(
 )
 
 
-@settings(max_examples=400)
 @given(usages, st.sampled_from(APIS), st.booleans())
 def test_an_answer_with_any_usage_has_a_reading(usage: Any, api: str, streams: bool) -> None:
     body = json.dumps({"id": "a", "model": "m", "choices": [{"finish_reason": "stop"}], "usage": usage}).encode()
@@ -55,7 +54,6 @@ def test_an_answer_with_any_usage_has_a_reading(usage: Any, api: str, streams: b
         assert min(told.input_tokens, told.output_tokens, told.total_tokens, told.cached_input_tokens) >= 0
 
 
-@settings(max_examples=400)
 @given(st.dictionaries(st.sampled_from(NAMES), usages), st.sampled_from(APIS))
 def test_any_object_can_be_read_as_usage(usage: dict[str, Any], api: str) -> None:
     read_usage(usage, api)

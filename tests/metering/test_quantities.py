@@ -234,7 +234,6 @@ _answers = st.dictionaries(
 )
 
 
-@settings(max_examples=500)
 @given(_answers, st.sampled_from([surface.name for surface in SURFACES]), st.booleans())
 def test_whatever_an_answer_says_its_quantities_are_known_and_positive(
     answer: dict[str, Any], api: str, streams: bool

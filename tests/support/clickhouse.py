@@ -45,6 +45,8 @@ class ClickHouseServer:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._numbers = itertools.count()
+        self.new_ledger: list[str] = []
+        """The statements that make one, in a database that is called ``{database}`` in them."""
         self.port = 0
         self.start()
 

@@ -71,6 +71,8 @@ class Bridge(ThreadingHTTPServer):
             return
         if INTO_OUTFILE.search(text):
             raise Refused(f"Code: {SYNTAX_ERROR}. DB::Exception: INTO OUTFILE is not allowed. (SYNTAX_ERROR)")
+        if ";" not in text:
+            return
         connection.query(f"SET max_query_size = {1 << 30}")
         connection.query(f"SELECT ignore(formatQuerySingleLine({quoted(text)}))")
 

@@ -44,6 +44,11 @@ _log = logging.getLogger(__name__)
 # Connections that the kernel may queue while a relay restarts or the loop is busy.
 _BACKLOG = 4096
 
+# Vocabularies take some 110 MB and half a second. Not at the start, when clients and books want the processor, as calls
+# need none; and not when the first stream breaks, as building holds the interpreter for a tenth of a second or two, and
+# would hold up all others.
+_VOCABULARIES_AFTER = 5.0
+
 # What a relay may take to end beyond its grace, and how often is looked whether it has.
 _ENDING_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
@@ -292,10 +297,12 @@ async def _serve(config: Config, config_path: Path | None, name: str, listener: 
     stop_with_supervisor(process.stop, supervisor)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, process.reload)
     _log.info("%s; %s", process.data_plane.services.keyring, process.data_plane.services.catalogue)
-    # Some 110 MB and half a second. Not before the port is open, as calls need none; and not when the first stream
-    # breaks, as building holds the interpreter for a tenth of a second or two, and would hold up all others.
-    threading.Thread(target=_load_vocabularies, name="vocabularies", daemon=True).start()
+    asyncio.get_running_loop().call_later(_VOCABULARIES_AFTER, _load_vocabularies_aside)
     await process.run(listener)
+
+
+def _load_vocabularies_aside() -> None:
+    threading.Thread(target=_load_vocabularies, name="vocabularies", daemon=True).start()
 
 
 def _load_vocabularies() -> None:
