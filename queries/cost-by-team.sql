@@ -7,7 +7,7 @@ SELECT
     sum(cached_input_tokens) AS cached_tokens,
     sum(output_tokens) AS output_tokens,
     sum(total_tokens) AS total_tokens,
-    sum(CASE WHEN calls.cost IS NULL THEN 1 ELSE 0 END) AS unpriced,
+    sum(CASE WHEN calls.cost IS NULL OR cost_reason IS NOT NULL THEN 1 ELSE 0 END) AS unpriced,
     round(sum(cost), 6) AS cost
 FROM calls
 WHERE usage_source <> 'none'

@@ -16,8 +16,9 @@ from tokenweir.config.reference import settings_reference
 from tokenweir.delivery.sinks.formats import SHAPES, envelope
 from tokenweir.gateway.reference import phase_table, request_tables, surfaces_reference
 from tokenweir.ledger import open_ledger
+from tokenweir.pricing import METERS, PriceSettings, meters_table
 from tokenweir.providers.reference import providers_reference
-from tokenweir.records import CallRecord
+from tokenweir.records import QUANTITIES, CallRecord, Usage
 from tokenweir.records.meanings import quantities_table, record_table
 from tokenweir.simulator.reference import simulator_reference
 
@@ -94,6 +95,13 @@ def test_the_reference_of_the_record_has_the_table_of_its_columns() -> None:
 def test_the_reference_of_quantities_has_the_table_of_their_names() -> None:
     page = (ROOT / "docs/reference/quantities.md").read_text("utf-8")
     assert f"\n\n{quantities_table()}\n\n" in page, "run scripts/docs"
+
+
+def test_every_meter_is_explained_in_the_reference_and_is_a_price_and_of_something_that_is_recorded() -> None:
+    page = (ROOT / "docs/reference/meters.md").read_text("utf-8")
+    assert f"\n\n{meters_table()}\n\n" in page, "run scripts/docs"
+    assert set(METERS) <= set(PriceSettings.__struct_fields__)
+    assert {meter.part for meter in METERS.values()} <= {"", *Usage.__struct_fields__, *QUANTITIES}
 
 
 def test_every_key_of_every_event_is_explained() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenweir.ledger import Ledger
-from tokenweir.records import CUSTOM_EVENT_PROPERTIES, CallRecord, Quantity
+from tokenweir.records import CUSTOM_EVENT_PROPERTIES, CallRecord, ChargeLine, Quantity
 
 MakeCall = Callable[..., CallRecord]
 
@@ -90,6 +90,8 @@ def test_an_event_has_todays_properties_first_and_all_are_text(ledger: Ledger, m
         subject="person-1",
         identity_source="token",
         quantities={"images": Quantity(3, "counted"), "pages": Quantity(Decimal("0.5"))},
+        charges=[ChargeLine("image", 3, "images", Decimal("0.0041"), 1, Decimal("0.0123"), "gpt-4o*", None, "EUR")],
+        cost_reason="no_page",
     )
     ledger.post([call], "relay-1", "1")
     [[moment, name, event]] = ledger.query_sql('SELECT * FROM "customEvents"').rows
@@ -131,6 +133,9 @@ def test_an_event_has_todays_properties_first_and_all_are_text(ledger: Ledger, m
         "Application": "app-1",
         "Subject": "person-1",
         "IdentitySource": "token",
+        "Charges": '[{"meter":"image","quantity":3,"unit":"images","rate":"0.0041","amount":"0.0123",'
+        '"price_id":"gpt-4o*","currency":"EUR"}]',
+        "CostReason": "no_page",
     }
 
 
@@ -141,7 +146,7 @@ def test_a_call_that_used_nothing_is_an_event_of_another_name(ledger: Ledger, ma
     assert {name for name, text in event.items() if text is None} == {
         *("AppKey", "Caller", "Deployment", "Model", "Backend", "Region", "Cost", "Currency"),
         *("FirstTokenMs", "Sku", "PriceId", "Tags", "Quantities", "UsageReason", "Application", "Subject"),
-        "IdentitySource",
+        *("IdentitySource", "Charges", "CostReason"),
     }
     table = ledger.query_kql((QUERIES / "all-apps-tokens-count.kql").read_text())
     assert table.rows == []

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from support.engines import TRANSACTIONAL, Engine
+from support.engines import Engine
 from tokenweir.errors import ConfigError
 from tokenweir.ledger import Ledger, check_url, ledger_file, open_ledger
 from tokenweir.records import CallRecord, FlatRecord, from_flat
@@ -89,7 +89,7 @@ def test_a_ledger_of_an_older_program_is_brought_up_to_date(engine: Engine, numb
 
 
 def test_all_migrations_are_tried(engine: Engine) -> None:
-    assert len(engine.migrations) == (12 if engine.name in TRANSACTIONAL else 11)
+    assert len(engine.migrations) == 13
 
 
 def test_seconds_of_audio_that_an_older_program_kept_are_a_quantity(engine: Engine) -> None:

@@ -16,6 +16,7 @@ from tokenweir.records import (
     LARGEST_AMOUNT,
     QUANTITIES,
     CallRecord,
+    ChargeLine,
     FlatRecord,
     Outcome,
     Quantity,
@@ -67,6 +68,19 @@ SOMETHING_FOR: dict[Any, st.SearchStrategy[Any]] = {
     ),
     dict[str, Any]: st.dictionaries(st.text(), json, max_size=3),
     list[str]: st.lists(st.text(), max_size=3),
+    list[ChargeLine]: st.lists(
+        st.builds(
+            ChargeLine,
+            st.text(),
+            st.integers(0, LARGEST_AMOUNT) | st.decimals(0, 10**6, places=6),
+            st.text(),
+            st.none() | st.decimals(0, 10**6, places=6),
+            int64,
+            st.none() | st.decimals(0, 10**20, places=12),
+            *[st.none() | st.text()] * 3,
+        ),
+        max_size=3,
+    ),
     Trace: st.builds(
         Trace,
         reasons=st.lists(st.sampled_from(get_args(TraceReason)), max_size=3),
@@ -116,6 +130,8 @@ def as_kept(engine: Engine, value: Any) -> Any:
             return {as_kept(engine, name): as_kept(engine, inner) for name, inner in value.items()}
         case list():
             return [as_kept(engine, inner) for inner in value]
+        case ChargeLine():
+            return ChargeLine(*(as_kept(engine, inner) for inner in msgspec.structs.astuple(value)))
     return value
 
 

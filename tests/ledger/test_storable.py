@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tokenweir.ledger.storable import storable
-from tokenweir.records import SystemClock, from_fields
+from tokenweir.records import ChargeLine, SystemClock, from_fields
 
 NOW = SystemClock().now()
 
@@ -32,6 +32,14 @@ def test_what_is_made_to_fit_fits(
     assert -(2**63) <= made.usage.input_tokens < 2**63
     assert made.cost is None or (made.cost.is_finite() and abs(made.cost) < 10**26)
     assert storable(made, "an engine", supports_nul=supports_nul) is made
+
+
+def test_lines_of_a_charge_are_made_to_fit_too() -> None:
+    text, number = (ChargeLine("input", 5, "a\0b"), ChargeLine("input", 2**64, "tokens"))
+    given = from_fields(call_id="1", started_at=NOW, charges=[text])
+    assert storable(given, "an engine", supports_nul=True) is given
+    assert storable(given, "an engine", supports_nul=False).charges == [ChargeLine("input", 5, "a\ufffdb")]
+    assert storable(from_fields(call_id="1", started_at=NOW, charges=[number]), "it", supports_nul=True).charges == []
 
 
 def test_a_record_that_fits_is_the_same_one() -> None:

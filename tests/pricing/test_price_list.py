@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from support.call_records import a_call
-from tokenweir.pricing import Moment, Price, PriceList, PriceSettings
-from tokenweir.pricing.parts import NoRate, charges
-from tokenweir.records import CallRecord, Quantity
+from tokenweir.pricing import METERS, Moment, Price, PriceList, PriceSettings
+from tokenweir.pricing.parts import parts_of
+from tokenweir.records import QUANTITIES, CallRecord, ChargeLine, Quantity
 
 
 def row(model: str = "gpt-4o*", **fields: Any) -> PriceSettings:
@@ -21,19 +21,7 @@ def row(model: str = "gpt-4o*", **fields: Any) -> PriceSettings:
     return PriceSettings(model=model, **read)
 
 
-_PRICES = (
-    "input",
-    "output",
-    "cached_input",
-    "cache_write",
-    "input_audio",
-    "input_audio_second",
-    "cached_audio",
-    "output_audio",
-    "input_image",
-    "cached_image",
-    "output_image",
-)
+_PRICES = tuple(METERS)
 
 
 def used(**fields: Any) -> CallRecord:
@@ -101,16 +89,78 @@ def test_what_is_cached_costs_as_the_prompt_and_images_as_text_where_a_row_does_
         ({"input_audio_tokens": 900, "cached_input_tokens": 101}, "no_cached_audio"),
         ({"output_audio_tokens": 1}, "no_output_audio"),
         ({"input_image_tokens": 1, "cached_input_tokens": 1, "cached_image_tokens": 1}, "no_cached_image"),
-        ({"input_audio_tokens": 1_000, "cache_write_tokens": 1}, "no_cache_write"),
+        ({"input_audio_tokens": 1_000, "cache_write_tokens": 1}, "no_cache_write_media"),
         ({"input_tokens": 0, "output_tokens": 0, "total_tokens": 0, "usage": {"seconds": 9}}, "not_in_tokens"),
     ],
 )
-def test_a_part_without_a_price_leaves_the_call_without_a_cost_and_says_so(parts: dict[str, int], reason: str) -> None:
-    lacking = {"no_cache_write": {"input_audio": "1"}, "no_cached_audio": {"input_audio": "1"}}
+def test_a_part_without_a_price_is_unpriced_and_the_rest_of_the_call_is_its_cost(
+    parts: dict[str, int], reason: str
+) -> None:
+    lacking = {"no_cache_write_media": {"input_audio": "1"}, "no_cached_audio": {"input_audio": "1"}}
     prices = PriceList([row(input_image="1", **lacking.get(reason, {}))])
     priced = prices.priced(used(**parts))
-    assert (priced.cost, priced.currency, priced.cost_reason) == (None, None, reason)
-    assert priced.price_id == "gpt-4o*"
+    assert (priced.cost_reason, priced.price_id) == (reason, "gpt-4o*")
+    unpriced = [line for line in priced.charges if line.amount is None]
+    assert [(line.meter, line.rate, line.currency) for line in unpriced] == [
+        (reason.removeprefix("no_"), None, None) for _ in unpriced
+    ]
+    rest = [line.amount for line in priced.charges if line.amount is not None]
+    assert priced.cost == (sum(rest) if rest else None)
+
+
+def test_each_line_says_what_was_used_at_which_price() -> None:
+    rows = [row(cached_input="1.25"), PriceSettings(model="*", currency="EUR", web_search=Price("14"), id="tools")]
+    quantities = {"web_searches": Quantity(3, "counted"), "unmetered_bytes": Quantity(9, "counted")}
+    priced = PriceList(rows).priced(used(cached_input_tokens=400, quantities=quantities))
+    assert priced.charges == [
+        ChargeLine("input", 600, "tokens", Decimal("2.50"), 10**6, Decimal("0.0015"), "gpt-4o*", None, "EUR"),
+        ChargeLine("cached_input", 400, "tokens", Decimal("1.25"), 10**6, Decimal("0.0005"), "gpt-4o*", None, "EUR"),
+        ChargeLine("output", 100, "tokens", Decimal(10), 10**6, Decimal("0.001"), "gpt-4o*", None, "EUR"),
+        ChargeLine("web_search", 3, "searches", Decimal(14), 1000, Decimal("0.042"), "tools", None, "EUR"),
+    ]
+    assert priced.cost == Decimal("0.045")
+
+
+def test_a_call_of_which_nothing_has_a_price_has_lines_and_no_cost() -> None:
+    priced = PriceList([row("o3")]).priced(used(quantities={"web_searches": Quantity(1, "counted")}))
+    assert priced.cost is None
+    assert [(line.meter, line.quantity, line.amount, line.reason) for line in priced.charges] == [
+        ("input", 1_000, None, "no_price"),
+        ("output", 100, None, "no_price"),
+        ("web_search", 1, None, "no_web_search"),
+    ]
+
+
+def test_lines_in_two_currencies_are_never_added_up() -> None:
+    rows = [row(), PriceSettings(model="*", currency="USD", web_search=Price("14"))]
+    priced = PriceList(rows).priced(used(quantities={"web_searches": Quantity(1, "counted")}))
+    assert (priced.cost, priced.currency, priced.cost_reason) == (Decimal("0.0035"), "EUR", "other_currency")
+    assert priced.charges[-1].amount is None
+
+
+def test_what_is_written_to_a_cache_for_an_hour_has_its_own_price() -> None:
+    written = {"cache_write_5m_tokens": Quantity(300), "cache_write_1h_tokens": Quantity(500)}
+    call = used(cache_write_tokens=900, quantities=written)
+    lines = PriceList([row(cache_write="3", cache_write_1h="5")]).priced(call).charges
+    assert [(line.meter, line.quantity, str(line.rate)) for line in lines if line.meter.startswith("cache")] == [
+        ("cache_write", 100, "3"),
+        ("cache_write_5m", 300, "3"),
+        ("cache_write_1h", 500, "5"),
+    ]
+
+
+def test_images_by_the_piece_are_charged_where_they_have_a_price_or_nothing_else_was_used() -> None:
+    images = {"images": Quantity(2, "counted")}
+    by_piece = used(input_tokens=0, output_tokens=0, total_tokens=0, usage_source="estimated", quantities=images)
+    assert PriceList([row(image="0.04")]).priced(by_piece).cost == Decimal("0.08")
+    assert PriceList([row()]).priced(by_piece).cost_reason == "no_image"
+    in_tokens = used(quantities=images)
+    assert [line.meter for line in PriceList([row()]).priced(in_tokens).charges] == ["input", "output"]
+
+
+def test_something_of_which_nobody_knows_how_much_makes_the_cost_a_floor() -> None:
+    priced = PriceList([row()]).priced(used(quantities={"input_audio_seconds": Quantity(None, "unknown")}))
+    assert (priced.cost, priced.cost_reason) == (Decimal("0.0035"), "unknown_quantity")
 
 
 def test_what_was_written_to_the_cache_has_its_own_price() -> None:
@@ -272,33 +322,50 @@ _rows = st.fixed_dictionaries(
 )
 
 
-@given(_counts, _rows)
-def test_every_token_is_in_one_part_and_no_part_is_negative(tokens: dict[str, int], prices: dict[str, str]) -> None:
-    record, rates = used(**tokens), row(**prices)
-    free = {name: "1" for name in _PRICES if name not in ("input_image", "cached_image")} | prices
-    for given_row in (rates, row(**free)):
-        try:
-            parts = list(charges(record.usage, given_row))
-        except NoRate:
-            continue
-        assert all(part > 0 for part, _ in parts)
-        assert sum(part for part, _ in parts) == max(0, record.usage.input_tokens) + max(0, record.usage.output_tokens)
+_amounts = st.dictionaries(
+    st.sampled_from([*QUANTITIES]),
+    st.builds(Quantity, st.integers(0, 2**53) | st.decimals(0, 10**6, places=6).map(Decimal), st.just("counted")),
+    max_size=4,
+)
 
 
-@given(_counts, _rows)
-def test_a_cost_is_the_exact_sum_of_its_parts_or_there_is_a_reason(
-    tokens: dict[str, int], prices: dict[str, str]
+@given(_counts, _rows, _amounts)
+def test_every_token_is_on_one_line_and_no_part_is_negative(
+    tokens: dict[str, int], prices: dict[str, str], amounts: dict[str, Quantity]
 ) -> None:
-    record, rates = used(**tokens), row(**prices)
-    found = PriceList([rates]).priced(record)
-    if found.cost is None:
-        assert found.cost_reason is not None and found.cost_reason.removeprefix("no_") not in prices.keys() - {
-            "cache_write"
-        }
-        return
-    assert found.cost >= 0
+    record = used(**tokens, quantities=amounts)
+    parts = [part for part in parts_of(record.usage, prices) if part[0] != "router_fee"]
+    assert all(quantity > 0 for _, quantity in parts)
+    assert len({name for name, _ in parts}) == len(parts)
+    inputs, outputs = (
+        sum(quantity for name, quantity in parts if METERS[name].part in of and METERS[name].unit == "tokens")
+        for of in (_OF_INPUT, _OF_OUTPUT)
+    )
+    assert inputs == max(0, record.usage.input_tokens)
+    assert outputs == max(0, record.usage.output_tokens)
+
+
+_OF_INPUT = {meter.part for name, meter in METERS.items() if "input" in meter.part or "cache" in meter.part}
+_OF_OUTPUT = {meter.part for meter in METERS.values() if "output" in meter.part}
+
+
+@given(_counts, _rows, _amounts)
+def test_a_cost_is_the_exact_sum_of_its_lines_and_each_line_is_its_quantity_at_its_price(
+    tokens: dict[str, int], prices: dict[str, str], amounts: dict[str, Quantity]
+) -> None:
+    found = PriceList([row(**prices)]).priced(used(**tokens, quantities=amounts))
+    priced = [line for line in found.charges if line.amount is not None]
     # Fractions have no precision to run out of.
-    assert Fraction(found.cost) == sum(part * Fraction(price) / 10**6 for part, price in charges(record.usage, rates))
+    assert Fraction(found.cost or 0) == sum((Fraction(line.amount or 0) for line in priced), Fraction(0))
+    for line in priced:
+        assert line.rate is not None and line.amount is not None and line.amount >= 0 and line.reason is None
+        exact = Fraction(line.quantity) * Fraction(line.rate) / line.per
+        assert abs(Fraction(line.amount) - exact) <= Fraction(1, 2 * 10**12)
+        is_rounded = line.meter == "gigabyte_day" or isinstance(line.quantity, Decimal)
+        assert is_rounded or exact == Fraction(line.amount)
+    unpriced = [line for line in found.charges if line.amount is None]
+    assert all(line.reason is not None and line.rate is None for line in unpriced)
+    assert (found.cost_reason is None) == (not unpriced)
 
 
 @given(

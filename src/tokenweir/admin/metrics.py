@@ -71,8 +71,10 @@ class Metrics:
         self._unmetered = self._counter(
             "tokenweir_unmetered_calls", "Calls whose usage was due and is not known at all, by why not.", "reason"
         )
-        self._cost = self._counter("tokenweir_cost", "What calls cost by [[prices]].", "currency")
-        self._unpriced = self._counter("tokenweir_unpriced_calls", "Calls that have no cost, by why not.", "reason")
+        self._cost = self._counter("tokenweir_cost", "What calls cost by [[prices]], at least.", "currency")
+        self._unpriced = self._counter(
+            "tokenweir_unpriced_calls", "Calls with something that has no price, by why not.", "reason"
+        )
         self._bytes = self._counter("tokenweir_body_bytes", "Body bytes from clients and to them.", "direction")
         self._latency = self._histogram("tokenweir_call_seconds", "From request to last byte.")
         self._first_token = self._histogram("tokenweir_first_token_seconds", "From request to first output.")

@@ -43,7 +43,7 @@ def calls(
         rows = books.calls(limit, caller, moment(since))
     columns = list(_SHOWN if format == "table" else dict.fromkeys(name for row in rows for name in row))
     if format != "json":
-        rows = [with_cost(row) for row in rows]
+        rows = [with_cost(row, format) for row in rows]
     print_rows(columns, [[row.get(column) for column in columns] for row in rows], format)
     if caller or since:
         asked = "there are no such calls; `tokenweir usage --by caller` shows whose there are, without --since all"
@@ -72,6 +72,6 @@ def call(
     else:
         if record.get("trace") is not None and format == "table":
             record["trace"] = f"there is one: tokenweir trace {call_id}"  # as it stands it would fill pages
-        record = with_cost(record)
+        record = with_cost(record, format)
         known = [(name, value) for name, value in record.items() if value not in (None, {}, [])]
         print_rows(["field", "value"], known, format)

@@ -8,23 +8,31 @@ from ..ledger import SUMS
 from ..records import plain_amount
 from .params import Format
 
-__all__ = ["UNPRICED", "shown_cost", "total_rows", "with_cost"]
+__all__ = ["AT_LEAST", "UNPRICED", "shown_cost", "total_rows", "with_cost"]
 
 UNPRICED = "unpriced"
 """In the place of a cost that nobody knows. Nothing at all stands where nothing was used."""
+
+AT_LEAST = "≥ "
+"""Before a cost that is a floor: something of it has no price, or was estimated."""
 
 _NOT_ADDED = ("cost", "currency")
 
 
 def shown_cost(row: dict[str, Any], format: Format) -> Any:
-    """A cost for a table or a spreadsheet, in which nothing would look like nothing. JSON has ``null``."""
-    return UNPRICED if format != "json" and row["cost"] is None and row["unpriced"] else row["cost"]
+    """A cost for a table or a spreadsheet, in which nothing would look like nothing. JSON has ``null``. That it is a
+    floor, programs are told by the columns beside it."""
+    if row["cost"] is None:
+        return UNPRICED if format != "json" and row["unpriced"] else None
+    return f"{AT_LEAST}{row['cost']}" if format == "table" and (row["unpriced"] or row["estimated"]) else row["cost"]
 
 
-def with_cost(call: dict[str, Any]) -> dict[str, Any]:
-    """A call with something in the place of a cost that nobody knows."""
-    is_unpriced = call.get("cost") is None and call.get("usage_source", "none") != "none"
-    return call | {"cost": UNPRICED} if is_unpriced else call
+def with_cost(call: dict[str, Any], format: Format) -> dict[str, Any]:
+    """A call with something in the place of a cost that nobody knows, or before one that is a floor."""
+    if call.get("cost") is None:
+        return call | {"cost": UNPRICED} if call.get("usage_source", "none") != "none" else call
+    is_floor = call.get("cost_reason") is not None or call.get("usage_source") == "estimated"
+    return call | {"cost": f"{AT_LEAST}{call['cost']}"} if format == "table" and is_floor else call
 
 
 def total_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ class Pricer:
         if not self._prices:
             return record
         priced = self._prices.priced(record)
-        if priced.cost is None and priced.usage.source != "none":
+        if priced.cost_reason is not None and priced is not record:
             self._note(priced)
         return priced
 
@@ -40,7 +40,8 @@ class Pricer:
         if (model, reason) in self._unpriced or len(self._unpriced) >= _MOST_NAMES:
             return
         self._unpriced.add((model, reason))
-        _log.warning("%s: its calls have tokens and no cost", _explained(model[:100], reason, record))
+        what = "its calls have no cost" if record.cost is None else "its calls cost more than their records say"
+        _log.warning("%s: %s", _explained(model[:100], reason, record), what)
 
 
 def _explained(name: str, reason: str, record: CallRecord) -> str:
@@ -55,6 +56,10 @@ def _explained(name: str, reason: str, record: CallRecord) -> str:
             return f"model {model} was asked for the tier {tier} and did not say which one served"
         case "not_in_tokens":
             return f"model {model} reports seconds, for which [[prices]] have no price"
+        case "other_currency":
+            return f"the [[prices]] that fit model {model} are in two currencies"
+        case "unknown_quantity":
+            return f"model {model} did not say all that it used"
     return f"the [[prices]] row {quoted(record.price_id or '')} has no `{reason.removeprefix('no_')}` for model {model}"
 
 

@@ -97,11 +97,11 @@ class Ledger(Protocol):
     ) -> list[dict[str, Any]]:
         """Sums of calls, tokens and money, one row per group and currency, sorted by the groups.
 
-        Each row has the names in ``by``, then the `SUMS`: calls, tokens, how many are unpriced, cost and currency;
-        ``cost`` is ``None`` where no price was known. Behind them ``quantities`` are the sums of whatever else
-        was used, by the names of `QUANTITIES`. ``only`` chooses calls by groups (``{"caller": "team-a"}``; an empty
-        text: those that have none). Days, hours and months are those of the time zone; an hour that comes twice there,
-        as clocks are put back, is one row.
+        Each row has the names in ``by``, then the `SUMS`: calls, tokens, how many are unpriced or estimated, cost
+        and currency; ``cost`` is ``None`` where no price was known, and a floor where calls are unpriced or estimated.
+        Behind them ``quantities`` are the sums of whatever else was used, by the names of `QUANTITIES`.
+        ``only`` chooses calls by groups (``{"caller": "team-a"}``; an empty text: those that have none). Days,
+        hours and months are those of the time zone; an hour that comes twice there, as clocks are put back, is one row.
         `QueryError` if one of ``by`` or ``only`` is none of the groupings, or the zone is unknown.
         """
         ...

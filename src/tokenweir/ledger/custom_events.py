@@ -96,4 +96,6 @@ def _text_of(column: str, kind: ColumnKind, dialect: Dialect) -> str:
             return dialect.map_text(column)
         case "quantities":
             return dialect.json_text(column)
+        case "charges":
+            return f"nullif({dialect.json_text(column)}, '[]')"
     return column

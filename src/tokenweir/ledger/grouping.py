@@ -84,22 +84,31 @@ class UsageDialect(Protocol):
 AMOUNTS = {
     "calls": "1",
     **{column.name: column.name for column in COLUMNS if column.is_summed},
-    "unpriced": "CASE WHEN cost IS NULL AND usage_source <> 'none' THEN 1 ELSE 0 END",
+    "unpriced": "CASE WHEN usage_source <> 'none' AND (cost IS NULL OR cost_reason IS NOT NULL) THEN 1 ELSE 0 END",
     "cost": "cost",
 }
 """What is added up, and what it is of a row in ``calls``."""
 
-SUMS = {**{name: f"sum({what})" for name, what in AMOUNTS.items()}, "calls": "count(*)", "currency": "currency"}
-"""The columns after the groups. ``currency`` is one of the groups: amounts in two currencies never meet."""
+_ESTIMATED = "sum(CASE WHEN usage_source = 'estimated' THEN {calls} ELSE 0 END)"
+SUMS = {
+    **{name: f"sum({what})" for name, what in AMOUNTS.items()},
+    "calls": "count(*)",
+    "estimated": _ESTIMATED.format(calls=1),
+    "currency": "currency",
+}
+"""The columns after the groups. ``currency`` is one of the groups: amounts in two currencies never meet. A cost is a
+floor where calls are ``unpriced``, wholly or in a part, or ``estimated``."""
 
-_COUNTS = [name for name in AMOUNTS if name != "cost"]
+_COUNTS = [name for name in SUMS if name not in ("cost", "currency")]
 
 
 def usage_statement(
     by: Sequence[str], dialect: UsageDialect, where: str, timezone: str, sums_of_days: str | None = None
 ) -> str:
     """The SELECT for these groups, which are distinct, over ``calls`` or what takes their place."""
-    sums = SUMS if sums_of_days is None else {name: f"sum({name})" for name in AMOUNTS} | {"currency": "currency"}
+    sums = SUMS
+    if sums_of_days is not None:
+        sums = SUMS | {name: f"sum({name})" for name in AMOUNTS} | {"estimated": _ESTIMATED.format(calls="calls")}
     groups = [_group(name, dialect, timezone) for name in by]
     currency = len(groups) + len(SUMS)
     order = [str(number) for number in range(1, len(groups) + 1)] + [str(currency)]

@@ -11,7 +11,18 @@ from typing import Any, Final
 
 import msgspec
 
-from ..records import COLUMNS, CONTENTS, CallRecord, ColumnKind, FlatRecord, Quantity, flat, from_flat, without_contents
+from ..records import (
+    COLUMNS,
+    CONTENTS,
+    CallRecord,
+    ChargeLine,
+    ColumnKind,
+    FlatRecord,
+    Quantity,
+    flat,
+    from_flat,
+    without_contents,
+)
 
 __all__ = [
     "CALL_COLUMNS",
@@ -26,7 +37,7 @@ __all__ = [
     "plain_money",
 ]
 
-JSON_KINDS: Final[tuple[ColumnKind, ...]] = ("labels", "counts", "quantities", "object", "texts")
+JSON_KINDS: Final[tuple[ColumnKind, ...]] = ("labels", "counts", "quantities", "object", "texts", "charges")
 """Columns that hold JSON, in the engines that have no better type for them."""
 
 _KEPT = [column for column in COLUMNS if column.name not in CONTENTS]
@@ -88,6 +99,7 @@ _BY_KIND: dict[ColumnKind, Callable[[Any], Any]] = {
     "money": plain_money,
     **dict.fromkeys(JSON_KINDS, msgspec.json.decode),
     "quantities": msgspec.json.Decoder(dict[str, Quantity]).decode,
+    "charges": msgspec.json.Decoder(list[ChargeLine]).decode,
     "trace": msgspec.json.decode,
 }
 _READERS = {column.name: _BY_KIND[column.kind] for column in COLUMNS if column.kind in _BY_KIND}

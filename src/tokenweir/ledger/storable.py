@@ -8,7 +8,9 @@ import logging
 from decimal import Decimal
 from typing import Any
 
-from ..records import CallRecord, Quantity, flat_fields, from_fields
+from msgspec.structs import astuple
+
+from ..records import CallRecord, ChargeLine, Quantity, flat_fields, from_fields
 
 __all__ = ["INT64", "MONEY_END", "storable"]
 
@@ -43,8 +45,12 @@ def _fits(value: Any) -> bool:
             return value.is_finite() and abs(value) < MONEY_END
         case Quantity():
             return _fits(value.amount)
+        case ChargeLine():
+            return all(_fits(inner) for inner in astuple(value))
         case dict():
             return all(_fits(inner) for inner in value.values() if isinstance(inner, Quantity))
+        case list():
+            return all(_fits(inner) for inner in value if isinstance(inner, ChargeLine))
     return True
 
 
@@ -56,4 +62,6 @@ def _without_zeros(value: Any) -> Any:
             return {_without_zeros(name): _without_zeros(inner) for name, inner in value.items()}
         case list():
             return [_without_zeros(inner) for inner in value]
+        case ChargeLine():
+            return ChargeLine(*map(_without_zeros, astuple(value)))
     return value

@@ -1,4 +1,4 @@
-"""What the tokens of a call are made of, so that every token is charged once.
+"""What a call used, by meter, so that every token is charged once.
 
     input   = text | audio | image, each of them fresh or cached; fresh text is written to the cache, or is not
     output  = text (with reasoning) | audio | image
@@ -7,46 +7,57 @@ Upstreams say how large some of these are and how large some of their sums. Wher
 tokens are audio or images, text is taken to be cached first. Parts that are told to be larger than the whole are cut.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from decimal import Decimal
+from typing import Final
 
-from ..records import Usage
-from .settings import Price, PriceSettings
+from ..records import Usage, plain_amount
+from .meters import METERS
 
-__all__ = ["NoRate", "charges"]
+__all__ = ["UNKNOWN", "parts_of"]
+
+Amount = int | Decimal
+Part = tuple[str, Amount]
+"""A meter and its quantity."""
+
+UNKNOWN: Final = ""
+"""Stands for the meter of something of which nobody knows how much was used."""
+
+_OF_QUANTITIES: Final = {
+    meter.part: name for name, meter in METERS.items() if not meter.part.startswith("cache_write_") and meter.part
+}
+_MILLIONTH: Final = Decimal("0.000001")
 
 
-class NoRate(Exception):
-    """A row that has no price for a part of a call."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-def charges(usage: Usage, row: PriceSettings) -> Iterator[tuple[int, Price]]:
-    """Tokens and the price of a million of them, for every part that there is; of seconds, millionths and the price of
-    one. Raises `NoRate`."""
-    heard = usage.quantities.get("input_audio_seconds")
-    if heard is not None and heard.amount:
-        if row.input_audio_second is None:
-            raise NoRate("no_input_audio_second")
-        yield round(heard.amount * 1_000_000), row.input_audio_second
-    elif usage.source == "reported" and not (usage.input_tokens or usage.output_tokens or usage.total_tokens):
-        if (usage.raw or {}).get("seconds") is not None:
-            raise NoRate("not_in_tokens")
-    parts: tuple[_Part, ...]
+def parts_of(usage: Usage, priced: Collection[str]) -> list[Part]:
+    """Every meter with what the call used of it, without those that it did not use; ``priced`` are the meters that have
+    a price, by which two questions are decided. Images that a model sees are charged as text, as models do that see,
+    where they have none; and what may be counted beside what is billed is only charged where it has one."""
+    parts: list[Part]
     if _is_plain(usage):
-        parts = ((usage.input_tokens, row.input, "input"), (usage.output_tokens, row.output, "output"))
+        parts = [
+            (name, tokens)
+            for name, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens))
+            if tokens
+        ]
     else:
-        parts = (*_of_input(usage, row), *_of_output(usage, row))
-    for tokens, price, setting in parts:
-        if tokens:
-            if price is None:
-                raise NoRate(f"no_{setting}")
-            yield tokens, price
+        parts = [part for part in _of_input(usage, "input_image" in priced) if part[1]]
+        parts += [part for part in _of_output(usage) if part[1]]
+    if usage.quantities:
+        parts += _of_quantities(usage, priced, in_tokens=bool(parts))
+    return parts
 
 
-_Part = tuple[int, Price | None, str]
+def _of_quantities(usage: Usage, priced: Collection[str], *, in_tokens: bool) -> Iterator[Part]:
+    for quantity, used in usage.quantities.items():
+        name = _OF_QUANTITIES.get(quantity)
+        if name is None or (METERS[name].is_only_charged_if_priced and name not in priced and in_tokens):
+            continue
+        if used.amount is None:
+            yield UNKNOWN, 0
+        elif used.amount:
+            # Of a second, millionths; nothing is billed in less.
+            yield name, used.amount if isinstance(used.amount, int) else plain_amount(used.amount.quantize(_MILLIONTH))
 
 
 def _is_plain(usage: Usage) -> bool:
@@ -65,11 +76,10 @@ def _is_plain(usage: Usage) -> bool:
     )
 
 
-def _of_input(usage: Usage, row: PriceSettings) -> Iterator[_Part]:
+def _of_input(usage: Usage, with_images: bool) -> Iterator[Part]:
     whole = max(0, usage.input_tokens)
     audio = _within(usage.input_audio_tokens, whole)
-    # Models that see charge what they see as text; those that draw have prices of their own.
-    image = 0 if row.input_image is None else _within(usage.input_image_tokens, whole - audio)
+    image = _within(usage.input_image_tokens, whole - audio) if with_images else 0
     text = whole - audio - image
 
     cached = _within(usage.cached_input_tokens, whole)
@@ -83,25 +93,35 @@ def _of_input(usage: Usage, row: PriceSettings) -> Iterator[_Part]:
 
     written = _within(usage.cache_write_tokens, whole - cached)
     written_text = min(written, text - cached_text)
+    for_an_hour = _within(_tokens(usage, "cache_write_1h_tokens"), written_text)
+    for_minutes = _within(_tokens(usage, "cache_write_5m_tokens"), written_text - for_an_hour)
+    written_audio = min(written - written_text, audio - cached_audio)
+    written_image = written - written_text - written_audio
 
-    yield text - cached_text - written_text, row.input, "input"
-    yield cached_text, row.input if row.cached_input is None else row.cached_input, "cached_input"
-    yield written_text, row.cache_write, "cache_write"
-    yield audio - cached_audio, row.input_audio, "input_audio"
-    yield cached_audio, row.cached_audio, "cached_audio"
-    yield image - cached_image, row.input_image, "input_image"
-    yield cached_image, row.cached_image, "cached_image"
-    # Nobody has a price for audio or images that are written to a cache.
-    yield written - written_text, None, "cache_write"
+    yield "input", text - cached_text - written_text
+    yield "cached_input", cached_text
+    yield "cache_write", written_text - for_minutes - for_an_hour
+    yield "cache_write_5m", for_minutes
+    yield "cache_write_1h", for_an_hour
+    yield "cache_write_media", written_audio + written_image
+    yield "input_audio", audio - cached_audio - written_audio
+    yield "cached_audio", cached_audio
+    yield "input_image", image - cached_image - written_image
+    yield "cached_image", cached_image
 
 
-def _of_output(usage: Usage, row: PriceSettings) -> Iterator[_Part]:
+def _of_output(usage: Usage) -> Iterator[Part]:
     whole = max(0, usage.output_tokens)
     audio = _within(usage.output_audio_tokens, whole)
     image = _within(usage.output_image_tokens, whole - audio)
-    yield whole - audio - image, row.output, "output"
-    yield audio, row.output_audio, "output_audio"
-    yield image, row.output if row.output_image is None else row.output_image, "output_image"
+    yield "output", whole - audio - image
+    yield "output_audio", audio
+    yield "output_image", image
+
+
+def _tokens(usage: Usage, quantity: str) -> int:
+    told = usage.quantities.get(quantity)
+    return int(told.amount) if told is not None and told.amount is not None else 0
 
 
 def _within(tokens: int, whole: int) -> int:

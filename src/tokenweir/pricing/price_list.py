@@ -1,32 +1,27 @@
-"""The rows of the price list, the one that fits a call, and what the call cost by it.
+"""The rows of the price list, those that fit a call, and what the call cost by them, line by line.
 
 1. The names a call goes by are tried in order: the model that answered, the one asked for, the deployment.
 2. Of the rows that fit a name, and whose tier, SKU, deployment and time fit the call, the best is taken: the exact
    name before the longest beginning, the narrower before the wider, the newer before the older.
-3. Every token is charged once, as the part that it is of (``parts.py``). A call with a part that has no price has no
-   cost, and the record says why: no other tier's and no other part's price is taken instead.
+3. Every token is charged once, as the part that it is of (``parts.py``). A part that has no price is a line without an
+   amount, which says why: no other tier's and no other part's price is taken instead, and the cost is a floor.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from decimal import Context, Decimal
-from functools import lru_cache
+from decimal import Decimal
 
 import msgspec
 
-from ..records import CallRecord
-from .parts import NoRate, charges
-from .settings import PLACES, Price, PriceSettings
+from ..records import CallRecord, ChargeLine
+from .parts import UNKNOWN, parts_of
+from .rates import EXACT, Rates, money
+from .settings import PriceSettings
 from .tiers import STANDARD, known_as, tier_of
 
 __all__ = ["PriceList", "fits", "rank"]
 
 _FIRST = datetime.min.replace(tzinfo=UTC)
-
-# A price has whole units of 1e-6 for a million tokens, so what a call costs is a whole number of 1e-12.
-_UNITS = 10**PLACES
-_EXPONENT = -2 * PLACES
-_EXACT = Context(prec=100)
 
 _MOST_KEPT = 4_096
 
@@ -38,6 +33,7 @@ class PriceList:
         self._rows = tuple(rows)
         self._tiers = {_tier(row) for row in rows}
         self._ranked: dict[tuple[str | None, ...], tuple[PriceSettings, ...]] = {}
+        self._rates: dict[tuple[int, ...] | str, Rates] = {}
 
     def __repr__(self) -> str:
         return f"<PriceList of {len(self._rows)} rows>"
@@ -46,29 +42,65 @@ class PriceList:
         return bool(self._rows)
 
     def priced(self, record: CallRecord) -> CallRecord:
-        """The record with what it cost, or with why that is not known (``cost_reason``); the very same where it has a
-        cost or used nothing, or where there are no prices at all."""
+        """The record with what it cost, line by line, and with why that is not all (``cost_reason``); the very same
+        where it has a cost or used nothing, or where there are no prices at all."""
         if record.cost is not None or record.usage.source == "none" or not self._rows:
             return record
-        tier = tier_of(record)
-        if tier is None:
-            return msgspec.structs.replace(record, cost_reason="tier_unknown")
-        row = self.row_for(record, tier)
-        if row is None:
-            has_other = any(self.row_for(record, other) for other in self._tiers - {tier})
-            return msgspec.structs.replace(record, cost_reason="no_price_for_tier" if has_other else "no_price")
-        try:
-            amount = cost(record, row)
-        except NoRate as missing:
-            return msgspec.structs.replace(record, cost_reason=missing.reason, price_id=row.name)
-        return msgspec.structs.replace(record, cost=amount, currency=row.currency, price_id=row.name)
+        rates = self._rates_for(record)
+        cost: Decimal | None = None
+        currency: str | None = None
+        price_id: str | None = None
+        reason: str | None = None
+        charges: list[ChargeLine] = []
+        for name, quantity in parts_of(record.usage, rates.priced):
+            if name == UNKNOWN:
+                reason = reason or "unknown_quantity"
+                continue
+            line = rates.line(name, quantity)
+            if line.amount is not None and currency not in (None, line.currency):
+                line = msgspec.structs.replace(line, amount=None, reason="other_currency")
+            if line.amount is None:
+                reason = reason or line.reason
+            else:
+                cost, currency = line.amount if cost is None else EXACT.add(cost, line.amount), line.currency
+            price_id = price_id or line.price_id
+            charges.append(line)
+        if not charges and reason is None:
+            if rates.row is None:
+                reason = rates.reason
+            elif _is_of_seconds(record):
+                reason, price_id = "not_in_tokens", rates.row.name
+            else:
+                cost, currency, price_id = Decimal(0), rates.row.currency, rates.row.name
+        return msgspec.structs.replace(
+            record,
+            cost=None if cost is None else money(cost),
+            currency=currency,
+            price_id=price_id,
+            cost_reason=reason,
+            charges=charges,
+        )
 
     def row_for(self, record: CallRecord, tier: str = STANDARD) -> PriceSettings | None:
-        """Which row a call is charged by that was served by this tier."""
-        for row in self._ranked_for(record, tier):
-            if row.since is None or row.since <= record.started_at:
-                return row
-        return None
+        """Which row a call's tokens are charged by that was served by this tier."""
+        return Rates(self._begun(record, tier), "").row
+
+    def _rates_for(self, record: CallRecord) -> Rates:
+        tier = tier_of(record)
+        rows = () if tier is None else self._begun(record, tier)
+        reason = "tier_unknown"
+        if tier is not None:
+            has_other = not rows and any(self._begun(record, other) for other in self._tiers - {tier})
+            reason = "no_price_for_tier" if has_other else "no_price"
+        key = tuple(map(id, rows)) or reason
+        rates = self._rates.get(key)
+        if rates is None:
+            rates = self._rates[key] = Rates(rows, reason)
+        return rates
+
+    def _begun(self, record: CallRecord, tier: str) -> tuple[PriceSettings, ...]:
+        rows = self._ranked_for(record, tier)
+        return tuple(row for row in rows if row.since is None or row.since <= record.started_at)
 
     def _ranked_for(self, record: CallRecord, tier: str) -> tuple[PriceSettings, ...]:
         """All rows that fit a call at some time, the best first. Calls go by few names, so this is kept."""
@@ -96,17 +128,9 @@ class PriceList:
         return ranked
 
 
-def cost(record: CallRecord, row: PriceSettings) -> Decimal:
-    """Exact. `NoRate` where the row lacks the price of a part."""
-    units = sum(tokens * _units(price) for tokens, price in charges(record.usage, row))
-    digits = str(units)
-    zeros = min(len(digits) - len(digits.rstrip("0")), -_EXPONENT)
-    return Decimal(units // 10**zeros).scaleb(_EXPONENT + zeros, _EXACT) if units else Decimal(0)
-
-
-@lru_cache(_MOST_KEPT)
-def _units(price: Price) -> int:
-    return int(_EXACT.multiply(price, Decimal(_UNITS)))
+def _is_of_seconds(record: CallRecord) -> bool:
+    """Whether a record of a version that did not keep seconds apart was billed by them."""
+    return record.usage.source == "reported" and (record.usage.raw or {}).get("seconds") is not None
 
 
 def _tier(row: PriceSettings) -> str:

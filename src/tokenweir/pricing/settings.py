@@ -46,28 +46,66 @@ class PriceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model that answered, then the one that was asked for, then the deployment."""
     currency: str
     """``EUR``, ``USD``…"""
-    input: Price
+    input: Price | None = None
     """A million tokens of prompt cost this."""
-    output: Price
-    """A million tokens of completion cost this, those of reasoning included; ``"0"`` for embeddings."""
+    output: Price | None = None
+    """A million tokens of completion cost this, those of reasoning included."""
     cached_input: Price | None = None
     """Tokens of the prompt that came from the cache; default: as ``input``."""
     cache_write: Price | None = None
-    """Tokens of the prompt that were written to the cache; without it, calls that have such have no cost."""
+    """Tokens of the prompt that were written to the cache; without it they are unpriced."""
+    cache_write_5m: Price | None = None
+    """Those that are kept for five minutes; default: as ``cache_write``."""
+    cache_write_1h: Price | None = None
+    """Those that are kept for an hour; without it they are unpriced."""
+    cache_write_media: Price | None = None
+    """Tokens of audio and images that were written to the cache; without it they are unpriced."""
     input_audio: Price | None = None
-    """Tokens of audio in the prompt; without it, calls that have such have no cost."""
+    """Tokens of audio in the prompt; without it they are unpriced."""
     cached_audio: Price | None = None
-    """Tokens of audio that came from the cache; without it, calls that have such have no cost."""
+    """Tokens of audio that came from the cache; without it they are unpriced."""
     input_audio_second: Price | None = None
-    """A second of audio, of models that are billed by them; without it, calls that tell seconds have no cost."""
+    """A second of audio, of models that are billed by them; without it they are unpriced."""
     output_audio: Price | None = None
-    """Tokens of audio in the completion; without it, calls that have such have no cost."""
+    """Tokens of audio in the completion; without it they are unpriced."""
     input_image: Price | None = None
     """Tokens of images in the prompt; default: they are charged as text."""
     cached_image: Price | None = None
     """Tokens of images that came from the cache; needed where ``input_image`` is given."""
     output_image: Price | None = None
     """Tokens of images in the answer; default: as ``output``."""
+    router_fee: Price | None = None
+    """A million tokens of prompt that a model router passed on cost this beside the model's price."""
+    trained: Price | None = None
+    """A million tokens that a fine-tuning job was trained on."""
+    characters: Price | None = None
+    """A million characters that were spoken."""
+    output_audio_second: Price | None = None
+    """A second of audio that was made."""
+    output_video_second: Price | None = None
+    """A second of video that was made."""
+    session_second: Price | None = None
+    """A second of a session that is billed by time."""
+    image: Price | None = None
+    """An image that was made, of models that are billed by the piece."""
+    page: Price | None = None
+    """A thousand pages of documents that were read."""
+    web_search: Price | None = None
+    """A thousand searches of the Web by the upstream's own tool."""
+    web_fetch: Price | None = None
+    """A thousand Web pages that the upstream's own tool fetched; without it they are free."""
+    file_search: Price | None = None
+    """A thousand searches of vector stores by the upstream's own tool."""
+    search_unit: Price | None = None
+    """A thousand units that reranking is billed by."""
+    container_session: Price | None = None
+    """A container of the code interpreter."""
+    gigabyte_day: Price | None = None
+    """A gigabyte (2^30 bytes) that was kept for a day."""
+    hosting_hour: Price | None = None
+    """An hour for which a fine-tuned model is hosted."""
+    ptu_hour: Price | None = None
+    """An hour of a unit of provisioned throughput."""
     service_tier: str | None = None
     """Only calls that were served by this tier, like ``priority``, ``flex`` or ``batch``; default: the standard one,
     which is called ``default`` in answers."""

@@ -11,6 +11,7 @@ from .call import (
     has_contents,
     without_contents,
 )
+from .charge import ChargeLine
 from .clock import Clock, ClockJumps, SystemClock
 from .columns import (
     CALLS_EVENT,
@@ -37,6 +38,7 @@ __all__ = [
     "CONTENTS",
     "CUSTOM_EVENT_PROPERTIES",
     "CallRecord",
+    "ChargeLine",
     "ChosenBy",
     "Clock",
     "ClockJumps",

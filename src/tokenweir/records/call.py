@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from .charge import ChargeLine
 from .quantities import Quantity
 from .trace import Trace
 
@@ -243,13 +244,15 @@ class CallRecord(msgspec.Struct, frozen=True, array_like=True):
 
     # what it cost
     cost: Decimal | None = None
-    """What the call cost by the [price list](../guides/prices.md); absent where no price is known."""
+    """What the call cost by the [price list](../guides/prices.md): the sum of those of its `charges` that have a price.
+    Where there is a `cost_reason` too it is a floor, because others have none; absent where none has."""
     currency: str | None = None
     """Of the cost."""
     price_id: str | None = None
-    """Which price says so."""
+    """Which price says so; of several, that of the first line in `charges`."""
     cost_reason: Annotated[str | None, Since(6)] = None
-    """Why a call that used something has no cost: [the words](../guides/prices.md#calls-without-a-cost)."""
+    """Why a call that used something has no cost, or has one that is not all of it:
+    [the words](../guides/prices.md#what-has-no-price)."""
 
     # how long it took
     first_byte_ms: float | None = None
@@ -290,6 +293,10 @@ class CallRecord(msgspec.Struct, frozen=True, array_like=True):
     `client`, whose word is all there is (`server.subject_from`)."""
     body_ms: Annotated[float | None, Since(11)] = None
     """From start until the request's body had come; absent where it never did."""
+    charges: Annotated[list[ChargeLine], Since(13)] = []
+    """What the call cost, line by line: `meter`, `quantity` and `unit`, `rate` of `per` units, `amount`, `currency` and
+    `price_id`; without `amount` and with a `reason` where no price is known. Empty where nothing was used, where no
+    prices are configured, and in records of older versions."""
 
 
 CONTENTS = ("request_body", "response_body", "trace")

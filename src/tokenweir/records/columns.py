@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from .call import DISTINCT, SUMMED, CallRecord, Since, Usage
+from .charge import ChargeLine
 from .quantities import Quantity
 from .trace import Trace
 
@@ -43,10 +44,11 @@ ColumnKind = Literal[
     "quantities",
     "object",
     "texts",
+    "charges",
     "trace",
 ]
 """What a column holds: ``labels`` are names with texts, ``counts`` names with whole numbers, ``quantities`` names with
-amounts and their sources, an ``object`` is JSON as an upstream said it."""
+amounts and their sources, ``charges`` a list of lines, an ``object`` is JSON as an upstream said it."""
 
 _KINDS: Final[dict[Any, ColumnKind]] = {
     str: "text",
@@ -60,6 +62,7 @@ _KINDS: Final[dict[Any, ColumnKind]] = {
     dict[str, Quantity]: "quantities",
     dict[str, Any]: "object",
     list[str]: "texts",
+    list[ChargeLine]: "charges",
     Trace: "trace",
 }
 
@@ -229,6 +232,9 @@ CUSTOM_EVENT_PROPERTIES: Final[dict[str, str | None]] = {
     "Application": "application",
     "Subject": "subject",
     "IdentitySource": "identity_source",
+    # what it cost, line by line, and what of it has no price
+    "Charges": "charges",
+    "CostReason": "cost_reason",
 }
 """The event's properties, in their order, and the column that each is a copy of; ``None`` where it is made of several
 or in another way, which the ledger's view ``customEvents`` and the sink of kind ``application_insights`` say, each in

@@ -86,6 +86,7 @@ MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [
     _9_quantities,
     *column_steps(_add, 10, 11),
     _12_sums_of_days,
+    *column_steps(_add, 13),
 ]
 
 

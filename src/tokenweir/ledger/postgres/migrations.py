@@ -113,6 +113,7 @@ MIGRATIONS: Final[list[Callable[[Connection], None]]] = [
     _9_quantities,
     *column_steps(_add, 10, 11),
     _12_sums_of_days,
+    *column_steps(_add, 13),
 ]
 
 

@@ -20,6 +20,7 @@ from ....records import (
     CUSTOM_EVENT_PROPERTIES,
     TOKENS_EVENT,
     CallRecord,
+    ChargeLine,
     Column,
     ColumnKind,
     Quantity,
@@ -153,6 +154,15 @@ def _quantities(quantities: dict[str, Quantity]) -> str | None:
     return _encode(quantities).decode() if quantities else None
 
 
+def _charges(lines: list[ChargeLine]) -> str | None:
+    """JSON in any case: where all lines are too long together, the last are left out."""
+    for kept in range(len(lines), 0, -1):
+        text = _encode(lines[:kept]).decode()
+        if len(text) <= _LONGEST_TEXT:
+            return text
+    return None
+
+
 _Text = Callable[[CallRecord], str | None]
 
 _MADE: dict[str, _Text] = {
@@ -169,6 +179,7 @@ _BY_KIND: dict[ColumnKind, Callable[[Any], str | None]] = {
     "money": _money,
     "labels": _tags,
     "quantities": _quantities,
+    "charges": _charges,
 }
 _COLUMNS = {column.name: column for column in COLUMNS}
 
