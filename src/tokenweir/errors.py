@@ -4,13 +4,14 @@
     ├── ConfigError              a file, a variable or a flag is wrong; nothing was started
     ├── Refusal                  the call ends here, with an answer of our own
     │   ├── caller   MalformedRequest, NotOurName, InvalidBody, HeadTooLarge,
-    │   │            BodyTooLarge, UnsupportedEncoding, InvalidApiKey, KeySuspended, NotPermitted,
+    │   │            BodyTooLarge, UnsupportedEncoding, InvalidApiKey, InvalidToken, KeySuspended,
+    │   │            NotPermitted,
     │   │            UnknownRoute, UnknownMethod, MethodNotAllowed, UnknownDeployment, RequestTimeout,
     │   │            RateLimited, QuotaExceeded
     │   ├── upstream UpstreamUnreachable (UpstreamFull), UpstreamTimeout, UpstreamBroken,
     │   │            NoTargetAvailable, UpstreamRefusedCredential, UpstreamRefusedNetwork
-    │   └── gateway  JournalUnavailable, KeysUnavailable, BuffersFull, ShuttingDown, TooManyConnections,
-    │                CredentialUnavailable
+    │   └── gateway  JournalUnavailable, KeysUnavailable, TokenKeysUnavailable, BuffersFull, ShuttingDown,
+    │                TooManyConnections, CredentialUnavailable
     ├── JournalError             a record could not be made durable
     │   └── JournalInUse         another process writes there
     └── QueryError               a query was refused or failed; the text is for the person who typed it
@@ -29,6 +30,7 @@ __all__ = [
     "HeadTooLarge",
     "InvalidApiKey",
     "InvalidBody",
+    "InvalidToken",
     "JournalError",
     "JournalInUse",
     "JournalUnavailable",
@@ -45,6 +47,7 @@ __all__ = [
     "Refusal",
     "RequestTimeout",
     "ShuttingDown",
+    "TokenKeysUnavailable",
     "TokenweirError",
     "TooManyConnections",
     "UnknownDeployment",
@@ -168,6 +171,14 @@ class InvalidApiKey(CallerRefusal):
     status = 401
     type = "authentication_error"
     code = "invalid_api_key"
+
+
+class InvalidToken(CallerRefusal):
+    """An access token of Entra ID that is not good here."""
+
+    status = 401
+    type = "authentication_error"
+    code = "invalid_token"
 
 
 class KeySuspended(CallerRefusal):
@@ -301,6 +312,14 @@ class KeysUnavailable(Refusal):
 
     status = 503
     code = "keys_unavailable"
+
+
+class TokenKeysUnavailable(Refusal):
+    """The keys with which an issuer signs its tokens are being asked for, or it does not answer."""
+
+    status = 503
+    code = "token_keys_unavailable"
+    retry_after = "1"
 
 
 class BuffersFull(Refusal):

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from support.clocks import JumpingClock
+from support.entra import TENANT, serving_issuer
 from support.journals import write_journal
 from support.postgres import PostgresServer
 from tokenweir.policy import add_key
@@ -44,3 +46,14 @@ def test_an_archive_is_looked_into(tokenweir: Tokenweir, minimal: Path) -> None:
     Path("kept/host/relay-0/00000000000000000001.twj").touch()
     minimal.write_text(f'[journal]\narchive = "kept"\n{minimal.read_text()}')
     assert "archive: kept holds 1 segments" in tokenweir("doctor").out
+
+
+def test_the_keys_of_a_tenant_are_asked_for(tokenweir: Tokenweir, minimal: Path) -> None:
+    with serving_issuer(JumpingClock()) as issuer:
+        url = f"http://127.0.0.1:{issuer.port}/{{tenant}}/keys"
+        settings = f'tenants = ["{TENANT}"]\naudiences = ["api://a"]\nkeys_url = "{url}"\n'
+        minimal.write_text(f"[entra]\n{settings}{minimal.read_text()}")
+        assert f"entra: tenant {TENANT} has 1 signing keys" in tokenweir("doctor").out
+        issuer.is_ill = True
+        ran = tokenweir("doctor")
+    assert f"entra: no keys of tenant {TENANT}" in ran.out and "it answered 503" in ran.out

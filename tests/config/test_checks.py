@@ -327,3 +327,31 @@ def test_a_surface_that_is_nearly_one_is_a_mistake(minimal: str) -> None:
     assert problem == "[[groups]] \"g\" surfaces: 'chat_completion' is no surface; did you mean `chat_completions`?"
     for right in ("chat_completions", "audio_*", "batches", "fine_tuning/jobs", "something_new"):
         assert problems(minimal + group.format(right)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('tenants = ["t"]', "audiences: is missing"),
+        ('audiences = ["a"]', "tenants: is missing"),
+        ('roles = ["r"]', "tenants: is missing"),
+        ('tenants = [""]\naudiences = ["a"]', "tenants: has an empty name in it"),
+        ('tenants = ["t", "u"]\naudiences = ["a"]\nissuers = ["https://i/"]', "is the same for all tenants"),
+        ('tenants = ["t"]\naudiences = ["a"]\nkeys_url = "http://keys.example/k"', "keys_url: does not begin with"),
+        ('tenants = ["t"]\naudiences = ["a"]\ngroups = ["gold"]', "no group is called 'gold'; there is none"),
+        ('tenants = ["t"]\naudiences = ["a"]\nca_bundle = "no-such.pem"', "ca_bundle: "),
+    ],
+)
+def test_tokens_are_let_in_by_whole_settings_only(minimal: str, text: str, problem: str) -> None:
+    [found] = problems(f"{minimal}[entra]\n{text}\n")
+    assert found.startswith("[entra] ") and problem in found
+
+
+def test_tokens_make_an_open_data_port_right(minimal: str) -> None:
+    assert problems(minimal + OPEN + '[entra]\ntenants = ["t"]\naudiences = ["a"]\n') == []
+
+
+def test_an_application_belongs_to_one_caller(minimal: str) -> None:
+    callers = "".join(f'[[callers]]\nname = "{name}"\napplications = ["app-1"]\n' for name in ("a", "b"))
+    [problem] = problems(minimal + callers)
+    assert problem.startswith('[[callers]] "b" applications: \'app-1\' is an application of "a" too')

@@ -19,6 +19,7 @@ NEEDS = [
      "azure.monitor.opentelemetry.exporter", "insights"),
     ("[[sinks]]\nname = 's'\nkind = 'event_hubs'\nconnection = { connection_string_env = 'HUB' }", "kind",
      "azure.eventhub", "azure"),
+    ("[entra]\ntenants = ['t']\naudiences = ['a']", "[entra] tenants", "jwt", "entra"),
     ("[intake]\nconnection_string_env = 'HUB'", "[intake] kind", "azure.eventhub", "azure"),
     ("[intake]\nkind = 'kafka'\nservers = 'h:1'\ntopic = 't'", "[intake] kind", "aiokafka", "kafka"),
 ]  # fmt: skip

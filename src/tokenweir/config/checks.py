@@ -17,12 +17,13 @@ from ..delivery.sources import IntakeSettings, check_intake
 from ..errors import ConfigError, nearest, quoted
 from ..ledger import NO_LEDGER, check_url
 from ..policy.keys_file import read_keys
+from ..policy.settings import EntraSettings
 from ..pricing import known_as
 from ..upstream import Endpoint
 from .addresses import is_loopback, parse_address
 from .limit_checks import admission, limits
 from .model import Config
-from .problems import Problems, no_key_pair, too_small, unreadable
+from .problems import Problems, no_certificates, no_key_pair, too_small, unreadable
 from .setting_path import LISTS, Origins, Path
 from .sink_checks import sink_calls, sink_connections, sink_events, sink_files, sink_names
 from .upstream_checks import any_upstream, credentials, endpoints, targets, upstream_amounts
@@ -39,6 +40,7 @@ _BLOB = re.compile(r"https?://[^/]+(/[^/]+)+/?")
 _KEYS = re.compile(r"(postgres|postgresql|redis|rediss|unix|https?)://")
 _SHORTEST_TERM = 2 * 86_400
 _HEADER_SOURCE = re.compile(r"header:[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_LOOPBACK_URL = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])[:/]")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
 
 
@@ -83,7 +85,7 @@ def _data_port(config: Config, environ: Mapping[str, str]) -> Problems:
     if config.server.shared_keys is not None:
         return  # without a key, nobody is let in
     try:
-        has_keys = bool(config.callers or read_keys(FilePath(config.server.keys)))
+        has_keys = bool(config.callers or config.entra.tenants or read_keys(FilePath(config.server.keys)))
     except ConfigError as error:
         yield ("server", "keys"), str(error)
         return
@@ -186,6 +188,45 @@ def _surfaces_exist(path: Path, patterns: list[str]) -> Problems:
     for pattern in patterns:
         if not pattern.endswith("*") and pattern not in words and (meant := nearest(pattern, words)):
             yield path, f"{quoted(pattern)} is no surface; did you mean `{meant}`?"
+
+
+def _entra(config: Config, environ: Mapping[str, str]) -> Problems:
+    entra = config.entra
+    if not entra.tenants:
+        if msgspec.structs.replace(entra, audiences=[]) != EntraSettings() or entra.audiences:
+            yield ("entra", "tenants"), "is missing; name the tenants whose tokens are let in"
+        return
+    if not entra.audiences:
+        text = "is missing; name what tokens must be made out for, such as api://tokenweir"
+        yield ("entra", "audiences"), text
+    for name in ("tenants", "audiences"):
+        if not all(one.strip() for one in getattr(entra, name)):
+            yield ("entra", name), "has an empty name in it"
+    for issuer in entra.issuers:
+        if "{tenant}" not in issuer and len(entra.tenants) > 1:
+            yield (
+                ("entra", "issuers"),
+                f"{quoted(issuer)} is the same for all tenants; put {{tenant}} for its id",
+            )
+    if not entra.keys_url.startswith("https://") and not _LOOPBACK_URL.match(entra.keys_url):
+        yield (
+            ("entra", "keys_url"),
+            "does not begin with https://, so whoever is on the way could add a key",
+        )
+    known = [group.name for group in config.groups]
+    for name in entra.groups:
+        if name not in known:
+            yield ("entra", "groups"), f"no group is called {quoted(name)}; there is {', '.join(known) or 'none'}"
+    yield from no_certificates(("entra", "ca_bundle"), entra.ca_bundle)
+
+
+def _applications(config: Config, environ: Mapping[str, str]) -> Problems:
+    owners: dict[str, str] = {}
+    for caller in config.callers:
+        for application in caller.applications:
+            if (owner := owners.setdefault(application, caller.name)) != caller.name:
+                path = ("callers", f'"{caller.name}"', "applications")
+                yield path, f'{quoted(application)} is an application of "{owner}" too; its tokens belong to one caller'
 
 
 def _former_names(config: Config, environ: Mapping[str, str]) -> Problems:
@@ -297,6 +338,8 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Problems], tuple[str, 
     (upstream_amounts, ()),
     (_caller_keys, ()),
     (_groups, ("groups", "callers")),
+    (_entra, ("entra", "groups")),
+    (_applications, ("callers",)),
     (_former_names, ()),
     (_ledger, ()),
     (_no_ledger, ("ledger", "sinks")),

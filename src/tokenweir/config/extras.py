@@ -64,6 +64,8 @@ def _of_books(config: Config) -> Iterator[Need]:
         yield ("server", "shared_keys"), *need
     if "://" in (config.journal.archive or ""):
         yield ("journal", "archive"), *_BLOBS
+    if config.entra.tenants:
+        yield ("entra", "tenants"), "entra", "jwt"
     for setting, extra, module in intake_packages(config.intake):
         yield ("intake", setting), extra, module
 

@@ -13,7 +13,7 @@ from ..jobs.settings import JobsSettings
 from ..journal.settings import JournalSettings
 from ..ledger.settings import LedgerSettings, RetentionSettings
 from ..limits.settings import AdmissionSettings, LimitSettings
-from ..policy.settings import CallerSettings, GroupSettings, TracingSettings
+from ..policy.settings import CallerSettings, EntraSettings, GroupSettings, TracingSettings
 from ..pricing.settings import PriceSettings
 from ..upstream.settings import UpstreamSettings
 from .setting_path import Origins
@@ -53,6 +53,7 @@ class Config(msgspec.Struct, frozen=True):
     deployments: list[DeploymentSettings] = []
     groups: list[GroupSettings] = []
     callers: list[CallerSettings] = []
+    entra: EntraSettings = EntraSettings()
     sinks: list[SinkSettings] = []
     prices: list[PriceSettings] = []
     intake: IntakeSettings = IntakeSettings()

@@ -5,9 +5,9 @@ import re
 import msgspec
 from msgspec.structs import replace
 
-from ..errors import JournalUnavailable, QuotaExceeded, ShuttingDown
+from ..errors import InvalidToken, JournalUnavailable, QuotaExceeded, ShuttingDown
 from ..limits import AdmissionSettings, Limiter, Reservation, estimate_of
-from ..policy import Keyring, token_identity
+from ..policy import Keyring, TokenVerifier, is_token, token_identity
 from ..records import Clock, Usage
 from ..wire import CALLER_KEYS
 from .request import Admission, Ending, Request
@@ -21,21 +21,48 @@ _METADATA = "metadata:"
 
 
 def identify(request: Request, keyring: Keyring, *, trusts_platform: bool = False) -> Admission:
-    """Whose call this is. Raises as ``Keyring.identify`` does.
+    """Whose call this is. Raises as ``Keyring.identify`` and ``TokenVerifier.verify`` do.
 
     ``trusts_platform``: a platform in front has authenticated, and nobody can come past it. Whom it names is the
     call's subject, and where no caller has a key, the caller. Else the subject is whom a token of Entra names, which is
-    believed for reports and for nothing else.
+    believed for reports and for nothing else, unless it is validated here.
     """
+    bearer = _bearer(request.head.fields.get(b"authorization"))
+    if keyring.tokens is not None:
+        return _identify_by_token(request, keyring, keyring.tokens, bearer, trusts_platform)
     key = _key_of(request)
     identity = keyring.identify(key, request.started_at)
     subject = request.address.principal if trusts_platform else None
     if subject is not None and keyring.is_open:
         identity = replace(identity, caller=subject)
-    token = token_identity(_bearer(request.head.fields.get(b"authorization")) or b"")
+    token = token_identity(bearer or b"")
     if token is None:
         return Admission(identity, key, subject, None, "platform" if subject is not None else None)
     source = "platform" if subject is not None else "token"
+    return Admission(identity, key, subject or token.user, token.application, source)
+
+
+def _identify_by_token(
+    request: Request, keyring: Keyring, tokens: TokenVerifier, bearer: bytes | None, trusts_platform: bool
+) -> Admission:
+    """Where tokens open the port as keys do. What is sent has to be good, also where one of both would be enough."""
+    now, subject = request.started_at, request.address.principal if trusts_platform else None
+    key = _key_of(request)
+    wants_both = tokens.settings.with_key == "both"
+    if bearer is None or not is_token(bearer):
+        identity = keyring.identify(key, now)
+        if wants_both:
+            raise InvalidToken("A token of Microsoft Entra ID is asked for beside the key, as `Authorization: Bearer`.")
+        return Admission(identity, key, subject, None, "platform" if subject is not None else None)
+    token = tokens.verify(bearer, now)
+    identity = keyring.token_identity(token)
+    if key == bearer:
+        key = None
+    if key is not None or wants_both:
+        identity = keyring.identify(key, now)
+        if identity.valid_until is None or token.valid_until < identity.valid_until:
+            identity = replace(identity, valid_until=token.valid_until)
+    source = "platform" if subject is not None else "validated_token"
     return Admission(identity, key, subject or token.user, token.application, source)
 
 

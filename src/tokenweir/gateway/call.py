@@ -536,7 +536,7 @@ class Call:
         """Other keys are in force: ends the call if its own was taken away. One that expires meanwhile was good for
         it."""
         admission = self._admission
-        if admission is None:
+        if admission is None or admission.key is None:
             return
         try:
             keyring.identify(admission.key, self.request.started_at)

@@ -26,14 +26,16 @@ from .keys_file import (
     write_copy,
 )
 from .permissions import NameList, Permissions
-from .settings import CallerSettings, GroupSettings, Identity, TracingSettings, former_names
+from .settings import CallerSettings, EntraSettings, GroupSettings, Identity, TracingSettings, former_names
 from .subjects import hashed_subject
+from .token_verifier import TokenVerifier, VerifiedToken, is_token, signing_keys
 
 __all__ = [
     "ANONYMOUS",
     "CallerSettings",
     "DebugToken",
     "DebugTokens",
+    "EntraSettings",
     "GroupSettings",
     "Identity",
     "KeyNotValid",
@@ -44,8 +46,10 @@ __all__ = [
     "Permissions",
     "StoredKey",
     "TokenIdentity",
+    "TokenVerifier",
     "TracingSettings",
     "UnknownKey",
+    "VerifiedToken",
     "add_key",
     "decode_keys",
     "digest_of",
@@ -53,12 +57,14 @@ __all__ = [
     "former_names",
     "hash_key",
     "hashed_subject",
+    "is_token",
     "moment_of_expiry",
     "read_keys",
     "require_groups",
     "resume_key",
     "revoke_key",
     "rotate_key",
+    "signing_keys",
     "suspend_key",
     "write_copy",
     "token_identity",

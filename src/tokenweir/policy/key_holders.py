@@ -5,14 +5,17 @@ get their turn meanwhile.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import msgspec
 
+from ..errors import NotPermitted
 from .keys_file import StoredKey
 from .permissions import Permissions, permissions_of
-from .settings import CallerSettings, GroupSettings, Identity
+from .settings import CallerSettings, EntraSettings, GroupSettings, Identity
+from .token_verifier import VerifiedToken
 
-__all__ = ["KeyHolders", "key_holders"]
+__all__ = ["KeyHolders", "Memberships", "key_holders"]
 
 _NOTHING: list[str] = []
 
@@ -27,12 +30,10 @@ class KeyHolders(msgspec.Struct):
     """Of stored keys, revoked ones included."""
 
 
-def key_holders(
-    callers: Iterable[CallerSettings], stored: Iterable[StoredKey], groups: Iterable[GroupSettings]
-) -> KeyHolders:
+def key_holders(callers: Iterable[CallerSettings], stored: Iterable[StoredKey], members: "Memberships") -> KeyHolders:
     by_name = {caller.name: caller for caller in callers}
     known_as = {**{old: caller for caller in by_name.values() for old in caller.formerly}, **by_name}
-    members, found = _Members(groups), KeyHolders({}, {}, 0)
+    found = KeyHolders({}, {}, 0)
     for caller in by_name.values():
         if caller.key_sha256:
             key_id = "sha256-" + caller.key_sha256[:12].lower()
@@ -45,25 +46,52 @@ def key_holders(
     return found
 
 
-class _Members:
+class Memberships:
     """What callers have from the groups that they are in. What many have alike is made once."""
 
     def __init__(self, groups: Iterable[GroupSettings]) -> None:
         self._groups = {group.name: group for group in groups}
+        self._by_entra: dict[str, list[str]] = {}
+        for group in self._groups.values():
+            for name in group.entra:
+                self._by_entra.setdefault(name, []).append(group.name)
         self._permissions: dict[tuple[object, ...], Permissions | None] = {}
 
     def identity(
         self, name: str, key_id: str | None, known: CallerSettings | None, key: StoredKey | None = None
     ) -> Identity:
         groups = tuple((key.groups if key else None) or (known.groups if known else ()))
+        return self._identity(name, key_id, known, groups, key.tags if key else {}, key.expires_at if key else None)
+
+    def token_identity(
+        self, name: str, known: CallerSettings | None, token: VerifiedToken, settings: EntraSettings
+    ) -> Identity:
+        """Of whoever has a token. Raises ``NotPermitted`` where that has none of the roles, or leads to no group."""
+        if settings.roles and not any(role in token.groups for role in settings.roles):
+            raise NotPermitted(f"This token has none of the roles {', '.join(settings.roles)}. Ask for one of them.")
+        told = [group for name in token.groups for group in self._by_entra.get(name, ())]
+        own = list(dict.fromkeys([*(known.groups if known else ()), *told]))
+        if settings.require_group and not own:
+            raise NotPermitted("This token leads to no group of this gateway. Ask whoever runs it to be in one.")
+        groups = tuple(dict.fromkeys([*own, *settings.groups]))
+        return self._identity(name, None, known, groups, {}, token.valid_until)
+
+    def _identity(
+        self,
+        name: str,
+        key_id: str | None,
+        known: CallerSettings | None,
+        groups: tuple[str, ...],
+        key_tags: dict[str, str],
+        valid_until: datetime | None,
+    ) -> Identity:
         tags: dict[str, str] = {}
         for group in reversed(groups):
             if group in self._groups:
                 tags.update(self._groups[group].tags)
         if known is not None:
             tags.update(known.tags)
-        if key is not None:
-            tags.update(key.tags)
+        tags.update(key_tags)
         return Identity(
             known.name if known else name,
             key_id,
@@ -71,7 +99,7 @@ class _Members:
             known.on_client_gone if known else None,
             groups,
             self._permitted(groups, known),
-            key.expires_at if key else None,
+            valid_until,
         )
 
     def _permitted(self, groups: tuple[str, ...], known: CallerSettings | None) -> Permissions | None:

@@ -11,9 +11,10 @@ from hashlib import sha256
 from msgspec.structs import replace
 
 from ..errors import InvalidApiKey, KeysUnavailable, KeySuspended, Refusal
-from .key_holders import key_holders
+from .key_holders import Memberships, key_holders
 from .keys_file import StoredKey
 from .settings import CallerSettings, GroupSettings, Identity
+from .token_verifier import TokenVerifier, VerifiedToken
 
 __all__ = ["ANONYMOUS", "Keyring"]
 
@@ -33,16 +34,21 @@ class Keyring:
         unreadable: bool = False,
         may_be_open: bool = True,
         keeps_keys: bool = False,
+        tokens: TokenVerifier | None = None,
     ) -> None:
         """``keeps_keys``: a key that was used is its own id, as the chargeback solution has it; then records hold keys.
         ``unreadable``: there are more keys, of which nobody knows which ones are revoked. Not ``may_be_open``: with
-        no key at all, nobody is let in. A group that is none of ``groups`` allows nothing."""
+        no key at all, nobody is let in. A group that is none of ``groups`` allows nothing. With ``tokens``,
+        access tokens open the port, too."""
         self._keeps_keys = keeps_keys
         callers = list(callers)
-        holders = key_holders(callers, stored, groups)
+        self.tokens = tokens
+        self._members = Memberships(groups)
+        self._by_application = {one: caller for caller in callers for one in caller.applications}
+        holders = key_holders(callers, stored, self._members)
         self._identities = holders.valid
         self._suspended = holders.suspended
-        has_keys = bool(callers or holders.count)  # a revoked one, too: revoking must never open the port
+        has_keys = bool(callers or holders.count or tokens)  # a revoked one, too: revoking must never open the port
         self._unreadable = unreadable
         self._is_open = may_be_open and not (has_keys or unreadable)
 
@@ -55,6 +61,8 @@ class Keyring:
         if self._is_open:
             return "open to all"
         known = "1 key" if count == 1 else f"{count} keys"
+        if self.tokens is not None:
+            known += f", and tokens of {', '.join(self.tokens.settings.tenants)}"
         return f"{known}, and a keys file that cannot be read" if self._unreadable else known
 
     @property
@@ -85,6 +93,14 @@ class Keyring:
                 "new one."
             )
         return replace(identity, key_id=key.decode(errors="replace")) if self._keeps_keys else identity
+
+    def token_identity(self, token: VerifiedToken) -> Identity:
+        """Whose token this is: of the caller that names its application, else of that application. Raises
+        ``NotPermitted``."""
+        if self.tokens is None:
+            raise AssertionError("a token was verified, and nobody verifies any")
+        name = token.application or token.user or token.tenant
+        return self._members.token_identity(name, self._by_application.get(name), token, self.tokens.settings)
 
     def _why_not(self, digest: bytes) -> Refusal:
         if digest in self._suspended:

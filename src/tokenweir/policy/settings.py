@@ -7,10 +7,10 @@ from typing import Literal
 import msgspec
 
 from ..limits import LimitAmounts
-from ..records import Duration
+from ..records import Duration, PathText
 from .permissions import Permissions
 
-__all__ = ["CallerSettings", "GroupSettings", "Identity", "TracingSettings", "former_names"]
+__all__ = ["CallerSettings", "EntraSettings", "GroupSettings", "Identity", "TracingSettings", "former_names"]
 
 
 class GroupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,6 +24,8 @@ class GroupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What its callers may ask for: names, or beginnings and a star. Default: the group says nothing of it."""
     models: list[str] | None = None
     """Which models may be behind that, by a target's ``model`` or, without one, by its deployment's name there."""
+    entra: list[str] = []
+    """Object ids of Entra groups, and names of app roles: whoever has a token with one of them is in this group."""
     surfaces: list[str] | None = None
     """Which APIs may be used, as the ``api`` of records has them, or where that is ``other``, the ``operation``."""
     limits: LimitAmounts = LimitAmounts()
@@ -43,6 +45,8 @@ class CallerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """As in ``[server]``, for calls of this caller."""
     formerly: list[str] = []
     """Names that it had before: their calls count as its own, and keys that were made for them are its keys."""
+    applications: list[str] = []
+    """Ids of Entra applications whose tokens are this caller's. Others are callers by their own id."""
     groups: list[str] = []
     """The ``[[groups]]`` that it is in. A key with groups of its own is in those instead."""
     deployments: list[str] | None = None
@@ -58,6 +62,36 @@ class CallerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def former_names(callers: Iterable[CallerSettings]) -> dict[str, str]:
     """Each name that a caller had before, with the one that it has now."""
     return {old: caller.name for caller in callers for old in caller.formerly if old != caller.name}
+
+
+class EntraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ``[entra]`` table: access tokens of Microsoft Entra ID open the data port; needs ``tokenweir[entra]``."""
+
+    tenants: list[str] = []
+    """Ids of the tenants whose tokens are let in. None: no tokens are."""
+    audiences: list[str] = []
+    """For whom a token must be made out: the gateway's application id, or its id URI, as ``api://tokenweir``."""
+    applications: list[str] = []
+    """Ids of the applications that may have asked for the token. None: any."""
+    roles: list[str] = []
+    """App roles of which the token has to have one, as ``OpenAI.Call``. None: none is asked for."""
+    groups: list[str] = []
+    """The ``[[groups]]`` that everybody with a token is in, behind those that the token's own groups and roles are."""
+    require_group: bool = False
+    """Whether a token that leads to none of the ``[[groups]]`` by its own groups and roles, or by its caller's, is
+    refused."""
+    with_key: Literal["either", "both"] = "either"
+    """Whether a key or a token is enough, or both are asked for. Where both come, the key says who calls, the token who
+    uses it, and both must be good."""
+    clock_skew: Duration = Duration(120)
+    """How far the issuer's clock may be from this one."""
+    issuers: list[str] = []
+    """What a token's ``iss`` may be. None: ``https://login.microsoftonline.com/{tenant}/v2.0`` and
+    ``https://sts.windows.net/{tenant}/``; other clouds have other names."""
+    keys_url: str = "https://login.microsoftonline.com/{tenant}/discovery/v2.0/keys"
+    """Where each tenant's signing keys are (JWKS). They are fetched once an hour, and for a key that is not known."""
+    ca_bundle: PathText | None = None
+    """A PEM file to trust there instead of the system's."""
 
 
 class TracingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -289,8 +289,8 @@ class CallRecord(msgspec.Struct, frozen=True, array_like=True):
     """The Entra application that the caller's access token names (`azp`, `appid`)."""
     identity_source: Annotated[str | None, Since(10)] = None
     """Who says so, and who the `subject` is: `token`, which was decoded and **not validated**; `validated_token`, which
-    API Management has validated before; `platform`, which has authenticated in front (`server.platform_identity`);
-    `client`, whose word is all there is (`server.subject_from`)."""
+    this gateway (`[entra]`) or API Management has validated; `platform`, which has authenticated in front
+    (`server.platform_identity`); `client`, whose word is all there is (`server.subject_from`)."""
     body_ms: Annotated[float | None, Since(11)] = None
     """From start until the request's body had come; absent where it never did."""
     charges: Annotated[list[ChargeLine], Since(13)] = []

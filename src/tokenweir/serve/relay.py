@@ -24,7 +24,7 @@ from ..errors import ConfigError, JournalInUse, TokenweirError
 from ..gateway import SWEEP_SECONDS, DataPlane, LimitRule, RecordLog, Tracing
 from ..journal import Journal, Trouble, changed_fields
 from ..limits import Calendar, Limiter, limits_of
-from ..policy import Keyring
+from ..policy import Keyring, TokenVerifier
 from ..records import Clock, ClockJumps, SystemClock
 from ..upstream import Upstream, open_upstreams
 from ..vocabulary import ENCODINGS, load as load_vocabulary, verify as verify_vocabulary
@@ -36,6 +36,7 @@ from .reloading import digest_of_config, reloaded
 from .shared_keys import open_shared_keys
 from .shipped_log import ShippedLog
 from .starting import one_line_for_errors
+from .token_keys import TokenKeys
 
 __all__ = ["ProcessLog", "RelayProcess", "relay_main"]
 
@@ -85,7 +86,8 @@ class RelayProcess:
         self._stop = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         # What may be wrong comes first: once the journal is open, its status says that all is well.
-        keyring, catalogue, upstreams = self._parts(config)
+        self._token_keys = self._token_keys_of(config, None)
+        keyring, catalogue, upstreams = self._parts(config, self._token_keys)
         self._certificate = Certificate(config.server, clock) if config.server.certificate is not None else None
         self.journal: ProcessLog = open_log() if open_log else _open_journal(config, name, clock)
         self._shipped: ShippedLog | None = None
@@ -105,9 +107,11 @@ class RelayProcess:
             keeps_content=config.journal.content == "full",
         )
 
-    def _parts(self, config: Config, before: Catalogue | None = None) -> tuple[Keyring, Catalogue, dict[str, Upstream]]:
+    def _parts(
+        self, config: Config, tokens: TokenKeys | None, before: Catalogue | None = None
+    ) -> tuple[Keyring, Catalogue, dict[str, Upstream]]:
         """What a reload exchanges; ``before`` is in force until then. Raises ``ConfigError``."""
-        keyring = self._keyring(config)
+        keyring = self._keyring(config, tokens)
         if keyring.is_open and not is_loopback(parse_address(self._config.server.data)[0]):
             raise ConfigError(
                 f"no caller has a key (any more), and {self._config.server.data} can be reached from other machines, "
@@ -126,13 +130,19 @@ class RelayProcess:
         """Takes callers, deployments and upstreams anew; no stream notices. What is wrong changes nothing."""
         try:
             reload = reloaded(self._config_path, self._config)
-            keyring, catalogue, upstreams = self._parts(reload.config, self.data_plane.services.catalogue)
+            tokens = self._token_keys_of(reload.config, self._token_keys)
+            keyring, catalogue, upstreams = self._parts(reload.config, tokens, self.data_plane.services.catalogue)
             limits = self._limits(reload.config, self.data_plane.services.limits)
             self.data_plane.configure(keyring=keyring, catalogue=catalogue, upstreams=upstreams, limits=limits)
         except TokenweirError as error:
             _log.error("the configuration was not reloaded, the old one stays: %s", error)
             return
         self._config, self._config_digest = reload.config, digest_of_config(reload.config)
+        if tokens is not self._token_keys:
+            self._end_token_keys()
+            self._token_keys = tokens
+            if tokens is not None:
+                tokens.start()
         if self._shipped is not None:
             self._shipped.configure(reload.config.sinks)
         self._publish()
@@ -149,7 +159,19 @@ class RelayProcess:
         limiter = Limiter(limits, calendar) if before is None else before.limiter.configure(limits, calendar)
         return LimitRule(limiter, settings, self._clock)
 
-    def _keyring(self, config: Config, *, may_be_open: bool = True) -> Keyring:
+    def _token_keys_of(self, config: Config, before: TokenKeys | None) -> TokenKeys | None:
+        """``before``, where its settings are still the same."""
+        if not config.entra.tenants:
+            return None
+        if before is not None and before.verifier.settings == config.entra:
+            return before
+        return TokenKeys(TokenVerifier(config.entra), self._clock)
+
+    def _end_token_keys(self) -> None:
+        if self._token_keys is not None:
+            self._token_keys.end()
+
+    def _keyring(self, config: Config, tokens: TokenKeys | None, *, may_be_open: bool = True) -> Keyring:
         keys = self._keys.in_force
         may_be_open = may_be_open and self._config.server.shared_keys is None
         return Keyring(
@@ -159,11 +181,12 @@ class RelayProcess:
             unreadable=keys.is_closed,
             may_be_open=may_be_open,
             keeps_keys=config.server.key_ids == "as-is",
+            tokens=tokens.verifier if tokens is not None else None,
         )
 
     def _changed_keyring(self, config: Config) -> Keyring:
         """What was closed is never opened by a change of keys."""
-        return self._keyring(config, may_be_open=self.data_plane.services.keyring.is_open)
+        return self._keyring(config, self._token_keys, may_be_open=self.data_plane.services.keyring.is_open)
 
     def _keys_changed(self, config: Config, keyring: Keyring) -> None:
         """``keyring`` was made with ``config``, and another one may be in force by now."""
@@ -202,6 +225,8 @@ class RelayProcess:
                 loop.call_soon_threadsafe(self._keys_changed, config, keyring)
 
         self._keys.start(changed)
+        if self._token_keys is not None:
+            self._token_keys.start()
         self._sweep()
 
     async def drain(self) -> None:
@@ -215,6 +240,7 @@ class RelayProcess:
         if self._timer is not None:
             self._timer.cancel()
         self._keys.end()
+        self._end_token_keys()
         unwritten = self.journal.close()
         if unwritten:
             _log.error("%d records could not be written before the end", unwritten)
@@ -239,9 +265,11 @@ class RelayProcess:
         """What the journal's status file tells others of this process."""
         data_plane, services = self.data_plane, self.data_plane.services
         trouble = self._keys.trouble
+        token_trouble = self._token_keys.trouble if self._token_keys is not None else None
         expires = self._certificate.expires_at if self._certificate is not None else None
         self.journal.upstream_errors = services.refusals.errors
-        self.journal.troubles = {} if trouble is None else {"keys": trouble}
+        troubles = {"keys": trouble, "token keys": token_trouble}
+        self.journal.troubles = {part: one for part, one in troubles.items() if one is not None}
         self.journal.gauges.update(
             active_calls=len(data_plane.calls),
             open_connections=len(data_plane.clients),

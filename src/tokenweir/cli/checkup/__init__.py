@@ -10,7 +10,7 @@ from .books import check_jobs, check_journals, check_ledger
 from .check_result import CheckResult, bad, fine, warn
 from .machine import check_certificate, check_directories, check_file_limit, check_software, check_vocabularies
 from .models import check_models
-from .places import check_archive, check_shared_keys
+from .places import check_archive, check_shared_keys, check_token_keys
 from .ports import check_ports
 from .sinks import check_sinks
 from .upstream import check_upstream
@@ -33,6 +33,7 @@ def check_all(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[CheckResul
     yield from check_journals(config)
     yield from check_archive(config)
     yield from check_shared_keys(config)
+    yield from check_token_keys(config)
     yield from check_jobs(config)
     for upstream in config.upstreams:
         yield from check_upstream(upstream, environ)
