@@ -10,5 +10,6 @@ SELECT
         ELSE 0
     END) AS failed
 FROM calls
+WHERE operation NOT IN ('session', 'job')
 GROUP BY 1
 ORDER BY hour

@@ -8,6 +8,6 @@ SELECT
     percentile_disc(0.5) WITHIN GROUP (ORDER BY floor(first_token_ms + 0.5)) AS first_token_p50_ms,
     percentile_disc(0.95) WITHIN GROUP (ORDER BY floor(first_token_ms + 0.5)) AS first_token_p95_ms
 FROM calls
-WHERE usage_source <> 'none'
+WHERE usage_source <> 'none' AND operation NOT IN ('session', 'job')
 GROUP BY 1
 ORDER BY hour

@@ -12,6 +12,7 @@ FROM (
         count(*) AS calls,
         sum(CASE WHEN status = 429 THEN 1 ELSE 0 END) AS throttled
     FROM calls
+    WHERE operation NOT IN ('session', 'job')
     GROUP BY 1, 2
 ) AS hours
 WHERE throttled > 0

@@ -86,6 +86,16 @@ def test_times_are_distributed_in_seconds(metrics: Metrics) -> None:
     assert value(metrics, "tokenweir_gateway_seconds_sum", "gpt-4o") == pytest.approx(0.0004)
 
 
+def test_sessions_and_jobs_are_neither_calls_nor_latencies(metrics: Metrics) -> None:
+    metrics.observe([a_call(**DONE, operation="realtime", latency_ms=700.0)])
+    metrics.observe([a_call(**DONE, operation="session", latency_ms=3_600_000.0, bytes_in=70)])
+    metrics.observe([a_call(**DONE, operation="job", input_tokens=9, usage_source="reported")])
+    assert value(metrics, "tokenweir_calls_total", "ada", "gpt-4o", "completed", "2xx") == 1
+    assert value(metrics, "tokenweir_call_seconds_count", "gpt-4o") == 1
+    assert value(metrics, "tokenweir_body_bytes_total", "ada", "gpt-4o", "in") == 70
+    assert value(metrics, "tokenweir_tokens_total", "ada", "gpt-4o", "input", "reported") == 9
+
+
 def test_a_deployment_that_never_answered_gets_no_label(metrics: Metrics) -> None:
     for number in range(50):
         metrics.observe([a_call(caller="ada", deployment=f"guess-{number}", status=404, outcome="upstream_error")])

@@ -43,6 +43,19 @@ BOTH = {"user": "ada", "safety_identifier": "hash-of-ada"}
         (["user"], b'{"messages": [{"role": "user", "content": "hello"}], "user": "one", "user": "ada"}', "ada"),
         (["user"], b'{"messages": [{"role": "user", "content": "hello"}], "\\u0075ser": "ada"}', "ada"),
         (["user"], b'{"messages": [{"role": "user", "content": "\\ud83d"}], "user": "ada"}', "ada"),
+        (["metadata.user_id"], {"metadata": {"user_id": "ada"}, "user": "bob"}, "ada"),
+        (["metadata.user_id", "user"], {"metadata": {"other": "x"}, "user": "ada"}, "ada"),
+        (["metadata.user_id"], {"metadata": {"user_id": 7}}, None),
+        (["metadata.user_id"], {"metadata": ["user_id"]}, None),
+        (["metadata.user_id"], {"metadata": None}, None),
+        (["metadata.user_id"], {"metadata": {"user_id": "a" * 513}}, None),
+        (
+            ["metadata.user_id"],
+            json.dumps(
+                {"messages": [{"role": "user", "content": "x" * 600_000}], "metadata": {"user_id": "ada"}}
+            ).encode(),
+            "ada",
+        ),
         (
             ["user"],
             json.dumps({"messages": [{"role": "user", "content": "x" * 600_000}], "user": "ada"}).encode(),

@@ -289,7 +289,8 @@ def test_calls_have_no_term_where_no_sums_of_them_stay(minimal: str) -> None:
 
 
 def test_a_subject_is_from_a_member_or_a_header(minimal: str) -> None:
-    assert problems(minimal + '[server]\nsubject_from = ["user", "safety_identifier", "header:X-User-Id"]\n') == []
+    known = '["user", "safety_identifier", "metadata.user_id", "header:X-User-Id"]'
+    assert problems(minimal + f"[server]\nsubject_from = {known}\n") == []
     [problem] = problems(minimal + '[server]\nsubject_from = ["email"]\n')
     assert problem.startswith("[server] subject_from: 'email' is none")
     [problem] = problems(minimal + '[server]\nsubject_from = ["user"]\nsubject_secret = "short"\n')

@@ -186,6 +186,7 @@ def test_a_response_that_its_client_leaves_is_estimated(relay: RelayThread, sim:
     (sent,) = [call for call in sim.wait_for_calls(2) if call.prompt_tokens]
     assert response.usage.input_tokens == sent.prompt_tokens
     assert 0 < response.usage.output_tokens < 500
+    assert sent.visible_tokens == sent.completion_tokens < 500
 
 
 def test_a_wrong_key_is_told_as_by_any_call(relay: RelayThread) -> None:

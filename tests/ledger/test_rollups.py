@@ -34,6 +34,7 @@ CALLS = st.builds(
     caller=st.sampled_from(["ada", "bob", None]),
     response_model=st.sampled_from(["gpt-4o", None]),
     requested_model=st.sampled_from(["gpt-4o", "o3"]),
+    operation=st.sampled_from(["chat", "realtime", "session", "job"]),
     status=st.sampled_from([200, 429, None]),
     tags=st.sampled_from([{}, {"team": "a"}, {"team": "b", "x": "y"}]),
     quantities=st.sampled_from([{}, {"images": {"amount": "2", "source": "reported"}}]),

@@ -91,6 +91,19 @@ def test_quantities_are_added_up_by_name_exactly(ledger: Ledger, make_call: Make
     assert [call["quantities"] for call in reversed(ledger.calls())] == [*used, {}]
 
 
+def test_sessions_and_jobs_are_no_calls_and_what_they_used_counts(ledger: Ledger, make_call: MakeCall) -> None:
+    records = [
+        make_call(operation="realtime", input_tokens=3),
+        make_call(operation="session", quantities={"session_seconds": Quantity(60)}),
+        make_call(operation="job", input_tokens=40),
+    ]
+    ledger.post(records, "relay-1", "1")
+    (row,) = ledger.usage([])
+    assert (row["calls"], row["input_tokens"], row["quantities"]) == (1, 43, {"session_seconds": 60})
+    by_operation = {row["operation"]: row["calls"] for row in ledger.usage(["operation"])}
+    assert by_operation == {"realtime": 1, "session": 0, "job": 0}
+
+
 def test_an_unknown_grouping_names_the_nearest_and_all(ledger: Ledger) -> None:
     with pytest.raises(QueryError) as refused:
         ledger.usage(["caller", "deploymnt"])

@@ -50,6 +50,9 @@ SELECT
     COALESCE(region, '') AS region,
     COALESCE(backend, '') AS backend,
     COALESCE(api, 'other') AS api,
+    COALESCE(operation, '') AS operation,
+    -- A WebSocket's own record, and a job's, are no calls: what they used counts.
+    CASE WHEN operation IN ('session', 'job') THEN 0 ELSE 1 END AS is_call,
     CASE WHEN is_stream = 1 THEN 1 ELSE 0 END AS is_stream,
     status,
     COALESCE(outcome, 'completed') AS outcome,
@@ -81,8 +84,8 @@ SELECT
     deployment,
     region,
     currency,
-    COUNT_BIG(*) AS calls,
-    SUM(is_completed) AS completed_calls,
+    SUM(CAST(is_call AS bigint)) AS calls,
+    SUM(is_call * is_completed) AS completed_calls,
     SUM(is_throttled) AS throttled_calls,
     SUM(is_estimated) AS estimated_calls,
     SUM(input_tokens) AS input_tokens,
@@ -91,7 +94,7 @@ SELECT
     SUM(reasoning_tokens) AS reasoning_tokens,
     SUM(total_tokens) AS total_tokens,
     SUM(cost) AS cost,
-    SUM(latency_ms) AS latency_ms_sum
+    SUM(is_call * latency_ms) AS latency_ms_sum
 FROM dbo.fact_calls
 GROUP BY hour, day, caller, cost_centre, model, deployment, region, currency;
 GO

@@ -21,7 +21,7 @@ from .. import __version__
 from ..build import running_build
 from ..delivery import SinkStatus
 from ..jobs import JobsStatus
-from ..records import CallRecord
+from ..records import CallRecord, is_call
 from .health import LedgerStatus, RelayStatus
 
 __all__ = ["Metrics"]
@@ -98,7 +98,6 @@ class Metrics:
             usage, status = record.usage, record.status
             # Throttling is somebody's quota, the rest of 4xx somebody's mistake.
             family = "429" if status == 429 else f"{status // 100}xx" if status else "none"
-            calls[caller, deployment, record.outcome, family] += 1
             source = usage.source
             if usage.input_tokens:
                 tokens[caller, deployment, "input", source] += usage.input_tokens
@@ -118,8 +117,9 @@ class Metrics:
                 unpriced[caller, deployment, record.cost_reason] += 1
             body_bytes[caller, deployment, "in"] += record.bytes_in
             body_bytes[caller, deployment, "out"] += record.bytes_out
-            if record.job is not None and "made_by" in record.job:
-                continue  # a job's own record, which is no call
+            if not is_call(record):
+                continue
+            calls[caller, deployment, record.outcome, family] += 1
             self._latency.add(deployment, record.latency_ms)
             self._gateway.add(deployment, record.gateway_ms)
             if record.first_token_ms is not None:

@@ -62,10 +62,10 @@ def _addresses(config: Config, environ: Mapping[str, str]) -> Problems:
         except ConfigError as error:
             yield ("server", name), str(error)
     for source in server.subject_from:
-        if source not in ("user", "safety_identifier") and not _HEADER_SOURCE.fullmatch(source):
+        if source not in ("user", "safety_identifier", "metadata.user_id") and not _HEADER_SOURCE.fullmatch(source):
             yield (
                 ("server", "subject_from"),
-                f"{quoted(source)} is none: there are safety_identifier, user, and headers like header:X-User-Id",
+                f"{quoted(source)} is none: there are user, safety_identifier, metadata.user_id, header:X-User-Id",
             )
     if server.subject_secret is not None and len(server.subject_secret) < _SHORTEST_SECRET:
         yield ("server", "subject_secret"), "is too short to be one; give a long random text, or leave it out"

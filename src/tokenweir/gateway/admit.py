@@ -141,8 +141,8 @@ class LimitRule:
                 found = request.header(source[len(_HEADER) :].lower().encode("ascii"))
                 if found:
                     return found
-            elif request.metadata:
-                named = _member(request.metadata, source[len(_METADATA) :])
+            else:
+                named = request.metadata_member(source[len(_METADATA) :])
                 if named is not None:
                     return named
         return ""
@@ -155,15 +155,6 @@ def quota_event(call_id: str) -> bytes:
     error = {"type": QuotaExceeded.type, "message": message, "param": None, "code": QuotaExceeded.code}
     told = {"type": "error", "code": QuotaExceeded.code, "message": message, "param": None, "error": error}
     return b"event: error\ndata: " + msgspec.json.encode(told) + b"\n\n"
-
-
-def _member(metadata: bytes, name: str) -> str | None:
-    try:
-        members = msgspec.json.decode(metadata)
-    except ValueError:
-        return None
-    found = members.get(name) if isinstance(members, dict) else None
-    return found if isinstance(found, str) and found else None
 
 
 def _key_of(request: Request) -> bytes | None:

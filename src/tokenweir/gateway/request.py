@@ -6,7 +6,7 @@ Plain classes, so that the compiled ones are C structs; they are read a hundred 
 import asyncio
 from datetime import datetime
 
-from msgspec import UNSET
+from msgspec import UNSET, json
 
 from ..apis import kind_at, surface_of
 from ..compiled import mypyc_attr
@@ -103,6 +103,15 @@ class Request:
         self.address = address
         self.started_at = started_at
         self.received_at = received_at
+
+    def metadata_member(self, name: str) -> str | None:
+        """A text of the body's ``metadata``."""
+        try:
+            members = json.decode(self.metadata) if self.metadata else None
+        except (ValueError, RecursionError):  # the upstream's to judge
+            return None
+        found = members.get(name) if isinstance(members, dict) else None
+        return found if isinstance(found, str) and found else None
 
     def header(self, name: bytes) -> str | None:
         """Any that the client has sent, by its lower-case name."""

@@ -45,8 +45,8 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     subject_from: list[str] = []
     """What a client says of whose call it is, for the record's ``subject`` where no platform and no token says it; the
-    first of these that is there counts: ``safety_identifier``, ``user`` (of the body), ``header:X-User-Id``. It is
-    believed for reports only."""
+    first of these that is there counts: ``safety_identifier``, ``user``, ``metadata.user_id`` (of the body; the
+    last is how Claude's clients say it), ``header:X-User-Id``. It is believed for reports only."""
     subject_secret: str | None = None
     """A long random text: with it, those subjects are written down as ``sub_`` and a keyed hash (HMAC-SHA256), not as
     they came."""

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from ..deployments import Target
 from ..errors import JournalError, Refusal
 from ..metering import UsedOnSocket
-from ..records import NO_USAGE, CallRecord, Outcome, Usage, new_call_id
+from ..records import NO_USAGE, SESSION, CallRecord, Outcome, Usage, new_call_id
 from ..upstream import Upstream
 from ..wire import ResponseHead
 from .accept import read_body
@@ -159,7 +159,7 @@ def socket_record(record: CallRecord) -> CallRecord:
     is_metered = record.api != "other"
     return replace(
         record,
-        operation="session" if is_metered else record.operation,
+        operation=SESSION if is_metered else record.operation,
         session_id=record.session_id or record.call_id,
         deployment=record.deployment or record.requested_model,
     )

@@ -8,9 +8,11 @@ from ..policy import hashed_subject
 from ..records import CallRecord
 from .request import Request
 
-__all__ = ["HEADER_PREFIX", "LONGEST_SUBJECT", "SubjectRule", "with_subject"]
+__all__ = ["HEADER_PREFIX", "LONGEST_SUBJECT", "METADATA_PREFIX", "SubjectRule", "with_subject"]
 
 HEADER_PREFIX = "header:"
+METADATA_PREFIX = "metadata."
+"""Requests to Claude have it in ``metadata.user_id``."""
 LONGEST_SUBJECT = 512
 """OpenAI's ``safety_identifier`` has 64 characters at most; what is much longer is nobody's name."""
 
@@ -29,6 +31,10 @@ class SubjectRule:
                 said = request.user
             elif source == "safety_identifier":
                 said = request.safety_identifier
+            elif source.startswith(METADATA_PREFIX):
+                said = request.metadata_member(source[len(METADATA_PREFIX) :])
+                if said is not None and len(said) > LONGEST_SUBJECT:
+                    said = None
             else:
                 said = request.header(source[len(HEADER_PREFIX) :].lower().encode("ascii"))
                 if said is not None and len(said) > LONGEST_SUBJECT:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ..apis import OTHER, SURFACES, Surface, surface_of
 from ..metering import read_usage, tells_counts
-from ..records import CallRecord, Quantity, QuantitySource, Usage, exact_amount
+from ..records import JOB, CallRecord, Quantity, QuantitySource, Usage, exact_amount
 from .table import Job, JobKey
 
 __all__ = ["day_record", "derived_id", "given_up_record", "job_record", "lacks_usage"]
@@ -94,7 +94,7 @@ def _record(job: Job, made: CallRecord, said: Mapping[str, Any], suffix: str = "
         call_id=derived_id(job.key, (made.job or said).get("created_at"), suffix),
         started_at=made.started_at,
         api=made.api,
-        operation=made.operation,
+        operation=JOB,
         path=made.path,
         api_version=made.api_version,
         deployment=made.deployment,

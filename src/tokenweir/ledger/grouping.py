@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from ..errors import QueryError, quoted
-from ..records import COLUMNS, QUANTITIES, plain_amount
+from ..records import COLUMNS, NOT_CALLS, QUANTITIES, plain_amount
 from .parsing import UTC_ZONE, unknown_name
 from .rows import plain_money
 
@@ -81,8 +81,10 @@ class UsageDialect(Protocol):
         ...
 
 
+_NOT_CALLS = ", ".join(f"'{operation}'" for operation in NOT_CALLS)
+
 AMOUNTS = {
-    "calls": "1",
+    "calls": f"CASE WHEN operation IN ({_NOT_CALLS}) THEN 0 ELSE 1 END",
     **{column.name: column.name for column in COLUMNS if column.is_summed},
     "unpriced": "CASE WHEN usage_source <> 'none' AND (cost IS NULL OR cost_reason IS NOT NULL) THEN 1 ELSE 0 END",
     "cost": "cost",
@@ -92,8 +94,7 @@ AMOUNTS = {
 _ESTIMATED = "sum(CASE WHEN usage_source = 'estimated' THEN {calls} ELSE 0 END)"
 SUMS = {
     **{name: f"sum({what})" for name, what in AMOUNTS.items()},
-    "calls": "count(*)",
-    "estimated": _ESTIMATED.format(calls=1),
+    "estimated": _ESTIMATED.format(calls=AMOUNTS["calls"]),
     "currency": "currency",
 }
 """The columns after the groups. ``currency`` is one of the groups: amounts in two currencies never meet. A cost is a

@@ -2,13 +2,17 @@
 
 from .call import (
     CONTENTS,
+    JOB,
     NO_USAGE,
+    NOT_CALLS,
+    SESSION,
     CallRecord,
     Outcome,
     Usage,
     UsageReason,
     UsageSource,
     has_contents,
+    is_call,
     without_contents,
 )
 from .charge import ChargeLine
@@ -46,7 +50,9 @@ __all__ = [
     "ColumnKind",
     "Duration",
     "FlatRecord",
+    "JOB",
     "LARGEST_AMOUNT",
+    "NOT_CALLS",
     "NO_USAGE",
     "OneOf",
     "Outcome",
@@ -58,6 +64,7 @@ __all__ = [
     "QuantityName",
     "QuantitySource",
     "Route",
+    "SESSION",
     "Size",
     "SystemClock",
     "TOKENS_EVENT",
@@ -74,6 +81,7 @@ __all__ = [
     "from_fields",
     "from_flat",
     "has_contents",
+    "is_call",
     "new_call_id",
     "plain_amount",
     "without_contents",

@@ -19,7 +19,10 @@ from .trace import Trace
 __all__ = [
     "CONTENTS",
     "DISTINCT",
+    "JOB",
+    "NOT_CALLS",
     "NO_USAGE",
+    "SESSION",
     "SUMMED",
     "CallRecord",
     "Outcome",
@@ -28,6 +31,7 @@ __all__ = [
     "UsageReason",
     "UsageSource",
     "has_contents",
+    "is_call",
     "without_contents",
 ]
 
@@ -163,7 +167,8 @@ class CallRecord(msgspec.Struct, frozen=True, array_like=True):
     """Which [surface](surfaces.md) of the API; `other` is what is not metered."""
     operation: str = ""
     """OpenTelemetry's `gen_ai.operation.name` (`chat`, `text_completion`, `embeddings`), else the first words of the
-    path."""
+    path. Records that are no calls have `session` (a WebSocket, whose responses have records of their own) or `job`
+    (what a [job](../guides/jobs.md) used after the call that made it)."""
     method: str = ""
     """As sent."""
     path: str = ""
@@ -301,6 +306,20 @@ class CallRecord(msgspec.Struct, frozen=True, array_like=True):
 
 CONTENTS = ("request_body", "response_body", "trace")
 """The fields that stand apart wherever records are kept, so that reports never read past them."""
+
+
+SESSION: Final = "session"
+"""The ``operation`` of a WebSocket's own record."""
+JOB: Final = "job"
+"""The ``operation`` of a job's own record."""
+NOT_CALLS: Final = (SESSION, JOB)
+"""The operations of records that are no calls: what they used counts, they do not, and neither does how long they
+took."""
+
+
+def is_call(record: CallRecord) -> bool:
+    """Whether it is counted among the calls."""
+    return record.operation not in NOT_CALLS
 
 
 def has_contents(record: CallRecord) -> bool:

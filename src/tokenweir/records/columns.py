@@ -235,6 +235,8 @@ CUSTOM_EVENT_PROPERTIES: Final[dict[str, str | None]] = {
     # what it cost, line by line, and what of it has no price
     "Charges": "charges",
     "CostReason": "cost_reason",
+    # which records are no calls: `session` and `job`
+    "Operation": "operation",
 }
 """The event's properties, in their order, and the column that each is a copy of; ``None`` where it is made of several
 or in another way, which the ledger's view ``customEvents`` and the sink of kind ``application_insights`` say, each in

@@ -92,7 +92,8 @@ class SimulatorDesk:
         def book(said: Answer, id: str, told_usage: bool) -> None:
             now = self._clock.now()
             reply = Reply(headers=[], answer=said, usage=told_usage)
-            visible = said.visible_tokens
+            # of an answer that was not told to its end, what was charged
+            visible = min(said.visible_tokens, said.completion_tokens - said.reasoning_tokens)
             told = _Told(
                 request=call.request,
                 reply=reply,

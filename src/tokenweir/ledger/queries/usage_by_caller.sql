@@ -2,7 +2,7 @@
 SELECT
     caller,
     currency,
-    count(*) AS calls,
+    sum(CASE WHEN operation IN ('session', 'job') THEN 0 ELSE 1 END) AS calls,
     sum(input_tokens) AS input_tokens,
     sum(cached_input_tokens) AS cached_input_tokens,
     sum(output_tokens) AS output_tokens,

@@ -200,6 +200,8 @@ def test_names_are_those_of_the_conventions_also_where_everything_is_said() -> N
         ({"api": "completions", "operation": "text_completion"}, "text_completion gpt-4o", "text_completion"),
         ({"api": "embeddings", "operation": "embeddings"}, "embeddings gpt-4o", "embeddings"),
         ({"api": "responses", "operation": "responses"}, "chat gpt-4o", "chat"),
+        ({"api": "realtime", "operation": "realtime"}, "chat gpt-4o", "chat"),
+        ({"api": "realtime", "operation": "session", "method": "GET"}, "GET session", None),
         ({"api": "other", "operation": "files", "method": "GET"}, "GET files", None),
         ({"api": "other", "operation": "", "method": ""}, "call", None),
     ],

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ....apis import surface_of
-from ....records import CallRecord, TracedAttempt, TracedTarget, Usage
+from ....records import SESSION, CallRecord, TracedAttempt, TracedTarget, Usage
 from ..formats.content import ChoiceContent, read_answer, read_members, read_request
 from .span import Attribute
 
@@ -23,8 +23,9 @@ Attributes = dict[str, Attribute | None]
 
 
 def operation_of(record: CallRecord) -> str | None:
-    """``gen_ai.operation.name``; ``None`` for calls that the GenAI conventions are not about."""
-    return surface_of(record.api).otel_operation
+    """``gen_ai.operation.name``; ``None`` for what the GenAI conventions are not about, such as a WebSocket whose
+    responses have spans of their own."""
+    return surface_of(record.api).otel_operation if record.operation != SESSION else None
 
 
 def model_of(record: CallRecord) -> str | None:
