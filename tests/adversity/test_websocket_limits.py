@@ -19,6 +19,7 @@ from support.servers import TunnelProxy, tls_pair
 from support.websocket_frames import CLOSE, MASK, PING, SWITCHED, TEXT, asks, event_frame, frame, opened, saying
 from support.world import World
 from tokenweir.gateway.call import Call
+from tokenweir.policy import CallerSettings, Keyring
 from tokenweir.upstream import CredentialSettings, UpstreamSettings
 
 FAULTY = "/openai/v1/realtime?model=faulty"
@@ -137,6 +138,43 @@ def test_only_a_socket_on_which_nothing_passes_is_ended_and_both_sides_are_told(
     assert told[1] == frame(CLOSE, GOING_AWAY, mask=b"\0\0\0\0")
     (record,) = relay.records(1)
     assert (record.operation, record.outcome, record.error_code) == ("session", "timed_out", "upstream_timeout")
+
+
+@pytest.mark.parametrize("policy", ["end", "finish"])
+def test_a_socket_outlives_its_key_only_where_that_is_wanted(world: World, policy: str) -> None:
+    told = []
+
+    def play(line: Line) -> None:
+        line.read_head()
+        line.send(SWITCHED + b"\r\n" + event_frame(type="response.created", response={"id": "resp_1"}))
+        told.append(line.read(8))
+        line.wait_closed()
+
+    upstream = world.upstream(play)
+    relay = world.relay(upstream, server={"on_key_revoked": policy})
+    others = [CallerSettings("team-b", "0" * 64)]
+    with opened(relay, asks(FAULTY)) as client:
+        client.read(len(event_frame(type="response.created", response={"id": "resp_1"})))
+        data_plane = relay.process.data_plane
+        before = data_plane.services.keyring
+        relay.inside(lambda: data_plane.configure(keyring=Keyring([], [], unreadable=True)))
+        assert relay.inside(lambda: open_sockets(relay)) == 1  # nobody knows whether it is revoked
+        relay.inside(lambda: data_plane.configure(keyring=Keyring(others, [])))
+        if policy == "finish":
+            assert relay.inside(lambda: open_sockets(relay)) == 1
+            client.send(frame(CLOSE, b"\x03\xe8", mask=MASK))
+            client.half_close()
+        else:
+            assert client.read_to_end() == frame(CLOSE, b"\x03\xf0")
+        relay.inside(lambda: data_plane.configure(keyring=before))
+    upstream.wait_for_end()
+    response, session = relay.records(2)
+    if policy == "end":
+        assert told == [frame(CLOSE, b"\x03\xf0", mask=b"\0\0\0\0")]
+        assert (session.operation, session.outcome, session.error_code) == ("session", "aborted", "invalid_api_key")
+        assert (response.outcome, response.usage.reason) == ("aborted", "cut")
+    else:
+        assert session.error_code is None
 
 
 @pytest.mark.parametrize("durability", ["batch", "strict"])

@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from support.http_bytes import cut, cuts
 from support.websocket_frames import CONTINUATION, TEXT, event_frame, frame
 from tokenweir.apis import surface_of
-from tokenweir.metering import RequestMessages, SocketMeter, UsedOnSocket
+from tokenweir.metering import RequestMessages, SaidMessages, SocketMeter, UsedOnSocket
 from tokenweir.records import Quantity
 from tokenweir.wire import FrameReader
 
@@ -39,19 +39,21 @@ class Books:
 class Socket:
     """Both sides of one, as the gateway follows them."""
 
-    def __init__(self, api: str = "realtime", *, unpacks: bool = False) -> None:
+    def __init__(self, api: str = "realtime", *, unpacks: bool = False, keeps: bool = False) -> None:
         self.books = Books()
         self.now = 0.0
         self.requests = RequestMessages(self.monotonic, unpacks) if api == "responses" else None
+        said = SaidMessages(unpacks) if keeps and self.requests is None else None
         self.meter = SocketMeter(
             surface_of(api),
             self.books,
             self.requests,
+            said,
             unpacks=unpacks,
-            keep_content=False,
+            keep_content=keeps,
             monotonic=self.monotonic,
         )
-        self.up, self.down = FrameReader(self.requests), FrameReader(self.meter)
+        self.up, self.down = FrameReader(self.requests or said), FrameReader(self.meter)
 
     def monotonic(self) -> float:
         self.now += 1.0
@@ -235,6 +237,134 @@ def test_what_was_said_until_a_cut_is_kept_for_an_estimate() -> None:
     assert not first.has_ended and not second.has_ended
     assert [choice.text for choice in first.measurement.output.choices()] == ["hello"]
     assert msgspec.json.decode(second.request)["input"] == "never begun"
+
+
+def completed(name: str, **more: Any) -> bytes:
+    response = {"id": name, "model": "gpt-5", "status": "completed", "usage": TEXT_USAGE}
+    return event_frame(type="response.completed", response=response, **more)
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_answers_that_are_under_way_at_once_are_told_apart_by_their_lane(data: st.DataObject) -> None:
+    lanes = [None, "a", "b", 'with "stream_id":"x" in it']
+    told: dict[str | None, list[dict[str, Any]]] = {
+        lane: [
+            {"type": "response.created", "response": {"id": f"resp_{at}", "model": "gpt-5"}},
+            {"type": "response.output_text.delta", "delta": f'said by {at}, "stream_id":"a"', "output_index": 0},
+            {
+                "type": "response.completed",
+                "response": {"id": f"resp_{at}", "usage": TEXT_USAGE | {"total_tokens": 20 + at}},
+            },
+        ]
+        for at, lane in enumerate(lanes)
+    }
+    socket = Socket("responses")
+    for lane in data.draw(st.permutations(lanes)):
+        socket.up.feed(create(model="gpt-5", input=f"in {lane}", **({} if lane is None else {"stream_id": lane})))
+    for lane in data.draw(st.permutations(lanes * 3)):
+        event = told[lane].pop(0)
+        socket.down.feed(event_frame(**event, **({} if lane is None else {"stream_id": lane})))
+    assert sorted(socket.books.told) == [("resp_0", 20), ("resp_1", 21), ("resp_2", 22), ("resp_3", 23)]
+    for entry in socket.books.entries:
+        assert entry.measurement.usage is not None
+        at = entry.measurement.usage.total_tokens - 20
+        assert msgspec.json.decode(entry.request)["input"] == f"in {lanes[at]}"
+        assert [choice.text for choice in entry.measurement.output.choices()] == [f'said by {at}, "stream_id":"a"']
+
+
+def test_the_lane_of_an_event_that_is_too_long_to_be_held_is_found() -> None:
+    socket = Socket("responses")
+    long = [{"type": "message", "content": [{"type": "output_text", "text": "x" * 600_000}]}]
+    response = {"id": "resp_1", "model": "gpt-5", "status": "completed", "usage": TEXT_USAGE, "output": long}
+    socket.up.feed(create(model="gpt-5", input="x", stream_id="a") + create(model="gpt-5", input="y"))
+    sent = event_frame(response=response, stream_id="a", type="response.completed") + completed("resp_2")
+    for at in range(0, len(sent), 65_536):
+        socket.down.feed(sent[at : at + 65_536])
+    assert socket.books.told == [("resp_1", 13), ("resp_2", 13)]
+    assert [msgspec.json.decode(entry.request)["input"] for entry in socket.books.entries] == ["x", "y"]
+
+
+def test_more_answers_at_once_than_are_followed_make_the_session_say_so() -> None:
+    socket = Socket("responses")
+    for at in range(65):
+        created = {"type": "response.created", "response": {"id": f"resp_{at}"}, "stream_id": str(at)}
+        socket.down.feed(event_frame(**created))
+    assert socket.meter.session().unreadable == "more than 64 responses are under way at once"
+
+
+def test_what_becomes_of_input_sent_meanwhile_is_no_answer_and_what_comes_of_it_is_one() -> None:
+    socket = Socket("responses")
+    socket.up.feed(create(model="gpt-5", input="x"))
+    socket.down.feed(event_frame(type="response.created", response={"id": "resp_1"}))
+    socket.up.feed(event_frame(MASK, type="response.steer", previous_response_id="resp_1", input="faster"))
+    socket.down.feed(event_frame(type="response.steer.accepted", steer={"id": "s", "previous_response_id": "resp_1"}))
+    socket.down.feed(completed("resp_1"))
+    socket.down.feed(event_frame(type="response.steer.pending", steer={"id": "s"}, reason="waiting"))
+    socket.down.feed(event_frame(type="response.inject.failed", response_id="resp_1", error={"code": "gone"}))
+    socket.down.feed(event_frame(type="response.something.new", response_id="resp_1"))
+    assert socket.books.told == [("resp_1", 13)]
+    socket.down.feed(event_frame(type="response.created", response={"id": "resp_2"}) + completed("resp_2"))
+    socket.meter.finish()
+    assert socket.books.told == [("resp_1", 13), ("resp_2", 13)]
+
+
+def test_a_request_that_is_refused_while_another_is_answered_leaves_that_answer_alone() -> None:
+    socket = Socket("responses")
+    socket.up.feed(create(model="gpt-5", input="first"))
+    socket.down.feed(event_frame(type="response.created", response={"id": "resp_1"}))
+    socket.up.feed(create(model="gpt-5", input="second"))
+    socket.down.feed(event_frame(type="error", status=400, error={"code": "busy", "message": "one at a time"}))
+    socket.down.feed(completed("resp_1"))
+    refused, answered = socket.books.entries
+    assert (refused.status, msgspec.json.decode(refused.request)["input"]) == (400, "second")
+    assert (answered.measurement.response_id, msgspec.json.decode(answered.request)["input"]) == ("resp_1", "first")
+
+
+@settings(max_examples=20)
+@given(st.sampled_from(["realtime", "responses"]), st.lists(st.integers(0, 3), max_size=12))
+def test_an_end_that_is_told_again_counts_once(api: str, order: list[int]) -> None:
+    socket = Socket(api)
+    for at in order:
+        whole = frame(TEXT, done(f"r{at}")) if api == "realtime" else completed(f"r{at}")
+        socket.down.feed(whole)
+    assert [name for name, _ in socket.books.told] == list(dict.fromkeys(f"r{at}" for at in order))
+
+
+def test_two_ends_of_one_id_that_say_different_usages_count_twice() -> None:
+    socket = Socket()
+    socket.down.feed(frame(TEXT, done("r1")) + frame(TEXT, done("r1", usage={**USAGE, "total_tokens": 99})))
+    assert socket.books.told == [("r1", 12), ("r1", 99)]
+
+
+def test_where_contents_are_kept_a_response_has_what_was_said_and_no_sound() -> None:
+    socket = Socket(keeps=True)
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Say hello"}]}
+    socket.up.feed(event_frame(MASK, type="input_audio_buffer.append", audio="AAAA"))
+    socket.up.feed(event_frame(MASK, audio="AAAA", type="input_audio_buffer.append"))
+    socket.up.feed(event_frame(MASK, type="conversation.item.create", item=item))
+    socket.up.feed(event_frame(MASK, type="session.update", session={"instructions": "x" * 300_000}))
+    socket.up.feed(frame(TEXT, b"no event", mask=MASK) + event_frame(MASK, type="response.create"))
+    socket.down.feed(event_frame(type="response.created", response={"id": "r1"}))
+    socket.up.feed(event_frame(MASK, type="response.cancel"))
+    whole = done("r1", output=[{"type": "message", "content": [{"transcript": "hello"}]}])
+    socket.down.feed(frame(TEXT, whole) + frame(TEXT, done("r2")))
+    first, second = socket.books.entries
+    assert first.measurement.content == whole.decode()
+    assert [said["type"] for said in msgspec.json.decode(first.request)] == [
+        "conversation.item.create",
+        "response.create",
+    ]
+    assert [said["type"] for said in msgspec.json.decode(second.request)] == ["response.cancel"]
+
+
+def test_what_a_client_says_without_end_is_held_up_to_a_megabyte() -> None:
+    said = SaidMessages(unpacks=False)
+    reader = FrameReader(said)
+    for _ in range(200):
+        reader.feed(event_frame(MASK, type="conversation.item.create", text="x" * 20_000))
+    assert 900_000 < len(said.take()) < 1_100_000
+    assert said.take() == b""
 
 
 @given(st.lists(st.binary(max_size=60), max_size=6), st.sampled_from(["realtime", "responses"]), st.booleans())

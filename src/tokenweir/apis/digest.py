@@ -45,6 +45,7 @@ FACTS: dict[Path, int] = {
     **{("response", *path): limit for path, limit in _OF_AN_ANSWER.items()},
     ("type",): _NAME,
     ("code",): _NAME,
+    ("stream_id",): _NAME,
     ("item", "type"): _NAME,
     ("item", "action", "type"): _NAME,
     ("item", "container_id"): _NAME,

@@ -88,7 +88,7 @@ from .request_body import RequestBody
 from .response import Response
 from .services import Services
 from .socket_records import SocketRecords, socket_record
-from .socket_relay import GOING_AWAY, TRY_AGAIN_LATER, SocketRelay, new_socket_relay
+from .socket_relay import GOING_AWAY, POLICY_VIOLATION, TRY_AGAIN_LATER, SocketRelay, new_socket_relay
 from .subjects import with_subject
 from .timings import Timings
 from .tracing import TracingNotes, answer_line, trace_of
@@ -99,6 +99,13 @@ _log = logging.getLogger(__name__)
 
 # In strict durability: how long an answer's end waits for a disk that does not come back.
 _MAX_SETTLE_SECONDS = 30.0
+
+_CLOSE_CODES = {
+    JournalUnavailable.code: TRY_AGAIN_LATER,
+    InvalidApiKey.code: POLICY_VIOLATION,
+    KeySuspended.code: POLICY_VIOLATION,
+}
+"""What the ends of a WebSocket that we close are told; of any other reason, that we go away."""
 
 _NO_ROUTE = Route("other", "", "openai", None, "")
 _UNREAD = Request("", unreadable_head(), Address("", "/", _NO_ROUTE), datetime.fromtimestamp(0, UTC), 0.0)
@@ -414,7 +421,7 @@ class Call:
             raise AssertionError("the end of a WebSocket that never was one")
         if dispatch is not None and dispatch.upstream is not None and self._switched is not None:
             dispatch.upstream.pool.drain(self._switched)  # it may not take what was written for it
-        code = TRY_AGAIN_LATER if error_code == JournalUnavailable.code else GOING_AWAY
+        code = _CLOSE_CODES.get(error_code or "", GOING_AWAY)
         relay.stop(code if outcome in ("aborted", "timed_out") else None)
         records.end_open(outcome, error_code, left_by_client=relay.was_left_by_client)
         self._end(Ending(outcome, 101, error_code, relay.reading()))

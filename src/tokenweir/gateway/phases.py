@@ -146,7 +146,7 @@ CELLS: dict[tuple[Phase, Event], Cell] = {
     (DRAINING, SHUTDOWN): Cell(SETTLING, "`client_gone`"),
     (RELAYING, SOCKET_END): Cell(
         SETTLING,
-        "`completed`, `client_gone`, `upstream_error`, `upstream_broken`; `aborted` if a record cannot be written",
+        "`completed`, `client_gone`, `upstream_error`, `upstream_broken`; `aborted` without a journal or a key",
     ),
     (RELAYING, TIME_LIMIT): Cell(SETTLING, "`timed_out`"),
     (RELAYING, SHUTDOWN): Cell(SETTLING, "`aborted`"),

@@ -34,8 +34,8 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a record's ``key_id`` is: an id that opens nothing, or the key as it was sent, for queries that must find
     the same ``AppKey`` as the chargeback solution's; whoever may read records can then use these keys."""
     on_key_revoked: Literal["finish", "end"] = "finish"
-    """What becomes of answers under way whose key is revoked or suspended: they go on to their end, or are broken off
-    at once."""
+    """What becomes of answers and WebSockets under way whose key is revoked or suspended: they go on to their end, or
+    are broken off within seconds (WebSockets with close code 1008)."""
     host_names: list[str] = []
     """Names by which the data port may be asked where no caller has a key, besides ``localhost`` and ``data``'s own."""
     platform_identity: bool = False

@@ -73,7 +73,8 @@ class SocketRecords:
         timings.first_token = timings.first_byte = used.first_output
         timings.ended = services.clock.monotonic()
         usage = measurement.usage
-        if usage is None and request.body and used.status is None:
+        is_counted = request.address.surface.estimate is not None
+        if usage is None and is_counted and request.body and used.status is None:
             services.estimator.estimate(
                 request,
                 ending,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..errors import UpstreamBroken
-from ..metering import Measurement, RequestMessages, SocketMeter, log_failure
+from ..metering import Measurement, RequestMessages, SaidMessages, SocketMeter, log_failure
 from ..records import Outcome
 from ..wire import CLOSE_WITHOUT_CODE, FrameReader, ResponseHead, close_frame
 from .handshake import packs_messages
@@ -20,13 +20,14 @@ from .request import Request
 from .services import Services
 from .socket_records import SocketRecords
 
-__all__ = ["GOING_AWAY", "TRY_AGAIN_LATER", "SocketOwner", "SocketRelay", "new_socket_relay"]
+__all__ = ["GOING_AWAY", "POLICY_VIOLATION", "TRY_AGAIN_LATER", "SocketOwner", "SocketRelay", "new_socket_relay"]
 
 # What these say is that all went well (RFC 6455, 7.4.1).
 _WELL = (1000, 1001, CLOSE_WITHOUT_CODE)
 
 GOING_AWAY = 1001
 """The close code of a server that stops, or gives up waiting."""
+POLICY_VIOLATION = 1008
 TRY_AGAIN_LATER = 1013
 
 
@@ -167,11 +168,12 @@ def new_socket_relay(
     unpacks, monotonic = packs_messages(answer.lines), services.clock.monotonic
     # on a WebSocket of an API that also takes single requests, each message of the client's is one
     requests = RequestMessages(monotonic, unpacks) if surface.paths else None
+    said = SaidMessages(unpacks) if requests is None and services.keeps_content else None
     meter = SocketMeter(
-        surface, records, requests, unpacks=unpacks, keep_content=services.keeps_content, monotonic=monotonic
+        surface, records, requests, said, unpacks=unpacks, keep_content=services.keeps_content, monotonic=monotonic
     )
     held_for = records if services.is_strict else None
-    return SocketRelay(owner, meter, FrameReader(requests), FrameReader(meter), held_for)
+    return SocketRelay(owner, meter, FrameReader(requests or said), FrameReader(meter), held_for)
 
 
 class _Side:

@@ -15,7 +15,7 @@ from .estimates import estimate
 from .measurement import Measurement
 from .meter import Meter, log_failure, replacement
 from .meters import meter_for
-from .socket_messages import RequestMessages
+from .socket_messages import RequestMessages, SaidMessages
 from .socket_meter import SocketMeter, UsedOnSocket
 from .usage import read_usage, tells_counts
 from .written import Output
@@ -26,6 +26,7 @@ __all__ = [
     "Meter",
     "Output",
     "RequestMessages",
+    "SaidMessages",
     "SocketMeter",
     "UsedOnSocket",
     "estimate",

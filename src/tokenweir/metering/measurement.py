@@ -11,7 +11,7 @@ from ..records import LARGEST_AMOUNT, Quantity, Usage, UsageReason
 if TYPE_CHECKING:
     from .written import Output
 
-__all__ = ["CachedCounts", "DetailCounts", "Measurement", "UsageCounts"]
+__all__ = ["CachedCounts", "DetailCounts", "Measurement", "SocketLane", "UsageCounts"]
 
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST_AMOUNT)] | None
 
@@ -89,3 +89,9 @@ class UsageCounts(msgspec.Struct, gc=False):
     completion_tokens_details: DetailCounts | None = None
     output_tokens_details: DetailCounts | None = None
     output_token_details: DetailCounts | None = None
+
+
+class SocketLane(msgspec.Struct, gc=False):
+    """Which of several answers that are under way at once a message of a WebSocket is about."""
+
+    stream_id: Any = None

@@ -9,18 +9,38 @@ import re
 import zlib
 from collections.abc import Callable
 
-from ..wire import decode_json
+import msgspec
 
-__all__ = ["BEGINNING", "RequestMessages", "SocketMessages", "type_at"]
+from ..wire import decode_json
+from .measurement import SocketLane
+
+__all__ = ["BEGINNING", "RequestMessages", "SaidMessages", "SocketMessages", "lane_of", "type_at"]
 
 _LONGEST_REQUEST = 1024 * 1024
 _PORTION = 64 * 1024
-# Of requests whose answers have not begun. The API takes one at a time.
-_MOST_WAITING = 8
+# Of requests whose answers have not begun. The API takes one at a time, or one for each stream.
+_MOST_WAITING = 64
+# Of what a client has said since the last answer, where contents are kept.
+_LONGEST_SAID = 1024 * 1024
+_LONGEST_EVENT = 256 * 1024
 
 # Where the type stands first, or behind the event's id, it can be told from the beginning.
 BEGINNING = 256
 type_at = re.compile(rb'\s*\{\s*(?:"event_id"\s*:\s*"[^"\\]*"\s*,\s*)?"type"\s*:\s*"([a-z_.]+)"').match
+
+
+def lane_of(message: bytes) -> str | None:
+    """The ``stream_id`` of a message: which of several answers under way at once it is about; seldom there."""
+    if message.find(b'"stream_id"') < 0:
+        return None
+    try:
+        lane = _decode_lane(message).stream_id
+    except (ValueError, RecursionError):
+        return None
+    return lane if isinstance(lane, str) else None
+
+
+_decode_lane = msgspec.json.Decoder(SocketLane).decode
 
 _TAIL = b"\x00\x00\xff\xff"
 """What a sender has cut off a packed message (RFC 7692, 7.2.1)."""
@@ -113,11 +133,20 @@ class RequestMessages(SocketMessages):
         super().__init__(_LONGEST_REQUEST, unpacks)
         self._monotonic = monotonic
         self._size = 0
-        self._waiting: list[tuple[float, bytes]] = []
+        self._waiting: list[tuple[str | None, float, bytes]] = []
 
-    def take(self) -> tuple[float, bytes] | None:
-        """When the oldest that waits for an answer was sent, and its body; empty where it was too long to be held."""
-        return self._waiting.pop(0) if self._waiting else None
+    def take(self, lane: str | None) -> tuple[float, bytes] | None:
+        """When the oldest of this lane that waits for an answer was sent, and its body; empty where it was too long to
+        be held."""
+        for at, (asked, moment, body) in enumerate(self._waiting):
+            if asked == lane:
+                del self._waiting[at]
+                return moment, body
+        return None
+
+    def lanes(self) -> list[str | None]:
+        """Those of requests that wait."""
+        return [lane for lane, _, _ in self._waiting]
 
     def _whole(self, data: bytes, start: int, end: int) -> None:
         self._begin()
@@ -144,4 +173,48 @@ class RequestMessages(SocketMessages):
         else:
             kind = found[1].decode("ascii") if found is not None else None
         if kind == "response.create" and len(self._waiting) < _MOST_WAITING:
-            self._waiting.append((self._monotonic(), raw if is_whole else b""))
+            self._waiting.append((lane_of(raw), self._monotonic(), raw if is_whole else b""))
+
+
+class SaidMessages(SocketMessages):
+    """The client's side of a WebSocket of the realtime API, where contents are kept: its events, but for sound."""
+
+    def __init__(self, unpacks: bool) -> None:
+        super().__init__(_LONGEST_EVENT, unpacks)
+        self._said: list[bytes] = []
+        self._held = self._size = 0
+
+    def take(self) -> bytes:
+        """What was said since the last time, as one list; empty where that is nothing."""
+        said, self._said, self._held = self._said, [], 0
+        return b"[%b]" % b",".join(said) if said else b""
+
+    def _whole(self, data: bytes, start: int, end: int) -> None:
+        found = type_at(data, start, min(end, start + BEGINNING))
+        if (found is not None and found[1] == _SOUND) or end - start > _LONGEST_EVENT:
+            return
+        event = data[start:end]
+        decoded = decode_json(event)
+        if isinstance(decoded, dict) and decoded.get("type") != _SOUND.decode():
+            self._said.append(event)
+            self._held += len(event)
+        while self._held > _LONGEST_SAID:
+            self._held -= len(self._said.pop(0))
+
+    def _begin(self) -> None:
+        self._pieces, self._size = [], 0
+
+    def _part(self, part: bytes) -> bool:
+        self._size += len(part)
+        self._pieces.append(part)
+        if self._size > _LONGEST_EVENT:
+            self._pieces = []
+        return self._size <= _LONGEST_EVENT
+
+    def _end(self) -> None:
+        raw = b"".join(self._pieces)
+        self._pieces = []
+        self._whole(raw, 0, len(raw))
+
+
+_SOUND = b"input_audio_buffer.append"
