@@ -2,15 +2,13 @@
 
 import contextlib
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import httpx
 from openai import OpenAI
 
-from support.whole_gateway import WholeGateway, whole_gateway
+from support.whole_gateway import WholeGateway, kill_books, whole_gateway
 from tokenweir.simulator import HostedSimulator, Script
 
 SETTINGS = """
@@ -23,13 +21,6 @@ name = "file"
 kind = "file"
 connection = {{ path = "{folder}/events.jsonl" }}
 """
-
-
-def kill_books(folder: Path) -> None:
-    """They hold the journal of jobs."""
-    lock = folder / "journal" / "jobs" / "lock"
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError, IndexError):
-        os.kill(int(lock.read_text().split()[0]), signal.SIGKILL)
 
 
 def jobs_in_ledger(gateway: WholeGateway, count: int) -> list[dict[str, Any]]:

@@ -63,6 +63,7 @@ def test_the_calls_of_one_app(busy_ledger: Ledger) -> None:
 def test_an_event_has_todays_properties_first_and_all_are_text(ledger: Ledger, make_call: MakeCall) -> None:
     call = make_call(
         api="chat_completions",
+        operation="chat",
         caller="team-a",
         key_id="8f14e45fceea167a",
         deployment="gpt-4o",
@@ -136,6 +137,7 @@ def test_an_event_has_todays_properties_first_and_all_are_text(ledger: Ledger, m
         "Charges": '[{"meter":"image","quantity":3,"unit":"images","rate":"0.0041","amount":"0.0123",'
         '"price_id":"gpt-4o*","currency":"EUR"}]',
         "CostReason": "no_page",
+        "Operation": "chat",
     }
 
 

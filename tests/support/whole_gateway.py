@@ -1,5 +1,8 @@
 """``tokenweir serve`` with all its processes, and the command line to ask it with."""
 
+import contextlib
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +12,7 @@ from typer.testing import CliRunner
 from tokenweir.cli import app
 from tokenweir.serve.gateway_process import GatewayProcess, free_port, running_gateway
 
-__all__ = ["WholeGateway", "whole_gateway"]
+__all__ = ["WholeGateway", "kill_books", "whole_gateway"]
 
 
 class WholeGateway:
@@ -56,3 +59,10 @@ credential = {{ key = "upstream-key" }}
     )
     with running_gateway(config, data, admin, log=folder / "log") as hosted:
         yield WholeGateway(hosted, config)
+
+
+def kill_books(folder: Path) -> None:
+    """They hold the journal of jobs."""
+    lock = folder / "journal" / "jobs" / "lock"
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError, IndexError):
+        os.kill(int(lock.read_text().split()[0]), signal.SIGKILL)

@@ -4,7 +4,7 @@ from hypothesis import given, strategies as st
 
 from support.http_bytes import cut, cuts
 from support.websocket_frames import CLOSE, CONTINUATION, PING, PONG, TEXT, frame
-from tokenweir.wire import CLOSE_WITHOUT_CODE, FrameReader, close_frame, unmasked
+from tokenweir.wire import CLOSE_WITHOUT_CODE, FrameReader, close_frame, pong_frame, unmasked
 
 _masks = st.one_of(st.just(b""), st.binary(min_size=4, max_size=4))
 # With lengths that are written in one, two and eight bytes.
@@ -121,6 +121,22 @@ def test_what_is_not_wanted_is_passed_over() -> None:
 def test_a_part_of_a_payload_is_unmasked_from_where_it_begins(data: bytes, mask: bytes, skipped: int) -> None:
     masked = frame(TEXT, b"x" * skipped + data, mask=mask)[-len(data) :] if data else b""
     assert unmasked(masked, mask, skipped) == data
+
+
+@given(st.lists(st.binary(max_size=125), max_size=4), _masks, st.data())
+def test_pings_are_told_to_whoever_answers_them(payloads: list[bytes], mask: bytes, data: st.DataObject) -> None:
+    sent = frame(TEXT, b"be", fin=False)
+    sent += b"".join(frame(PING, payload, mask=mask) + frame(PONG, payload) for payload in payloads)
+    sent += frame(CONTINUATION, b"fore") + frame(CLOSE, b"\x03\xe8")
+    messages = Messages()
+    reader = FrameReader(messages)
+    reader.pings = []
+    for piece in cut(sent, data.draw(cuts(sent))):
+        reader.feed(piece)
+    assert reader.pings == payloads
+    assert (messages.whole, reader.close_code) == ([(b"before", False)], 1000)
+    for payload in payloads:
+        assert pong_frame(payload) == frame(PONG, payload, mask=b"\0\0\0\0")
 
 
 def test_our_own_close_frames_are_read_as_such() -> None:

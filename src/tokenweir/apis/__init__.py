@@ -11,7 +11,18 @@ from . import audio, chat_completions, completions, embeddings, images, messages
 from .digest import FACTS, digest
 from .jobs import JOB_KINDS, JOB_MEMBERS, JOBS, has_ended, job_of, kind_at, kind_of
 from .realtime import SOCKET_EVENTS, SOCKET_FACTS, SocketEventKind, delegated_response, transcription_model
-from .relayed import FREE, HEADS, OTHER, SESSION_MAKERS, SESSION_OBJECTS, SESSIONS, TWO_WORDS
+from .relayed import (
+    FREE,
+    HEADS,
+    OTHER,
+    SESSION_ACCEPTED,
+    SESSION_MAKERS,
+    SESSION_OBJECTS,
+    SESSIONS,
+    TWO_WORDS,
+    is_heard_at,
+    observer_of,
+)
 from .structs import (
     AnswerChoice,
     AnswerMessage,
@@ -34,6 +45,7 @@ __all__ = [
     "METERED",
     "OTHER",
     "SESSIONS",
+    "SESSION_ACCEPTED",
     "SESSION_MAKERS",
     "SESSION_OBJECTS",
     "SOCKETS",
@@ -54,9 +66,11 @@ __all__ = [
     "UpstreamTools",
     "digest",
     "has_ended",
+    "is_heard_at",
     "job_of",
     "kind_at",
     "kind_of",
+    "observer_of",
     "surface_of",
     "transcription_model",
 ]

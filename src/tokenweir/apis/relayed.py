@@ -8,7 +8,18 @@ import re
 
 from .surface import Surface
 
-__all__ = ["FREE", "HEADS", "OTHER", "SESSIONS", "SESSION_MAKERS", "SESSION_OBJECTS", "TWO_WORDS"]
+__all__ = [
+    "FREE",
+    "HEADS",
+    "OTHER",
+    "SESSIONS",
+    "SESSION_ACCEPTED",
+    "SESSION_MAKERS",
+    "SESSION_OBJECTS",
+    "TWO_WORDS",
+    "is_heard_at",
+    "observer_of",
+]
 
 OTHER = Surface(name="other", operation="", title="Everything else", paths=(), needs_model=False)
 """The surface of every path that no other one has."""
@@ -24,6 +35,25 @@ SESSION_MAKERS = frozenset(
     + ["realtime/translations/client_secrets"]
 )
 """Paths at which a session is made that passes by the gateway: by WebRTC, or with a key of its own."""
+
+SESSION_ACCEPTED = re.compile(r"(?:realtime/calls|live/sessions)/[^/]+/accept")
+"""Paths at which a session is accepted that passes by likewise, as it came by telephone."""
+
+_CAN_BE_HEARD = frozenset(["live/sessions", "realtime/calls"])
+
+
+def is_heard_at(tail: str) -> bool:
+    """Whether a session that was made, or accepted, at this path can be listened to; not those of which only a key was
+    made, with which a client opens a session that nobody else knows."""
+    return tail in _CAN_BE_HEARD or SESSION_ACCEPTED.fullmatch(tail) is not None
+
+
+def observer_of(path: str, session_id: str) -> tuple[str, str]:
+    """Where a session is listened to that was made at this path: the end of a path, and a query."""
+    if "/live/" in path:
+        return f"live/sessions/{session_id}/attach", ""
+    return "realtime", f"call_id={session_id}"
+
 
 TWO_WORDS = frozenset(
     ["fine_tuning/jobs", "realtime/translations", *(path for path in SESSION_MAKERS if path.count("/") == 1)]

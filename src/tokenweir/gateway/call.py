@@ -75,6 +75,7 @@ from .phases import (
 )
 from .record_builder import (
     SharedFields,
+    can_be_heard,
     completed_by,
     ends_whole,
     made_session,
@@ -606,7 +607,9 @@ class Call:
         elif reading is not None and reading.job_id not in (None, self.request.address.route.job_id):
             self._settle(ending, _LATER)
         elif ending.outcome == "completed" and made_session(self.request):
-            self._settle(ending, _ELSEWHERE)
+            answer = dispatch.answer if dispatch is not None else None
+            is_heard = services.hears_sessions and can_be_heard(self.request, answer, reading)
+            self._settle(ending, _LATER if is_heard else _ELSEWHERE)
         else:
             self._settle(ending, unmetered(self.request, ending, sum(self._sizes())))
 

@@ -58,6 +58,7 @@ class DataPlane:
         *,
         is_strict: bool,
         keeps_content: bool,
+        hears_sessions: bool = False,
     ) -> None:
         self.clients: set[ClientConnection] = set()
         self.doorkeeper = Doorkeeper(settings)
@@ -69,6 +70,7 @@ class DataPlane:
             tracing=tracing,
             is_strict=is_strict,
             keeps_content=keeps_content,
+            hears_sessions=hears_sessions,
             calls=OpenCalls(),
             tasks=Tasks(),
             estimator=Estimator(),

@@ -8,7 +8,15 @@ from ..upstream import Upstream
 from ..wire import RequestHead
 from .request import Address
 
-__all__ = ["asks_for_socket", "asked_deployment", "packs_messages", "socket_lines", "socket_query", "split_protocols"]
+__all__ = [
+    "asks_for_socket",
+    "asked_deployment",
+    "observes",
+    "packs_messages",
+    "socket_lines",
+    "socket_query",
+    "split_protocols",
+]
 
 _KEY = b"openai-insecure-api-key."
 """With this, browsers begin the name of a subprotocol that is a key: they cannot set headers of a WebSocket."""
@@ -48,6 +56,13 @@ def asked_deployment(query: bytes) -> str | None:
         if name in _NAMES and value:
             return unquote_plus(value.decode("ascii")) or None
     return None
+
+
+def observes(address: Address) -> bool:
+    """Whether it is to listen to a session that others have opened."""
+    return address.route.tail.endswith("/attach") or any(
+        field.startswith(b"call_id=") for field in address.query.split(b"&")
+    )
 
 
 def socket_query(address: Address, target: Target, upstream: Upstream) -> bytes:

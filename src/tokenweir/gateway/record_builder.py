@@ -4,7 +4,7 @@ import re
 
 from msgspec.structs import replace
 
-from ..apis import FREE, SESSION_MAKERS
+from ..apis import FREE, SESSION_ACCEPTED, SESSION_MAKERS, is_heard_at
 from ..deployments import Target
 from ..metering import NO_MEASUREMENT, Measurement
 from ..policy import Identity
@@ -17,6 +17,7 @@ from .timings import Timings
 
 __all__ = [
     "SharedFields",
+    "can_be_heard",
     "completed_by",
     "ends_whole",
     "made_session",
@@ -252,7 +253,15 @@ _NO_ONE = Identity("")
 def made_session(request: Request) -> bool:
     """Whether a call that went well has made a session that passes by the gateway, or a key to one."""
     tail = request.address.route.tail
-    return request.head.method == b"POST" and (tail in SESSION_MAKERS or _ACCEPTED.fullmatch(tail) is not None)
+    return request.head.method == b"POST" and (tail in SESSION_MAKERS or SESSION_ACCEPTED.fullmatch(tail) is not None)
+
+
+def can_be_heard(request: Request, answer: ResponseHead | None, reading: Measurement | None) -> bool:
+    """Whether the books, where they listen, will know where to."""
+    route = request.address.route
+    made = reading.session_id if reading is not None else None
+    located = _session_at(answer.fields[b"location"]) if answer is not None and b"location" in answer.fields else None
+    return is_heard_at(route.tail) and (made or located or route.session_id) is not None
 
 
 def _session_at(location: bytes) -> str | None:
@@ -261,7 +270,6 @@ def _session_at(location: bytes) -> str | None:
     return found[1] if found is not None else None
 
 
-_ACCEPTED = re.compile(r"(?:realtime/calls|live/sessions)/[^/]+/accept")
 _SESSION_PATH = re.compile(r"/(?:realtime/(?:calls|sessions)|live/sessions)/([^/?#]+)$")
 
 

@@ -108,11 +108,12 @@ class Services:
         *,
         is_strict: bool,
         keeps_content: bool,
+        hears_sessions: bool,
     ) -> None:
         """``own_names`` is ``None`` where a host lets in only whom it knows; ``limits``, where there are none.
         ``is_strict``: whether an answer's end
         waits for its record to be on disk. ``keeps_content``: whether records hold the bodies of requests and
-        answers."""
+        answers. ``hears_sessions``: whether the books listen to sessions that pass by."""
         # for the process
         self.settings = settings
         rule = SubjectRule(settings.subject_from, settings.subject_secret) if settings.subject_from else None
@@ -128,6 +129,7 @@ class Services:
         self.cors = cors
         self.is_strict = is_strict
         self.keeps_content = keeps_content
+        self.hears_sessions = hears_sessions
         # for one configuration
         self.own_names = own_names
         self.keyring = keyring
@@ -162,4 +164,5 @@ class Services:
             limits,
             is_strict=self.is_strict,
             keeps_content=self.keeps_content,
+            hears_sessions=self.hears_sessions,
         )

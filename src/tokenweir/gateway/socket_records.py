@@ -8,10 +8,11 @@ from msgspec.structs import replace
 from ..deployments import Target
 from ..errors import JournalError, Refusal
 from ..metering import UsedOnSocket
-from ..records import NO_USAGE, SESSION, CallRecord, Outcome, Usage, new_call_id
+from ..records import NO_USAGE, SESSION, CallRecord, Outcome, Usage, derived_call_id, new_call_id
 from ..upstream import Upstream
 from ..wire import ResponseHead
 from .accept import read_body
+from .handshake import observes
 from .record_builder import SharedFields, completed_by, record_of, why_not_reported
 from .request import Ending, Request
 from .services import Services
@@ -147,6 +148,10 @@ class SocketRecords:
             session_id=record.session_id or self._request.call_id,
             deployment=record.deployment or request.model,
         )
+        if self._upstream is not None and record.response_id is not None and observes(self._request.address):
+            endpoint = self._upstream.endpoint
+            heard = [record.operation, (endpoint.authority + endpoint.base).decode(), record.response_id]
+            record = replace(record, call_id=derived_call_id(heard))  # as everybody has it who listens
         if services.subjects is not None:
             record = with_subject(record, request, services.subjects)
         try:

@@ -5,7 +5,7 @@ The answer goes, as it arrives, to a reader that keeps what it needs, so a file 
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from .. import __version__
@@ -53,11 +53,12 @@ class Question:
             self._family = "foundry"
         self._query = b"" if api_version is None else b"api-version=" + api_version.encode("ascii", "ignore")
 
-    def head(self, tail: str) -> bytes:
-        upstream = self.upstream
+    def head(self, tail: str, query: str = "", lines: Sequence[bytes] = ()) -> bytes:
+        """The request's head, with further header lines."""
+        upstream, whole = self.upstream, b"&".join(part for part in (query.encode("ascii"), self._query) if part)
         version = upstream.settings.api_version or upstream.provider.api_version
         target = upstream.provider.request_target(
-            upstream.endpoint.base, self._family, tail, None, self._query, version, f"{self._beginning}/{tail}"
+            upstream.endpoint.base, self._family, tail, None, whole, version, f"{self._beginning}/{tail}"
         )
         lines = [
             b"GET %b HTTP/1.1" % target,
@@ -65,6 +66,7 @@ class Question:
             b"user-agent: tokenweir/" + __version__.encode(),
             b"accept: */*",
             b"accept-encoding: identity",
+            *lines,
             *(name + b": " + value for name, value in upstream.provider.headers),
         ]
         if upstream.credential.line is not None:

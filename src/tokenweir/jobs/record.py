@@ -4,21 +4,29 @@ Its id is derived from what the job is, so that whoever writes it, and however o
 ``call_id`` keeps one.
 """
 
-import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from ..apis import OTHER, SURFACES, Surface, surface_of
-from ..metering import read_usage, tells_counts
-from ..records import JOB, CallRecord, Quantity, QuantitySource, Usage, exact_amount
+from ..metering import UsedOnSocket, read_usage, tells_counts
+from ..records import (
+    JOB,
+    NO_USAGE,
+    SESSION,
+    CallRecord,
+    Quantity,
+    QuantitySource,
+    Usage,
+    derived_call_id,
+    exact_amount,
+)
 from .table import Job, JobKey
 
-__all__ = ["day_record", "derived_id", "given_up_record", "job_record", "lacks_usage"]
+__all__ = ["day_record", "derived_id", "given_up_record", "heard_record", "job_record", "lacks_usage", "session_record"]
 
 _ENDS = ("completed_at", "finished_at", "failed_at", "cancelled_at", "expired_at")
 # These have columns of their own.
@@ -27,15 +35,8 @@ _LATEST = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
 
 
 def derived_id(key: JobKey, made_at: object, suffix: str = "") -> str:
-    """A UUID (version 8, RFC 9562, 5.8) that is the same wherever it is made. It begins with the time at which the
-    job was made, in seconds as its upstream says it, so that ids go on to ascend with time."""
-    digest = hashlib.sha256(msgspec.json.encode([*key, suffix])).digest()
-    moment = _seconds(made_at)
-    millis = 0 if moment is None else int(moment) * 1000
-    number = millis << 80 | 8 << 76 | int.from_bytes(digest[:2]) >> 4 << 64 | 2 << 62
-    number |= int.from_bytes(digest[2:10]) >> 2
-    text = f"{number:032x}"
-    return "-".join([text[:8], text[8:12], text[12:16], text[16:20], text[20:]])
+    """Of a job that was made then, as its upstream says it in seconds."""
+    return derived_call_id([*key, suffix], _seconds(made_at))
 
 
 def lacks_usage(said: Mapping[str, Any]) -> bool:
@@ -85,6 +86,53 @@ def day_record(job: Job, made: CallRecord, said: Mapping[str, Any], day: int, st
     size = exact_amount(said.get("usage_bytes"))
     record = _record(job, made, said, f"day {day}")
     return replace(record, started_at=start, usage=_used("byte_days", size, "derived"))
+
+
+def heard_record(job: Job, made: CallRecord, used: UsedOnSocket, model: str | None, at: datetime) -> CallRecord:
+    """The record of a response, or a transcription, that was heard of in a session; it began ``at``. Whoever else hears
+    of it gives it the same id."""
+    measured = used.measurement
+    operation = used.operation or "realtime"
+    names = [operation, job.key.resource, measured.response_id or f"{job.key.id} {at.isoformat()}"]
+    usage = measured.usage or (Usage(reason=measured.reason) if measured.reason else NO_USAGE)
+    return replace(
+        _record(job, made, {}),
+        call_id=derived_call_id(names),
+        started_at=at,
+        api="realtime",
+        operation=operation,
+        stream=True,
+        deployment=made.deployment or model,
+        response_model=measured.response_model,
+        response_id=measured.response_id,
+        service_tier=measured.service_tier,
+        finish_reasons=measured.finish_reasons,
+        session_id=job.key.id,
+        job_id=None,
+        outcome="completed" if measured.error_code is None else "upstream_error",
+        error_code=measured.error_code,
+        usage=usage,
+        chunks=measured.chunks,
+    )
+
+
+def session_record(
+    job: Job, made: CallRecord, usage: Usage, model: str | None, at: datetime, *, is_whole: bool
+) -> CallRecord:
+    """The record of a session that was listened to, from when it was made until its end; ``is_whole``: without a
+    break."""
+    return replace(
+        _record(job, made, {}, SESSION),
+        started_at=at,
+        api="realtime",
+        operation=SESSION,
+        deployment=made.deployment or model,
+        response_model=model,
+        session_id=job.key.id,
+        job_id=None,
+        outcome="completed" if is_whole else "upstream_broken",
+        usage=usage,
+    )
 
 
 def _record(job: Job, made: CallRecord, said: Mapping[str, Any], suffix: str = "") -> CallRecord:

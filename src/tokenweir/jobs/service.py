@@ -15,6 +15,7 @@ from ..journal import Journal, JournalSettings, begin_cursor
 from ..records import CallRecord, Clock
 from ..upstream import Upstream, UpstreamSettings, open_upstreams
 from .billing import Biller
+from .listening import Listeners
 from .settings import JobsSettings
 from .table import JOBS_FILE, Job, JobsStatus, JobTable
 from .watch import Watch
@@ -90,6 +91,7 @@ class Jobs:
         self._wakes = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
+        self._listeners: Listeners | None = None
         # while it is open
         self._table: JobTable | None = None
         self._journal: Journal | None = None
@@ -117,6 +119,8 @@ class Jobs:
         table = self._table = JobTable(directory)
         self._watch = Watch(table, self._settings, self._resource_of, self._clock)
         biller = Biller(table, self._journal, self._upstreams, self._settings, self._clock)
+        if self._settings.listen:
+            self._listeners = Listeners(table, self._journal, self._upstreams, self._settings, self._clock)
         self._asking = asyncio.get_running_loop().create_task(self._ask(biller, table))
 
     async def deliver(self, batch: RecordBatch, attempt: AttemptPolicy) -> None:
@@ -131,6 +135,8 @@ class Jobs:
             self._asking.cancel()
             with suppress(asyncio.CancelledError):
                 await self._asking
+        if self._listeners is not None:
+            await self._listeners.close()
         if self._table is not None:
             self._table.close()
         if self._journal is not None:
@@ -147,6 +153,8 @@ class Jobs:
             self._wakes.clear()
             pause = _LONGEST_NAP_SECONDS
             try:
+                if self._listeners is not None:
+                    self._listeners.look()
                 while await biller.turn():
                     pass
                 if self._clock.monotonic() >= forget_at:

@@ -13,6 +13,10 @@ class JobsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ask: bool = True
     """Whether the books ask upstreams, with the gateway's own credential, what jobs have used. Otherwise a job is
     billed when a caller looks at it, and given up in the end."""
+    listen: bool = False
+    """Whether the books open a WebSocket of their own to each session that passes by the gateway (WebRTC, telephone,
+    live sessions), and record what is told there in the name of whoever has made it. Otherwise its usage is
+    ``elsewhere``. Takes effect at a start."""
     first: Duration = Duration(10)
     """How soon after it was made a job is asked for. Each pause after that is a quarter of its age."""
     longest: Duration = Duration(15 * 60)

@@ -124,6 +124,10 @@ class JobTable:
         ((first,),) = self._read("SELECT min(next_at) FROM jobs WHERE state = 'open'")
         return None if first is None else _moment(first)
 
+    def open_of(self, kind: str) -> list[Job]:
+        """Open jobs of one kind, the oldest first."""
+        return list(self._select("state = 'open' AND kind = ? ORDER BY made_at", kind))
+
     def open(self) -> Iterator[Job]:
         """All open jobs, the oldest first."""
         return self._select("state = 'open' ORDER BY made_at")

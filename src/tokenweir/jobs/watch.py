@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from ..apis import has_ended, kind_of
-from ..records import CallRecord, Clock
+from ..records import SESSION, CallRecord, Clock
 from .settings import JobsSettings
 from .table import Job, JobKey, JobTable
 
@@ -30,6 +30,11 @@ class Watch:
         changed: dict[JobKey, Job] = {}
         for record in records:
             said = record.job or {}
+            if record.usage.reason == "later" and record.job is None and record.session_id is not None:
+                key = JobKey(self._resource_of(record.backend), SESSION, record.session_id)
+                if key not in changed and self._table.get(key) is None:
+                    changed[key] = _row(key, record, None)  # nobody asks for it: there is something to listen to
+                continue
             kind, id = kind_of(said), said.get("id")
             if kind is None or not isinstance(id, str):
                 continue  # it tells of no job; the records of jobs have their id elsewhere

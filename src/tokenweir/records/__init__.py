@@ -30,7 +30,7 @@ from .columns import (
     from_fields,
     from_flat,
 )
-from .ids import new_call_id
+from .ids import derived_call_id, new_call_id
 from .quantities import LARGEST_AMOUNT, QUANTITIES, Quantity, QuantityName, QuantitySource, exact_amount, plain_amount
 from .route import PathFamily, Route
 from .setting_types import ChosenBy, Duration, OneOf, PathMark, PathText, Size
@@ -75,6 +75,7 @@ __all__ = [
     "Usage",
     "UsageReason",
     "UsageSource",
+    "derived_call_id",
     "exact_amount",
     "flat",
     "flat_fields",

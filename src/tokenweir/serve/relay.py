@@ -105,6 +105,7 @@ class RelayProcess:
             self._limits(config, None),
             is_strict=config.journal.durability != "batch",
             keeps_content=config.journal.content == "full",
+            hears_sessions=config.jobs.listen,
         )
 
     def _parts(

@@ -6,13 +6,13 @@ and the messages, for a receiver that wants to read them. Nothing is held but a 
 
 from typing import Protocol
 
-__all__ = ["CLOSE_WITHOUT_CODE", "FrameReader", "MessageReceiver", "close_frame", "unmasked"]
+__all__ = ["CLOSE_WITHOUT_CODE", "FrameReader", "MessageReceiver", "close_frame", "pong_frame", "unmasked"]
 
 CLOSE_WITHOUT_CODE = 1005
 """What stands for the code of a close frame that has none (RFC 6455, 7.1.5)."""
 
 _LONGEST_HEAD = 14
-_CLOSE = 8
+_CLOSE, _PING = 8, 9
 
 
 class MessageReceiver(Protocol):
@@ -45,6 +45,8 @@ class FrameReader:
         """Data and control frames that have begun."""
         self.close_code: int | None = None
         """What the first close frame says; `CLOSE_WITHOUT_CODE` where it says nothing."""
+        self.pings: list[bytes] | None = None
+        """The payloads of pings, where somebody answers them: who does so puts an empty list here, and empties it."""
         # of the frame under way
         self._head = b""
         self._left = 0
@@ -101,7 +103,9 @@ class FrameReader:
         at += head - before
         receiver = self._receiver
         if self._opcode >= _CLOSE:
-            if self._opcode == _CLOSE and self.close_code is None:
+            if (self._opcode == _CLOSE and self.close_code is None) or (
+                self._opcode == _PING and self.pings is not None
+            ):
                 self._close = b""
         elif receiver is not None and (self._opcode or not self._in_message):
             packed = first & 0x40 != 0
@@ -140,7 +144,10 @@ class FrameReader:
 
     def _end_frame(self) -> None:
         close, self._close = self._close, None
-        if close is not None:
+        if close is not None and self._opcode == _PING:
+            if self.pings is not None:
+                self.pings.append(close)
+        elif close is not None:
             self.close_code = int.from_bytes(close[:2], "big") if len(close) >= 2 else CLOSE_WITHOUT_CODE
         elif self._opcode < _CLOSE and self._is_last and self._in_message and self._receiver is not None:
             self._in_message = self._shows = False
@@ -161,3 +168,8 @@ def close_frame(code: int, *, is_masked: bool) -> bytes:
     """A close frame of our own. Clients mask theirs; with zeros, as there is nothing to hide from a proxy in it."""
     said = code.to_bytes(2, "big")
     return b"\x88\x82\0\0\0\0" + said if is_masked else b"\x88\x02" + said
+
+
+def pong_frame(payload: bytes) -> bytes:
+    """A client's answer to a ping, of 125 bytes at most, masked with zeros."""
+    return b"\x8a%c\0\0\0\0%b" % (0x80 | len(payload), payload)

@@ -9,10 +9,14 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from ... import vocabulary
 from ...records import exact_amount
 from .. import prose
 from ..failures import Refused
+from ..forms import form_of
+from ..headers import identity, response_headers
 from ..said import Answer, Choice
 from ..script import Script
 from ..surface import Book, Call, Moment, Reply, SimulatedRoute, SimulatedSurface
@@ -27,12 +31,25 @@ _USUAL_TOKENS = 12
 _ENCODING = "o200k_base"
 
 
+class _Line(msgspec.Struct):
+    """A session whose sound comes by another way (WebRTC, telephone), with those that listen to it."""
+
+    model: str
+    script: Script
+    sockets: list["_Session"] = []
+    """The first one keeps the conversation; what is told on it is told to all."""
+
+
 class _Session(SocketSession):
     """One session; its responses come one after the other."""
 
     def __init__(self, call: Call, script: Script, moment: Moment, book: Book) -> None:
         super().__init__(call, moment)
         query = call.request.query
+        self._line: _Line | None = None
+        if "call_id" in query:
+            self._line = moment.store.get("realtime.call", query["call_id"])
+            script, query = self._line.script, {"model": self._line.model}
         self._script = script
         self._book = book
         self._model = script.model or query.get("model") or query.get("deployment") or "gpt-realtime"
@@ -45,9 +62,20 @@ class _Session(SocketSession):
         self._current: _Response | None = None
 
     def opened(self) -> None:
-        self.send("session.created", session=self._described())
+        super().send("session.created", session=self._described())
+        if self._line is not None:
+            self._line.sockets.append(self)
+
+    def send(self, kind: str, **members: Any) -> None:
+        super().send(kind, **members)
+        for other in self._line.sockets if self._line is not None else ():
+            if other is not self:
+                SocketSession.send(other, kind, **members)
 
     def heard(self, event: dict[str, Any]) -> None:
+        if self._line is not None and self._line.sockets[0] is not self:
+            self._line.sockets[0].heard(event)
+            return
         match event["type"]:
             case "session.update" | "transcription_session.update":
                 self._update(_object(event.get("session")))
@@ -72,6 +100,8 @@ class _Session(SocketSession):
                 self._refuse("invalid_value", f"Invalid value: '{other}'.", "type")
 
     def left(self) -> None:
+        if self._line is not None and self in self._line.sockets:
+            self._line.sockets.remove(self)
         if self._current is not None and self.is_telling:
             self._book(self._current.said(self._model), self._current.id, False)
 
@@ -291,8 +321,42 @@ def _no_socket(call: Call, script: Script, moment: Moment) -> Reply:
     raise Refused.bad_request("This path opens a WebSocket; ask with `Upgrade: websocket`.")
 
 
+def _call(call: Call, script: Script, moment: Moment) -> Reply:
+    """A session by WebRTC: nobody here hears its sound, and whoever listens to it can make it say something."""
+    try:
+        said = form_of(call.request.headers.get("content-type", ""), call.request.body).get("session", "{}")
+        asked = _object(msgspec.json.decode(said))
+    except (ValueError, msgspec.DecodeError):
+        asked = {}
+    id = moment.name("rtc")
+    moment.store.put("realtime.call", id, _Line(str(asked.get("model") or "gpt-realtime"), script))
+    headers = [("content-type", "application/sdp"), ("location", f"/v1/realtime/calls/{id}")]
+    return Reply(status=201, headers=headers + identity(moment, azure=call.azure), body=b"v=0\r\n")
+
+
+def _accept(call: Call, script: Script, moment: Moment) -> Reply:
+    """A session by telephone."""
+    model = call.body.get("model")
+    line = _Line(model if isinstance(model, str) else "gpt-realtime", script)
+    moment.store.put("realtime.call", call.parameters["id"], line)
+    return Reply(headers=response_headers(call, script, moment), body=b"{}")
+
+
+def _hang_up(call: Call, script: Script, moment: Moment) -> Reply:
+    line: _Line = moment.store.remove("realtime.call", call.parameters["id"])
+    for socket in list(line.sockets):
+        socket.say_goodbye(1000)
+    return Reply(headers=response_headers(call, script, moment), body=b"{}")
+
+
 REALTIME = SimulatedSurface(
     api="realtime",
-    title="Realtime over WebSocket: text and sound, transcription, cancelling",
-    routes=(SimulatedRoute(path="realtime", method="GET", answer=_no_socket, body="any", open=_Session),),
+    title="Realtime over WebSocket: text and sound, transcription, cancelling; calls by WebRTC and telephone, for "
+    "those that listen",
+    routes=(
+        SimulatedRoute(path="realtime", method="GET", answer=_no_socket, body="any", open=_Session),
+        SimulatedRoute(path="realtime/calls", answer=_call, body="any"),
+        SimulatedRoute(path="realtime/calls/{id}/accept", answer=_accept, needs_model=False),
+        SimulatedRoute(path="realtime/calls/{id}/hangup", answer=_hang_up, body="any"),
+    ),
 )
