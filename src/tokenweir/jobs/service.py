@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..delivery.base import AttemptPolicy, RecordBatch
 from ..delivery.loop import Delivery
-from ..delivery.sources.journals import JournalsSource
+from ..delivery.sources.journals import JournalReads, JournalsSource
 from ..errors import ConfigError, JournalError
 from ..journal import Journal, JournalSettings, begin_cursor
 from ..records import CallRecord, Clock
@@ -18,7 +18,7 @@ from .billing import Biller
 from .listening import Listeners
 from .settings import JobsSettings
 from .table import JOBS_FILE, Job, JobsStatus, JobTable
-from .watch import Watch
+from .watch import Watch, may_tell
 
 __all__ = ["JOBS_CURSOR", "JOBS_JOURNAL", "Jobs", "begin_jobs", "jobs_status", "open_jobs", "rewrite_jobs"]
 
@@ -87,7 +87,9 @@ class Jobs:
         self._settings = settings
         self._clock = clock
         self._upstreams = _usable(upstreams, environ, clock)
-        self._delivery = Delivery("jobs", JournalsSource(root, JOBS_CURSOR), [self], clock)
+        self._delivery = Delivery(
+            "jobs", JournalsSource(root, JOBS_CURSOR, JournalReads(wants=may_tell)), [self], clock
+        )
         self._wakes = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None

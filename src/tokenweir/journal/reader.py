@@ -6,6 +6,7 @@ behind it, a frame or a newer segment, because a writer never starts the next be
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,8 +41,12 @@ class JournalReader:
     shorter than what was read of them are in ``cut_segments``, with what was found.
     """
 
-    def __init__(self, directory: Path, position: str | None = None) -> None:
+    def __init__(
+        self, directory: Path, position: str | None = None, wants: Callable[[bytes], bool] | None = None
+    ) -> None:
+        """``wants``: says of a record as it is written whether it is to be read; the others are passed over."""
         self.directory = directory
+        self._wants = wants
         self.damaged_stretches = 0
         self.damaged_bytes = 0
         self.cut_segments: dict[int, str] = {}
@@ -70,6 +75,8 @@ class JournalReader:
                 self._newer = [n for n in segment_numbers(self.directory) if n > self._position.segment]
             before = self._position
             payloads = self._read_segment(limit, may_grow=not self._newer)
+            if self._wants is not None:
+                payloads = [payload for payload in payloads if self._wants(payload)]
             records = [record for record in map(self._decode, payloads) if record is not None]
             if records:
                 return Batch(records, self._position.text())

@@ -6,7 +6,7 @@ the others until they have taken it, or until four reads of that journal are new
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,9 +46,10 @@ class _JournalRead(NamedTuple):
 class JournalReads:
     """Reads journals for several sources; from any thread."""
 
-    def __init__(self, price: Pricer = FREE, sharers: int = 1) -> None:
-        """``sharers``: how many sources read by this."""
+    def __init__(self, price: Pricer = FREE, sharers: int = 1, wants: Callable[[bytes], bool] | None = None) -> None:
+        """``sharers``: how many sources read by this. ``wants``: which records, as `JournalReader` has it."""
         self._price = price
+        self._wants = wants
         self._sharers = sharers
         self._lock = threading.Lock()
         self._readers: dict[tuple[Path, str], JournalReader] = {}
@@ -63,7 +64,7 @@ class JournalReads:
                 if takers > 1:
                     self._kept[here] = (read, takers - 1)
                 return read
-            reader = self._readers.pop(here, None) or JournalReader(directory, position)
+            reader = self._readers.pop(here, None) or JournalReader(directory, position, self._wants)
             batch = reader.read(_READ_RECORDS)
             self._readers[directory, batch.position] = reader
             # Readers that everybody has passed stay behind where a source begins anew.
