@@ -88,6 +88,9 @@ def test_the_rest_has_the_fields_that_are_described(gateway: Any, make_relay: An
     (relay,) = gateway.ask("/api/relays").json()
     assert set(relay) == set(resolve(answer_schema("/api/relays")["items"])["properties"])
     gateway.sinks = [SinkStatus(name="hub", kind="file")]
+    (of_relay,) = gateway.ask("/api/targets").json()
+    assert set(of_relay) == set(resolve(answer_schema("/api/targets")["items"])["properties"])
+
     (sink,) = gateway.ask("/api/sinks").json()
     assert set(sink) == set(resolve(answer_schema("/api/sinks")["items"])["properties"])
     checks = gateway.ask("/readyz").json()["checks"]

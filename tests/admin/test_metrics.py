@@ -12,7 +12,7 @@ from tokenweir import __version__
 from tokenweir.admin import LedgerStatus, Metrics
 from tokenweir.build import running_build
 from tokenweir.delivery import SinkStatus
-from tokenweir.records import CallRecord, from_fields
+from tokenweir.records import CallRecord, TargetStatus, from_fields
 
 DONE: dict[str, Any] = {"caller": "ada", "deployment": "gpt-4o", "status": 200}
 
@@ -184,3 +184,11 @@ def test_what_only_grows_is_a_counter_and_no_series_tells_when_it_began(make_rel
     assert value(metrics, "tokenweir_upstream_errors_total", "relay-0", "sweden", "429") == 3
     assert value(metrics, "tokenweir_relay_journal_records_written_total", "relay-0") == 7
     assert (value(metrics, "tokenweir_ledger_failing"), value(metrics, "tokenweir_ledger_errors_total")) == (1, 7)
+
+
+def test_targets_are_told_by_deployment_and_target(make_relay: Any) -> None:
+    told = TargetStatus("gpt", "sweden", "gpt-ptu", 1, 2.0, "half-open", "429", 1.5, 9, 3, 2, 4)
+    metrics = Metrics(lambda: [make_relay(targets=[told])], lambda: [])
+    wanted = {"open": 1, "weight": 2, "calls_total": 9, "failovers_total": 3, "spillovers_total": 2, "trips_total": 4}
+    for name, count in wanted.items():
+        assert value(metrics, f"tokenweir_target_{name}", "relay-0", "gpt", "sweden", "gpt-ptu") == count

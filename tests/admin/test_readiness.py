@@ -6,6 +6,7 @@ from typing import Any
 from tokenweir.admin import LedgerStatus
 from tokenweir.delivery import SinkStatus
 from tokenweir.errors import TokenweirError
+from tokenweir.records import TargetStatus
 
 
 def failing(gateway: Any) -> dict[str, str]:
@@ -46,6 +47,23 @@ def test_a_journal_whose_disk_takes_nothing(gateway: Any, make_relay: Any) -> No
     assert failing(gateway) == {
         "journal of relay-0": "its disk takes nothing since 11:59:00 UTC: No space left on device"
     }
+
+
+def test_targets_are_told_and_a_gateway_is_ready_without_them(gateway: Any, make_relay: Any) -> None:
+    sweden = TargetStatus("gpt", "sweden", "gpt-ptu", 1, 1.0, "open", "429", 6.54)
+    others = [
+        TargetStatus("gpt", "france", "gpt", 2, 1.0, "closed"),
+        TargetStatus("gpt", "japan", "gpt", 2, 0.0, "closed"),
+    ]
+    gateway.relays = [make_relay(targets=[sweden, *others])]
+    assert failing(gateway) == {}
+    told = {check["name"]: check["message"] for check in gateway.ask("/readyz").json()["checks"]}
+    assert told["targets of gpt in relay-0"] == (
+        "sweden/gpt-ptu is left alone after 429 (tried again in 6.5 s); france takes calls; japan is drained"
+    )
+    (of_relay,) = gateway.ask("/api/targets").json()
+    assert (of_relay["relay"], of_relay["fresh"]) == ("relay-0", True)
+    assert [one["breaker"] for one in of_relay["targets"]] == ["open", "closed", "closed"]
 
 
 def test_a_ledger_that_is_behind(gateway: Any, make_relay: Any) -> None:

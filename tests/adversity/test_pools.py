@@ -196,6 +196,8 @@ def test_when_all_targets_are_busy_the_first_to_find_out_hears_it_as_it_is_and_t
     assert (first.outcome, first.status, first.attempts) == ("upstream_error", 429, 2)
     assert (second.outcome, second.status, second.error_code) == ("upstream_error", 503, "no_target_available")
     assert (second.attempts, second.backend, second.usage.source) == (0, None, "none")
+    assert second.trace is not None
+    assert [(target.priority, target.left_alone) for target in second.trace.targets] == [(0, "429"), (1, "429")]
     relay.jump(41)
     assert ask(relay).status == 503  # whose time has come is asked again; and the other one's comes sooner now
     assert (relay.records(3)[2].backend, relay.records(3)[2].attempts) == ("faulty-1", 1)
@@ -210,6 +212,26 @@ def test_a_long_time_to_wait_is_not_passed_on_where_another_target_comes_back_so
     assert (record.status, record.attempts, record.backend) == (503, 2, "faulty-1")
     assert record.trace is not None
     assert [attempt.status for attempt in record.trace.attempts] == [429, 429]
+
+
+def test_how_each_target_is_can_be_seen_from_outside(world: World) -> None:
+    limits = ["x-ratelimit-remaining-tokens: 900"]
+    relay = world.relay(
+        world.upstream(busy("retry-after: 50", "x-ratelimit-remaining-tokens: 0")),
+        world.upstream(saying(answer(FINE, *limits))),
+        tracing={"sample": 1.0},
+    )
+    assert [ask(relay).status for _ in range(2)] == [200, 200]
+    relay.inside(relay.process._publish)
+    busy_one, other = relay.journal.targets
+    assert (busy_one.breaker, busy_one.reason, busy_one.calls, busy_one.failovers) == ("open", "429", 1, 1)
+    assert 0 < busy_one.wait_seconds <= 50
+    assert (other.breaker, other.reason, other.calls, other.spillovers) == ("closed", None, 2, 2)
+    first, second = relay.records(2)
+    assert first.trace is not None and second.trace is not None
+    assert [attempt.before for attempt in first.trace.attempts] == [[], []]
+    assert [attempt.before for attempt in second.trace.attempts] == [[("x-ratelimit-remaining-tokens", "900")]]
+    assert [target.left_alone for target in second.trace.targets] == ["429", None]
 
 
 def test_a_target_that_answers_200_and_breaks_every_stream_is_left_alone(world: World) -> None:

@@ -19,7 +19,7 @@ from support.engines import SHARED, Engine, new_engine
 from support.servers import closed_port
 from tokenweir.cli.checkup.upstream import check_upstream
 from tokenweir.journal import Journal, JournalSettings, read_status
-from tokenweir.records import SystemClock
+from tokenweir.records import SystemClock, TargetStatus
 from tokenweir.simulator import SimulatorSettings, running_simulator
 from tokenweir.upstream import CredentialSettings, UpstreamSettings
 
@@ -404,3 +404,17 @@ def test_it_tells_what_is_missing_in_a_journal(tokenweir: Tokenweir, minimal: Pa
     assert f"records 1 to 1 of {replica} are missing" in ran.out
     (directory / "missing.jsonl").unlink()
     assert "are missing" not in tokenweir("doctor").out
+
+
+def test_it_tells_of_each_target_whether_it_takes_calls(tokenweir: Tokenweir, minimal: Path) -> None:
+    journal = Journal.open(Path("tokenweir-data/journal/relay-0"), JournalSettings(), SystemClock())
+    well = TargetStatus("gpt", "france", "gpt", 2, 1.0, "closed")
+    journal.targets = [TargetStatus("gpt", "sweden", "gpt-ptu", 1, 1.0, "open", "429", 6.54), well]
+    while (status := read_status(journal.directory)) is None or not status.targets:
+        pass
+    found = findings(tokenweir("doctor", "--json"))
+    journal.close()
+    name = "deployment gpt in relay-0"
+    assert found[name] == ("ok", "france takes calls")  # the last one of this name
+    said = tokenweir("doctor").out
+    assert name not in said  # it no longer runs

@@ -94,6 +94,34 @@ def test_where_all_were_asked_nothing_is_said_of_others() -> None:
     assert len(messages("choose", record)) == 1
 
 
+AWAY = TracedTarget("japan", "gpt", "ptu", 1, 1.0, "429", 6540.0)
+DRAINED = TracedTarget("korea", "gpt", None, 1, 0.0)
+SPARE = TracedTarget("france", "gpt", "global", 2, 3.0)
+LAST = TracedTarget("spain", "gpt", None, 3, 1.0)
+
+
+def test_why_each_target_was_taken_or_not_is_told() -> None:
+    limits = [("x-ratelimit-remaining-tokens", "900")]
+    answered = TracedAttempt(2, 0.5, sent_ms=0.6, status=200, headers=limits, before=[(limits[0][0], "1000")])
+    record = traced(answered, targets=(AWAY, DRAINED, SPARE, LAST))
+    chosen, unasked = messages("choose", record)
+    assert chosen == (
+        "gpt has 4 targets: japan (gpt, ptu), priority 1, left alone after 429 for another 6.5 s; "
+        "korea (gpt), drained; france (gpt, global), priority 2, weight 3; spain (gpt), priority 3"
+    )
+    (attempt,) = messages("connect", record)
+    assert "france (gpt, global): the first choice of those that take calls" in attempt
+    assert attempt.endswith("900 tokens left there, 1000 tokens before")
+    assert unasked == "not asked: spain (gpt); france had answered"
+
+
+def test_where_no_target_takes_calls_each_is_told() -> None:
+    record = traced(targets=(AWAY, DRAINED), status=503, error_code="no_target_available", attempts=0)
+    (chosen,) = messages("choose", record)
+    assert chosen.endswith("left alone after 429 for another 6.5 s; korea (gpt), drained")
+    assert messages("connect", record) == []
+
+
 def test_what_is_left_of_an_upstreams_limits_is_told() -> None:
     headers = [("X-RateLimit-Remaining-Tokens", "12"), ("x-ratelimit-remaining-requests", "3"), ("x-other", "4")]
     record = traced(TracedAttempt(0, 0.5, sent_ms=0.6, status=200, headers=headers))

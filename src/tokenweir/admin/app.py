@@ -18,7 +18,7 @@ from ..ledger import MOST_QUERIES, UTC_ZONE, Ledger, Person, Piece, Table, TooMa
 from ..policy import DebugTokens, KeyStore
 from ..records import CallRecord, Clock
 from .guard import Guard, is_stranger
-from .health import Applied, Check, ConfigInForce, LedgerStatus, RelayStatus, readiness
+from .health import Applied, Check, ConfigInForce, LedgerStatus, RelayStatus, readiness, targets_by_relay
 from .keys import KeysApi
 from .management import Management
 from .metrics import Metrics
@@ -71,6 +71,7 @@ def create_app(
         Route("/api/query", api.query, methods=["POST"]),
         Route("/api/export", api.export, methods=["POST"]),
         Route("/api/relays", api.relays),
+        Route("/api/targets", api.targets),
         Route("/api/sinks", api.sinks),
         Route("/api/config", api.config),
         Route("/api/keys", keys_api.all),
@@ -173,6 +174,9 @@ class _Api:
 
     async def relays(self, request: Request) -> Response:
         return json_response(await run_sync(self._relays))
+
+    async def targets(self, request: Request) -> Response:
+        return json_response(targets_by_relay(await run_sync(self._relays)))
 
     async def sinks(self, request: Request) -> Response:
         return json_response(await run_sync(self._sinks))

@@ -6,8 +6,18 @@ import msgspec
 
 from ..delivery import SinkStatus
 from ..journal import JournalStatus, LedgerGap, Trouble
+from ..records import TargetStatus
 
-__all__ = ["Applied", "Check", "ConfigInForce", "LedgerStatus", "RelayStatus", "readiness"]
+__all__ = [
+    "Applied",
+    "Check",
+    "ConfigInForce",
+    "LedgerStatus",
+    "RelayStatus",
+    "RelayTargets",
+    "readiness",
+    "targets_by_relay",
+]
 
 # Half a minute's posting. A ledger that is further behind is not catching up but standing still.
 MOST_LAG_BYTES = 256 * 1024 * 1024
@@ -34,6 +44,15 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How many of its journal's segments were found empty, short or gone."""
     ledger_gap: LedgerGap | None = None
     """What the ledger misses that was posted to it once, as it does when it was restored from a backup."""
+
+
+class RelayTargets(msgspec.Struct, frozen=True):
+    """How the targets of deployments are, as one relay has found: each learns from its own calls."""
+
+    relay: str
+    fresh: bool
+    """Whether it has said so within seconds."""
+    targets: list[TargetStatus]
 
 
 class LedgerStatus(msgspec.Struct, frozen=True):
@@ -84,7 +103,8 @@ def readiness(
     archive_trouble: Trouble | None = None,
     sinks: list[SinkStatus] = [],  # noqa: B006 - nothing is added to it
 ) -> list[Check]:
-    """The relays, the journal of each, what else each has trouble with, the ledger, if one is kept, and the sinks.
+    """The relays, the journal of each, what else each has trouble with, the targets that they call, the ledger, if one
+    is kept, and the sinks.
 
     A ledger that misses records is told. Where one is kept, a sink that fails is told and the gateway is ready all the
     same. Where none is, the only sink is the only place where records go.
@@ -115,7 +135,26 @@ def readiness(
         said = f"since {archive_trouble.since:%H:%M:%S} UTC, segments stay in the journals: {archive_trouble.message}"
         gaps.append(Check("archive", True, said))
     delivery = [_sink(sink, is_needed=not has_ledger and len(sinks) == 1) for sink in sinks]
-    return [_relays(relays, len(fresh), expected), *journals, *troubles, ledger, *gaps, *delivery]
+    return [_relays(relays, len(fresh), expected), *journals, *troubles, *_targets(fresh), ledger, *gaps, *delivery]
+
+
+def targets_by_relay(relays: list[RelayStatus]) -> list[RelayTargets]:
+    """Of the relays that have ever told."""
+    return [RelayTargets(one.name, one.fresh, one.journal.targets) for one in relays if one.journal is not None]
+
+
+def _targets(relays: list[RelayStatus]) -> list[Check]:
+    """One for each deployment and relay, told and no more: another gateway would find its upstreams no better."""
+    checks = []
+    for relay in targets_by_relay(relays):
+        by_deployment: dict[str, list[TargetStatus]] = {}
+        for target in relay.targets:
+            by_deployment.setdefault(target.deployment, []).append(target)
+        checks += [
+            Check(f"targets of {deployment} in {relay.relay}", True, "; ".join(map(str, targets)))
+            for deployment, targets in by_deployment.items()
+        ]
+    return checks
 
 
 def _sink(sink: SinkStatus, *, is_needed: bool) -> Check:

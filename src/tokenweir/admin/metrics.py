@@ -21,7 +21,7 @@ from .. import __version__
 from ..build import running_build
 from ..delivery import SinkStatus
 from ..jobs import JobsStatus
-from ..records import CallRecord, is_call
+from ..records import CallRecord, TargetStatus, is_call
 from .health import LedgerStatus, RelayStatus
 
 __all__ = ["Metrics"]
@@ -284,6 +284,26 @@ def _families(relays: list[RelayStatus]) -> Iterator[Metric]:
             for kind, count in kinds.items():
                 errors.add_metric([relay, upstream, kind], count)
     yield errors
+    for name, (meaning, make, value) in _OF_TARGETS.items():
+        family = make(f"tokenweir_target_{name}", meaning, labels=["relay", "deployment", "upstream", "target"])
+        for relay, journal in journals.items():
+            for target in journal.targets:
+                family.add_metric([relay, target.deployment, target.upstream, target.target], float(value(target)))
+        yield family
+
+
+_OF_TARGETS: dict[str, tuple[str, type[GaugeMetricFamily | CounterMetricFamily], Callable[[TargetStatus], float]]] = {
+    "open": ("Whether its breaker keeps calls away.", GaugeMetricFamily, lambda one: one.breaker != "closed"),
+    "weight": ("Its share among targets of its priority; 0: drained.", GaugeMetricFamily, lambda one: one.weight),
+    "calls": ("Calls whose turn came there, in this run.", CounterMetricFamily, lambda one: one.calls),
+    "failovers": ("Of these, those that went on to another target.", CounterMetricFamily, lambda one: one.failovers),
+    "spillovers": (
+        "Calls that came there as no target of a lower priority took them.",
+        CounterMetricFamily,
+        lambda one: one.spillovers,
+    ),
+    "trips": ("Times that its breaker was opened.", CounterMetricFamily, lambda one: one.trips),
+}
 
 
 def _gauge(name: str, meaning: str, values: Mapping[str, float]) -> Metric:

@@ -11,7 +11,7 @@ from ..delivery import SinkStatus
 from ..ledger import FILTERS, GROUPINGS, SUMS, TAG, UTC_ZONE, Table
 from ..records import FlatRecord
 from ..records.meanings import column_meanings
-from .health import Applied, Check, RelayStatus
+from .health import Applied, Check, RelayStatus, RelayTargets
 
 __all__ = [
     "APIS",
@@ -132,6 +132,12 @@ PATHS: dict[str, dict[str, dict[str, Any]]] = {
         }
     },
     "/api/relays": {"get": {"summary": "How each relay is", "answer": _list_of("RelayStatus")}},
+    "/api/targets": {
+        "get": {
+            "summary": "How the targets of deployments are, as each relay has found: weight, breaker, calls",
+            "answer": _list_of("RelayTargets"),
+        }
+    },
     "/api/sinks": {"get": {"summary": "How each sink is", "answer": _list_of("SinkStatus")}},
     "/api/config": {
         "get": {
@@ -357,7 +363,8 @@ _SCHEMAS: dict[str, Any] = {
 def document() -> dict[str, Any]:
     """The whole description."""
     _, definitions = msgspec.json.schema_components(
-        [FlatRecord, Table, RelayStatus, SinkStatus, Check, Applied], ref_template="#/components/schemas/{name}"
+        [FlatRecord, Table, RelayStatus, RelayTargets, SinkStatus, Check, Applied],
+        ref_template="#/components/schemas/{name}",
     )
     for name, meaning in column_meanings().items():
         definitions["CallRecord"]["properties"][name]["description"] = meaning

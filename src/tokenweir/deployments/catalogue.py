@@ -2,11 +2,12 @@
 
 from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
-from typing import Final, get_args
+from typing import Final, Literal, get_args
 
 from ..errors import UnknownDeployment, UnknownRoute, UpstreamUnreachable, nearest
 from ..providers import PROVIDERS, ProviderKind
-from ..records import Clock, Duration, PathFamily
+from ..records import Clock, Duration, PathFamily, TargetStatus
+from .breaker import CLOSED, HALF_OPEN, OPEN, BreakerState
 from .pool import PoolPolicy, PoolTarget, TargetHealth, TargetPool
 from .settings import BreakerSettings, DeploymentSettings, Target, TargetSettings
 
@@ -19,6 +20,14 @@ _Key = tuple[str, str, str]
 _NO_BREAKER: Final = BreakerSettings(trip=Duration(0))
 # Anybody may ask for any name where no deployments are configured.
 _MOST_NAMES: Final = 1024
+# What is told every second, and becomes a dozen series each.
+_MOST_TOLD: Final = 500
+
+_STATES: Final[dict[BreakerState, Literal["closed", "open", "half-open"]]] = {
+    CLOSED: "closed",
+    OPEN: "open",
+    HALF_OPEN: "half-open",
+}
 
 
 class Catalogue:
@@ -98,8 +107,20 @@ class Catalogue:
         return [
             member
             for member in self.members.values()
-            if not member.breaker.is_closed and member.breaker.reason == UpstreamUnreachable.code
+            if not member.breaker.is_closed
+            and member.breaker.reason == UpstreamUnreachable.code
+            and member.weight > 0.0
         ]
+
+    def statuses(self) -> list[TargetStatus]:
+        """How the targets are: those of configured deployments, or where there are none, those that are not well."""
+        now = self._clock.monotonic()
+        members = [
+            (deployment, member)
+            for (deployment, _, _), member in self.members.items()
+            if self._known or not member.breaker.is_closed
+        ]
+        return [_status(deployment, member, now) for deployment, member in members[:_MOST_TOLD]]
 
     def _add(self, deployment: DeploymentSettings) -> None:
         """Its pool for each family of paths."""
@@ -159,6 +180,24 @@ class Catalogue:
 @lru_cache(maxsize=4096)
 def _everywhere(deployment: str | None, *upstreams: str) -> TargetPool:
     return TargetPool([Target(name, deployment) for name in upstreams])
+
+
+def _status(deployment: str, member: PoolTarget, now: float) -> TargetStatus:
+    breaker, health = member.breaker, member.health
+    return TargetStatus(
+        deployment,
+        member.target.upstream,
+        member.target.deployment or "",
+        member.priority,
+        member.weight,
+        _STATES[breaker.state],
+        breaker.reason if not breaker.is_closed else None,
+        round(breaker.wait(now), 3),
+        health.calls,
+        health.failovers,
+        health.spillovers,
+        breaker.trips,
+    )
 
 
 def _priority(target: TargetSettings) -> int:

@@ -49,7 +49,7 @@ class TargetHealth:
         self.failovers = 0
         """Of these, those that went on to another target."""
         self.spillovers = 0
-        """Calls that came here although a target of a lower priority is configured: none of those took them."""
+        """Calls that came here as no target of a lower priority took them."""
 
     def tell_waiting(self, refusal: Refusal) -> None:
         """Nobody need wait any longer for a connection to it."""
@@ -113,6 +113,7 @@ class TargetPool:
         self.targets = tuple(targets)
         self.policy = policy
         self.members = list(members)
+        self.first_priority = min([member.priority for member in members if member.weight > 0.0], default=0)
 
     def __repr__(self) -> str:
         return f"<TargetPool {self.members or self.targets!r}>"
@@ -208,6 +209,8 @@ class Candidates:
             before.health.failovers += 1
             if costs:
                 policy.budget.retry()
+        if member.priority > self.pool.first_priority:
+            member.health.spillovers += 1
         self.before = member.health.latest
         self._members.append(member)
         return member.target
@@ -230,12 +233,6 @@ class Candidates:
         passed = self.pool.passed_over(self._members, chosen, now)
         if passed:
             self.passed = [*(self.passed or ()), *passed]
-            if (
-                chosen is not None
-                and not self._members
-                and chosen.priority > min([member.priority for member in self.pool.members if member.weight > 0.0])
-            ):
-                chosen.health.spillovers += 1
 
     @property
     def health(self) -> TargetHealth | None:

@@ -9,6 +9,7 @@ chance) is the time taken at more places, and each piece of the answer noted.
 """
 
 import random
+import re
 from collections.abc import Sequence
 
 from ..deployments import Candidates
@@ -116,7 +117,7 @@ def trace_of(
         reasons=list(reasons),
         request_headers=masked([*head.kept, *ended_here]),
         body_ms=since(body_whole),
-        targets=[TracedTarget(target.upstream, target.deployment, target.sku) for target in targets],
+        targets=_traced_targets(candidates) if candidates is not None else [],
         attempts=[
             TracedAttempt(
                 target=next((index for index, target in enumerate(targets) if target is attempt.target), 0),
@@ -127,9 +128,35 @@ def trace_of(
                 status=attempt.status,
                 error=attempt.error,
                 headers=masked(line for line in attempt.lines.split(b"\r\n") if line),
+                before=masked(line for line in attempt.before.split(b"\r\n") if _LIMIT.match(line)),
             )
             for attempt in attempts
         ],
         arrivals=[(int((moment - start) * 1e6) / 1000, size) for moment, size in notes.arrivals] if notes else [],
         arrivals_left_out=notes.left_out if notes else 0,
     )
+
+
+_LIMIT = re.compile(rb"x-ratelimit-", re.IGNORECASE)
+
+
+def _traced_targets(candidates: Candidates) -> list[TracedTarget]:
+    pool, passed = candidates.pool, candidates.passed or []
+    if pool.policy is None:
+        return [TracedTarget(target.upstream, target.deployment, target.sku) for target in pool.targets]
+    traced = []
+    for member in pool.members:
+        target = member.target
+        why = next((one for one in passed if one.target is target), None)
+        traced.append(
+            TracedTarget(
+                target.upstream,
+                target.deployment,
+                target.sku,
+                member.priority,
+                member.weight,
+                why.reason if why is not None else None,
+                int(why.wait * 1e6) / 1000 if why is not None else None,
+            )
+        )
+    return traced

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from ..errors import JournalError, JournalUnavailable
-from ..records import CallRecord, Clock, without_contents
+from ..records import CallRecord, Clock, TargetStatus, without_contents
 from .committer import Committer
 from .cursors import Position
 from .directory import WriterLock, unusable
@@ -77,6 +77,8 @@ class Journal:
         self.gauges: dict[str, float | int] = {}
         """Published in the status file with our own counters; the owner keeps them up to date."""
         self.troubles: dict[str, Trouble] = {}
+        """Published likewise."""
+        self.targets: list[TargetStatus] = []
         """Published likewise."""
         self.upstream_errors: dict[str, dict[str, int]] = {}
         """Published likewise."""
@@ -161,6 +163,7 @@ class Journal:
             last_error=committer.last_error,
             gauges=self.gauges.copy(),
             upstream_errors={name: kinds.copy() for name, kinds in self.upstream_errors.copy().items()},
+            targets=self.targets,
             troubles=self.troubles.copy(),
         )
 

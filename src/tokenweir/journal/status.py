@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from ..records import TargetStatus
+
 __all__ = ["JournalStatus", "Trouble", "read_status", "write_status"]
 
 STATUS_NAME = "status.json"
@@ -47,6 +49,8 @@ class JournalStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Whatever else the owner of the journal wants seen."""
     upstream_errors: dict[str, dict[str, int]] = {}
     """Requests that got no good answer, by upstream and kind, as the owner counts them."""
+    targets: list[TargetStatus] = []
+    """How the targets of the owner's deployments are."""
     troubles: dict[str, Trouble] = {}
     """What is wrong with the owner's other parts, by their names."""
 

@@ -34,6 +34,7 @@ from .ids import derived_call_id, new_call_id
 from .quantities import LARGEST_AMOUNT, QUANTITIES, Quantity, QuantityName, QuantitySource, exact_amount, plain_amount
 from .route import PathFamily, Route
 from .setting_types import ChosenBy, Duration, OneOf, PathMark, PathText, Size
+from .target_status import TargetStatus
 from .trace import Trace, TracedAttempt, TracedTarget, TraceReason
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "SESSION",
     "Size",
     "SystemClock",
+    "TargetStatus",
     "TOKENS_EVENT",
     "Trace",
     "TraceReason",

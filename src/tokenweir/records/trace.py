@@ -20,6 +20,14 @@ class TracedTarget(msgspec.Struct, frozen=True, omit_defaults=True):
     backend: str
     deployment: str | None = None
     sku: str | None = None
+    priority: int | None = None
+    """Lower goes first. ``None`` where targets are tried in their order."""
+    weight: float | None = None
+    """Its share among targets of its priority; 0: it is drained, and gets no calls."""
+    left_alone: str | None = None
+    """Why its breaker was open when it would have been its turn: an error code or a status."""
+    left_alone_ms: float | None = None
+    """For how much longer."""
 
 
 class TracedAttempt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,10 +49,12 @@ class TracedAttempt(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why there was no answer, or why the answer was not the call's: an error code."""
     headers: list[tuple[str, str]] = []
     """The answer's, masked."""
+    before: list[tuple[str, str]] = []
+    """What the target had said of its limits in its answer before, to another call; kept where there is a choice."""
 
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Targets stand in the order in which they would be tried, attempts in the order in which they were."""
+    """Targets stand in the order of their priority and of the file, attempts in the order in which they were made."""
 
     reasons: list[TraceReason]
     request_headers: list[tuple[str, str]] = []

@@ -25,7 +25,7 @@ from ..gateway import SWEEP_SECONDS, DataPlane, LimitRule, RecordLog, Tracing
 from ..journal import Journal, Trouble, changed_fields
 from ..limits import Calendar, Limiter, limits_of
 from ..policy import Keyring, TokenVerifier
-from ..records import Clock, ClockJumps, SystemClock
+from ..records import Clock, ClockJumps, SystemClock, TargetStatus
 from ..upstream import Upstream, open_upstreams
 from ..vocabulary import ENCODINGS, load as load_vocabulary, verify as verify_vocabulary
 from .certificate import Certificate
@@ -59,6 +59,7 @@ class ProcessLog(RecordLog, Protocol):
     """Where a process's records go, and who closes it: a `Journal`, or what stands in for one without a disk."""
 
     gauges: dict[str, float | int]
+    targets: list[TargetStatus]
     troubles: dict[str, Trouble]
     upstream_errors: dict[str, dict[str, int]]
 
@@ -269,6 +270,7 @@ class RelayProcess:
         token_trouble = self._token_keys.trouble if self._token_keys is not None else None
         expires = self._certificate.expires_at if self._certificate is not None else None
         self.journal.upstream_errors = services.refusals.errors
+        self.journal.targets = services.catalogue.statuses()
         troubles = {"keys": trouble, "token keys": token_trouble}
         self.journal.troubles = {part: one for part, one in troubles.items() if one is not None}
         self.journal.gauges.update(

@@ -6,7 +6,7 @@ from typing import Any
 from ..records import CallRecord, Trace, TracedAttempt, TracedTarget
 from .step import Step
 
-__all__ = ["attempt_steps", "name_of", "unasked"]
+__all__ = ["attempt_steps", "name_of", "takes_calls", "unasked"]
 
 _FAILURES = {
     "upstream_unreachable": "could not be reached",
@@ -20,6 +20,11 @@ _FAILURES = {
 def name_of(target: TracedTarget) -> str:
     details = ", ".join(part for part in (target.deployment, target.sku) if part)
     return f"{target.backend} ({details})" if details else target.backend
+
+
+def takes_calls(target: TracedTarget) -> bool:
+    """Whether it could have been this call's."""
+    return target.weight != 0 and target.left_alone is None
 
 
 def attempt_steps(record: CallRecord, trace: Trace) -> Iterator[Step]:
@@ -43,7 +48,8 @@ def unasked(record: CallRecord, trace: Trace) -> Step | None:
     if not trace.attempts:
         return None
     last = trace.attempts[-1]
-    others = trace.targets[last.target + 1 :]
+    asked = {attempt.target for attempt in trace.attempts}
+    others = [one for number, one in enumerate(trace.targets) if number not in asked and takes_calls(one)]
     if not others:
         return None
     if record.outcome == "client_gone" and last.status is None:
@@ -68,7 +74,11 @@ def unasked(record: CallRecord, trace: Trace) -> Step | None:
 def _why(trace: Trace, before: TracedAttempt | None, attempt: TracedAttempt) -> str:
     """Why it was this target's turn."""
     if before is None:
-        return "the first choice" if len(trace.targets) > 1 else "the only choice"
+        if len(trace.targets) == 1:
+            return "the only choice"
+        if all(takes_calls(target) for target in trace.targets):
+            return "the first choice"
+        return "the first choice of those that take calls"
     if before.target == attempt.target and before.status == 400:
         return "once more without stream_options, which it had refused"
     if before.target == attempt.target:
@@ -76,6 +86,8 @@ def _why(trace: Trace, before: TracedAttempt | None, attempt: TracedAttempt) -> 
     previous = trace.targets[before.target].backend
     if before.status == 429:
         return f"next, as {previous} had no room (429)"
+    if before.error == "upstream_timeout":
+        return f"next, as {previous} {_FAILURES[before.error]} and was given up (answer_within)"
     if before.status is not None:
         return f"next, as {previous} answered {before.status}"
     return f"next, as {previous} {_FAILURES.get(before.error or '', f'failed ({before.error})')}"
@@ -97,18 +109,22 @@ def _became(record: CallRecord, attempt: TracedAttempt, ended: float | None, is_
         parts.append(_FAILURES.get(attempt.error, f"failed ({attempt.error})"))
     elif is_last:
         parts.append(f"no answer had come when the call ended ({record.outcome.replace('_', ' ')})")
-    limits = _limits(attempt)
-    if limits:
-        parts.append(" and ".join(f"{value} {name}" for name, value in limits.items()) + " left there")
+    left, left_before = _limits(attempt.headers), _limits(attempt.before)
+    if left:
+        parts.append(f"{_amounts(left)} left there")
+    if left_before:
+        parts.append(f"{_amounts(left_before)} before")
     return ", ".join(parts)
 
 
-def _limits(attempt: TracedAttempt) -> dict[str, str]:
-    """What the upstream's answer told of its limits: ``tokens`` → how many remain."""
+def _limits(headers: list[tuple[str, str]]) -> dict[str, str]:
+    """What an upstream's answer told of its limits: ``tokens`` → how many remain."""
     prefix = "x-ratelimit-remaining-"
-    return {
-        name.lower().removeprefix(prefix): value for name, value in attempt.headers if name.lower().startswith(prefix)
-    }
+    return {name.lower().removeprefix(prefix): value for name, value in headers if name.lower().startswith(prefix)}
+
+
+def _amounts(limits: dict[str, str]) -> str:
+    return " and ".join(f"{value} {name}" for name, value in limits.items())
 
 
 def _data(target: TracedTarget, attempt: TracedAttempt, ended: float | None) -> dict[str, Any]:
@@ -120,6 +136,7 @@ def _data(target: TracedTarget, attempt: TracedAttempt, ended: float | None) -> 
         "sentMs": attempt.sent_ms,
         "answeredMs": ended if attempt.status is not None else None,
         "error": attempt.error,
+        "limitsBefore": [{"name": name, "value": value} for name, value in attempt.before] or None,
     }
     if attempt.status is not None:
         headers = [{"name": name, "value": value} for name, value in attempt.headers]

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from ..records import CallRecord, FlatRecord, Trace, Usage, from_flat
+from ..records import CallRecord, FlatRecord, Trace, TracedTarget, Usage, from_flat
 from .arrivals import longest_gaps
 from .attempts import attempt_steps, name_of, unasked
 from .step import Step
@@ -113,9 +113,25 @@ def _chosen(record: CallRecord, trace: Trace | None) -> str | None:
     if what is None:
         return f"{names[0]}: what names no deployment belongs to the first upstream"
     if len(names) == 1:
-        return f"{what} has one target: {names[0]}"
-    order = ", ".join(f"{number}. {name}" for number, name in enumerate(names, 1))
-    return f"{what} has {len(names)} targets, by priority and then as configured: {order}"
+        standing = f", {_standing(trace.targets[0])}" if trace.targets[0].priority is not None else ""
+        return f"{what} has one target: {names[0]}{standing}"
+    if trace.targets[0].priority is None:
+        order = ", ".join(f"{number}. {name}" for number, name in enumerate(names, 1))
+        return f"{what} has {len(names)} targets, in their order: {order}"
+    said = [f"{name}, {_standing(target)}" for name, target in zip(names, trace.targets, strict=True)]
+    return f"{what} has {len(names)} targets: {'; '.join(said)}"
+
+
+def _standing(target: TracedTarget) -> str:
+    if target.weight == 0:
+        return "drained"
+    said = f"priority {target.priority}"
+    if target.weight != 1:
+        said += f", weight {target.weight:g}"
+    if target.left_alone is not None:
+        said += f", left alone after {target.left_alone}"
+        said += f" for another {target.left_alone_ms / 1000:,.1f} s" if target.left_alone_ms else ""
+    return said
 
 
 def _backend(record: CallRecord, trace: Trace | None) -> Iterator[Step]:

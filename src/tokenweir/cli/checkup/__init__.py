@@ -13,6 +13,7 @@ from .models import check_models
 from .places import check_archive, check_shared_keys, check_token_keys
 from .ports import check_ports
 from .sinks import check_sinks
+from .targets import check_targets
 from .upstream import check_upstream
 
 __all__ = ["CheckResult", "check_all"]
@@ -37,6 +38,7 @@ def check_all(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[CheckResul
     yield from check_jobs(config)
     for upstream in config.upstreams:
         yield from check_upstream(upstream, environ)
+    yield from check_targets(config)
     yield from check_models(config, SystemClock().now().date())
     yield from check_sinks(config, environ)
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from ...errors import JournalError, JournalUnavailable
 from ...journal import JournalSettings, Trouble
-from ...records import CallRecord, without_contents
+from ...records import CallRecord, TargetStatus, without_contents
 from ..base import RecordBatch
 from ..held_ends import HeldEnds
 from ..pricer import FREE, Pricer
@@ -100,6 +100,7 @@ class MemoryLog:
         self.replica = f"{socket.gethostname()}-memory-{secrets.token_hex(6)}"
         self.gauges: dict[str, float | int] = {}
         self.troubles: dict[str, Trouble] = {}
+        self.targets: list[TargetStatus] = []
         self.upstream_errors: dict[str, dict[str, int]] = {}
         self.sources: Sequence[MemorySource] = [MemorySource(self) for _ in awaited]
         self._awaited = [source for source, holds in zip(self.sources, awaited, strict=True) if holds]
