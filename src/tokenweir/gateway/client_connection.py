@@ -274,6 +274,8 @@ class ClientConnection(Client):
             if now >= self._lingers_until and self._transport is not None:
                 self._transport.abort()
             return
+        if self._call is not None and not self._is_receiving:
+            return  # its answer has time limits of its own; whatever comes next has another mark
         phase = self._phase
         mark = (phase, self._requests, self._progress(phase))
         if phase == "body" and (mark[:2] != self._mark[:2] or self._body_paused):
@@ -313,10 +315,10 @@ class ClientConnection(Client):
     # --- inside ---
 
     @property
-    def _phase(self) -> Literal["idle", "head", "body", "answer"]:
+    def _phase(self) -> Literal["idle", "head", "body"]:
         if self._call is None:
             return "head" if self._reader.waiting and not self._is_full else "idle"
-        return "body" if self._is_receiving else "answer"
+        return "body"
 
     def _progress(self, phase: str) -> int:
         """What moves while a client does its part: its body comes, or what was written for it goes."""

@@ -48,8 +48,9 @@ class Response(Receiver):
     _held_head: tuple[bytes, bytes] | None = None
     _length: int | None = None
     _is_stream = False
-    _mark = (0, 0.0)
-    """What had been received when somebody last looked, and since when that is so."""
+    _seen = 0
+    """What had been received when somebody last looked."""
+    _seen_since = 0.0
 
     def __init__(
         self,
@@ -190,11 +191,10 @@ class Response(Receiver):
 
     def is_idle(self, now: float, limit: float) -> bool:
         """Whether nothing has come for more than ``limit`` seconds. To be asked again and again."""
-        received, since = self._mark
-        if self.received != received or not since:
-            self._mark = (self.received, now)
+        if self.received != self._seen or not self._seen_since:
+            self._seen, self._seen_since = self.received, now
             return False
-        return now - since > limit
+        return now - self._seen_since > limit
 
     def end_with(self, event: bytes) -> None:
         """The owner ends a stream between two of its events with one more, so that it is whole for its client."""

@@ -22,7 +22,8 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     admin_token: str | None = None
     """Asked for as ``Authorization: Bearer`` on the admin port; required when it is not on loopback."""
     relays: int = 1
-    """Relay processes that share the data port."""
+    """Relay processes, among which Linux divides new connections evenly. Clients that fall to one which has ended
+    unexpectedly wait the second or two until it is there again."""
     keys: PathText = "tokenweir-data/keys.json"
     """Where ``tokenweir keys`` keeps what it creates (hashes only)."""
     shared_keys: str | None = None

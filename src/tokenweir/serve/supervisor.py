@@ -30,7 +30,7 @@ from .logs import configure_logging
 from .notify import tell_service_manager
 from .relay import raise_file_limit, relay_main
 from .reloading import reloaded, with_debug_secret
-from .starting import CANNOT_START, listen
+from .starting import CANNOT_START, listen, listen_together
 
 __all__ = ["run"]
 
@@ -91,17 +91,17 @@ def run(config: Config, *, config_path: Path | None) -> int:
     configure_logging("serve")
     raise_file_limit()
     config = with_debug_secret(config, secrets.token_hex())
-    data = listen(config.server.data, "[server] data")
+    data = listen_together(config.server.data, "[server] data", config.server.relays)
     admin = listen(config.server.admin, "[server] admin")
     relays = [
-        _Child(f"relay-{index}", relay_main, (config, config_path, index), data)
-        for index in range(config.server.relays)
+        _Child(f"relay-{index}", relay_main, (config, config_path, index), listener)
+        for index, listener in enumerate(data)
     ]
     books = _Child("books", _books_main, (config, config_path), admin)
     supervisor = _Supervisor(relays, books, config.server.shutdown_grace, config_path)
     supervisor.start()
     scheme = "https" if config.server.certificate else "http"
-    _log.info("data port %s://%s, admin port http://%s", scheme, _shown(data), _shown(admin))
+    _log.info("data port %s://%s, admin port http://%s", scheme, _shown(data[0]), _shown(admin))
     tell_service_manager("READY=1")
     return supervisor.wait()
 
