@@ -9,7 +9,7 @@ from tokenweir.config import Config, ProfileSettings
 from tokenweir.deployments import DeploymentSettings
 from tokenweir.errors import ConfigError
 from tokenweir.gateway import ServerSettings
-from tokenweir.stopwatch import Target
+from tokenweir.stopwatch import StreamTarget
 
 PROFILES = [
     ProfileSettings("direct", "https://r.openai.azure.com", key_env="DIRECT_KEY", deployment="gpt-4.1"),
@@ -19,7 +19,7 @@ PROFILES = [
 
 def found(
     name: str | None = None, environ: dict[str, str] | None = None, *, config: Config | None = None, **asked: Any
-) -> Target:
+) -> StreamTarget:
     return target_for(name, Asked(**asked), config or Config(profiles=PROFILES), environ or {})
 
 

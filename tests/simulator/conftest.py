@@ -10,9 +10,9 @@ import pytest
 from openai import AzureOpenAI, OpenAI
 
 from tokenweir.simulator import HostedSimulator, running_simulator
-from tokenweir.simulator.request import Request
+from tokenweir.simulator.request import ReceivedRequest
 
-Chat = Callable[..., Request]
+Chat = Callable[..., ReceivedRequest]
 Talk = Callable[[bytes], bytes]
 
 AZURE_CHAT = "/openai/deployments/gpt-4o/chat/completions"
@@ -40,10 +40,10 @@ def openai(sim: HostedSimulator) -> Iterator[OpenAI]:
 def chat() -> Chat:
     """Makes a chat request as the simulator reads it: ``chat(stream=True, script={...}, path=...)``."""
 
-    def make(path: str = AZURE_CHAT, script: dict[str, Any] | None = None, **body: Any) -> Request:
+    def make(path: str = AZURE_CHAT, script: dict[str, Any] | None = None, **body: Any) -> ReceivedRequest:
         body = {"messages": [{"role": "user", "content": "Hello"}], **body}
         headers = {"x-simulate": json.dumps(script)} if script is not None else {}
-        return Request(
+        return ReceivedRequest(
             method="POST",
             path=path,
             query={"api-version": "2024-10-21"},

@@ -8,7 +8,7 @@ import pytest
 
 from tokenweir.simulator import Script, SimulatorSettings
 from tokenweir.simulator.connection import Connection, Exchange
-from tokenweir.simulator.request import Request
+from tokenweir.simulator.request import ReceivedRequest
 from tokenweir.simulator.sent import SentCalls
 from tokenweir.simulator.server import SimulatorDesk
 from tokenweir.simulator.surface import Reply
@@ -123,7 +123,7 @@ class SessionDesk:
         self.session = EchoSession()
         self.finished: list[bool] = []
 
-    def answer(self, request: Request) -> Exchange:
+    def answer(self, request: ReceivedRequest) -> Exchange:
         assert request.wants_websocket
         return Exchange(request=request, reply=Reply(headers=[]), script=Script(), session=self.session)
 

@@ -17,42 +17,42 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from tokenweir import vocabulary
 from tokenweir.simulator.failures import Refused
 from tokenweir.simulator.framing import on_the_wire
-from tokenweir.simulator.pieces import Piece
+from tokenweir.simulator.pieces import ReplyPiece
 from tokenweir.simulator.replies import reply
-from tokenweir.simulator.request import Request
+from tokenweir.simulator.request import ReceivedRequest
 from tokenweir.simulator.routes import route
 from tokenweir.simulator.script import read_script
-from tokenweir.simulator.surface import Moment, Reply
+from tokenweir.simulator.surface import AnswerContext, Reply
 
-Chat = Callable[..., Request]
+Chat = Callable[..., ReceivedRequest]
 
-MOMENT = Moment("01a20150-a2d2-7866-acb1-e5055e9c3fb6", 1_795_000_000, "Sweden Central")
+MOMENT = AnswerContext("01a20150-a2d2-7866-acb1-e5055e9c3fb6", 1_795_000_000, "Sweden Central")
 USAGE = {"include_usage": True}
 
 
-def answered(request: Request) -> Reply:
+def answered(request: ReceivedRequest) -> Reply:
     call = route(request)
     return reply(call, read_script(request.headers, call.body), MOMENT)
 
 
-def body(request: Request) -> dict[str, Any]:
+def body(request: ReceivedRequest) -> dict[str, Any]:
     decoded: dict[str, Any] = json.loads(answered(request).body)
     return decoded
 
 
-def pieces(request: Request) -> list[Piece]:
+def pieces(request: ReceivedRequest) -> list[ReplyPiece]:
     made = answered(request).pieces
     assert made is not None
     return list(made)
 
 
-def frames(request: Request) -> list[dict[str, Any]]:
+def frames(request: ReceivedRequest) -> list[dict[str, Any]]:
     """The JSON of each event but ``[DONE]``."""
     data = [piece.data.decode().removeprefix("data: ").strip() for piece in pieces(request)]
     return [json.loads(text) for text in data if text != "[DONE]"]
 
 
-def chunks(request: Request) -> list[ChatCompletionChunk]:
+def chunks(request: ReceivedRequest) -> list[ChatCompletionChunk]:
     """As the SDK reads them: by the type, but not strictly, since Azure's filter frames do not fit it."""
     read = frames(request)
     for frame in read:
@@ -66,7 +66,7 @@ def text_of(stream: list[ChatCompletionChunk]) -> str:
     return "".join(delta.content or "" for delta in deltas)
 
 
-def wire(request: Request) -> list[Piece]:
+def wire(request: ReceivedRequest) -> list[ReplyPiece]:
     call = route(request)
     script = read_script(request.headers, call.body)
     return list(on_the_wire(reply(call, script, MOMENT), script, request))
@@ -80,7 +80,7 @@ def wire(request: Request) -> list[Piece]:
 )
 def test_the_visible_text_has_exactly_the_stated_tokens(n: int, size: int, model: str) -> None:
     told = json.dumps({"output_tokens": n, "chunk_tokens": size, "model": model})
-    request = Request(
+    request = ReceivedRequest(
         method="POST",
         path="/openai/deployments/any/chat/completions",
         query={"api-version": "2024-10-21"},
@@ -410,7 +410,7 @@ def test_stream_options_can_be_refused_by_name(chat: Chat) -> None:
 )
 def test_a_path_that_azure_does_not_know_is_refused(path: str, query: dict[str, str], status: int) -> None:
     with pytest.raises(Refused) as caught:
-        route(Request(method="POST", path=path, query=query, body=b"{}"))
+        route(ReceivedRequest(method="POST", path=path, query=query, body=b"{}"))
     assert caught.value.status == status
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from tokenweir.simulator.failures import Refused
-from tokenweir.simulator.request import Request
+from tokenweir.simulator.request import ReceivedRequest
 from tokenweir.simulator.routes import route
 from tokenweir.simulator.surfaces import SURFACES
 
@@ -23,7 +23,7 @@ def test_every_route_is_found_behind_each_root(prefix: str) -> None:
             path = item.path if item.path.startswith("/") else path + item.path
             if surface.root == "anthropic" and not path.startswith("/anthropic/"):
                 continue
-            request = Request(
+            request = ReceivedRequest(
                 method=item.method,
                 path=path.replace("{", "").replace("}", ""),
                 query={"api-version": "2025-04-01-preview"},
@@ -39,6 +39,6 @@ def test_every_route_is_found_behind_each_root(prefix: str) -> None:
 
 def test_another_method_is_refused_and_an_unknown_path_is_echoed() -> None:
     with pytest.raises(Refused, match="use POST") as refused:
-        route(Request(method="PUT", path="/v1/chat/completions"))
+        route(ReceivedRequest(method="PUT", path="/v1/chat/completions"))
     assert refused.value.status == 405
-    assert route(Request(method="PUT", path="/v1/unheard/of")).api == "other"
+    assert route(ReceivedRequest(method="PUT", path="/v1/unheard/of")).api == "other"

@@ -8,7 +8,7 @@ import pytest
 from support.captures import capture_of
 from tokenweir.records import SystemClock
 from tokenweir.simulator import HostedSimulator, running_simulator
-from tokenweir.stopwatch import Capture, Target, kind_of
+from tokenweir.stopwatch import Capture, StreamTarget, kind_of
 from tokenweir.stopwatch.http import watch_http
 from tokenweir.stopwatch.moments import Moment
 from tokenweir.stopwatch.sdk import watch_sdk
@@ -25,10 +25,10 @@ def sim() -> Iterator[HostedSimulator]:
         yield simulator
 
 
-def target_at(url: str, **members: Any) -> Target:
+def target_at(url: str, **members: Any) -> StreamTarget:
     endpoint = Endpoint.parse(url)
     usual: dict[str, Any] = {"deployment": "gpt-4o", "api_version": "2024-10-21", "api": "chat", "key": KEY}
-    return Target(name="here", endpoint=endpoint, kind=kind_of(endpoint), **{**usual, **members})
+    return StreamTarget(name="here", endpoint=endpoint, kind=kind_of(endpoint), **{**usual, **members})
 
 
 @pytest.fixture(params=["http", "sdk"])

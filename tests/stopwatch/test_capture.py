@@ -5,7 +5,7 @@ from hypothesis import given, strategies as st
 from support.captures import FINISH, a_call, began, capture_of, text_pieces
 from support.streams import DONE, frame
 from tokenweir.stopwatch import Head, Watching
-from tokenweir.stopwatch.moments import Piece
+from tokenweir.stopwatch.moments import BodyPiece
 
 STREAM = [
     b": hello\n\n",
@@ -37,8 +37,8 @@ def _ends(events: list[bytes]) -> list[int]:
 def test_an_event_is_told_when_its_empty_line_is_there() -> None:
     watching = Watching(began())
     watching.add(Head(0.1, 200, [("content-type", "text/event-stream")]))
-    assert watching.add(Piece(0.2, frame("one")[:-1], 1)) == []
-    [event] = watching.add(Piece(0.3, b"\n", 1))
+    assert watching.add(BodyPiece(0.2, frame("one")[:-1], 1)) == []
+    [event] = watching.add(BodyPiece(0.3, b"\n", 1))
     assert (event.at, event.frame.text) == (0.3, "one")
 
 

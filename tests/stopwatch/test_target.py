@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from tokenweir.stopwatch import Target, kind_of
+from tokenweir.stopwatch import StreamTarget, kind_of
 from tokenweir.upstream import Endpoint
 
 KEY = "tw-0123456789-secret"
 
 
-def target(url: str, **members: Any) -> Target:
+def target(url: str, **members: Any) -> StreamTarget:
     endpoint = Endpoint.parse(url)
     usual = {"kind": kind_of(endpoint), "api": "chat", "deployment": "gpt-4o", "api_version": "2024-10-21", "key": KEY}
-    return Target(name="x", endpoint=endpoint, **{**usual, **members})
+    return StreamTarget(name="x", endpoint=endpoint, **{**usual, **members})
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from support.streams import DONE, frame
 from tokenweir.stopwatch import Began, Capture, Connected, Ended, Head, Moment, Watching
-from tokenweir.stopwatch.moments import Chunk, Ending, Piece, Via
+from tokenweir.stopwatch.moments import BodyPiece, Chunk, Ending, Via
 from tokenweir.stopwatch.target import StreamApi
 
 __all__ = ["FINISH", "SSE", "a_call", "began", "capture_of", "text_pieces", "well_ended"]
@@ -50,7 +50,7 @@ def a_call(
         moments.append(connected)
     moments.append(Head(head_at, status, list(headers)))
     for at, data in pieces:
-        moments.append(Piece(at, data, len(data)) if via == "http" else Chunk(at, data.decode()))
+        moments.append(BodyPiece(at, data, len(data)) if via == "http" else Chunk(at, data.decode()))
     last = pieces[-1][0] if pieces else head_at
     return [*moments, Ended(last if ended_at is None else ended_at, how, detail)]
 

@@ -13,7 +13,7 @@ import typer
 from .params import ConfigOption, load_config
 
 if TYPE_CHECKING:
-    from ..stopwatch import Moment, Planned, Target, Via
+    from ..stopwatch import Moment, Planned, StreamTarget, Via
     from .streaming import Shows, Tracer, View
 
 __all__ = ["stream"]
@@ -159,7 +159,7 @@ def stream(
     )
 
 
-def _plan(targets: "list[Target]", vias: "Sequence[Via]", repeat: int) -> "tuple[list[Planned], list[str]]":
+def _plan(targets: "list[StreamTarget]", vias: "Sequence[Via]", repeat: int) -> "tuple[list[Planned], list[str]]":
     """All calls in order, and what the column of each is called.
 
     Every other round goes backwards, so that what changes in time changes for all alike.

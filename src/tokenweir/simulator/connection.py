@@ -15,8 +15,8 @@ import httptools
 import msgspec
 
 from .framing import on_the_wire
-from .pieces import Piece
-from .request import Request, RequestReader
+from .pieces import ReplyPiece
+from .request import ReceivedRequest, ReceivedRequestReader
 from .script import Script
 from .surface import Reply
 
@@ -33,7 +33,7 @@ _LINGER_NOT = struct.pack("ii", 1, 0)
 class Exchange(msgspec.Struct, kw_only=True):
     """A request and its reply, and how far the reply has come."""
 
-    request: Request
+    request: ReceivedRequest
     reply: Reply
     script: Script
     visible: int = 0
@@ -47,7 +47,7 @@ class Exchange(msgspec.Struct, kw_only=True):
 class Desk(Protocol):
     """Who answers."""
 
-    def answer(self, request: Request) -> Exchange:
+    def answer(self, request: ReceivedRequest) -> Exchange:
         """Decides at once. What it raises closes the connection."""
         ...
 
@@ -64,7 +64,7 @@ class Connection(asyncio.Protocol):
         self._desk = desk
         self._open = open_connections
         self._loop = asyncio.get_running_loop()
-        self._reader = RequestReader(self._on_expect)
+        self._reader = ReceivedRequestReader(self._on_expect)
         self._last = False
         self._behind = b""
         self._session: asyncio.Protocol | None = None
@@ -72,8 +72,8 @@ class Connection(asyncio.Protocol):
         self._writing = False
         # for the exchange
         self._exchange: Exchange | None = None
-        self._pieces: Iterator[Piece] = iter(())
-        self._due: Piece | None = None
+        self._pieces: Iterator[ReplyPiece] = iter(())
+        self._due: ReplyPiece | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._said_all = False
 

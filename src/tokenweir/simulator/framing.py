@@ -5,19 +5,19 @@ import zlib
 from collections.abc import Iterator
 from http.client import responses
 
-from .pieces import Piece
-from .request import Request
+from .pieces import ReplyPiece
+from .request import ReceivedRequest
 from .script import Script
 from .surface import Reply
 
 __all__ = ["on_the_wire"]
 
 
-def on_the_wire(reply: Reply, script: Script, request: Request) -> Iterator[Piece]:
+def on_the_wire(reply: Reply, script: Script, request: ReceivedRequest) -> Iterator[ReplyPiece]:
     """The reply as HTTP/1.1: a head, then a body of stated length or in chunks."""
     wait = float(script.first_byte_delay) or None
     if reply.silent:
-        yield Piece(b"", delay=wait)
+        yield ReplyPiece(b"", delay=wait)
         return
     chunked = reply.pieces is not None and request.chunkable
     framing = ("transfer-encoding", "chunked") if chunked else None
@@ -27,7 +27,7 @@ def on_the_wire(reply: Reply, script: Script, request: Request) -> Iterator[Piec
         pieces = _whole_body(reply, body)
     else:
         pieces = _zipped(reply.pieces, ends=reply.ending == "complete") if script.gzip else reply.pieces
-    yield Piece(_head(reply, framing, request), delay=wait)
+    yield ReplyPiece(_head(reply, framing, request), delay=wait)
     if request.method == "HEAD":
         return
     for piece in _cut(pieces, script.split) if script.split else pieces:
@@ -35,10 +35,10 @@ def on_the_wire(reply: Reply, script: Script, request: Request) -> Iterator[Piec
             piece.data = b"%x\r\n%b\r\n" % (len(piece.data), piece.data)
         yield piece
     if chunked and reply.ending == "complete":
-        yield Piece(b"0\r\n\r\n")
+        yield ReplyPiece(b"0\r\n\r\n")
 
 
-def _head(reply: Reply, framing: tuple[str, str] | None, request: Request) -> bytes:
+def _head(reply: Reply, framing: tuple[str, str] | None, request: ReceivedRequest) -> bytes:
     lines = [f"HTTP/1.1 {reply.status} {responses.get(reply.status, 'Simulated')}"]
     lines += [f"{name}: {value}" for name, value in reply.headers]
     if framing is not None:
@@ -48,29 +48,29 @@ def _head(reply: Reply, framing: tuple[str, str] | None, request: Request) -> by
     return "\r\n".join((*lines, "", "")).encode("latin-1")
 
 
-def _whole_body(reply: Reply, body: bytes) -> Iterator[Piece]:
+def _whole_body(reply: Reply, body: bytes) -> Iterator[ReplyPiece]:
     if reply.ending != "complete":
-        yield Piece(body[: len(body) // 2])
+        yield ReplyPiece(body[: len(body) // 2])
         return
     visible = reply.answer.visible_tokens if reply.answer else 0
-    yield Piece(body, visible=visible, usage=reply.usage)
+    yield ReplyPiece(body, visible=visible, usage=reply.usage)
 
 
-def _zipped(pieces: Iterator[Piece], *, ends: bool) -> Iterator[Piece]:
+def _zipped(pieces: Iterator[ReplyPiece], *, ends: bool) -> Iterator[ReplyPiece]:
     """Each event can be unpacked as soon as it has arrived."""
     packer = zlib.compressobj(wbits=31)
     for piece in pieces:
         piece.data = packer.compress(piece.data) + packer.flush(zlib.Z_SYNC_FLUSH)
         yield piece
     if ends:
-        yield Piece(packer.flush())
+        yield ReplyPiece(packer.flush())
 
 
-def _cut(pieces: Iterator[Piece], size: int) -> Iterator[Piece]:
+def _cut(pieces: Iterator[ReplyPiece], size: int) -> Iterator[ReplyPiece]:
     for piece in pieces:
         delay = piece.delay or 0.0
         last = max(0, len(piece.data) - 1) // size * size
         for start in range(0, last, size):
-            yield Piece(piece.data[start : start + size], delay=delay)
+            yield ReplyPiece(piece.data[start : start + size], delay=delay)
             delay = 0.0
-        yield Piece(piece.data[last:], piece.visible, piece.usage, delay)
+        yield ReplyPiece(piece.data[last:], piece.visible, piece.usage, delay)

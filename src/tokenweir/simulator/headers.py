@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from .said import Answer
 from .script import Script
-from .surface import Call, Moment
+from .surface import AnswerContext, SimulatedCall
 
 __all__ = ["identity", "response_headers"]
 
@@ -13,7 +13,9 @@ _RATE = {"requests": 2500, "tokens": 250_000}
 _JSON = "application/json"
 
 
-def response_headers(call: Call, script: Script, moment: Moment, said: Answer | None = None) -> list[tuple[str, str]]:
+def response_headers(
+    call: SimulatedCall, script: Script, moment: AnswerContext, said: Answer | None = None
+) -> list[tuple[str, str]]:
     """The headers of an answer; ``said`` is what the model said, where it came to that."""
     stream = call.stream and said is not None
     region = script.region or moment.region
@@ -46,7 +48,7 @@ def response_headers(call: Call, script: Script, moment: Moment, said: Answer | 
     return headers
 
 
-def identity(moment: Moment, *, azure: bool) -> list[tuple[str, str]]:
+def identity(moment: AnswerContext, *, azure: bool) -> list[tuple[str, str]]:
     """What every answer says of itself, errors too."""
     headers = [("date", _date(moment.created)), ("x-request-id", moment.id)]
     if azure:

@@ -6,13 +6,13 @@ from typing import Any
 import msgspec
 
 from .frames import log_probabilities
-from .pieces import Piece
+from .pieces import ReplyPiece
 from .said import Answer, Choice, ToolCall
 from .script import Script
 
 __all__ = ["OutputItem", "output_items"]
 
-Event = tuple[dict[str, Any], Piece]
+Event = tuple[dict[str, Any], ReplyPiece]
 
 # What a built-in tool's call says of itself, beside its id and status.
 _SERVER_TOOLS: dict[str, dict[str, Any]] = {
@@ -50,10 +50,10 @@ class OutputItem(msgspec.Struct, frozen=True):
             visible = self.source.name_tokens
         elif (tool := str(self.whole["type"]).removesuffix("_call")) in _AT_WORK:
             steps = ("in_progress", _AT_WORK[tool], "completed")
-            inner = (({"type": f"response.{tool}_call.{step}", **place}, Piece(b"")) for step in steps)
-        yield {"type": "response.output_item.added", "output_index": index, "item": begun}, Piece(b"", visible)
+            inner = (({"type": f"response.{tool}_call.{step}", **place}, ReplyPiece(b"")) for step in steps)
+        yield {"type": "response.output_item.added", "output_index": index, "item": begun}, ReplyPiece(b"", visible)
         yield from inner
-        yield {"type": "response.output_item.done", "output_index": index, "item": self.whole}, Piece(b"")
+        yield {"type": "response.output_item.done", "output_index": index, "item": self.whole}, ReplyPiece(b"")
 
 
 def output_items(answer: Answer, tools: list[str], id: str, alternatives: int | None) -> list[OutputItem]:
@@ -95,17 +95,17 @@ def _text_events(choice: Choice, place: dict[str, Any], script: Script, alternat
     kind = "refusal" if choice.refused else "output_text"
     size = script.chunk_tokens or 1
     delay = float(script.chunk_delay) or None
-    yield {"type": "response.content_part.added", **place, "part": _part(choice, "", [])}, Piece(b"")
+    yield {"type": "response.content_part.added", **place, "part": _part(choice, "", [])}, ReplyPiece(b"")
     for first in range(0, len(choice.words), size):
         words = choice.words[first : first + size]
         delta = {"type": f"response.{kind}.delta", **place, "delta": "".join(words)}
         if not choice.refused:
             delta["logprobs"] = _probabilities(words, alternatives)
-        yield delta, Piece(b"", len(words), delay=delay)
+        yield delta, ReplyPiece(b"", len(words), delay=delay)
     part = _part(choice, choice.text, _probabilities(choice.words, alternatives))
     said = {"refusal": choice.text} if choice.refused else {"text": choice.text, "logprobs": part["logprobs"]}
-    yield {"type": f"response.{kind}.done", **place, **said}, Piece(b"")
-    yield {"type": "response.content_part.done", **place, "part": part}, Piece(b"")
+    yield {"type": f"response.{kind}.done", **place, **said}, ReplyPiece(b"")
+    yield {"type": "response.content_part.done", **place, "part": part}, ReplyPiece(b"")
 
 
 def _argument_events(call: ToolCall, place: dict[str, Any], script: Script) -> Iterator[Event]:
@@ -116,6 +116,6 @@ def _argument_events(call: ToolCall, place: dict[str, Any], script: Script) -> I
         chunk = call.pieces[first : first + size]
         delta = "".join(text for text, _ in chunk)
         visible = sum(tokens for _, tokens in chunk)
-        yield {"type": f"response.{kind}.delta", **place, "delta": delta}, Piece(b"", visible, delay=delay)
+        yield {"type": f"response.{kind}.delta", **place, "delta": delta}, ReplyPiece(b"", visible, delay=delay)
     named = {} if call.custom else {"name": call.name}
-    yield {"type": f"response.{kind}.done", **place, member: call.arguments, **named}, Piece(b"")
+    yield {"type": f"response.{kind}.done", **place, member: call.arguments, **named}, ReplyPiece(b"")

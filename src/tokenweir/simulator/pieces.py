@@ -7,12 +7,12 @@ import msgspec
 
 from .script import Fault, Script
 
-__all__ = ["Piece", "events", "until_fault"]
+__all__ = ["ReplyPiece", "events", "until_fault"]
 
 T = TypeVar("T")
 
 
-class Piece(msgspec.Struct, gc=False):
+class ReplyPiece(msgspec.Struct, gc=False):
     """Bytes to send. ``visible`` is how many tokens of output are in them."""
 
     data: bytes
@@ -22,7 +22,9 @@ class Piece(msgspec.Struct, gc=False):
     """Seconds to wait first; None goes out together with what came before."""
 
 
-def until_fault(output: Iterator[tuple[T, Piece]], fault: tuple[Fault, int] | None) -> Iterator[tuple[T, Piece]]:
+def until_fault(
+    output: Iterator[tuple[T, ReplyPiece]], fault: tuple[Fault, int] | None
+) -> Iterator[tuple[T, ReplyPiece]]:
     """As many pieces as come before the fault, which counts those with output of the model."""
     left = fault[1] if fault else None
     for told, piece in output:
@@ -33,7 +35,9 @@ def until_fault(output: Iterator[tuple[T, Piece]], fault: tuple[Fault, int] | No
         yield told, piece
 
 
-def events(told: Iterable[tuple[dict[str, Any], Piece]], script: Script, *, named: bool = True) -> Iterator[Piece]:
+def events(
+    told: Iterable[tuple[dict[str, Any], ReplyPiece]], script: Script, *, named: bool = True
+) -> Iterator[ReplyPiece]:
     """Objects as server-sent events; ``named`` puts each one's ``type`` on a line of its own."""
     newline = b"\r\n" if script.crlf else b"\n"
     for event, piece in told:

@@ -8,12 +8,12 @@ from .failures import Refused, error_body, error_for
 from .headers import identity, response_headers
 from .routes import is_anthropic
 from .script import Script
-from .surface import Call, Moment, Reply
+from .surface import AnswerContext, Reply, SimulatedCall
 
 __all__ = ["refusal", "reply"]
 
 
-def reply(call: Call, script: Script, moment: Moment) -> Reply:
+def reply(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     """What Azure would say, with what the script wants of it. Raises Refused as Azure does."""
     if script.status is not None:
         return _failure(call, script, moment)
@@ -28,14 +28,14 @@ def reply(call: Call, script: Script, moment: Moment) -> Reply:
     return _with_fault(made, script)
 
 
-def refusal(error: Refused, moment: Moment, path: str, *, azure: bool = True) -> Reply:
+def refusal(error: Refused, moment: AnswerContext, path: str, *, azure: bool = True) -> Reply:
     """An error answer that no script asked for."""
     headers = [("content-type", "application/json"), *identity(moment, azure=azure)]
     body = error_body(error, moment.id, anthropic=is_anthropic(path))
     return Reply(status=error.status, headers=headers, body=msgspec.json.encode(body))
 
 
-def _failure(call: Call, script: Script, moment: Moment, made: Reply | None = None) -> Reply:
+def _failure(call: SimulatedCall, script: Script, moment: AnswerContext, made: Reply | None = None) -> Reply:
     """The status that was asked for; without one, the refusal of the prompt, which counts as used."""
     status = script.status or 400
     wait = float(script.retry_after) if script.retry_after is not None else 1.0
@@ -51,7 +51,7 @@ def _failure(call: Call, script: Script, moment: Moment, made: Reply | None = No
     return _with_fault(Reply(status=status, headers=headers, body=body, answer=made.answer if made else None), script)
 
 
-def _check(call: Call, script: Script) -> None:
+def _check(call: SimulatedCall, script: Script) -> None:
     """The refusals that are about the body, whatever the surface."""
     if call.anthropic:
         return

@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import httptools
 import msgspec
 
-__all__ = ["Request", "RequestReader"]
+__all__ = ["ReceivedRequest", "ReceivedRequestReader"]
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class ReceivedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Header names are lower case; of a repeated header the last one counts."""
 
     method: str
@@ -35,11 +35,11 @@ class _Parser(Protocol):
     def should_keep_alive(self) -> bool: ...
 
 
-class RequestReader:
+class ReceivedRequestReader:
     """Feeds on bytes and gathers whole requests. Chunked bodies and pipelining are llhttp's work."""
 
     def __init__(self, on_expect: Callable[[], None]) -> None:
-        self.requests: deque[Request] = deque()
+        self.requests: deque[ReceivedRequest] = deque()
         self._on_expect = on_expect
         self._parser: _Parser = httptools.HttpRequestParser(self)
         self.on_message_begin()
@@ -70,7 +70,7 @@ class RequestReader:
         target = urlsplit(self._target.decode("latin-1"))
         modern = self._parser.get_http_version() == "1.1"
         self.requests.append(
-            Request(
+            ReceivedRequest(
                 method=self._parser.get_method().decode("latin-1"),
                 path=unquote(target.path),
                 query=dict(parse_qsl(target.query, keep_blank_values=True)),

@@ -7,9 +7,9 @@ import msgspec
 
 from ..records import new_call_id
 from .failures import Refused
-from .pieces import Piece
+from .pieces import ReplyPiece
 from .script import Script, read_script
-from .surface import Book, Call, Moment, Reply
+from .surface import AnswerContext, Book, Reply, SimulatedCall
 from .websocket import SocketSession, Told
 
 __all__ = ["ResponseSession"]
@@ -18,7 +18,7 @@ _DATA = b"data: "
 
 
 class ResponseSession(SocketSession):
-    def __init__(self, call: Call, script: Script, moment: Moment, book: Book) -> None:
+    def __init__(self, call: SimulatedCall, script: Script, moment: AnswerContext, book: Book) -> None:
         super().__init__(call, moment)
         self._script = script
         self._book = book
@@ -56,7 +56,7 @@ class ResponseSession(SocketSession):
         self._reply, self._id, self._visible = reply, moment.name("resp"), 0
         self.tell(self._told(reply, reply.pieces or iter(())))
 
-    def _told(self, reply: Reply, pieces: Iterator[Piece]) -> Iterator[Told]:
+    def _told(self, reply: Reply, pieces: Iterator[ReplyPiece]) -> Iterator[Told]:
         tells_usage = False
         for piece in pieces:
             event = msgspec.json.decode(piece.data[piece.data.index(_DATA) + len(_DATA) :])

@@ -8,8 +8,8 @@ import msgspec
 
 from .failures import Refused
 from .forms import form_of
-from .request import Request
-from .surface import Call, SimulatedRoute, SimulatedSurface
+from .request import ReceivedRequest
+from .surface import SimulatedCall, SimulatedRoute, SimulatedSurface
 from .surfaces import OTHER, SURFACES
 
 __all__ = ["is_anthropic", "route"]
@@ -66,7 +66,7 @@ for _surface in SURFACES:
         _enter(_surface, _route)
 
 
-def route(request: Request) -> Call:
+def route(request: ReceivedRequest) -> SimulatedCall:
     """Raises Refused (404, 405, 400) as Azure does."""
     version = request.query.get("api-version")
     if (found := _methods("whole path", request.path)) is not None:
@@ -109,7 +109,7 @@ def _methods(space: _Space, path: str) -> tuple[dict[str, _Found], dict[str, str
 
 
 def _call(
-    request: Request,
+    request: ReceivedRequest,
     operation: str,
     found: tuple[dict[str, _Found], dict[str, str]] | None,
     *,
@@ -117,7 +117,7 @@ def _call(
     version: str | None,
     anthropic: bool = False,
     deployment: str | None = None,
-) -> Call:
+) -> SimulatedCall:
     methods, parameters = found or ({}, {})
     method = "GET" if request.method == "HEAD" else request.method
     if methods and method not in methods:
@@ -130,7 +130,7 @@ def _call(
         deployment = deployment or (model if isinstance(model, str) else None)
         if deployment is None and route.needs_model:
             raise Refused.bad_request("you must provide a model parameter", "model")
-    return Call(
+    return SimulatedCall(
         request=request,
         surface=surface,
         route=route,
@@ -144,7 +144,7 @@ def _call(
     )
 
 
-def _body(request: Request, route: SimulatedRoute) -> dict[str, Any]:
+def _body(request: ReceivedRequest, route: SimulatedRoute) -> dict[str, Any]:
     """Raises Refused (400) where it is not what the route reads."""
     if route.body == "any":
         return {}

@@ -10,14 +10,14 @@ from ..records import Clock, Duration, SystemClock, new_call_id
 from .connection import Exchange
 from .failures import Refused
 from .replies import refusal, reply
-from .request import Request
+from .request import ReceivedRequest
 from .routes import route
 from .said import Answer
 from .script import Script, read_script
 from .sent import SentCall, SentCalls
 from .settings import SimulatorSettings
 from .store import StoredObjects
-from .surface import Book, Call, Moment, Reply
+from .surface import AnswerContext, Book, Reply, SimulatedCall
 from .throttle import Throttle
 
 __all__ = ["SimulatorDesk"]
@@ -36,7 +36,7 @@ class _Told(Exchange, kw_only=True):
 
     id: str
     started: datetime
-    call: Call | None = None
+    call: SimulatedCall | None = None
 
 
 class SimulatorDesk:
@@ -50,12 +50,12 @@ class SimulatorDesk:
         self._store = StoredObjects()
         self._throttle = Throttle(settings, self._clock)
 
-    def answer(self, request: Request) -> Exchange:
+    def answer(self, request: ReceivedRequest) -> Exchange:
         if request.path == _CALLS or request.path == "/":
             return Exchange(request=request, reply=self._about_itself(request), script=Script())
         started = self._clock.now()
-        moment = Moment(new_call_id(), int(started.timestamp()), self._settings.region, self._store)
-        call: Call | None = None
+        moment = AnswerContext(new_call_id(), int(started.timestamp()), self._settings.region, self._store)
+        call: SimulatedCall | None = None
         script = Script()
         try:
             self._check_key(request)
@@ -86,7 +86,7 @@ class SimulatorDesk:
             self._calls.add(entry)
             self._throttle.used(entry.deployment or "", entry.prompt_tokens + entry.completion_tokens)
 
-    def _book(self, call: Call) -> Book:
+    def _book(self, call: SimulatedCall) -> Book:
         """Enters what a session has used so far, in lines of its own."""
 
         def book(said: Answer, id: str, told_usage: bool) -> None:
@@ -109,14 +109,14 @@ class SimulatorDesk:
 
         return book
 
-    def _check_key(self, request: Request) -> None:
+    def _check_key(self, request: ReceivedRequest) -> None:
         key = self._settings.key
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         named = [request.headers.get(name) for name in ("api-key", "x-api-key")]
         if key is not None and key not in (*named, bearer):
             raise Refused.wrong_key()
 
-    def _script(self, call: Call) -> Script:
+    def _script(self, call: SimulatedCall) -> Script:
         """The request's script, after the server's own wishes and the times it may still go wrong."""
         script = read_script(call.request.headers, call.body, self._settings.script)
         if script.fail_times is not None:
@@ -132,7 +132,7 @@ class SimulatorDesk:
             script = msgspec.structs.replace(script, refuse_stream_options=True)
         return script
 
-    def _about_itself(self, request: Request) -> Reply:
+    def _about_itself(self, request: ReceivedRequest) -> Reply:
         body, kind = _HELLO, "text/plain"
         if request.path == _CALLS:
             body, kind = self._calls.lines(), "application/x-ndjson"

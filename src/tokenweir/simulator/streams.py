@@ -13,7 +13,7 @@ from itertools import zip_longest
 import msgspec
 
 from .frames import Frames
-from .pieces import Piece, until_fault
+from .pieces import ReplyPiece, until_fault
 from .said import Answer, Choice
 from .script import Script
 
@@ -34,7 +34,7 @@ _ERROR_FRAME = msgspec.json.encode(
 )
 
 
-def stream(answer: Answer, frames: Frames, script: Script, *, usage: bool) -> Iterator[Piece]:
+def stream(answer: Answer, frames: Frames, script: Script, *, usage: bool) -> Iterator[ReplyPiece]:
     """The events of one answer, as far as the script lets them come."""
     newline = b"\r\n" if script.crlf else b"\n"
     before = b": simulated" + newline + newline if script.comments else b""
@@ -44,7 +44,7 @@ def stream(answer: Answer, frames: Frames, script: Script, *, usage: bool) -> It
         yield piece
 
 
-def _as_told(answer: Answer, frames: Frames, script: Script, *, usage: bool) -> Iterator[Piece]:
+def _as_told(answer: Answer, frames: Frames, script: Script, *, usage: bool) -> Iterator[ReplyPiece]:
     yield from _opening(answer, frames)
     fault = script.fault()
     for _, piece in until_fault(((None, piece) for piece in _output(answer, frames, script)), fault):
@@ -52,18 +52,18 @@ def _as_told(answer: Answer, frames: Frames, script: Script, *, usage: bool) -> 
     if fault is None:
         yield from _closing(answer, frames, script, usage=usage)
     elif fault[0] == "error_frame":
-        yield Piece(_ERROR_FRAME)
+        yield ReplyPiece(_ERROR_FRAME)
 
 
-def _opening(answer: Answer, frames: Frames) -> Iterator[Piece]:
+def _opening(answer: Answer, frames: Frames) -> Iterator[ReplyPiece]:
     if frames.filters:
-        yield Piece(frames.prompt_filter())
+        yield ReplyPiece(frames.prompt_filter())
     if frames.chat:
         for choice in answer.choices:
-            yield Piece(frames.role(choice))
+            yield ReplyPiece(frames.role(choice))
 
 
-def _output(answer: Answer, frames: Frames, script: Script) -> Iterator[Piece]:
+def _output(answer: Answer, frames: Frames, script: Script) -> Iterator[ReplyPiece]:
     size = script.chunk_tokens or (_CLEAN if frames.filters and not frames.async_filter else 1)
     delay = float(script.chunk_delay) or None
     turns = [_said(choice, frames, size) for choice in answer.choices]
@@ -75,11 +75,11 @@ def _output(answer: Answer, frames: Frames, script: Script) -> Iterator[Piece]:
                 yield piece
 
 
-def _said(choice: Choice, frames: Frames, size: int) -> Iterator[Piece]:
+def _said(choice: Choice, frames: Frames, size: int) -> Iterator[ReplyPiece]:
     return _called(choice, frames, size) if choice.tool_calls else _told(choice, frames, size)
 
 
-def _told(choice: Choice, frames: Frames, size: int) -> Iterator[Piece]:
+def _told(choice: Choice, frames: Frames, size: int) -> Iterator[ReplyPiece]:
     words = choice.words
     plain = frames.alternatives is None
     before, after = frames.text(choice) if plain else (b"", b"")
@@ -88,10 +88,10 @@ def _told(choice: Choice, frames: Frames, size: int) -> Iterator[Piece]:
         chunk = words[first : first + size]
         text = "".join(chunk)
         frame = before + _escaped(text) + after if plain else frames.worded(choice, chunk, said)
-        yield Piece(frame, visible=len(chunk))
+        yield ReplyPiece(frame, visible=len(chunk))
         said += len(text)
         if frames.async_filter and number % _FILTER_EVERY == 0:
-            yield Piece(frames.offsets(choice.index, checked, said))
+            yield ReplyPiece(frames.offsets(choice.index, checked, said))
             checked = said
 
 
@@ -99,27 +99,27 @@ def _escaped(text: str) -> bytes:
     return msgspec.json.encode(text)[1:-1]
 
 
-def _called(choice: Choice, frames: Frames, size: int) -> Iterator[Piece]:
+def _called(choice: Choice, frames: Frames, size: int) -> Iterator[ReplyPiece]:
     for number, call in enumerate(choice.tool_calls):
-        yield Piece(frames.tool_call(choice.index, number, call), visible=call.name_tokens)
+        yield ReplyPiece(frames.tool_call(choice.index, number, call), visible=call.name_tokens)
         for first in range(0, len(call.pieces), size):
             chunk = call.pieces[first : first + size]
             text = "".join(piece for piece, _ in chunk)
             tokens = sum(tokens for _, tokens in chunk)
-            yield Piece(frames.arguments(choice.index, number, call, text), visible=tokens)
+            yield ReplyPiece(frames.arguments(choice.index, number, call, text), visible=tokens)
 
 
-def _closing(answer: Answer, frames: Frames, script: Script, *, usage: bool) -> Iterator[Piece]:
+def _closing(answer: Answer, frames: Frames, script: Script, *, usage: bool) -> Iterator[ReplyPiece]:
     blocked = [choice for choice in answer.choices if choice.finish_reason == "content_filter"]
     late = frames.filters and frames.async_filter
     for choice in answer.choices:
         if not (late and choice in blocked):
-            yield Piece(frames.finish(choice))
+            yield ReplyPiece(frames.finish(choice))
     if late:
         for choice in answer.choices:
             reason = "content_filter" if choice in blocked else None
-            yield Piece(frames.offsets(choice.index, 0, len(choice.text), reason))
+            yield ReplyPiece(frames.offsets(choice.index, 0, len(choice.text), reason))
     if usage:
-        yield Piece(frames.usage(answer), usage=True)
+        yield ReplyPiece(frames.usage(answer), usage=True)
     if not script.no_done:
-        yield Piece(b"[DONE]")
+        yield ReplyPiece(b"[DONE]")

@@ -6,19 +6,19 @@ from typing import Any, Literal
 
 import msgspec
 
-from .pieces import Piece
-from .request import Request
+from .pieces import ReplyPiece
+from .request import ReceivedRequest
 from .said import Answer
 from .script import Script
 from .store import StoredObjects
 
-__all__ = ["Book", "Call", "Ending", "Moment", "Reply", "SimulatedRoute", "SimulatedSurface"]
+__all__ = ["Book", "SimulatedCall", "Ending", "AnswerContext", "Reply", "SimulatedRoute", "SimulatedSurface"]
 
 Ending = Literal["complete", "reset", "close", "hang"]
 """What happens after the last piece: all is said, TCP RST, EOF without a proper end, or nothing at all."""
 
 
-class Moment(msgspec.Struct, frozen=True):
+class AnswerContext(msgspec.Struct, frozen=True):
     """What an answer needs and cannot work out from the call: its name, the time, the place, and what was before."""
 
     id: str
@@ -38,7 +38,7 @@ class Reply(msgspec.Struct, kw_only=True):
     status: int = 200
     headers: list[tuple[str, str]]
     body: bytes = b""
-    pieces: Iterator[Piece] | None = None
+    pieces: Iterator[ReplyPiece] | None = None
     answer: Answer | None = None
     """What the ledger says was used. None: nothing was."""
     usage: bool = False
@@ -50,10 +50,10 @@ class Reply(msgspec.Struct, kw_only=True):
     """Not even a head is sent before the ending."""
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True):
+class SimulatedCall(msgspec.Struct, frozen=True, kw_only=True):
     """A request that has found its surface. ``body`` is the decoded JSON or form of a route that needs it."""
 
-    request: Request
+    request: ReceivedRequest
     surface: "SimulatedSurface"
     route: "SimulatedRoute"
     operation: str
@@ -93,7 +93,7 @@ class SimulatedRoute(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     """Behind the surface's root: ``"chat/completions"``, ``"responses/{id}/cancel"``; with a slash in front, the whole
     path (``"/models/chat/completions"``). ``{name}`` stands for one segment."""
-    answer: Callable[[Call, Script, Moment], Reply]
+    answer: Callable[[SimulatedCall, Script, AnswerContext], Reply]
     """Says what Azure would say. Raises ``Refused`` as Azure does. Faults (a status, a cut, a hang) and refused prompts
     are not its concern, but a stream takes its pieces through ``until_fault``."""
     method: str = "POST"
@@ -105,7 +105,7 @@ class SimulatedRoute(msgspec.Struct, frozen=True, kw_only=True):
     """Members that must not be missing or empty."""
     streams: bool = False
     """Whether ``"stream": true`` asks for events."""
-    open: Callable[[Call, Script, Moment, Book], asyncio.Protocol] | None = None
+    open: Callable[[SimulatedCall, Script, AnswerContext, Book], asyncio.Protocol] | None = None
     """For a request that upgrades the connection: who speaks on it from then on, beginning with the 101. It gets the
     transport as by asyncio (``connection_made``, ``data_received``, ``pause_writing``, ``connection_lost``)."""
 

@@ -13,7 +13,7 @@ import msgspec
 
 from ..wire import FrameReader, decode_json
 from .headers import identity
-from .surface import Call, Moment
+from .surface import AnswerContext, SimulatedCall
 
 __all__ = ["SocketSession", "Told"]
 
@@ -27,7 +27,7 @@ Told = tuple[dict[str, Any], float]
 class SocketSession(asyncio.Protocol):
     """What a surface's session has in common with others. It says ``opened``, ``heard`` and ``left`` for itself."""
 
-    def __init__(self, call: Call, moment: Moment) -> None:
+    def __init__(self, call: SimulatedCall, moment: AnswerContext) -> None:
         self.call = call
         self.moment = moment
         self.is_open = False

@@ -9,7 +9,7 @@ frames.py, capture.py, measures.py  from moments to events, and from events to n
 findings/, spread.py, report.py     what the numbers mean: for one call, for many, for programs
 """
 
-from .capture import Capture, Event, Watching
+from .capture import Capture, TimedEvent, Watching
 from .file import CaptureFile, read_captures
 from .findings import Finding, findings_of, milliseconds
 from .masking import mask
@@ -20,7 +20,7 @@ from .report import call_report, event_report, moment_report
 from .running import Planned, Running
 from .sdk import require_sdk
 from .spread import Difference, Spread, difference, spread_of
-from .target import Kind, StreamApi, Target, kind_of
+from .target import Kind, StreamApi, StreamTarget, kind_of
 
 __all__ = [
     "Began",
@@ -29,7 +29,7 @@ __all__ = [
     "Connected",
     "Difference",
     "Ended",
-    "Event",
+    "TimedEvent",
     "Finding",
     "Head",
     "Kind",
@@ -39,7 +39,7 @@ __all__ = [
     "Running",
     "Spread",
     "StreamApi",
-    "Target",
+    "StreamTarget",
     "Via",
     "Watching",
     "call_report",

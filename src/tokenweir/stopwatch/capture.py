@@ -5,9 +5,9 @@ import re
 import msgspec
 
 from .frames import BOM, Frame, read_chunk, read_event
-from .moments import Began, Chunk, Connected, Ended, Head, Moment, Piece
+from .moments import Began, BodyPiece, Chunk, Connected, Ended, Head, Moment
 
-__all__ = ["EVENT_END", "Capture", "Event", "Watching"]
+__all__ = ["EVENT_END", "Capture", "TimedEvent", "Watching"]
 
 EVENT_END = re.compile(rb"\r?\n\r?\n")
 _LONGEST_END = 4
@@ -19,7 +19,7 @@ _BEGINS_OTHER = (b"{", b"[", b"<")
 _BLANK = b" \t\r\n"
 
 
-class Event(msgspec.Struct, frozen=True):
+class TimedEvent(msgspec.Struct, frozen=True):
     """One event of the stream."""
 
     at: float
@@ -38,8 +38,8 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     began: Began
     connected: Connected | None
     head: Head | None
-    pieces: list[Piece]
-    events: list[Event]
+    pieces: list[BodyPiece]
+    events: list[TimedEvent]
     ended: Ended
 
     @property
@@ -59,25 +59,25 @@ class Watching:
         self._began = began
         self._connected: Connected | None = None
         self._head: Head | None = None
-        self._pieces: list[Piece] = []
-        self._events: list[Event] = []
+        self._pieces: list[BodyPiece] = []
+        self._events: list[TimedEvent] = []
         self._rest = b""  # of an event that has not ended
         self._seen = 0  # how much of it is known to hold no end
         self._is_stream: bool | None = None  # not known before the body has begun
 
-    def add(self, moment: Moment) -> list[Event]:
+    def add(self, moment: Moment) -> list[TimedEvent]:
         """The events that are whole now."""
         match moment:
             case Connected():
                 self._connected = moment
             case Head():
                 self._head = moment
-            case Piece():
+            case BodyPiece():
                 self._pieces.append(moment)
                 return self._keep(self._split(moment))
             case Chunk(at=at, data=data):
                 raw = data.encode(errors="replace")
-                return self._keep([Event(at, len(raw), read_chunk(raw), raw)])
+                return self._keep([TimedEvent(at, len(raw), read_chunk(raw), raw)])
         return []
 
     def end(self, ended: Ended) -> Capture:
@@ -86,7 +86,7 @@ class Watching:
             self._rest = b""
         if rest := self._rest.strip():
             at = self._pieces[-1].at
-            self._events.append(Event(at, len(rest), read_event(rest), self._rest, is_cut=True))
+            self._events.append(TimedEvent(at, len(rest), read_event(rest), self._rest, is_cut=True))
         return Capture(
             began=self._began,
             connected=self._connected,
@@ -96,12 +96,12 @@ class Watching:
             ended=ended,
         )
 
-    def _keep(self, events: list[Event]) -> list[Event]:
+    def _keep(self, events: list[TimedEvent]) -> list[TimedEvent]:
         self._events += events
         return events
 
-    def _split(self, piece: Piece) -> list[Event]:
-        events: list[Event] = []
+    def _split(self, piece: BodyPiece) -> list[TimedEvent]:
+        events: list[TimedEvent] = []
         if self._is_stream is None and self._head is not None:
             self._is_stream = _is_stream(self._head, self._rest + piece.data)
         if self._is_stream is False:
@@ -114,7 +114,7 @@ class Watching:
         for end in EVENT_END.finditer(self._rest, max(0, self._seen - _LONGEST_END)):
             raw = self._rest[start : end.end()]
             if raw.strip():
-                events.append(Event(piece.at, len(raw), read_event(raw), raw))
+                events.append(TimedEvent(piece.at, len(raw), read_event(raw), raw))
             start = end.end()
         self._rest = self._rest[start:]
         self._seen = len(self._rest)

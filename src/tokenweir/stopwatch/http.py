@@ -19,15 +19,15 @@ from ..records import Clock
 from ..upstream import Endpoint
 from .headers import shown_headers
 from .masking import BodyMask
-from .moments import READ_SIZE, Began, Connected, Ended, Ending, Head, Piece, Tell
-from .target import Target
+from .moments import READ_SIZE, Began, BodyPiece, Connected, Ended, Ending, Head, Tell
+from .target import StreamTarget
 
 __all__ = ["watch_http"]
 
 _LONGEST_HEAD = 64 * 1024
 
 
-def watch_http(target: Target, prompt: str, *, timeout: float, clock: Clock, tell: Tell) -> None:
+def watch_http(target: StreamTarget, prompt: str, *, timeout: float, clock: Clock, tell: Tell) -> None:
     """Makes one call and tells its moments, the last of which is always ``Ended``.
 
     ``timeout`` is how long to wait for a connection, and then for each further byte.
@@ -69,7 +69,7 @@ def _connect(endpoint: Endpoint, timeout: float, clock: Clock) -> tuple[socket.s
     return connection, Connected(address, round(found - began, 6), round(reached - found, 6), tls, through)
 
 
-def _request(target: Target, prompt: str) -> tuple[h11.Request, bytes]:
+def _request(target: StreamTarget, prompt: str) -> tuple[h11.Request, bytes]:
     body = msgspec.json.encode(target.body(prompt))
     headers = [
         ("host", target.endpoint.authority.decode()),
@@ -89,7 +89,7 @@ def _request(target: Target, prompt: str) -> tuple[h11.Request, bytes]:
 class _Exchange:
     """One request and its answer on one connection."""
 
-    def __init__(self, connection: socket.socket, target: Target, clock: Clock, tell: Tell) -> None:
+    def __init__(self, connection: socket.socket, target: StreamTarget, clock: Clock, tell: Tell) -> None:
         self._socket = connection
         self._clock = clock
         self._tell = tell
@@ -110,7 +110,7 @@ class _Exchange:
         how, detail = self._converse(data)
         at = self._now()
         if rest := self._mask.feed(self._unpack.finish()) + self._mask.finish():
-            self._tell(Piece(self._at, rest, 0))
+            self._tell(BodyPiece(self._at, rest, 0))
         return Ended(at if how == "timed_out" else self._at, how, detail)
 
     def _converse(self, data: bytes) -> tuple[Ending, str]:
@@ -152,7 +152,7 @@ class _Exchange:
             return False
         finally:  # also what came before something that is no HTTP
             if packed := b"".join(body):
-                self._tell(Piece(self._at, self._mask.feed(self._unpack.feed(packed)), len(packed)))
+                self._tell(BodyPiece(self._at, self._mask.feed(self._unpack.feed(packed)), len(packed)))
 
     def _events(self) -> Iterator[h11.Event]:
         while True:

@@ -1,6 +1,6 @@
 """What is told of a call while it is watched, in the order in which it happens. Also the lines of a saved capture.
 
-    Began ▸ Connected ▸ Head ▸ Piece, Piece, …            ▸ Ended      watched by raw HTTP
+    Began ▸ Connected ▸ Head ▸ BodyPiece, BodyPiece, …    ▸ Ended      watched by raw HTTP
     Began             ▸ Head ▸ Chunk, Chunk, …            ▸ Ended      watched through the official SDK
 
 Every ``at`` is in seconds since the call was sent: since its first byte was handed to the kernel, or since the
@@ -15,9 +15,9 @@ import msgspec
 
 from .. import __version__
 from ..records import Clock
-from .target import StreamApi, Target
+from .target import StreamApi, StreamTarget
 
-__all__ = ["Began", "Chunk", "Connected", "Ended", "Ending", "Head", "Moment", "Piece", "READ_SIZE", "Tell", "Via"]
+__all__ = ["Began", "Chunk", "Connected", "Ended", "Ending", "Head", "Moment", "BodyPiece", "READ_SIZE", "Tell", "Via"]
 
 READ_SIZE = 64 * 1024
 """The most that one read of the socket takes. On a fast link reads have this size, which says nothing of the way."""
@@ -44,7 +44,7 @@ class Began(msgspec.Struct, frozen=True, kw_only=True, tag="began"):
     deployment: str
 
     @classmethod
-    def now(cls, target: Target, via: Via, clock: Clock) -> Self:
+    def now(cls, target: StreamTarget, via: Via, clock: Clock) -> Self:
         return cls(
             taken_at=clock.now(),
             tokenweir=__version__,
@@ -82,7 +82,7 @@ class Head(msgspec.Struct, frozen=True, tag="head"):
         return next((value for known, value in self.headers if known == name), None)
 
 
-class Piece(msgspec.Struct, frozen=True, tag="piece"):
+class BodyPiece(msgspec.Struct, frozen=True, tag="piece"):
     """What of the body one read of the socket gave; unpacked where it came compressed."""
 
     at: float
@@ -107,7 +107,7 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     """What went wrong, in the words of whoever noticed."""
 
 
-Moment = Began | Connected | Head | Piece | Chunk | Ended
+Moment = Began | Connected | Head | BodyPiece | Chunk | Ended
 
 
 Tell = Callable[[Moment], None]

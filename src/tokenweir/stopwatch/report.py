@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from .capture import Capture, Event
+from .capture import Capture, TimedEvent
 from .findings import Finding
 from .measures import Measures
 from .moments import Began, Connected, Head, Moment
@@ -72,7 +72,7 @@ def call_report(capture: Capture, measures: Measures, findings: list[Finding]) -
     }
 
 
-def event_report(event: Event, before: float | None) -> dict[str, Any]:
+def event_report(event: TimedEvent, before: float | None) -> dict[str, Any]:
     """One event; ``before`` is when the one before it came."""
     return {
         "type": "event",

@@ -14,7 +14,7 @@ from ..records import Clock
 from .http import watch_http
 from .moments import Began, Connected, Ended, Moment, Via
 from .sdk import watch_sdk
-from .target import Target
+from .target import StreamTarget
 
 __all__ = ["Planned", "Running"]
 
@@ -25,7 +25,7 @@ _SWITCH_SECONDS = 0.0002
 class Planned(msgspec.Struct, frozen=True):
     """A call to be made."""
 
-    target: Target
+    target: StreamTarget
     via: Via
 
 

@@ -11,8 +11,8 @@ from ..records import Clock, SystemClock
 from ..upstream import Endpoint
 from .headers import shown_headers
 from .masking import mask
-from .moments import Began, Chunk, Ended, Ending, Head, Piece, Tell
-from .target import Kind, StreamApi, Target
+from .moments import Began, BodyPiece, Chunk, Ended, Ending, Head, Tell
+from .target import Kind, StreamApi, StreamTarget
 
 if TYPE_CHECKING:
     from openai import AzureOpenAI, OpenAI
@@ -28,7 +28,7 @@ def require_sdk() -> None:
         raise ConfigError("--via sdk calls with the official SDK: pip install 'tokenweir[sdk]'") from error
 
 
-def watch_sdk(target: Target, prompt: str, *, timeout: float, clock: Clock, tell: Tell) -> None:
+def watch_sdk(target: StreamTarget, prompt: str, *, timeout: float, clock: Clock, tell: Tell) -> None:
     """As ``watch_http``; there are no pieces, and the time of connecting is part of the call's."""
     tell(Began.now(target, "sdk", clock))
     _warm_up(target.kind, target.api)
@@ -50,12 +50,12 @@ def _warm_up(kind: Kind, api: StreamApi) -> None:
         lambda request: library.Response(200, content=_WARM_UP, headers={"content-type": "text/event-stream"})
     )
     endpoint = Endpoint.parse("http://127.0.0.1")
-    target = Target(name="", endpoint=endpoint, kind=kind, api=api, deployment="-", api_version="-")
+    target = StreamTarget(name="", endpoint=endpoint, kind=kind, api=api, deployment="-", api_version="-")
     with closing(_client(target, 1.0, library.Client(transport=transport))) as client:
         _Call(client, target, SystemClock(), lambda moment: None).run("-")
 
 
-def _client(target: Target, timeout: float, http_client: Any = None) -> "OpenAI | AzureOpenAI":
+def _client(target: StreamTarget, timeout: float, http_client: Any = None) -> "OpenAI | AzureOpenAI":
     """Loopback is never behind the proxy of the environment."""
     import openai
 
@@ -72,7 +72,7 @@ def _client(target: Target, timeout: float, http_client: Any = None) -> "OpenAI 
 
 
 class _Call:
-    def __init__(self, client: "OpenAI | AzureOpenAI", target: Target, clock: Clock, tell: Tell) -> None:
+    def __init__(self, client: "OpenAI | AzureOpenAI", target: StreamTarget, clock: Clock, tell: Tell) -> None:
         self._client = client
         self._target = target
         self._clock = clock
@@ -94,7 +94,7 @@ class _Call:
         except openai.APIStatusError as error:
             self._tell(self._head(error.status_code, error.response.headers))
             body = self._masked(error.response.text).encode()
-            self._tell(Piece(self._at(), body, len(body)))
+            self._tell(BodyPiece(self._at(), body, len(body)))
             return Ended(self._at(), "refused", type(error).__name__)
         except openai.APITimeoutError:
             return Ended(self._at(), "timed_out", f"nothing came for {self._client.timeout} s")

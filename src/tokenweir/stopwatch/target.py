@@ -18,7 +18,7 @@ from ..apis import Surface, surface_of
 from ..providers import PROVIDERS
 from ..upstream import Endpoint
 
-__all__ = ["CALLED", "Kind", "StreamApi", "Target", "kind_of"]
+__all__ = ["CALLED", "Kind", "StreamApi", "StreamTarget", "kind_of"]
 
 Kind = Literal["azure", "openai"]
 StreamApi = Literal["chat", "completions", "responses"]
@@ -33,7 +33,7 @@ _V1 = re.compile(r"/v\d+$")
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class StreamTarget(msgspec.Struct, frozen=True, kw_only=True):
     """One endpoint, ready to be called. It does not show its key."""
 
     name: str
@@ -61,7 +61,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return CALLED[self.api]
 
     def __repr__(self) -> str:
-        return f"<Target {self.name} {self.url} [{'a' if self.key else 'no'} key]>"
+        return f"<StreamTarget {self.name} {self.url} [{'a' if self.key else 'no'} key]>"
 
     @property
     def base(self) -> str:

@@ -8,10 +8,10 @@ import msgspec
 
 from ...stopwatch import (
     Capture,
-    Event,
     Finding,
     Measures,
     Moment,
+    TimedEvent,
     call_report,
     difference,
     event_report,
@@ -35,7 +35,7 @@ class JsonLines:
         self._measures: dict[str, list[Measures]] = {label: [] for label in labels}
         self._bad = dict.fromkeys(labels, 0)
 
-    def moment(self, number: int, moment: Moment, events: list[Event]) -> None:
+    def moment(self, number: int, moment: Moment, events: list[TimedEvent]) -> None:
         if not self._shows.events:
             return
         if told := moment_report(moment):
@@ -58,7 +58,7 @@ class JsonLines:
             }
             _print({"type": "summary", "columns": columns, **self._difference()})
 
-    def _raw(self, event: Event) -> dict[str, str]:
+    def _raw(self, event: TimedEvent) -> dict[str, str]:
         return {"raw": event.raw.decode(errors="replace")} if self._shows.raw else {}
 
     def _whole(self, capture: Capture) -> dict[str, str]:

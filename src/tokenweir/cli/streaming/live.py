@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.text import Text
 
-from ...stopwatch import Began, Capture, Connected, Ended, Event, Finding, Head, Measures, Moment, milliseconds
+from ...stopwatch import Began, Capture, Connected, Ended, Finding, Head, Measures, Moment, TimedEvent, milliseconds
 from .summary import print_findings, print_numbers
 from .view import Shows, plain
 from .wrapping import print_fitted
@@ -36,7 +36,7 @@ class LiveView:
         self._before: float | None = None
         self._has_columns = False
 
-    def moment(self, number: int, moment: Moment, events: list[Event]) -> None:
+    def moment(self, number: int, moment: Moment, events: list[TimedEvent]) -> None:
         match moment:
             case Began():
                 via = "the official SDK (times include connecting)" if moment.via == "sdk" else "raw HTTP"
@@ -74,7 +74,7 @@ class LiveView:
             others = "1 other header is" if head.withheld == 1 else f"{head.withheld} other headers are"
             self._line(Text(f"     {others} not shown; --headers shows them", "dim"))
 
-    def _event(self, event: Event) -> None:
+    def _event(self, event: TimedEvent) -> None:
         if not self._shows.events:
             if self._shows.raw:
                 self._raw(event.raw)

@@ -12,11 +12,11 @@ from rich.text import Text
 
 from ...stopwatch import (
     Capture,
-    Event,
     Finding,
     Measures,
     Moment,
     Spread,
+    TimedEvent,
     difference,
     milliseconds,
     spread_of,
@@ -83,7 +83,7 @@ class ManyView:
         self._events = 0
         self._progress.start()
 
-    def moment(self, number: int, moment: Moment, events: list[Event]) -> None:
+    def moment(self, number: int, moment: Moment, events: list[TimedEvent]) -> None:
         self._events += len(events)
         self._progress.update(self._task, description=f"{self._events:,} events")
 

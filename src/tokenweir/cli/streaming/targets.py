@@ -16,7 +16,7 @@ import msgspec
 from ...config import Config, ProfileSettings, parse_address
 from ...errors import ConfigError, nearest
 from ...providers import PROVIDERS
-from ...stopwatch import Kind, StreamApi, Target, kind_of
+from ...stopwatch import Kind, StreamApi, StreamTarget, kind_of
 from ...upstream import Endpoint
 
 __all__ = ["Asked", "target_for"]
@@ -44,7 +44,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     members: dict[str, Any] = {}
 
 
-def target_for(name: str | None, asked: Asked, config: Config, environ: Mapping[str, str]) -> Target:
+def target_for(name: str | None, asked: Asked, config: Config, environ: Mapping[str, str]) -> StreamTarget:
     """The endpoint called ``name`` (a profile, or a URL), or the one that is called where nothing is named.
 
     Raises ``ConfigError`` with the fix; it never repeats a key.
@@ -56,7 +56,7 @@ def target_for(name: str | None, asked: Asked, config: Config, environ: Mapping[
     if key_header is not None and _HEADER_NAME.fullmatch(key_header) is None:
         raise ConfigError("the header for the key must be a header's name, such as Ocp-Apim-Subscription-Key")
     key, key_source = _key(asked, profile, kind, environ)
-    return Target(
+    return StreamTarget(
         name=profile.name,
         endpoint=endpoint,
         kind=kind,

@@ -14,7 +14,7 @@ import msgspec
 
 from ...config import Config, parse_address
 from ...errors import TokenweirError
-from ...stopwatch import Target, mask
+from ...stopwatch import StreamTarget, mask
 from .view import plain
 
 __all__ = ["DEBUG_HEADER", "Tracer", "show_trace"]
@@ -79,7 +79,7 @@ class Tracer:
             raise TokenweirError(f"--trace: {self._where} gave no answer to {action} ({error})") from error
 
 
-def show_trace(tracer: Tracer, answered: Mapping[str, str], target: Target, *, as_json: bool) -> None:
+def show_trace(tracer: Tracer, answered: Mapping[str, str], target: StreamTarget, *, as_json: bool) -> None:
     """What the gateway says of the call with these headers in its answer, or why it says nothing."""
     trace_id = answered.get("apim-trace-id")
     if trace_id is None:

@@ -10,10 +10,10 @@ from ...stopwatch import (
     Capture,
     CaptureFile,
     Ended,
-    Event,
     Finding,
     Measures,
     Moment,
+    TimedEvent,
     Watching,
     findings_of,
     measure,
@@ -39,7 +39,7 @@ class Shows(msgspec.Struct, frozen=True):
 class View(Protocol):
     """Told of everything in order. ``number`` counts the calls as planned."""
 
-    def moment(self, number: int, moment: Moment, events: list[Event]) -> None:
+    def moment(self, number: int, moment: Moment, events: list[TimedEvent]) -> None:
         """Something happened, and these events are whole now."""
         ...
 

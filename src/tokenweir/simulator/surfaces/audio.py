@@ -18,10 +18,10 @@ from ..answers import DEFAULT_LENGTH
 from ..failures import Refused
 from ..headers import response_headers
 from ..models import full_model_name
-from ..pieces import Piece, events, until_fault
+from ..pieces import ReplyPiece, events, until_fault
 from ..said import Answer, Choice
 from ..script import Script
-from ..surface import Call, Moment, Reply, SimulatedRoute, SimulatedSurface
+from ..surface import AnswerContext, Reply, SimulatedCall, SimulatedRoute, SimulatedSurface
 
 __all__ = ["TRANSCRIPTIONS", "TRANSLATIONS"]
 
@@ -34,7 +34,7 @@ _TOKENS_A_SECOND = 10
 _BYTES_A_SECOND = 32_000
 
 
-def _answer(call: Call, script: Script, moment: Moment) -> Reply:
+def _answer(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     if not isinstance(call.body.get("file"), bytes):
         raise Refused.missing("file")
     said = _heard(call, script)
@@ -48,7 +48,7 @@ def _answer(call: Call, script: Script, moment: Moment) -> Reply:
     return made
 
 
-def _heard(call: Call, script: Script) -> Answer:
+def _heard(call: SimulatedCall, script: Script) -> Answer:
     model = script.model or full_model_name(call.deployment)
     sound = call.body["file"]
     seconds = _seconds_of(sound)
@@ -70,7 +70,7 @@ def _heard(call: Call, script: Script) -> Answer:
     )
 
 
-def _body(call: Call, said: Answer, *, usage: bool) -> tuple[str, bytes]:
+def _body(call: SimulatedCall, said: Answer, *, usage: bool) -> tuple[str, bytes]:
     """Content type and body, by ``response_format``."""
     text, seconds = said.choices[0].text, _seconds_of(call.body["file"])
     told = {"usage": _usage(said)} if usage else {}
@@ -88,17 +88,18 @@ def _body(call: Call, said: Answer, *, usage: bool) -> tuple[str, bytes]:
             return "application/json", _encode({"text": text, **told})
 
 
-def _pieces(said: Answer, script: Script, *, usage: bool) -> Iterator[tuple[dict[str, Any], Piece]]:
+def _pieces(said: Answer, script: Script, *, usage: bool) -> Iterator[tuple[dict[str, Any], ReplyPiece]]:
     delay = float(script.chunk_delay) or None
     text = said.choices[0]
     deltas = (
-        ({"type": "transcript.text.delta", "delta": word}, Piece(b"", visible=1, delay=delay)) for word in text.words
+        ({"type": "transcript.text.delta", "delta": word}, ReplyPiece(b"", visible=1, delay=delay))
+        for word in text.words
     )
     fault = script.fault()
     yield from until_fault(deltas, fault)
     if fault is None:
         done = {"type": "transcript.text.done", "text": text.text}
-        yield {**done, "usage": _usage(said)} if usage else done, Piece(b"", usage=usage)
+        yield {**done, "usage": _usage(said)} if usage else done, ReplyPiece(b"", usage=usage)
 
 
 def _usage(said: Answer) -> dict[str, Any]:
@@ -114,7 +115,7 @@ def _usage(said: Answer) -> dict[str, Any]:
     }
 
 
-def _tells_tokens(call: Call) -> bool:
+def _tells_tokens(call: SimulatedCall) -> bool:
     return not (call.deployment or "").startswith("whisper")
 
 

@@ -16,7 +16,7 @@ from ..forms import form_of
 from ..headers import response_headers
 from ..said import Answer
 from ..script import Script
-from ..surface import Call, Moment, Reply, SimulatedRoute, SimulatedSurface
+from ..surface import AnswerContext, Reply, SimulatedCall, SimulatedRoute, SimulatedSurface
 
 __all__ = ["BATCHES", "FILES"]
 
@@ -35,13 +35,15 @@ class _Batch(msgspec.Struct):
     polled: int = 0
 
 
-def _told(call: Call, script: Script, moment: Moment, told: dict[str, Any], said: Answer | None = None) -> Reply:
+def _told(
+    call: SimulatedCall, script: Script, moment: AnswerContext, told: dict[str, Any], said: Answer | None = None
+) -> Reply:
     body = msgspec.json.encode(told)
     usage = said is not None and bool(told.get("usage"))
     return Reply(headers=response_headers(call, script, moment), body=body, answer=said, usage=usage)
 
 
-def _upload(call: Call, script: Script, moment: Moment) -> Reply:
+def _upload(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     content_type = call.request.headers.get("content-type", "")
     try:
         form = form_of(content_type, call.request.body)
@@ -54,7 +56,7 @@ def _upload(call: Call, script: Script, moment: Moment) -> Reply:
     return _told(call, script, moment, told)
 
 
-def _file(moment: Moment, content: bytes, purpose: str, kind: str = "file") -> dict[str, Any]:
+def _file(moment: AnswerContext, content: bytes, purpose: str, kind: str = "file") -> dict[str, Any]:
     id = moment.name(kind).replace("_", "-")
     told = {
         "id": id,
@@ -69,25 +71,25 @@ def _file(moment: Moment, content: bytes, purpose: str, kind: str = "file") -> d
     return told
 
 
-def _files(call: Call, script: Script, moment: Moment) -> Reply:
+def _files(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     data = [file.told for file in moment.store.all("file")]
     return _told(call, script, moment, {"object": "list", "data": data, "has_more": False})
 
 
-def _of_file(call: Call, script: Script, moment: Moment) -> Reply:
+def _of_file(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     if call.request.method == "DELETE":
         moment.store.remove("file", call.parameters["id"])
         return _told(call, script, moment, {"id": call.parameters["id"], "object": "file", "deleted": True})
     return _told(call, script, moment, moment.store.get("file", call.parameters["id"]).told)
 
 
-def _content(call: Call, script: Script, moment: Moment) -> Reply:
+def _content(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     headers = response_headers(call, script, moment)
     headers[0] = ("content-type", "application/octet-stream")
     return Reply(headers=headers, body=moment.store.get("file", call.parameters["id"]).content)
 
 
-def _create(call: Call, script: Script, moment: Moment) -> Reply:
+def _create(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     source: _File = moment.store.get("file", str(call.body["input_file_id"]))
     lines = [_line(line, script) for line in source.content.splitlines() if line.strip()]
     told = {
@@ -117,7 +119,7 @@ def _line(line: bytes, script: Script) -> tuple[str, Answer]:
         raise Refused.bad_request(f"A line of the input cannot be read: {error}", "input_file_id") from error
 
 
-def _retrieve(call: Call, script: Script, moment: Moment) -> Reply:
+def _retrieve(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     batch: _Batch = moment.store.get("batch", call.parameters["id"])
     said = None
     if batch.told["status"] in ("validating", "in_progress"):
@@ -128,7 +130,7 @@ def _retrieve(call: Call, script: Script, moment: Moment) -> Reply:
     return _told(call, script, moment, batch.told, said)
 
 
-def _cancel(call: Call, script: Script, moment: Moment) -> Reply:
+def _cancel(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     batch: _Batch = moment.store.get("batch", call.parameters["id"])
     said = None
     if batch.told["status"] in ("validating", "in_progress"):
@@ -136,7 +138,7 @@ def _cancel(call: Call, script: Script, moment: Moment) -> Reply:
     return _told(call, script, moment, batch.told, said)
 
 
-def _end(batch: _Batch, moment: Moment, status: str, done: list[tuple[str, Answer]]) -> Answer | None:
+def _end(batch: _Batch, moment: AnswerContext, status: str, done: list[tuple[str, Answer]]) -> Answer | None:
     """What the ledger charges."""
     told = batch.told
     told |= {"status": status, f"{status}_at": moment.created}
@@ -166,7 +168,7 @@ def _usage(said: Answer) -> dict[str, Any]:
     }
 
 
-def _output(id: str, said: Answer, moment: Moment) -> dict[str, Any]:
+def _output(id: str, said: Answer, moment: AnswerContext) -> dict[str, Any]:
     choices = [
         {
             "index": choice.index,
@@ -179,7 +181,7 @@ def _output(id: str, said: Answer, moment: Moment) -> dict[str, Any]:
     return {"id": f"batch_req_{id}", "custom_id": id, "response": {"status_code": 200, "body": body}, "error": None}
 
 
-def _batches(call: Call, script: Script, moment: Moment) -> Reply:
+def _batches(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     data = [batch.told for batch in moment.store.all("batch")]
     return _told(call, script, moment, {"object": "list", "data": data, "has_more": False})
 

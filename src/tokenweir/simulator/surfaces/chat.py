@@ -7,12 +7,12 @@ from ..frames import Frames, whole_answer
 from ..headers import response_headers
 from ..script import Script
 from ..streams import stream
-from ..surface import Call, Moment, Reply, SimulatedRoute, SimulatedSurface
+from ..surface import AnswerContext, Reply, SimulatedCall, SimulatedRoute, SimulatedSurface
 
 __all__ = ["CHAT_COMPLETIONS", "COMPLETIONS"]
 
 
-def _answer(call: Call, script: Script, moment: Moment) -> Reply:
+def _answer(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     chat = call.surface is CHAT_COMPLETIONS
     said = (chat_answer if chat else text_answer)(call.body, call.deployment, script)
     headers = response_headers(call, script, moment, said)
@@ -40,7 +40,7 @@ def _answer(call: Call, script: Script, moment: Moment) -> Reply:
     return made
 
 
-def _alternatives(call: Call) -> int | None:
+def _alternatives(call: SimulatedCall) -> int | None:
     """``logprobs`` is a flag for a chat, with a number beside it; for completions it is the number."""
     asked = call.body.get("logprobs")
     if call.surface is CHAT_COMPLETIONS:

@@ -16,7 +16,7 @@ from ..headers import response_headers
 from ..models import full_model_name
 from ..said import Answer
 from ..script import Script
-from ..surface import Call, Moment, Reply, SimulatedRoute, SimulatedSurface
+from ..surface import AnswerContext, Reply, SimulatedCall, SimulatedRoute, SimulatedSurface
 
 __all__ = ["EMBEDDINGS"]
 
@@ -24,7 +24,7 @@ _SIZES = {"text-embedding-3-large": 3072}
 _USUAL_SIZE = 1536
 
 
-def _answer(call: Call, script: Script, moment: Moment) -> Reply:
+def _answer(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     model = script.model or full_model_name(call.deployment, "text-embedding-3-small")
     prompt = input_tokens(call.body.get("input"), vocabulary.encoding_name(model))
     said = Answer(model=model, prompt_tokens=prompt)

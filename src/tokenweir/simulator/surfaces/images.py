@@ -13,10 +13,10 @@ import msgspec
 from ... import vocabulary
 from ..failures import Refused
 from ..headers import response_headers
-from ..pieces import Piece, events
+from ..pieces import ReplyPiece, events
 from ..said import Answer
 from ..script import Script
-from ..surface import Call, Moment, Reply, SimulatedRoute, SimulatedSurface
+from ..surface import AnswerContext, Reply, SimulatedCall, SimulatedRoute, SimulatedSurface
 
 __all__ = ["EDITS", "GENERATIONS"]
 
@@ -29,7 +29,7 @@ _TOKENS_OF_A_GIVEN_ONE = 300
 _MOST = 10
 
 
-def _answer(call: Call, script: Script, moment: Moment) -> Reply:
+def _answer(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     number = _number(call.body.get("n"))
     is_told = _tells_tokens(call)
     given = _TOKENS_OF_A_GIVEN_ONE if call.operation.endswith("images/edits") else 0
@@ -52,14 +52,14 @@ def _answer(call: Call, script: Script, moment: Moment) -> Reply:
     return made
 
 
-def _told(call: Call, number: int, told: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Piece]]:
+def _told(call: SimulatedCall, number: int, told: dict[str, Any]) -> Iterator[tuple[dict[str, Any], ReplyPiece]]:
     kind = "image_edit" if call.operation.endswith("images/edits") else "image_generation"
     for index in range(_number(call.body.get("partial_images") or 0)):
         partial = {"type": f"{kind}.partial_image", "b64_json": _PICTURE, "partial_image_index": index}
-        yield partial, Piece(b"", visible=1)
+        yield partial, ReplyPiece(b"", visible=1)
     for left in reversed(range(number)):
         whole = {"type": f"{kind}.completed", "b64_json": _PICTURE, **({} if left else told)}
-        yield whole, Piece(b"", visible=1, usage=not left and bool(told))
+        yield whole, ReplyPiece(b"", visible=1, usage=not left and bool(told))
 
 
 def _usage(said: Answer, given: int) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def _number(told: Any) -> int:
     return number
 
 
-def _tells_tokens(call: Call) -> bool:
+def _tells_tokens(call: SimulatedCall) -> bool:
     return not (call.deployment or "").startswith("dall-e")
 
 

@@ -14,7 +14,7 @@ from ..forms import form_of
 from ..headers import response_headers
 from ..said import Answer
 from ..script import Script
-from ..surface import Call, Moment, Reply, SimulatedRoute, SimulatedSurface
+from ..surface import AnswerContext, Reply, SimulatedCall, SimulatedRoute, SimulatedSurface
 
 __all__ = ["FINE_TUNING", "VECTOR_STORES", "VIDEOS"]
 
@@ -32,12 +32,12 @@ class _Job(msgspec.Struct):
     polled: int = 0
 
 
-def _told(call: Call, script: Script, moment: Moment, told: Any, said: Answer | None = None) -> Reply:
+def _told(call: SimulatedCall, script: Script, moment: AnswerContext, told: Any, said: Answer | None = None) -> Reply:
     headers = response_headers(call, script, moment)
     return Reply(headers=headers, body=msgspec.json.encode(told), answer=said, usage=said is not None)
 
 
-def _fine_tune(call: Call, script: Script, moment: Moment) -> Reply:
+def _fine_tune(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     model = str(call.body["model"])
     told = {
         "id": moment.name("ftjob").replace("_", "-"),
@@ -66,7 +66,7 @@ def _fine_tune(call: Call, script: Script, moment: Moment) -> Reply:
     return _begin("fine_tuning.job", _Job(told, done, said, script), call, script, moment)
 
 
-def _video(call: Call, script: Script, moment: Moment) -> Reply:
+def _video(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     asked = _asked(call)
     if "id" in call.parameters:
         before: _Job = moment.store.get("video", call.parameters["id"])
@@ -90,7 +90,7 @@ def _video(call: Call, script: Script, moment: Moment) -> Reply:
     return _begin("video", _Job(told, done, said, script), call, script, moment)
 
 
-def _asked(call: Call) -> dict[str, Any]:
+def _asked(call: SimulatedCall) -> dict[str, Any]:
     """The SDK sends a form or JSON. Raises ``Refused`` where it is neither."""
     kind = call.request.headers.get("content-type", "")
     try:
@@ -101,13 +101,13 @@ def _asked(call: Call) -> dict[str, Any]:
         raise Refused.bad_request(f"We could not parse the body of your request: {error}") from error
 
 
-def _begin(kind: str, job: _Job, call: Call, script: Script, moment: Moment) -> Reply:
+def _begin(kind: str, job: _Job, call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     moment.store.put(kind, job.told["id"], job)
     return _told(call, script, moment, job.told)
 
 
-def _retriever(kind: str, at_work: str) -> Callable[[Call, Script, Moment], Reply]:
-    def retrieve(call: Call, script: Script, moment: Moment) -> Reply:
+def _retriever(kind: str, at_work: str) -> Callable[[SimulatedCall, Script, AnswerContext], Reply]:
+    def retrieve(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
         job: _Job = moment.store.get(kind, call.parameters["id"])
         said = None
         if job.told["status"] in ("queued", at_work):
@@ -121,15 +121,15 @@ def _retriever(kind: str, at_work: str) -> Callable[[Call, Script, Moment], Repl
     return retrieve
 
 
-def _cancel(call: Call, script: Script, moment: Moment) -> Reply:
+def _cancel(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     job: _Job = moment.store.get("fine_tuning.job", call.parameters["id"])
     if job.told["status"] != "succeeded":
         job.told["status"] = "cancelled"
     return _told(call, script, moment, job.told)
 
 
-def _remover(kind: str) -> Callable[[Call, Script, Moment], Reply]:
-    def remove(call: Call, script: Script, moment: Moment) -> Reply:
+def _remover(kind: str) -> Callable[[SimulatedCall, Script, AnswerContext], Reply]:
+    def remove(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
         id = call.parameters["id"]
         moment.store.remove(kind, id)
         return _told(call, script, moment, {"id": id, "object": f"{kind}.deleted", "deleted": True})
@@ -137,14 +137,14 @@ def _remover(kind: str) -> Callable[[Call, Script, Moment], Reply]:
     return remove
 
 
-def _video_content(call: Call, script: Script, moment: Moment) -> Reply:
+def _video_content(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     moment.store.get("video", call.parameters["id"])
     headers = response_headers(call, script, moment)
     headers[0] = ("content-type", "video/mp4")
     return Reply(headers=headers, body=b"\0\0\0\x18ftypmp42" * 100)
 
 
-def _store(call: Call, script: Script, moment: Moment) -> Reply:
+def _store(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     id = moment.name("vs")
     told = {
         "id": id,
@@ -161,7 +161,7 @@ def _store(call: Call, script: Script, moment: Moment) -> Reply:
     return _told(call, script, moment, told)
 
 
-def _stored(call: Call, script: Script, moment: Moment) -> Reply:
+def _stored(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     return _told(call, script, moment, moment.store.get("vector_store", call.parameters["id"]))
 
 

@@ -13,10 +13,10 @@ import msgspec
 from ..answers import chat_answer
 from ..failures import Refused
 from ..headers import identity
-from ..pieces import Piece, events, until_fault
+from ..pieces import ReplyPiece, events, until_fault
 from ..said import Answer, Choice, ToolCall
 from ..script import Script
-from ..surface import Call, Moment, Reply, SimulatedRoute, SimulatedSurface
+from ..surface import AnswerContext, Reply, SimulatedCall, SimulatedRoute, SimulatedSurface
 
 __all__ = ["COUNT_TOKENS", "MESSAGES"]
 
@@ -28,7 +28,7 @@ _SIGNATURE = "c2ltdWxhdGVk"
 _PING = {"type": "ping"}
 
 
-def _answer(call: Call, script: Script, moment: Moment) -> Reply:
+def _answer(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     """Foundry leaves Anthropic's rate limit headers out."""
     said = _said(call, script, "model", "max_tokens", "messages")
     made = Reply(headers=_headers(call, script, moment), answer=said, usage=script.usage == "auto")
@@ -39,14 +39,14 @@ def _answer(call: Call, script: Script, moment: Moment) -> Reply:
     return made
 
 
-def _count(call: Call, script: Script, moment: Moment) -> Reply:
+def _count(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     """Says what a message would use, and uses nothing."""
     said = _said(call, script, "model", "messages")
     body = msgspec.json.encode({"input_tokens": said.prompt_tokens})
     return Reply(headers=_headers(call, script, moment), body=body)
 
 
-def _headers(call: Call, script: Script, moment: Moment) -> list[tuple[str, str]]:
+def _headers(call: SimulatedCall, script: Script, moment: AnswerContext) -> list[tuple[str, str]]:
     kind = "text/event-stream; charset=utf-8" if call.stream else "application/json"
     headers = [("content-type", kind), *identity(moment, azure=True), ("request-id", f"req_{moment.id}")]
     if script.gzip:
@@ -54,7 +54,7 @@ def _headers(call: Call, script: Script, moment: Moment) -> list[tuple[str, str]
     return headers
 
 
-def _said(call: Call, script: Script, *needed: str) -> Answer:
+def _said(call: SimulatedCall, script: Script, *needed: str) -> Answer:
     """What the model says to a message, and what that uses. Raises ``Refused`` as the API does."""
     body = call.body
     if "anthropic-version" not in call.request.headers:
@@ -106,20 +106,20 @@ def _whole(answer: Answer, script: Script, id: str) -> dict[str, Any]:
     return message
 
 
-def _told(answer: Answer, script: Script, id: str) -> Iterator[tuple[dict[str, Any], Piece]]:
+def _told(answer: Answer, script: Script, id: str) -> Iterator[tuple[dict[str, Any], ReplyPiece]]:
     """The events of a stream, as far as the script lets them come."""
     (choice,) = answer.choices
     message = _message(answer, id)
     message["usage"]["output_tokens"] = 1
     if script.usage == "withheld":
         del message["usage"]
-    yield {"type": "message_start", "message": message}, Piece(b"")
-    yield _PING, Piece(b"")
+    yield {"type": "message_start", "message": message}, ReplyPiece(b"")
+    yield _PING, ReplyPiece(b"")
     fault = script.fault()
     yield from until_fault(_output(answer, choice, script), fault)
     if fault is not None:
         if fault[0] == "error_frame":
-            yield {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, Piece(b"")
+            yield {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, ReplyPiece(b"")
         return
     end: dict[str, Any] = {
         "type": "message_delta",
@@ -127,9 +127,9 @@ def _told(answer: Answer, script: Script, id: str) -> Iterator[tuple[dict[str, A
     }
     if script.usage == "auto":
         end["usage"] = {"output_tokens": answer.completion_tokens, **_details(answer)}
-    yield end, Piece(b"", usage="usage" in end)
+    yield end, ReplyPiece(b"", usage="usage" in end)
     if not script.no_done:
-        yield {"type": "message_stop"}, Piece(b"")
+        yield {"type": "message_stop"}, ReplyPiece(b"")
 
 
 class _Block(msgspec.Struct):
@@ -164,21 +164,21 @@ def _blocks(answer: Answer, choice: Choice) -> Iterator[_Block]:
         yield _Block(used, used | {"input": {}}, "input_json_delta", "partial_json", pieces)
 
 
-def _output(answer: Answer, choice: Choice, script: Script) -> Iterator[tuple[dict[str, Any], Piece]]:
+def _output(answer: Answer, choice: Choice, script: Script) -> Iterator[tuple[dict[str, Any], ReplyPiece]]:
     """Blocks of content, one after the other, each in deltas."""
     size = script.chunk_tokens or 1
     delay = float(script.chunk_delay) or None
     for index, block in enumerate(_blocks(answer, choice)):
-        yield {"type": "content_block_start", "index": index, "content_block": block.begun}, Piece(b"")
+        yield {"type": "content_block_start", "index": index, "content_block": block.begun}, ReplyPiece(b"")
         for first in range(0, len(block.pieces), size):
             chunk = block.pieces[first : first + size]
             delta = {"type": block.kind, block.member: "".join(text for text, _ in chunk)}
             visible = sum(tokens for _, tokens in chunk)
-            yield {"type": "content_block_delta", "index": index, "delta": delta}, Piece(b"", visible, delay=delay)
+            yield {"type": "content_block_delta", "index": index, "delta": delta}, ReplyPiece(b"", visible, delay=delay)
         if block.signature:
             delta = {"type": "signature_delta", "signature": block.signature}
-            yield {"type": "content_block_delta", "index": index, "delta": delta}, Piece(b"")
-        yield {"type": "content_block_stop", "index": index}, Piece(b"")
+            yield {"type": "content_block_delta", "index": index, "delta": delta}, ReplyPiece(b"")
+        yield {"type": "content_block_stop", "index": index}, ReplyPiece(b"")
 
 
 def _details(answer: Answer) -> dict[str, Any]:

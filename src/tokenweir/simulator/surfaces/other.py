@@ -7,19 +7,19 @@ import msgspec
 
 from ..headers import response_headers
 from ..script import Script
-from ..surface import Call, Moment, Reply, SimulatedRoute, SimulatedSurface
+from ..surface import AnswerContext, Reply, SimulatedCall, SimulatedRoute, SimulatedSurface
 
 __all__ = ["MODELS", "OTHER"]
 
 _NAMES = ("gpt-4o-2024-11-20", "gpt-4o-mini-2024-07-18", "gpt-5-2025-08-07", "text-embedding-3-small")
 
 
-def _models(call: Call, script: Script, moment: Moment) -> Reply:
+def _models(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     data = [{"id": name, "object": "model", "created": 1_732_000_000, "owned_by": "system"} for name in _NAMES]
     return _told(call, script, moment, {"object": "list", "data": data})
 
 
-def _echo(call: Call, script: Script, moment: Moment) -> Reply:
+def _echo(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     """What arrived, in few words."""
     digest = hashlib.sha256(call.request.body).hexdigest()
     echo = {
@@ -35,7 +35,7 @@ def _echo(call: Call, script: Script, moment: Moment) -> Reply:
     return _told(call, script, moment, echo)
 
 
-def _told(call: Call, script: Script, moment: Moment, body: dict[str, Any]) -> Reply:
+def _told(call: SimulatedCall, script: Script, moment: AnswerContext, body: dict[str, Any]) -> Reply:
     return Reply(headers=response_headers(call, script, moment), body=msgspec.json.encode(body))
 
 

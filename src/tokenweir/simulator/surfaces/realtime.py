@@ -19,7 +19,7 @@ from ..forms import form_of
 from ..headers import identity, response_headers
 from ..said import Answer, Choice
 from ..script import Script
-from ..surface import Book, Call, Moment, Reply, SimulatedRoute, SimulatedSurface
+from ..surface import AnswerContext, Book, Reply, SimulatedCall, SimulatedRoute, SimulatedSurface
 from ..websocket import SocketSession, Told
 
 __all__ = ["REALTIME"]
@@ -43,7 +43,7 @@ class _Line(msgspec.Struct):
 class _Session(SocketSession):
     """One session; its responses come one after the other."""
 
-    def __init__(self, call: Call, script: Script, moment: Moment, book: Book) -> None:
+    def __init__(self, call: SimulatedCall, script: Script, moment: AnswerContext, book: Book) -> None:
         super().__init__(call, moment)
         query = call.request.query
         self._line: _Line | None = None
@@ -317,7 +317,7 @@ def _tokens_of(item: dict[str, Any]) -> int:
     return sum(vocabulary.count(text, _ENCODING) for text in texts if isinstance(text, str))
 
 
-def _no_socket(call: Call, script: Script, moment: Moment) -> Reply:
+def _no_socket(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     raise Refused.bad_request("This path opens a WebSocket; ask with `Upgrade: websocket`.")
 
 

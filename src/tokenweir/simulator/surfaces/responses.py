@@ -15,11 +15,11 @@ from ..answers import chat_answer
 from ..failures import Refused
 from ..headers import response_headers
 from ..output_items import OutputItem, output_items
-from ..pieces import Piece, events, until_fault
+from ..pieces import ReplyPiece, events, until_fault
 from ..response_session import ResponseSession
 from ..said import Answer
 from ..script import Script
-from ..surface import Call, Moment, Reply, SimulatedRoute, SimulatedSurface
+from ..surface import AnswerContext, Reply, SimulatedCall, SimulatedRoute, SimulatedSurface
 
 __all__ = ["RESPONSES"]
 
@@ -68,7 +68,7 @@ class _Stored(msgspec.Struct):
         return self.told | {"status": status, "output": [], "usage": None, "incomplete_details": None}
 
 
-def _create(call: Call, script: Script, moment: Moment) -> Reply:
+def _create(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     body = call.body
     if not body.get("input") and not body.get("prompt"):
         raise Refused.missing("input")
@@ -97,7 +97,7 @@ def _create(call: Call, script: Script, moment: Moment) -> Reply:
     return made
 
 
-def _history(body: dict[str, Any], moment: Moment) -> list[dict[str, Any]]:
+def _history(body: dict[str, Any], moment: AnswerContext) -> list[dict[str, Any]]:
     """The items that the model reads. Raises ``Refused`` where there is no such earlier response."""
     given = body.get("input")
     items = given if isinstance(given, list) else [{"role": "user", "content": given or ""}]
@@ -108,7 +108,7 @@ def _history(body: dict[str, Any], moment: Moment) -> list[dict[str, Any]]:
     return items
 
 
-def _said(call: Call, history: list[dict[str, Any]], script: Script) -> Answer:
+def _said(call: SimulatedCall, history: list[dict[str, Any]], script: Script) -> Answer:
     """By way of the chat with the same words in it."""
     body = call.body
     messages = [message for item in history if (message := _message_of(item)) is not None]
@@ -168,7 +168,9 @@ def _tools_used(tools: list[str]) -> dict[str, int | Decimal]:
     return {name: amount for name, amount in used.items() if amount}
 
 
-def _whole(call: Call, said: Answer, items: list[OutputItem], id: str, created: int, *, usage: bool) -> dict[str, Any]:
+def _whole(
+    call: SimulatedCall, said: Answer, items: list[OutputItem], id: str, created: int, *, usage: bool
+) -> dict[str, Any]:
     reasons = {choice.finish_reason for choice in said.choices} - {"stop", "tool_calls"}
     reason = {"length": "max_output_tokens"}.get(one := next(iter(reasons), ""), one)
     told = {name: call.body.get(name, usual) for name, usual in _REPEATED.items()}
@@ -201,30 +203,30 @@ def _usage(said: Answer) -> dict[str, Any]:
 
 def _told(
     whole: dict[str, Any], items: list[OutputItem], script: Script, alternatives: int | None, *, usage: bool
-) -> Iterator[tuple[dict[str, Any], Piece]]:
+) -> Iterator[tuple[dict[str, Any], ReplyPiece]]:
     begun = whole | {"status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
     for kind in ("created", "in_progress"):
-        yield {"type": f"response.{kind}", "response": begun}, Piece(b"")
+        yield {"type": f"response.{kind}", "response": begun}, ReplyPiece(b"")
     output = (event for at, item in enumerate(items) for event in item.events(at, script, alternatives))
     fault = script.fault()
     yield from until_fault(output, fault)
     if fault is None:
-        yield {"type": f"response.{whole['status']}", "response": whole}, Piece(b"", usage=usage)
+        yield {"type": f"response.{whole['status']}", "response": whole}, ReplyPiece(b"", usage=usage)
     elif fault[0] == "error_frame":
         error = {
             "code": "server_error",
             "message": "The server had an error while processing your request.",
             "param": None,
         }
-        yield {"type": "error", **error}, Piece(b"")
+        yield {"type": "error", **error}, ReplyPiece(b"")
 
 
-def _numbered(told: Iterator[tuple[dict[str, Any], Piece]]) -> Iterator[tuple[dict[str, Any], Piece]]:
+def _numbered(told: Iterator[tuple[dict[str, Any], ReplyPiece]]) -> Iterator[tuple[dict[str, Any], ReplyPiece]]:
     for number, (event, piece) in enumerate(told):
         yield event | {"sequence_number": number}, piece
 
 
-def _retrieve(call: Call, script: Script, moment: Moment) -> Reply:
+def _retrieve(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     stored: _Stored = moment.store.get(_KIND, call.parameters["id"])
     query = call.request.query
     streamed = query.get("stream") == "true"
@@ -244,14 +246,14 @@ def _retrieve(call: Call, script: Script, moment: Moment) -> Reply:
     return made
 
 
-def _resumed(stored: _Stored, after: int) -> Iterator[tuple[dict[str, Any], Piece]]:
+def _resumed(stored: _Stored, after: int) -> Iterator[tuple[dict[str, Any], ReplyPiece]]:
     """What a reader who had the events up to that number still misses: the last one, which says everything."""
     told = stored.told
     last = {"type": f"response.{told['status']}", "response": told, "sequence_number": after + 1}
-    yield last, Piece(b"", usage=told["usage"] is not None)
+    yield last, ReplyPiece(b"", usage=told["usage"] is not None)
 
 
-def _cancel(call: Call, script: Script, moment: Moment) -> Reply:
+def _cancel(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     stored: _Stored = moment.store.get(_KIND, call.parameters["id"])
     if stored.told["background"] is not True:
         raise Refused.bad_request("Only responses in the background can be cancelled.", "response_id")
@@ -261,14 +263,14 @@ def _cancel(call: Call, script: Script, moment: Moment) -> Reply:
     return Reply(headers=response_headers(call, script, moment), body=msgspec.json.encode(stored.told))
 
 
-def _delete(call: Call, script: Script, moment: Moment) -> Reply:
+def _delete(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     id = call.parameters["id"]
     moment.store.remove(_KIND, id)
     told = {"id": id, "object": "response", "deleted": True}
     return Reply(headers=response_headers(call, script, moment), body=msgspec.json.encode(told))
 
 
-def _input_items(call: Call, script: Script, moment: Moment) -> Reply:
+def _input_items(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     stored: _Stored = moment.store.get(_KIND, call.parameters["id"])
     data = [{"id": f"msg_{number:04x}", "type": "message", **item} for number, item in enumerate(stored.input)]
     first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
@@ -276,14 +278,14 @@ def _input_items(call: Call, script: Script, moment: Moment) -> Reply:
     return Reply(headers=response_headers(call, script, moment), body=msgspec.json.encode(told))
 
 
-def _count(call: Call, script: Script, moment: Moment) -> Reply:
+def _count(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     """Says what a response would read, and uses nothing."""
     said = _said(call, _history(call.body, moment), script)
     told = {"object": "response.input_tokens", "input_tokens": said.prompt_tokens}
     return Reply(headers=response_headers(call, script, moment), body=msgspec.json.encode(told))
 
 
-def _compact(call: Call, script: Script, moment: Moment) -> Reply:
+def _compact(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     """The conversation so far as one opaque item, which takes as many tokens to write as any answer."""
     history = _history(call.body, moment)
     said = _said(call, history, script)
@@ -298,7 +300,7 @@ def _compact(call: Call, script: Script, moment: Moment) -> Reply:
     return Reply(headers=headers, body=msgspec.json.encode(told), answer=said, usage=True)
 
 
-def _no_socket(call: Call, script: Script, moment: Moment) -> Reply:
+def _no_socket(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     raise Refused(405, {"code": "405", "message": "GET is not allowed here; use POST"})
 
 

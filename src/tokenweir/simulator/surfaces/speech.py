@@ -13,10 +13,10 @@ import msgspec
 
 from ... import vocabulary
 from ..headers import response_headers
-from ..pieces import Piece, events, until_fault
+from ..pieces import ReplyPiece, events, until_fault
 from ..said import Answer
 from ..script import Script
-from ..surface import Call, Moment, Reply, SimulatedRoute, SimulatedSurface
+from ..surface import AnswerContext, Reply, SimulatedCall, SimulatedRoute, SimulatedSurface
 
 __all__ = ["MODERATIONS", "RERANK", "SPEECH"]
 
@@ -28,7 +28,7 @@ _DOCUMENTS_A_UNIT = 100
 _CATEGORIES = ("harassment", "hate", "self-harm", "sexual", "violence")
 
 
-def _speak(call: Call, script: Script, moment: Moment) -> Reply:
+def _speak(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     text = str(call.body["input"])
     seconds = len(text) // _CHARACTERS_A_SECOND + 1
     model = script.model or call.deployment or "gpt-4o-mini-tts"
@@ -50,17 +50,17 @@ def _speak(call: Call, script: Script, moment: Moment) -> Reply:
     return made
 
 
-def _heard(said: Answer, seconds: int, script: Script) -> Iterator[tuple[dict[str, Any], Piece]]:
+def _heard(said: Answer, seconds: int, script: Script) -> Iterator[tuple[dict[str, Any], ReplyPiece]]:
     sound = base64.b64encode(_wav(seconds)).decode()
     size = len(sound) // _PIECES // 4 * 4
     pieces = [sound[at : at + size] for at in range(0, len(sound), size)]
-    deltas = (({"type": "speech.audio.delta", "audio": piece}, Piece(b"", visible=1)) for piece in pieces)
+    deltas = (({"type": "speech.audio.delta", "audio": piece}, ReplyPiece(b"", visible=1)) for piece in pieces)
     fault = script.fault()
     yield from until_fault(deltas, fault)
     if fault is None:
         usage = {"input_tokens": said.prompt_tokens, "output_tokens": said.completion_tokens}
         usage["total_tokens"] = sum(usage.values())
-        yield {"type": "speech.audio.done", "usage": usage}, Piece(b"", usage=True)
+        yield {"type": "speech.audio.done", "usage": usage}, ReplyPiece(b"", usage=True)
 
 
 def _wav(seconds: int) -> bytes:
@@ -70,7 +70,7 @@ def _wav(seconds: int) -> bytes:
     return b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + head + b"data" + size + data
 
 
-def _moderate(call: Call, script: Script, moment: Moment) -> Reply:
+def _moderate(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     given = call.body["input"]
     clean = {
         "flagged": False,
@@ -83,7 +83,7 @@ def _moderate(call: Call, script: Script, moment: Moment) -> Reply:
     return Reply(headers=response_headers(call, script, moment), body=msgspec.json.encode(body))
 
 
-def _rerank(call: Call, script: Script, moment: Moment) -> Reply:
+def _rerank(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     documents = call.body["documents"]
     units = (len(documents) + _DOCUMENTS_A_UNIT - 1) // _DOCUMENTS_A_UNIT
     said = Answer(model=script.model or call.deployment or "", quantities={"search_units": units})
