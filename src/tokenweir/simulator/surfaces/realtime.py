@@ -321,7 +321,7 @@ def _no_socket(call: SimulatedCall, script: Script, moment: AnswerContext) -> Re
     raise Refused.bad_request("This path opens a WebSocket; ask with `Upgrade: websocket`.")
 
 
-def _call(call: Call, script: Script, moment: Moment) -> Reply:
+def _call(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     """A session by WebRTC: nobody here hears its sound, and whoever listens to it can make it say something."""
     try:
         said = form_of(call.request.headers.get("content-type", ""), call.request.body).get("session", "{}")
@@ -334,7 +334,7 @@ def _call(call: Call, script: Script, moment: Moment) -> Reply:
     return Reply(status=201, headers=headers + identity(moment, azure=call.azure), body=b"v=0\r\n")
 
 
-def _accept(call: Call, script: Script, moment: Moment) -> Reply:
+def _accept(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     """A session by telephone."""
     model = call.body.get("model")
     line = _Line(model if isinstance(model, str) else "gpt-realtime", script)
@@ -342,7 +342,7 @@ def _accept(call: Call, script: Script, moment: Moment) -> Reply:
     return Reply(headers=response_headers(call, script, moment), body=b"{}")
 
 
-def _hang_up(call: Call, script: Script, moment: Moment) -> Reply:
+def _hang_up(call: SimulatedCall, script: Script, moment: AnswerContext) -> Reply:
     line: _Line = moment.store.remove("realtime.call", call.parameters["id"])
     for socket in list(line.sockets):
         socket.say_goodbye(1000)
