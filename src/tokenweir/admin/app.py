@@ -68,6 +68,7 @@ def create_app(
         Route("/api/calls", api.calls),
         Route("/api/calls/{call_id}", api.call),
         Route("/api/usage", api.usage),
+        Route("/api/verify", api.verify),
         Route("/api/query", api.query, methods=["POST"]),
         Route("/api/export", api.export, methods=["POST"]),
         Route("/api/relays", api.relays),
@@ -119,6 +120,7 @@ class _Api:
         self._configuration = configuration
         self._clock = clock
         self._reading = CapacityLimiter(_READ_THREADS)
+        self._verifying = CapacityLimiter(1)
         self._querying = CapacityLimiter(_QUERY_THREADS)
 
     async def calls(self, request: Request) -> Response:
@@ -149,6 +151,12 @@ class _Api:
         return json_response(
             await self._read(lambda ledger: ledger.usage(by, since, until, only=only, timezone=timezone))
         )
+
+    async def verify(self, request: Request) -> Response:
+        given = parameters(request, "/api/verify")
+        now = self._clock.now()
+        since, until, head = moment(given, "since", now), moment(given, "until", now), given.get("head")
+        return json_response(await self._read(lambda ledger: ledger.verify(since, until, head), self._verifying))
 
     async def query(self, request: Request) -> Response:
         language, text = await query(request)

@@ -8,7 +8,7 @@ import msgspec
 
 from .. import __version__
 from ..delivery import SinkStatus
-from ..ledger import FILTERS, GROUPINGS, SUMS, TAG, UTC_ZONE, Table
+from ..ledger import FILTERS, GROUPINGS, SUMS, TAG, UTC_ZONE, Table, Verification
 from ..records import FlatRecord
 from ..records.meanings import column_meanings
 from .health import Applied, Check, RelayStatus, RelayTargets
@@ -65,6 +65,10 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "description": f"What to sum by, comma-separated: {', '.join(GROUPINGS)}, `tag:<name>`.",
         "schema": {"type": "string", "default": "caller"},
     },
+    "head": {
+        "description": "The digest of a seal that has to be there.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    },
     "timezone": {
         "description": "Whose days, hours and months are meant, in `by` and in dates without an offset.",
         "schema": {"type": "string", "default": UTC_ZONE, "examples": ["Europe/Berlin"]},
@@ -113,6 +117,13 @@ PATHS: dict[str, dict[str, dict[str, Any]]] = {
             "summary": "Sums by caller, model, day…",
             "parameters": ["by", "since", "until", "timezone", *FILTERS, TAG],
             "answer": _list_of("UsageRow"),
+        }
+    },
+    "/api/verify": {
+        "get": {
+            "summary": "Whether the ledger holds what it was given, of the calls of a time; each of them is read",
+            "parameters": ["since", "until", "timezone", "head"],
+            "answer": _ref("Verification"),
         }
     },
     "/api/query": {
@@ -363,7 +374,7 @@ _SCHEMAS: dict[str, Any] = {
 def document() -> dict[str, Any]:
     """The whole description."""
     _, definitions = msgspec.json.schema_components(
-        [FlatRecord, Table, RelayStatus, RelayTargets, SinkStatus, Check, Applied],
+        [FlatRecord, Table, Verification, RelayStatus, RelayTargets, SinkStatus, Check, Applied],
         ref_template="#/components/schemas/{name}",
     )
     for name, meaning in column_meanings().items():

@@ -33,10 +33,12 @@ class AdminClient:
         self._address = config.server.admin
         self._token = config.server.admin_token
 
-    def get(self, path: str, parameters: Mapping[str, str | int | None] | None = None) -> Any:
-        """The JSON at a path. ``None`` parameters are left out."""
+    def get(
+        self, path: str, parameters: Mapping[str, str | int | None] | None = None, patience: float = _TIMEOUT_SECONDS
+    ) -> Any:
+        """The JSON at a path. ``None`` parameters are left out. ``patience``: how many seconds the answer may take."""
         given = {name: value for name, value in (parameters or {}).items() if value is not None}
-        return self._ask("GET", f"{path}?{urlencode(given)}" if given else path, None)
+        return self._ask("GET", f"{path}?{urlencode(given)}" if given else path, None, patience)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         return self._ask("POST", path, msgspec.json.encode(body))
@@ -51,8 +53,8 @@ class AdminClient:
             except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
                 raise NoAnswer(f"the answer of the gateway on {self._address} broke off ({error})") from error
 
-    def _ask(self, method: str, target: str, body: bytes | None) -> Any:
-        with self._answer(method, target, body) as response:
+    def _ask(self, method: str, target: str, body: bytes | None, patience: float = _TIMEOUT_SECONDS) -> Any:
+        with self._answer(method, target, body, patience) as response:
             try:
                 content = response.read()
             except (OSError, http.client.HTTPException) as error:
@@ -60,11 +62,13 @@ class AdminClient:
         return self._understand(response.status, content)
 
     @contextmanager
-    def _answer(self, method: str, target: str, body: bytes | None) -> Iterator[http.client.HTTPResponse]:
+    def _answer(
+        self, method: str, target: str, body: bytes | None, patience: float = _TIMEOUT_SECONDS
+    ) -> Iterator[http.client.HTTPResponse]:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_SECONDS)
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=patience)
         with closing(connection):
             try:
                 connection.request(method, target, body, headers)

@@ -17,15 +17,29 @@ from ..config import Config
 from ..delivery.pricer import Pricer, bring
 from ..errors import ConfigError, QueryError, TokenweirError
 from ..journal import journal_directories
-from ..ledger import UTC_ZONE, Ledger, LedgerLocked, Piece, Table, ledger_file, open_ledger
+from ..ledger import (
+    UTC_ZONE,
+    Ledger,
+    LedgerLocked,
+    Piece,
+    Table,
+    Verification,
+    ledger_file,
+    open_ledger,
+    parse_moment,
+    parse_month,
+    parse_timezone,
+)
 from ..policy import former_names
-from ..records import CallRecord, flat, has_contents
+from ..records import CallRecord, SystemClock, flat, has_contents
 from .admin_client import AdminClient, NoAnswer
 
-__all__ = ["Among", "OpenBooks", "Row", "open_books"]
+__all__ = ["Among", "OpenBooks", "Row", "chosen_among", "open_books"]
 
 Row = dict[str, Any]
 
+# Every call is read: some 40 seconds for a million.
+_VERIFYING_SECONDS = 3600.0
 # Of a kilobyte each.
 _MOST_SENT = 1_000
 
@@ -37,6 +51,17 @@ class Among(msgspec.Struct, frozen=True):
     until: datetime | None = None
     only: dict[str, str] = {}
     timezone: str = UTC_ZONE
+
+
+def chosen_among(since: str | None, until: str | None, month: str | None, timezone: str, only: dict[str, str]) -> Among:
+    """As a person has typed it. QueryError says what cannot be."""
+    now, zone = SystemClock().now(), parse_timezone(timezone)
+    if month is None:
+        first, end = (parse_moment(text, now, zone) if text else None for text in (since, until))
+        return Among(first, end, only, timezone)
+    if since or until:
+        raise QueryError("a month has its own beginning and end; leave out --since and --until")
+    return Among(*parse_month(month, now, zone), only, timezone)
 
 
 class OpenBooks(Protocol):
@@ -55,6 +80,10 @@ class OpenBooks(Protocol):
         ...
 
     def all_rows(self, language: str, text: str) -> Generator[Piece]: ...
+
+    def verify(self, among: Among, head: str | None) -> Verification:
+        """Whether the ledger holds what it was given; of ``among`` only the times are meant."""
+        ...
 
 
 @contextmanager
@@ -121,6 +150,9 @@ class _Offline:
     def all_rows(self, language: str, text: str) -> Generator[Piece]:
         return self._ledger.all_rows(language, text)
 
+    def verify(self, among: Among, head: str | None) -> Verification:
+        return self._ledger.verify(among.since, among.until, head)
+
 
 class _Gateway:
     """A running gateway's admin port."""
@@ -154,6 +186,10 @@ class _Gateway:
                 new += self._client.post("/api/import", {"records": gathered})["new"]
                 gathered = []
         return new + (self._client.post("/api/import", {"records": gathered})["new"] if gathered else 0)
+
+    def verify(self, among: Among, head: str | None) -> Verification:
+        asked = {"since": _moment(among.since), "until": _moment(among.until), "head": head}
+        return msgspec.convert(self._client.get("/api/verify", asked, _VERIFYING_SECONDS), Verification)
 
     def all_rows(self, language: str, text: str) -> Generator[Piece]:
         head: dict[str, Any] = {}

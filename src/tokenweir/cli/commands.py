@@ -18,6 +18,7 @@ from .simulate import simulate
 from .stream import stream
 from .trace import trace
 from .usage import usage
+from .verify import verify
 from .version import version
 
 __all__ = ["app", "main"]
@@ -36,6 +37,7 @@ app.command()(trace)
 app.add_typer(dead_letters, name="dead-letters")
 app.command("import")(import_records)
 app.command()(jobs)
+app.command()(verify)
 app.command()(erase)
 app.add_typer(keys, name="keys")
 app.add_typer(config, name="config")

@@ -1,14 +1,11 @@
 """``tokenweir usage``: who used what, and what it cost."""
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from .params import ConfigOption, FormatOption, load_config
-
-if TYPE_CHECKING:
-    from .books_access import Among
 
 __all__ = ["usage"]
 
@@ -41,7 +38,7 @@ def usage(
 
     from ..ledger import SUMS, TAG
     from ..records import QUANTITIES
-    from .books_access import open_books
+    from .books_access import chosen_among, open_books
     from .hints import NO_CALLS, say_estimates, say_if_empty, say_refusals
     from .output import print_rows
     from .totals import shown_cost, total_rows
@@ -51,7 +48,7 @@ def usage(
     chosen = _pairs("--only", only) | {f"{TAG}{name}": value for name, value in _pairs("--tag", tag).items()}
     if caller is not None:
         chosen["caller"] = caller
-    among = _among(since, until, month, timezone, chosen)
+    among = chosen_among(since, until, month, timezone, chosen)
     if unmetered:
         among = msgspec.structs.replace(among, only=among.only | {"usage_source": "none"})
     with open_books(config) as books:
@@ -105,17 +102,3 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
             raise typer.BadParameter(f"{text} {wrong}", param_hint=option)
         pairs[name] = value
     return pairs
-
-
-def _among(since: str | None, until: str | None, month: str | None, timezone: str, only: dict[str, str]) -> "Among":
-    from ..ledger import parse_moment, parse_month, parse_timezone
-    from ..records import SystemClock
-    from .books_access import Among
-
-    now, zone = SystemClock().now(), parse_timezone(timezone)
-    if month is None:
-        first, end = (parse_moment(text, now, zone) if text else None for text in (since, until))
-        return Among(first, end, only, timezone)
-    if since or until:
-        raise typer.BadParameter("a month has its own beginning and end; leave out --since and --until")
-    return Among(*parse_month(month, now, zone), only, timezone)

@@ -8,8 +8,10 @@ from .parsing import UTC_ZONE, parse_moment, parse_month, parse_timezone, unknow
 from .person import Person
 from .reports import report, report_names
 from .settings import LedgerSettings
+from .verifying import Altered, MissingNumbers, Verification
 
 __all__ = [
+    "Altered",
     "FILTERS",
     "GROUPINGS",
     "MOST_QUERIES",
@@ -17,6 +19,7 @@ __all__ = [
     "SUMS",
     "TAG",
     "UTC_ZONE",
+    "MissingNumbers",
     "Ledger",
     "LedgerError",
     "LedgerLocked",
@@ -25,6 +28,7 @@ __all__ = [
     "Piece",
     "Table",
     "TooManyQueries",
+    "Verification",
     "check_url",
     "ledger_file",
     "ledger_opener",

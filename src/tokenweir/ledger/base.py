@@ -9,6 +9,7 @@ import msgspec
 from ..errors import TokenweirError
 from ..records import CallRecord
 from .person import Person
+from .verifying import Verification
 
 __all__ = ["PIECE_ROWS", "CellKind", "Ledger", "LedgerError", "LedgerLocked", "Piece", "Table"]
 
@@ -113,6 +114,13 @@ class Ledger(Protocol):
 
     def count_of_run(self, replica: str, first: int, last: int) -> int:
         """How many of the records ``first`` to ``last`` of a run are there."""
+        ...
+
+    def verify(
+        self, since: datetime | None = None, until: datetime | None = None, head: str | None = None
+    ) -> Verification:
+        """Whether it holds what it was given, of calls that began from ``since`` until before ``until``. Each of them
+        is read. ``head`` is the digest of a seal that has to be there."""
         ...
 
     def expire(

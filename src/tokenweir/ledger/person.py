@@ -6,10 +6,10 @@ import msgspec
 
 from ..records import CallRecord, without_contents
 
-__all__ = ["Person"]
+__all__ = ["ABOUT_A_PERSON", "Person"]
 
-_ABOUT_A_PERSON = ("subject", "client_address", "user_agent", "traceparent")
-_ABOUT_A_CALLER = (*_ABOUT_A_PERSON, "key_id")
+ABOUT_A_PERSON = ("subject", "client_address", "user_agent", "traceparent")
+_ABOUT_A_CALLER = (*ABOUT_A_PERSON, "key_id")
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ class Person(msgspec.Struct, frozen=True):
         """The columns that say who it was, with what they get instead."""
         if self.column == "caller":
             return {"caller": self.pseudonym, **dict.fromkeys(_ABOUT_A_CALLER)}
-        return dict.fromkeys(_ABOUT_A_PERSON)
+        return dict.fromkeys(ABOUT_A_PERSON)
 
     def is_in(self, record: CallRecord) -> bool:
         return getattr(record, self.column) in self.names

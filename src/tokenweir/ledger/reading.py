@@ -14,6 +14,7 @@ from .grouping import conditions, quantities_statement, usage_rows, usage_statem
 from .parsing import UTC_ZONE, as_utc, parse_timezone
 from .rollups import Closed, whole_days
 from .rows import CALL_COLUMNS, as_record, as_record_fields
+from .seals import SEAL_COLUMNS, Seal, seal_of, sealed_columns
 
 __all__ = ["Reading"]
 
@@ -30,6 +31,9 @@ class Reading(ABC):
     ``quantity`` and its ``amount``."""
     _has_quantities: ClassVar[str]
     """The condition that a call has any, without its JSON being read."""
+
+    _all_calls: ClassVar[str] = "calls"
+    """Where every row is that was posted."""
 
     _renamed: Mapping[str, str] = {}
 
@@ -95,6 +99,38 @@ class Reading(ABC):
             [replica, first, last],
         )
         return int(count)
+
+    def seals(self) -> list[Seal]:
+        rows = self._read(f"SELECT {', '.join(SEAL_COLUMNS)} FROM seals ORDER BY seal, sealed_at", [])
+        return [seal_of(row) for row in rows]
+
+    def sealed_calls(self, first: int, last: int, format: int) -> list[tuple[int, dict[str, Any]]]:
+        names = [column.name for column in sealed_columns(format)]
+        rows = self._read(
+            f"SELECT seal, {', '.join(names)} FROM {self._all_calls} "
+            f"WHERE seal BETWEEN {self._mark} AND {self._mark} ORDER BY seal, call_id",
+            [first, last],
+        )
+        return [(seal, as_record_fields(names, cells)) for seal, *cells in rows]
+
+    def unsealed(self, since: datetime | None, until: datetime | None) -> int:
+        where, values = self._where(since, until, None)
+        unknown = "(seal IS NULL OR seal NOT IN (SELECT seal FROM seals))"
+        [[count]] = self._read(f"SELECT count(*) FROM calls{where or ' WHERE true'} AND {unknown}", values)
+        return int(count)
+
+    def runs(self, since: datetime | None, until: datetime | None) -> list[tuple[str, int, int]]:
+        where, values = self._where(since, until, None)
+        rows = self._read(
+            f"SELECT replica, min(seq), max(seq) FROM calls{where or ' WHERE true'} AND replica <> '' "
+            "GROUP BY replica ORDER BY replica",
+            values,
+        )
+        return [(replica, int(first), int(last)) for replica, first, last in rows]
+
+    def _newest_seal(self) -> str | None:
+        rows = self._read("SELECT digest FROM seals WHERE reason = 'posted' ORDER BY seal DESC LIMIT 1", [])
+        return rows[0][0] if rows else None
 
     def usage(
         self,

@@ -8,11 +8,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from ..records import CallRecord
 from .parsing import as_utc
 from .person import Person
 from .reading import Reading
 from .rollups import DAILY_TABLES, in_sums
+from .seals import Seal, digest_of_rows
+from .verifying import Verification, verify
 
 __all__ = ["Upkeep", "change_statement"]
 
@@ -26,6 +30,10 @@ class Upkeep(Reading):
     @abstractmethod
     def _change(self, table: str, sets: Mapping[str, str | None] | None, condition: str, values: list[Any]) -> None:
         """Gives rows of ``calls`` or ``contents`` these values, or removes them where none are given."""
+
+    @abstractmethod
+    def _keep_seal(self, seal: Seal) -> None:
+        """Adds a row to ``seals``."""
 
     @abstractmethod
     def post(self, records: Sequence[CallRecord], source: str, position: str | None) -> int:
@@ -74,6 +82,11 @@ class Upkeep(Reading):
             self._change("contents", None, "request_body IS NULL AND response_body IS NULL AND trace IS NULL", [])
         return count
 
+    def verify(
+        self, since: datetime | None = None, until: datetime | None = None, head: str | None = None
+    ) -> Verification:
+        return verify(self, since, until, head)
+
     def erase(self, person: Person) -> int:
         marks = ", ".join([self._mark] * len(person.names))
         condition = f"{person.column} IN ({marks})"
@@ -85,8 +98,24 @@ class Upkeep(Reading):
         if found:
             ids = f"SELECT call_id FROM calls WHERE {condition}"
             self._change("contents", None, f"call_id IN ({ids})", [*person.names])
+            if person.column == "caller":
+                self._seal_anew(person, condition)
             self._change("calls", person.forgotten, condition, [*person.names])
         return int(found)
+
+    def _seal_anew(self, person: Person, condition: str) -> None:
+        """The seals of calls that are about to be changed, as they will be. Done again, it changes nothing."""
+        of_them = f"SELECT DISTINCT seal FROM calls WHERE {condition} AND seal IS NOT NULL"
+        numbers = {number for (number,) in self._read(of_them, [*person.names])}
+        for seal in self.seals():
+            if seal.seal not in numbers or seal.reason != "posted":
+                continue
+            calls = [call for _, call in self.sealed_calls(seal.seal, seal.seal, seal.format)]
+            for call in calls:
+                if call[person.column] in person.names:
+                    call.update({name: value for name, value in person.forgotten.items() if name in call})
+            digest = digest_of_rows(seal.previous, calls, seal.format)
+            self._keep_seal(msgspec.structs.replace(seal, digest=digest, sealed_at=datetime.now(UTC), reason="erased"))
 
 
 def change_statement(

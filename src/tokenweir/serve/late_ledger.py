@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any
 
 from ..errors import TokenweirError
-from ..ledger import Ledger, LedgerError, Person, Piece, Table
+from ..ledger import Ledger, LedgerError, Person, Piece, Table, Verification
 from ..records import CallRecord, Clock
 
 __all__ = ["LateLedger"]
@@ -101,6 +101,11 @@ class LateLedger:
 
     def expired(self) -> datetime | None:
         return self._opened().expired()
+
+    def verify(
+        self, since: datetime | None = None, until: datetime | None = None, head: str | None = None
+    ) -> Verification:
+        return self._opened().verify(since, until, head)
 
     def erase(self, person: Person) -> int:
         return self._opened().erase(person)

@@ -20,6 +20,7 @@ from ..kql import KqlOverCopies
 from ..limits import Limits
 from ..queries import Answering, Queries, TwoSandboxes, unchanging
 from ..rows import CONTENT_COLUMNS, as_json, contents_of, json_encoder
+from ..seals import Seal, Sealer
 from ..storable import INT64, MONEY_END, storable
 from ..upkeep import Upkeep
 from .address import ClickHouseAddress
@@ -49,8 +50,11 @@ class ClickHouseLedger(Upkeep):
     )
     _has_quantities = "quantities <> '{}'"
 
+    _all_calls = "posted_calls"
+
     def __init__(self, server: ClickHouseDatabase, limits: Limits | None = None) -> None:
         self._server = server
+        self._sealer = Sealer(self._newest_seal)
         self._queries = Queries(unchanging(partial(_answering, server.address)), limits or Limits())
 
     def __repr__(self) -> str:
@@ -67,7 +71,11 @@ class ClickHouseLedger(Upkeep):
         if kept := [record for record in fresh if has_contents(record)]:
             self._server.insert("posted_contents", _lines(_content(record) for record in kept))
         if fresh:
-            self._server.insert("posted_calls", "\n".join(as_json(record) for record in fresh).encode())
+            seal = self._sealer.seal(self._sealer.next_number(), fresh)
+            sealed = f',"seal":{seal.seal}}}'
+            self._server.insert("posted_calls", "\n".join(as_json(record)[:-1] + sealed for record in fresh).encode())
+            self._keep_seal(seal)
+            self._sealer.posted(seal)
         if position is not None:
             self._server.insert("posted_positions", _lines([{"source": source, "position": position}]))
         return len(fresh)
@@ -78,6 +86,9 @@ class ClickHouseLedger(Upkeep):
             return set()
         with self._server.failing():
             return {call_id for (call_id,) in self._server.ask(_KNOWN.format(ids=_literal(ids))).data}
+
+    def _keep_seal(self, seal: Seal) -> None:
+        self._server.insert("seals", json_encoder.encode(seal))
 
     def query_sql(self, text: str) -> Table:
         return self._queries.sql(text)

@@ -153,6 +153,17 @@ def _12_no_sums_of_days(database: Database) -> None:
     """Other engines keep sums of days here. This one adds up the calls faster than they do their sums."""
 
 
+def _14_seals(database: Database) -> None:
+    database.execute("ALTER TABLE posted_calls ADD COLUMN IF NOT EXISTS seal Nullable(Int64)")
+    _count_once(database, "calls")
+    database.execute(
+        "CREATE TABLE IF NOT EXISTS seals (seal Int64, format Int64, previous String, digest String, calls Int64, "
+        "first_started DateTime64(6, 'UTC'), last_started DateTime64(6, 'UTC'), sealed_at DateTime64(6, 'UTC'), "
+        "reason LowCardinality(String)) ENGINE = MergeTree ORDER BY (seal, sealed_at) "
+        "SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
+    )
+
+
 MIGRATIONS: Final[list[Callable[[Database], None]]] = [
     _1_calls_and_positions,
     _2_custom_events,
@@ -164,7 +175,8 @@ MIGRATIONS: Final[list[Callable[[Database], None]]] = [
     _9_quantities,
     *column_steps(_add, 10, 11),
     _12_no_sums_of_days,
-    *column_steps(_add, 13),
+    *column_steps(_add, 13, 13),
+    _14_seals,
 ]
 
 

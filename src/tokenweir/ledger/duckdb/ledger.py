@@ -17,6 +17,7 @@ from ..limits import Limits
 from ..queries import OpenLedger, Queries, QueriesHere
 from ..rollups import DAY, Closed, beginning, close_day, first_open_day, is_closed, is_due, late_additions
 from ..rows import CALL_COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of, json_encoder
+from ..seals import SEAL_COLUMNS, Seal, Sealer, seal_row
 from ..upkeep import Upkeep, change_statement
 from .file import DuckDBFile
 from .sandbox import DuckDBSandbox
@@ -44,6 +45,7 @@ _ADD_LATE = late_additions(
     "call_id BETWEEN $2 AND $3 AND call_id IN (SELECT unnest($1))",
     _USED,
 )
+_KEEP_SEAL = f"INSERT INTO seals VALUES ({', '.join('?' for _ in SEAL_COLUMNS)})"
 _SET_POSITION = "INSERT OR REPLACE INTO positions VALUES (?, ?)"
 
 
@@ -63,6 +65,7 @@ class DuckDBLedger(Upkeep):
             if file.place == ":memory:"
             else Queries(self._snapshot, limits or Limits())
         )
+        self._sealer = Sealer(self._newest_seal)
         self._closed_until: Closed = self._read("SELECT until FROM closed_days", [])[0][0]
         self._insert_calls = _insert_statement(dict(self._read(_COLUMN_TYPES, [])))
 
@@ -88,7 +91,9 @@ class DuckDBLedger(Upkeep):
             known = _known(cursor, batch)
             fresh = [record for call_id, record in batch.items() if call_id not in known]
             if fresh:
-                cursor.execute(self._insert_calls, [[as_json(record) for record in fresh]])
+                seal = self._sealer.seal(self._sealer.next_number(), fresh)
+                cursor.execute(self._insert_calls, [[as_json(record) for record in fresh], seal.seal])
+                cursor.execute(_KEEP_SEAL, seal_row(seal))
             if kept := [contents_of(record) for record in fresh if has_contents(record)]:
                 cursor.execute(_INSERT_CONTENTS, [list(column) for column in zip(*kept, strict=True)])
             if late := [record.call_id for record in fresh if is_closed(record, self._closed_until)]:
@@ -97,7 +102,13 @@ class DuckDBLedger(Upkeep):
             if position is not None:
                 cursor.execute(_SET_POSITION, [source, position])
             cursor.commit()
+        if fresh:
+            self._sealer.posted(seal)
         return len(fresh)
+
+    def _keep_seal(self, seal: Seal) -> None:
+        with self._posting, self._file.cursor() as cursor:
+            cursor.execute(_KEEP_SEAL, seal_row(seal))
 
     def _closed(self) -> Closed:
         return self._closed_until
@@ -179,6 +190,6 @@ def _insert_statement(types: dict[str, str]) -> str:
         f"coalesce(r.{name}, '{DEFAULTS[name]}')" if name in DEFAULTS else f"r.{name}" for name in CALL_COLUMNS
     )
     return (
-        f"INSERT INTO calls ({', '.join(CALL_COLUMNS)}) SELECT {cells} FROM "
+        f"INSERT INTO calls ({', '.join(CALL_COLUMNS)}, seal) SELECT {cells}, $2 FROM "
         f"(SELECT from_json(line, '{json_encoder.encode(shape).decode()}') AS r FROM (SELECT unnest($1) AS line))"
     )

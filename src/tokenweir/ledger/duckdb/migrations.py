@@ -10,6 +10,7 @@ from ..custom_events import view_statement, view_version
 from ..rollups import creating
 from ..rows import JSON_KINDS
 from ..schema import FIRST_COLUMNS, column_steps, columns_of_step, default_of, definitions, refuse_newer
+from ..seals import creating_seals
 from .dialect import DuckDBDialect
 
 __all__ = ["MIGRATIONS", "migrate"]
@@ -75,6 +76,11 @@ def _12_sums_of_days(connection: DuckDBPyConnection) -> None:
         connection.execute(statement)
 
 
+def _14_seals(connection: DuckDBPyConnection) -> None:
+    for statement in creating_seals("VARCHAR", "TIMESTAMP"):
+        connection.execute(statement)
+
+
 MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [
     _1_calls_and_positions,
     _2_custom_events,
@@ -86,7 +92,8 @@ MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [
     _9_quantities,
     *column_steps(_add, 10, 11),
     _12_sums_of_days,
-    *column_steps(_add, 13),
+    *column_steps(_add, 13, 13),
+    _14_seals,
 ]
 
 

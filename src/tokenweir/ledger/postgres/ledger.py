@@ -15,6 +15,7 @@ from ..limits import Limits
 from ..queries import Answering, Queries, TwoSandboxes, unchanging
 from ..rollups import Closed, beginning, close_day, first_open_day, is_closed, is_due, late_additions
 from ..rows import CALL_COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of
+from ..seals import SEAL_COLUMNS, Seal, Sealer, seal_row
 from ..storable import storable
 from ..upkeep import Upkeep, change_statement
 from .copying import copy_calls
@@ -34,6 +35,7 @@ _COLUMN_TYPES = (
 _MAKE_INCOMING = "CREATE TEMPORARY TABLE incoming (line json) ON COMMIT DROP"
 _COPY_LINES = "COPY incoming FROM STDIN"
 _COPY_CONTENTS = f"COPY contents ({', '.join(CONTENT_COLUMNS)}) FROM STDIN"
+_KEEP_SEAL = f"INSERT INTO seals VALUES ({', '.join('%s' for _ in SEAL_COLUMNS)})"
 _SET_POSITION = (
     "INSERT INTO positions (source, position) VALUES (%s, %s) "
     "ON CONFLICT (source) DO UPDATE SET position = excluded.position"
@@ -61,6 +63,7 @@ class PostgresLedger(Upkeep):
     def __init__(self, server: PostgresDatabase, limits: Limits | None = None) -> None:
         self._server = server
         self._queries = Queries(unchanging(partial(_answering, server.url)), limits or Limits())
+        self._sealer = Sealer(self._newest_seal)
         self._insert_calls = _insert_statement(dict(self._read(_COLUMN_TYPES, [])))
 
     def __repr__(self) -> str:
@@ -72,23 +75,33 @@ class PostgresLedger(Upkeep):
 
     def post(self, records: Sequence[CallRecord], source: str, position: str | None) -> int:
         batch = {record.call_id: record for record in records}.values()
+        number = self._sealer.next_number()
         with self._server.transaction() as connection:
             # No day is closed while somebody posts, and nobody posts while one is being closed.
             connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", [_CLOSING])
             closed = _closed_until(connection)
             try:
                 with connection.transaction():
-                    fresh = self._insert(connection, [_Incoming.of(record) for record in batch])
+                    fresh = self._insert(connection, [_Incoming.of(record) for record in batch], number)
             except psycopg.DataError:
-                fresh = self._insert(connection, [_Incoming.of(_mended(record)) for record in batch])
-            if late := [record.call_id for record in batch if record.call_id in fresh and is_closed(record, closed)]:
+                fresh = self._insert(connection, [_Incoming.of(_mended(record)) for record in batch], number)
+            if late := [record.call_id for record in fresh if is_closed(record, closed)]:
                 for statement in _ADD_LATE:
                     connection.execute(statement, [late])
+            seal = self._sealer.seal(number, fresh) if fresh else None
+            if seal is not None:
+                connection.execute(_KEEP_SEAL, seal_row(seal))
             if position is not None:
                 connection.execute(_SET_POSITION, [source, position])
+        if seal is not None:
+            self._sealer.posted(seal)
         if is_due(batch, closed):
             self._close_a_day(batch)
         return len(fresh)
+
+    def _keep_seal(self, seal: Seal) -> None:
+        with self._server.transaction() as connection:
+            connection.execute(_KEEP_SEAL, seal_row(seal))
 
     def _close_a_day(self, posted: Collection[CallRecord]) -> None:
         """The earliest that is not closed, if it is over and no other poster was quicker."""
@@ -107,17 +120,18 @@ class PostgresLedger(Upkeep):
         with self._server.transaction() as connection:
             return _closed_until(connection)
 
-    def _insert(self, connection: Connection, batch: Sequence["_Incoming"]) -> set[str]:
+    def _insert(self, connection: Connection, batch: Sequence["_Incoming"], seal: int) -> list[CallRecord]:
+        """Which were new, as they were written."""
         connection.execute(_MAKE_INCOMING)
         with connection.cursor().copy(_COPY_LINES) as copy:
             for _, line in batch:
                 copy.write_row([line])
-        fresh = {call_id for (call_id,) in connection.execute(self._insert_calls).fetchall()}
+        fresh = {call_id for (call_id,) in connection.execute(self._insert_calls, [seal]).fetchall()}
         with connection.cursor().copy(_COPY_CONTENTS) as copy:
             for record, _ in batch:
                 if record.call_id in fresh and has_contents(record):
                     copy.write_row(contents_of(record))
-        return fresh
+        return [record for record, _ in batch if record.call_id in fresh]
 
     def query_sql(self, text: str) -> Table:
         return self._queries.sql(text)
@@ -192,7 +206,7 @@ def _insert_statement(types: dict[str, str]) -> str:
     cells = ", ".join(_cell(name, is_time=name in is_time) for name in CALL_COLUMNS)
     names = ", ".join(CALL_COLUMNS)
     return (
-        f"INSERT INTO calls ({names}) SELECT {cells} FROM incoming, json_to_record(line) AS r({shape}) "
+        f"INSERT INTO calls ({names}, seal) SELECT {cells}, %s FROM incoming, json_to_record(line) AS r({shape}) "
         "ORDER BY r.call_id ON CONFLICT (call_id) DO NOTHING RETURNING call_id"
     )
 

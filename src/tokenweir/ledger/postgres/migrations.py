@@ -10,6 +10,7 @@ from ..custom_events import view_statement, view_version
 from ..rollups import creating
 from ..rows import JSON_KINDS
 from ..schema import FIRST_COLUMNS, column_steps, columns_of_step, default_of, definitions, refuse_newer
+from ..seals import creating_seals
 
 __all__ = ["MIGRATIONS", "migrate"]
 
@@ -102,6 +103,14 @@ def _12_sums_of_days(connection: Connection) -> None:
     connection.execute("CREATE INDEX daily_usage_by_day ON daily_usage (started_at)")
 
 
+def _14_seals(connection: Connection) -> None:
+    for statement in creating_seals(_TEXT, "timestamp"):
+        connection.execute(statement)
+    # Numbers ascend as rows are added, so that a few bounds of many pages tell where some of them are.
+    connection.execute("CREATE INDEX calls_by_seal ON calls USING brin (seal)")
+    connection.execute("CREATE INDEX seals_by_number ON seals (seal)")
+
+
 MIGRATIONS: Final[list[Callable[[Connection], None]]] = [
     _1_calls_and_positions,
     _2_custom_events,
@@ -113,7 +122,8 @@ MIGRATIONS: Final[list[Callable[[Connection], None]]] = [
     _9_quantities,
     *column_steps(_add, 10, 11),
     _12_sums_of_days,
-    *column_steps(_add, 13),
+    *column_steps(_add, 13, 13),
+    _14_seals,
 ]
 
 
