@@ -13,6 +13,7 @@ from .import_records import import_records
 from .jobs import jobs
 from .keys import keys
 from .query import query
+from .reconcile import reconcile
 from .serve import serve
 from .simulate import simulate
 from .stream import stream
@@ -37,6 +38,7 @@ app.command()(trace)
 app.add_typer(dead_letters, name="dead-letters")
 app.command("import")(import_records)
 app.command()(jobs)
+app.command()(reconcile)
 app.command()(verify)
 app.command()(erase)
 app.add_typer(keys, name="keys")
