@@ -33,9 +33,7 @@ def read_llm_log(content: bytes) -> Iterator[Told]:
         try:
             day = datetime.fromisoformat(str(told)).date()
         except ValueError:
-            raise ConfigError(
-                f"entry {number} has no TimeGenerated: {told!r}; give the log with all its columns"
-            ) from None
+            raise ConfigError(f"entry {number} has no TimeGenerated; give the log with all its columns") from None
         deployment, model = entry.get("deploymentname") or None, entry.get("modelname") or None
         yield Told(day, "calls", Decimal(1), deployment, model)
         for meter, count in zip(_METERS, counts, strict=True):
