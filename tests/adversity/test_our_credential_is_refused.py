@@ -89,10 +89,12 @@ def identity(monkeypatch: pytest.MonkeyPatch) -> Iterator[IdentityEndpoint]:
 
 
 def identified(world: World, identity: IdentityEndpoint, play: Play) -> RelayThread:
-    """A relay whose upstream is signed in at by a managed identity."""
+    """A relay that signs in at its two upstreams with a managed identity, and has a token for each."""
     settings = {"credential": CredentialSettings(managed_identity=True)}
     relay = world.relay(world.upstream(play), upstream_settings=settings)
     identity.clock = relay.clock
+    upstreams = relay.process.data_plane.services.upstreams.values()
+    relay.until(lambda: all(upstream.credential.is_ready for upstream in upstreams))
     return relay
 
 
@@ -102,7 +104,7 @@ def test_a_token_that_is_refused_is_replaced_and_the_caller_does_not_notice(
     def play(line: Line) -> None:
         while True:
             head, _ = line.read_request()
-            is_good = b"authorization: bearer token-2\r\n" in head
+            is_good = b"authorization: bearer token-3\r\n" in head
             line.send(answer(b'{"choices":[]}') if is_good else UNAUTHORIZED)
 
     relay = identified(world, identity, play)
@@ -113,7 +115,7 @@ def test_a_token_that_is_refused_is_replaced_and_the_caller_does_not_notice(
     first, second = relay.records(2)
     assert (first.outcome, first.attempts) == ("completed", 2)
     assert (second.outcome, second.attempts) == ("completed", 1)
-    assert len(identity.requests) == 2
+    assert len(identity.requests) == 3
     assert relay.inside(lambda: relay.process.data_plane.services.refusals.count) == 0
 
 
@@ -127,7 +129,7 @@ def test_an_identity_that_may_not_come_in_is_not_asked_for_token_after_token(
             heard = client.read_answer()
             assert (heard.status, heard.error["code"]) == (502, "upstream_refused_credential")
     assert [record.attempts for record in relay.records(3)] == [2, 1, 1]
-    assert len(identity.requests) == 2
+    assert len(identity.requests) == 3
 
 
 def test_a_403_about_the_request_is_passed_on_as_it_is(world: World) -> None:

@@ -139,7 +139,7 @@ def test_an_openai_endpoint_may_end_in_its_version() -> None:
     [
         (
             "{}",
-            "names no way to sign in; give exactly one of `key_env`, `key`, `managed_identity`, ",
+            "names no way to sign in; give exactly one of `key_env`, `key`, `key_file`, `key_vault`, ",
         ),
         ("{ key = 'k', pass_through = true }", "has `key` and `pass_through`; give exactly one of"),
         ("{ managed_identity = false }", "names no way to sign in"),
@@ -151,9 +151,38 @@ def test_a_credential_names_exactly_one_way_to_sign_in(credential: str, said: st
     assert problem.startswith(f'[[upstreams]] "a" credential: {said}')
 
 
-def test_a_client_id_belongs_to_a_managed_identity() -> None:
-    [problem] = problems(upstream(credential="{ key = 'k', client_id = 'c' }"))
-    assert problem.startswith('[[upstreams]] "a" credential.client_id: belongs to `managed_identity = true`')
+@pytest.mark.parametrize(
+    ("credential", "said"),
+    [
+        ("{ key = 'k', client_id = 'c' }", "client_id: belongs to `managed_identity` or `workload_identity` or "),
+        ("{ managed_identity = true, tenant_id = 't' }", "tenant_id: belongs to `workload_identity` or "),
+        ("{ managed_identity = true, token_file = 'f' }", "token_file: belongs to `workload_identity`"),
+        ("{ key_file = 'no-such-file' }", "key_file: "),
+        ("{ key_vault = 'my-vault/my-secret' }", "key_vault: is no secret's identifier, like https://VAULT."),
+        ("{ client_secret_env = 'PATH', client_id = 'c' }", "tenant_id: is missing; `client_secret_env` needs it"),
+        (
+            "{ client_secret_env = 'NO_SUCH', client_id = 'c', tenant_id = 't' }",
+            "client_secret_env: the environment variable NO_SUCH is not set; set it to the application's secret",
+        ),
+    ],
+)
+def test_what_a_way_to_sign_in_needs_is_there_and_nothing_else(credential: str, said: str) -> None:
+    [problem] = problems(upstream(credential=credential), {"PATH": "/bin"})
+    assert problem.startswith(f'[[upstreams]] "a" credential.{said}')
+
+
+def test_every_way_to_sign_in_can_be_configured(here: Path) -> None:
+    (here / "key").write_text("k")
+    for credential in (
+        "{ key_file = 'key' }",
+        "{ key_vault = 'https://v.vault.azure.net/secrets/my-key' }",
+        "{ key_vault = 'https://v.vault.azure.net/secrets/my-key/0123abcd', client_id = 'c' }",
+        "{ workload_identity = true }",
+        "{ workload_identity = true, tenant_id = 't', client_id = 'c', token_file = 'f' }",
+        "{ client_secret_env = 'PATH', client_id = 'c', tenant_id = 't', authority = 'https://login.example' }",
+        "{ pass_token = true }",
+    ):
+        assert problems(upstream(credential=credential), {"PATH": "/bin"}) == []
     assert problems(upstream(credential="{ managed_identity = true, client_id = 'c' }")) == []
 
 

@@ -139,6 +139,16 @@ def test_a_callers_key_is_passed_through_where_that_is_configured() -> None:
     assert lines_of(sent(asked("GET /v1/models"), through))[2:] == []
 
 
+def test_a_callers_token_is_passed_on_without_any_key_where_that_is_configured() -> None:
+    through = upstream(credential=CredentialSettings(pass_token=True))
+    assert not through.signs
+    token = "Authorization: bearer eyJhbGciOiJSUzI1NiJ9.e30.x"
+    head = lines_of(sent(asked("GET /v1/models?subscription-key=theirs-4", "API-KEY: theirs-1", token), through))
+    assert head[2:] == [b"authorization: bearer eyJhbGciOiJSUzI1NiJ9.e30.x"]
+    for other in ([], ["Authorization: Bearer tw-a-key-of-this-gateway"], ["Authorization: Basic eyJ.e30.x"]):
+        assert lines_of(sent(asked("GET /v1/models", "API-KEY: theirs-1", *other), through))[2:] == []
+
+
 @pytest.mark.parametrize(
     ("kind", "target", "address"),
     [

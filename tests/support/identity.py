@@ -1,18 +1,23 @@
-"""What App Service and IMDS offer a machine: a token for the asking, served on loopback."""
+"""What App Service and IMDS offer a machine: a token for the asking, served on loopback; and what Entra ID and a key
+vault have for whoever shows a secret, over TLS.
+"""
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
+import trustme
 
 from tokenweir.records import Clock
 
-__all__ = ["IdentityEndpoint", "serving_identity"]
+__all__ = ["Authority", "IdentityEndpoint", "serving_authority", "serving_identity"]
 
 
 @dataclass
@@ -77,6 +82,74 @@ def serving_identity(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     yield told
     told.may_answer.set()
+    server.shutdown()
+    serving.join()
+    server.server_close()
+
+
+@dataclass
+class Authority:
+    """Signs in applications, and has one secret for whoever has a token."""
+
+    clock: Clock
+    url: str = ""
+    secret: str = "key-1"
+    is_ill: bool = False
+    forms: list[dict[str, list[str]]] = field(default_factory=list)
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    """Path, query and authorization of each request for the secret that had a token."""
+
+    def discovery(self) -> dict[str, object]:
+        return {
+            "issuer": f"{self.url}/tenant-1/v2.0",
+            "authorization_endpoint": f"{self.url}/tenant-1/oauth2/v2.0/authorize",
+            "token_endpoint": f"{self.url}/tenant-1/oauth2/v2.0/token",
+        }
+
+
+@contextmanager
+def serving_authority(clock: Clock, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Authority]:
+    told = Authority(clock)
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(folder / "authority.pem")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path, _, query = self.path.partition("?")
+            if path.endswith("/.well-known/openid-configuration"):
+                self._answer(200, told.discovery())
+            elif told.is_ill:
+                self._answer(403, {"error": {"code": "Forbidden"}})
+            else:
+                told.asked.append((path, query, self.headers["Authorization"]))
+                self._answer(200, {"value": told.secret, "id": told.url + path})
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            told.forms.append(parse_qs(body))
+            self._answer(200, {"access_token": f"token-{len(told.forms)}", "expires_in": 3600, "token_type": "Bearer"})
+
+        def _answer(self, status: int, answer: dict[str, object]) -> None:
+            body = msgspec.json.encode(answer)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("localhost").configure_cert(context)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    told.url = f"https://localhost:{server.server_address[1]}"
+    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    serving.start()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(folder / "authority.pem"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    yield told
     server.shutdown()
     serving.join()
     server.server_close()

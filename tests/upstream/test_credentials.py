@@ -5,16 +5,18 @@ import gc
 import logging
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from support.clocks import JumpingClock
-from support.identity import IdentityEndpoint as Endpoint, serving_identity
+from support.identity import Authority, IdentityEndpoint as Endpoint, serving_authority, serving_identity
 from support.servers import until
 from tokenweir.errors import ConfigError, CredentialUnavailable
 from tokenweir.providers import ProviderKind
-from tokenweir.upstream import Credential, CredentialSettings, UpstreamSettings, credential_for
-from tokenweir.upstream.credentials import ManagedIdentity
+from tokenweir.upstream import Credential, CredentialSettings, UpstreamSettings, credential_for, open_upstreams
+from tokenweir.upstream.credentials import RenewedCredential
 
 
 def credential(
@@ -88,10 +90,10 @@ async def test_app_service_is_asked_for_a_token_of_the_provider(
 ) -> None:
     chosen = credential(MANAGED, clock=clock, kind=kind)
     assert not chosen.is_ready and chosen.line is None
-    assert repr(chosen) == "<ManagedIdentity without a token>"
+    assert repr(chosen) == "<RenewedCredential of its managed identity, without a token>"
     await chosen.obtain()
     assert chosen.is_ready and chosen.line == b"authorization: Bearer token-1"
-    assert repr(chosen) == "<ManagedIdentity ready>"
+    assert repr(chosen) == "<RenewedCredential of its managed identity, ready>"
     path, headers, query = endpoint.requests[0]
     assert path == "/msi/token"
     assert headers["X-IDENTITY-HEADER"] == "the-header"
@@ -118,30 +120,85 @@ async def test_a_virtual_machine_asks_its_metadata_service(
     assert endpoint.requests[0][0] == "/metadata/identity/oauth2/token"
 
 
+async def looked(chosen: Credential) -> None:
+    """What a look has begun is over."""
+    chosen.look()
+    assert isinstance(chosen, RenewedCredential)
+    await until(lambda: chosen._obtaining is None)
+
+
 @pytest.mark.anyio
-async def test_a_token_is_renewed_some_minutes_before_it_ends(endpoint: Endpoint, clock: JumpingClock) -> None:
+async def test_a_token_is_renewed_some_minutes_before_it_ends_while_calls_go_on_with_it(
+    endpoint: Endpoint, clock: JumpingClock
+) -> None:
     chosen = credential(MANAGED, clock=clock)
-    await chosen.obtain()
-    clock.jump(3600 - 301)
+    await looked(chosen)  # at the start, before any call
     assert chosen.is_ready
+    clock.jump(3600 - 301)
+    await looked(chosen)
+    assert len(endpoint.requests) == 1
     clock.jump(2)
-    assert not chosen.is_ready
-    await chosen.obtain()
-    assert chosen.is_ready and chosen.line == b"authorization: Bearer token-2"
-    clock.jump(3600 - 301)
-    assert chosen.is_ready
+    endpoint.arrived.clear()
+    endpoint.may_answer.clear()
+    chosen.look()
+    await asyncio.to_thread(endpoint.arrived.wait)
+    assert chosen.is_ready and chosen.line == b"authorization: Bearer token-1"
+    endpoint.may_answer.set()
+    await until(lambda: chosen.line == b"authorization: Bearer token-2")
     assert len(endpoint.requests) == 2
 
 
 @pytest.mark.anyio
-async def test_a_token_that_lives_for_moments_serves_for_half_of_them(endpoint: Endpoint, clock: JumpingClock) -> None:
+async def test_an_identity_endpoint_that_is_down_when_a_token_ends_is_not_noticed_until_it_has_ended(
+    endpoint: Endpoint, clock: JumpingClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    chosen = credential(MANAGED, clock=clock)
+    await looked(chosen)
+    endpoint.is_ill = True
+    clock.jump(3600 - 299)
+    with caplog.at_level(logging.WARNING, "tokenweir"):
+        for _ in range(5):
+            await looked(chosen)  # asks once, and then not again for two seconds
+            assert chosen.is_ready
+        clock.jump(3)
+        await looked(chosen)
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("tokenweir")]
+    assert told == ["no credential from its managed identity: CredentialUnavailableError; the last one is still good"]
+    assert len(endpoint.requests) == 3
+    clock.jump(290)
+    assert not chosen.is_ready
+    with pytest.raises(CredentialUnavailable):
+        await chosen.obtain()
+    endpoint.is_ill = False
+    clock.jump(60)
+    await looked(chosen)
+    assert chosen.is_ready
+
+
+@pytest.mark.anyio
+async def test_a_token_that_lives_for_moments_is_renewed_after_half_of_them(
+    endpoint: Endpoint, clock: JumpingClock
+) -> None:
     endpoint.lifetime = 100
     chosen = credential(MANAGED, clock=clock)
-    await chosen.obtain()
+    await looked(chosen)
     clock.jump(49)
-    assert chosen.is_ready
+    await looked(chosen)
+    assert len(endpoint.requests) == 1
     clock.jump(2)
+    await looked(chosen)
+    assert len(endpoint.requests) == 2
+    clock.jump(91)
     assert not chosen.is_ready
+
+
+@pytest.mark.anyio
+async def test_a_clock_that_goes_back_costs_no_token(endpoint: Endpoint, clock: JumpingClock) -> None:
+    chosen = credential(MANAGED, clock=clock)
+    await looked(chosen)
+    clock.jump(-86_400)
+    await looked(chosen)
+    assert chosen.is_ready and len(endpoint.requests) == 1
 
 
 @pytest.mark.anyio
@@ -220,7 +277,7 @@ async def test_a_failure_nobody_waits_for_any_more_is_quiet(endpoint: Endpoint, 
     endpoint.is_ill = True
     endpoint.may_answer.clear()
     chosen = credential(MANAGED, clock=clock)
-    assert isinstance(chosen, ManagedIdentity)
+    assert isinstance(chosen, RenewedCredential)
     waiting = asyncio.ensure_future(chosen.obtain())
     await asyncio.to_thread(endpoint.arrived.wait)
     waiting.cancel()
@@ -234,3 +291,99 @@ def test_without_the_azure_extra_the_fix_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "azure.identity", None)
     with pytest.raises(ConfigError, match=r"pip install 'tokenweir\[azure\]'"):
         credential(MANAGED)
+
+
+# --- a workload, an application, a vault, a file ---
+
+
+@pytest.fixture
+def authority(clock: JumpingClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Authority]:
+    with serving_authority(clock, monkeypatch, tmp_path) as serving:
+        yield serving
+
+
+@pytest.mark.anyio
+async def test_a_workload_shows_its_own_token(authority: Authority, clock: JumpingClock, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("the-workloads-own")
+    settings = CredentialSettings(
+        workload_identity=True,
+        tenant_id="tenant-1",
+        client_id="app-1",
+        token_file=str(tmp_path / "token"),
+        authority=authority.url,
+    )
+    chosen = credential(settings, clock=clock)
+    await chosen.obtain()
+    assert chosen.line == b"authorization: Bearer token-1"
+    [form] = authority.forms
+    assert (form["client_id"], form["client_assertion"]) == (["app-1"], ["the-workloads-own"])
+    assert "https://cognitiveservices.azure.com/.default" in form["scope"][0]
+
+
+@pytest.mark.anyio
+async def test_an_application_shows_its_secret(authority: Authority, clock: JumpingClock) -> None:
+    settings = CredentialSettings(
+        client_secret_env="SECRET", tenant_id="tenant-1", client_id="app-1", authority=authority.url
+    )
+    chosen = credential(settings, {"SECRET": "sesame"}, clock=clock)
+    await chosen.obtain()
+    assert chosen.line == b"authorization: Bearer token-1"
+    assert (authority.forms[0]["client_id"], authority.forms[0]["client_secret"]) == (["app-1"], ["sesame"])
+    assert "sesame" not in repr(chosen) and "application app-1" in repr(chosen)
+    with pytest.raises(ConfigError, match="the environment variable SECRET is not set"):
+        credential(settings, {}, clock=clock)
+
+
+@pytest.mark.anyio
+async def test_a_key_in_a_vault_is_looked_at_again_and_replaced_when_it_is_refused(
+    authority: Authority, endpoint: Endpoint, clock: JumpingClock
+) -> None:
+    chosen = credential(CredentialSettings(key_vault=f"{authority.url}/secrets/azure-openai"), clock=clock)
+    await looked(chosen)
+    assert chosen.line == b"api-key: key-1"
+    assert authority.asked == [("/secrets/azure-openai", "api-version=7.4", "Bearer token-1")]
+    authority.secret = "key-2\n"
+    clock.jump(500)
+    await looked(chosen)
+    assert chosen.line == b"api-key: key-1"
+    clock.jump(500)
+    await looked(chosen)
+    assert chosen.line == b"api-key: key-2"
+    authority.secret = "key-3"
+    assert chosen.replace(clock.monotonic() + 1)  # refused: it may have been exchanged
+    await chosen.obtain()
+    assert chosen.line == b"api-key: key-3"
+    authority.is_ill = True
+    clock.jump(86_400)
+    await looked(chosen)
+    assert chosen.is_ready and chosen.line == b"api-key: key-3"  # a vault that is away takes no key away
+
+
+@pytest.mark.anyio
+async def test_a_key_in_a_file_is_exchanged_in_place(clock: JumpingClock, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("key-1\n")
+    chosen = credential(CredentialSettings(key_file=str(path)), clock=clock, kind="openai")
+    await looked(chosen)
+    assert chosen.line == b"authorization: Bearer key-1"
+    path.write_text("key-2")
+    clock.jump(31)
+    await looked(chosen)
+    assert chosen.line == b"authorization: Bearer key-2"
+    path.write_text("two\nlines")
+    clock.jump(31)
+    await looked(chosen)
+    assert chosen.line == b"authorization: Bearer key-2"
+    path.unlink()
+    fresh = credential(CredentialSettings(key_file=str(path)), clock=clock)
+    with pytest.raises(CredentialUnavailable, match="could not obtain its credential from the file"):
+        await fresh.obtain()
+
+
+def test_with_a_new_configuration_an_upstream_keeps_its_token(endpoint: Endpoint, clock: JumpingClock) -> None:
+    settings = UpstreamSettings("sweden", "https://x.example", MANAGED)
+    before = open_upstreams([settings], {}, clock)
+    moved = msgspec.structs.replace(settings, endpoint="https://y.example")
+    assert open_upstreams([moved], {}, clock, before)["sweden"].credential is before["sweden"].credential
+    other = msgspec.structs.replace(settings, credential=CredentialSettings(managed_identity=True, client_id="id-7"))
+    assert open_upstreams([other], {}, clock, before)["sweden"].credential is not before["sweden"].credential

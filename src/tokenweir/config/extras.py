@@ -45,8 +45,9 @@ def missing_extras(config: Config, environ: Mapping[str, str]) -> Problems:
 
 def _of_upstreams(config: Config) -> Iterator[Need]:
     for upstream in config.upstreams:
-        if upstream.credential.managed_identity:
-            yield ("upstreams", f'"{upstream.name}"', "credential", "managed_identity"), *_IDENTITY
+        for way in ("managed_identity", "workload_identity", "client_secret_env", "key_vault"):
+            if getattr(upstream.credential, way):
+                yield ("upstreams", f'"{upstream.name}"', "credential", way), *_IDENTITY
 
 
 def _of_sinks(config: Config) -> Iterator[Need]:

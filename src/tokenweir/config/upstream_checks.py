@@ -8,10 +8,10 @@ from ..errors import ConfigError, nearest, quoted
 from ..gateway.settings import ServerSettings
 from ..providers import PROVIDERS
 from ..proxies import Proxy, proxy_url
-from ..upstream.settings import CredentialSettings, UpstreamSettings
+from ..upstream.settings import UpstreamSettings
 from .addresses import is_loopback, parse_address
 from .model import Config
-from .problems import Problems, no_certificates, too_small
+from .problems import Problems, no_certificates, too_small, unreadable
 from .setting_path import Path
 from .upstream_variables import KEY_VARIABLES
 
@@ -21,7 +21,18 @@ _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _OWN = "name the resource's (without a file, by AZURE_OPENAI_BASE_URL, where the SDK's variables are for callers)"
 _HEADER_SOURCE = re.compile(r"header:[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _MOST_WEIGHT = 1000
-_WAYS_TO_SIGN_IN = ("key_env", "key", "managed_identity", "pass_through")
+_WAYS_TO_SIGN_IN = (
+    *("key_env", "key", "key_file", "key_vault", "managed_identity", "workload_identity", "client_secret_env"),
+    *("pass_through", "pass_token"),
+)
+_BELONG_TO = {
+    "client_id": ("managed_identity", "workload_identity", "client_secret_env", "key_vault"),
+    "tenant_id": ("workload_identity", "client_secret_env"),
+    "token_file": ("workload_identity",),
+    "authority": ("managed_identity", "workload_identity", "client_secret_env", "key_vault"),
+}
+"""What only some ways to sign in ask for."""
+_VAULT = re.compile(r"https://[^/?#]+\.[^/?#]+/secrets/[0-9A-Za-z-]+(/[0-9a-f]+)?")
 
 
 def any_upstream(config: Config, environ: Mapping[str, str]) -> Problems:
@@ -92,18 +103,29 @@ def credentials(config: Config, environ: Mapping[str, str]) -> Problems:
         if len(ways) != 1:
             found = "names no way to sign in" if not ways else "has " + " and ".join(f"`{way}`" for way in ways)
             yield path, f"{found}; give exactly one of " + ", ".join(f"`{way}`" for way in _WAYS_TO_SIGN_IN)
-        elif credential.client_id and not credential.managed_identity:
-            yield (*path, "client_id"), "belongs to `managed_identity = true`, which is not there"
-        elif credential.key_env:
-            yield from _key_variable((*path, "key_env"), credential, environ)
+            continue
+        for name, owners in _BELONG_TO.items():
+            if getattr(credential, name) and ways[0] not in owners:
+                yield (*path, name), f"belongs to {' or '.join(f'`{owner}`' for owner in owners)}, which is not there"
+        if credential.key_env:
+            yield from _key_variable((*path, "key_env"), credential.key_env, "a key of the resource", environ)
+        elif credential.key_file:
+            yield from unreadable((*path, "key_file"), credential.key_file)
+        elif credential.key_vault and not _VAULT.fullmatch(credential.key_vault):
+            yield (*path, "key_vault"), "is no secret's identifier, like https://VAULT.vault.azure.net/secrets/NAME"
+        elif credential.client_secret_env:
+            for name in ("tenant_id", "client_id"):
+                if not getattr(credential, name):
+                    yield (*path, name), "is missing; `client_secret_env` needs it"
+            where = (*path, "client_secret_env")
+            yield from _key_variable(where, credential.client_secret_env, "the application's secret", environ)
 
 
-def _key_variable(path: Path, credential: CredentialSettings, environ: Mapping[str, str]) -> Problems:
-    name = credential.key_env or ""
+def _key_variable(path: Path, name: str, what: str, environ: Mapping[str, str]) -> Problems:
     if environ.get(name, "").strip():
         return
     if _VARIABLE.fullmatch(name):
-        yield path, f"the environment variable {name} is not set; set it to a key of the resource"
+        yield path, f"the environment variable {name} is not set; set it to {what}"
     else:
         yield path, "is not a variable that is set; give the name of one, not the key itself"
 

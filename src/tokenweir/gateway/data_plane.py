@@ -155,6 +155,7 @@ class DataPlane:
             client.tick(now)
         for upstream in self.services.upstreams.values():
             upstream.pool.close_aged()
+            upstream.credential.look()
         probe_targets(self.services)
 
     def abort(self) -> None:

@@ -3,6 +3,7 @@
 import re
 
 from ..deployments import Target
+from ..policy import is_token
 from ..upstream import (
     Body,
     Upstream,
@@ -101,6 +102,10 @@ def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes
         if not given and address.query_key and _VISIBLE.fullmatch(address.query_key):
             given = [provider.key_line(address.query_key.decode("ascii"))]
         lines.extend(given)
+    elif settings.credential.pass_token:
+        given_token = head.fields.get(b"authorization", b"")
+        if given_token[:7].lower() == b"bearer " and is_token(given_token[7:].strip()):
+            lines.append(b"authorization: " + given_token)
     if address.is_socket:
         lines.extend(socket_lines(address))
     if address.is_metered and not address.is_socket:

@@ -144,7 +144,7 @@ class Biller:
         if upstream is None:
             raise QuestionFailed(f"the upstream {made.backend} is not configured any more")
         if not upstream.signs:
-            raise QuestionFailed(f"the gateway has no credential of its own at {upstream.name} (pass_through)")
+            raise QuestionFailed(f"the gateway has no credential of its own at {upstream.name}; callers bring theirs")
         is_enough = reader.is_enough if isinstance(reader, FirstLine) else lambda: False
         await ask(Question(upstream, made.path, made.api_version), tail, reader, self._clock, is_enough=is_enough)
 

@@ -110,9 +110,13 @@ class RelayProcess:
         )
 
     def _parts(
-        self, config: Config, tokens: TokenKeys | None, before: Catalogue | None = None
+        self,
+        config: Config,
+        tokens: TokenKeys | None,
+        before: Catalogue | None = None,
+        upstreams: dict[str, Upstream] | None = None,
     ) -> tuple[Keyring, Catalogue, dict[str, Upstream]]:
-        """What a reload exchanges; ``before`` is in force until then. Raises ``ConfigError``."""
+        """What a reload exchanges; ``before`` and ``upstreams`` are in force until then. Raises ``ConfigError``."""
         keyring = self._keyring(config, tokens)
         if keyring.is_open and not is_loopback(parse_address(self._config.server.data)[0]):
             raise ConfigError(
@@ -126,14 +130,15 @@ class RelayProcess:
             before,
             {upstream.name for upstream in config.upstreams if upstream in self._config.upstreams},
         )
-        return keyring, catalogue, open_upstreams(config.upstreams, os.environ, self._clock)
+        return keyring, catalogue, open_upstreams(config.upstreams, os.environ, self._clock, upstreams)
 
     def reload(self) -> None:
         """Takes callers, deployments and upstreams anew; no stream notices. What is wrong changes nothing."""
         try:
             reload = reloaded(self._config_path, self._config)
             tokens = self._token_keys_of(reload.config, self._token_keys)
-            keyring, catalogue, upstreams = self._parts(reload.config, tokens, self.data_plane.services.catalogue)
+            services = self.data_plane.services
+            keyring, catalogue, upstreams = self._parts(reload.config, tokens, services.catalogue, services.upstreams)
             limits = self._limits(reload.config, self.data_plane.services.limits)
             self.data_plane.configure(keyring=keyring, catalogue=catalogue, upstreams=upstreams, limits=limits)
         except TokenweirError as error:

@@ -29,7 +29,7 @@ class Upstream:
         self.deployment_families = self.provider.deployment_families
         self.endpoint = Endpoint.parse(settings.endpoint)
         self.credential = credential
-        self.signs = not settings.credential.pass_through
+        self.signs = not (settings.credential.pass_through or settings.credential.pass_token)
         """Whether the credential is the gateway's own, so that a refusal of it is not the caller's to hear."""
         self.pool = Pool(settings, self.endpoint, clock)
         self._clock = clock
@@ -55,7 +55,17 @@ class Upstream:
 
 
 def open_upstreams(
-    settings: Iterable[UpstreamSettings], environ: Mapping[str, str], clock: Clock
+    settings: Iterable[UpstreamSettings],
+    environ: Mapping[str, str],
+    clock: Clock,
+    before: Mapping[str, Upstream] | None = None,
 ) -> dict[str, Upstream]:
-    """Upstreams by name. Opens no connection. Raises ``ConfigError``."""
-    return {one.name: Upstream(one, credential_for(one, environ, clock), clock) for one in settings}
+    """Upstreams by name. Opens no connection. ``before``: those of an earlier configuration, whose tokens go on to be
+    good. Raises ``ConfigError``."""
+    opened = {}
+    for one in settings:
+        old = before.get(one.name) if before is not None else None
+        stays = old is not None and (old.settings.credential, old.settings.kind) == (one.credential, one.kind)
+        credential = old.credential if old is not None and stays else credential_for(one, environ, clock)
+        opened[one.name] = Upstream(one, credential, clock)
+    return opened

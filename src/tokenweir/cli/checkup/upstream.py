@@ -124,7 +124,7 @@ class _Probe:
     def _judge(self, response: http.client.HTTPResponse, asked: str, took: str) -> CheckResult:
         """What a status means in words."""
         status = response.status
-        if status == 401 and self._settings.credential.pass_through:
+        if status == 401 and (self._settings.credential.pass_through or self._settings.credential.pass_token):
             return fine(f"answers in {took}; callers sign in with their own keys")
         if status < 300 or status in self._provider.probe.accepted:
             return fine(f"signed in; answers in {took}")
