@@ -21,7 +21,7 @@ from tokenweir.policy import CallerSettings, Keyring, TracingSettings, hash_key
 from tokenweir.records import CallRecord, SystemClock
 from tokenweir.upstream import CredentialSettings, UpstreamConnection, UpstreamSettings, open_upstreams
 
-from .tracing import _Wire
+from .tracing import MemoryWire
 
 _KEY = "hostile-caller-key"
 _NAMES = [
@@ -66,7 +66,7 @@ _SCALARS = [
 ] + ["9" * 400, "[" * 300 + "]" * 300, '"' + "x" * 300 + '"']
 
 
-class _Line(_Wire):
+class _Line(MemoryWire):
     def abort(self) -> None: ...
 
     def close(self) -> None: ...

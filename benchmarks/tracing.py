@@ -31,7 +31,7 @@ _WAYS = {
 }
 
 
-class _Wire(asyncio.Transport):
+class MemoryWire(asyncio.Transport):
     """Takes everything, keeps nothing."""
 
     def write(self, data: Any) -> None: ...
@@ -47,7 +47,7 @@ class _Wire(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
-class _EncodingLog:
+class EncodingLog:
     """Encodes each record, as the journal does, and forgets it."""
 
     replica = "bench-relay-0"
@@ -75,7 +75,7 @@ def _call(settings: TracingSettings, script: Script) -> Callable[[], None]:
     )
     data_plane = DataPlane(
         ServerSettings(),
-        _EncodingLog(),
+        EncodingLog(),
         clock,
         tracing,
         keyring,
@@ -86,11 +86,11 @@ def _call(settings: TracingSettings, script: Script) -> Callable[[], None]:
     )
     pool = upstreams["mock"].pool
     upstream = UpstreamConnection(pool, pool._heads)
-    upstream.connection_made(_Wire())
+    upstream.connection_made(MemoryWire())
     pool._open.add(upstream)
     pool.idle(upstream)
     client = data_plane.new_connection()
-    client.connection_made(_Wire())
+    client.connection_made(MemoryWire())
     path, headers, body = request(script)
     lines = [f"POST {path} HTTP/1.1", "Host: gateway", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
     asked = "\r\n".join(lines).encode() + body

@@ -363,6 +363,33 @@ def test_a_websocket_is_chosen_once_and_goes_where_there_is_room(world: World) -
     assert told == [("faulty-1", 2), ("faulty-1", 1)]
 
 
+def test_a_conversation_goes_on_where_its_response_is_stored(world: World) -> None:
+    told = b'{"error":{"message":"none","type":"invalid_request_error","param":"x","code":"%b"}}'
+    asked = b'{"model":"faulty","input":"and then?","previous_response_id":"resp_1"}'
+    used = b'{"input_tokens":3,"output_tokens":4,"total_tokens":7}'
+    fine = b'{"id":"resp_2","object":"response","status":"completed","usage":%b}' % used
+    codes = [b"previous_response_not_found", b"context_length_exceeded"]
+    relay = world.relay(*(world.upstream(saying(answer(told % code, status="400 Bad Request"))) for code in codes))
+    other = world.relay(
+        world.upstream(saying(answer(told % codes[0], status="400 Bad Request"))),
+        world.upstream(saying(answer(fine))),
+        folder=world.folder / "other",
+    )
+    answers = []
+    for one in (relay, other):
+        with RawClient(one.address) as client:
+            client.send(
+                b"POST /openai/v1/responses HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\n"
+                b"api-key: %b\r\ncontent-length: %d\r\n\r\n%b" % (KEY.encode(), len(asked), asked)
+            )
+            answers.append(client.read_answer())
+    assert (answers[0].status, answers[0].error["code"]) == (400, "context_length_exceeded")  # said by who has it
+    assert (answers[1].status, answers[1].body) == (200, fine)
+    for one in (relay, other):
+        assert (one.record().attempts, one.record().backend) == (2, "faulty-1")
+        assert members(one)[0].breaker.is_closed  # it is well
+
+
 def test_sessions_stay_with_their_target(world: World) -> None:
     def named(name: bytes) -> Play:
         return saying(answer(FINE, f"x-target: {name.decode()}"))

@@ -302,6 +302,7 @@ def heard(pool: Pool, upstream: str, lines: bytes) -> None:
     candidates = pool.call()
     (candidates.member,) = [one for one in pool.pool.members if one.target.upstream == upstream]
     candidates.answered(200, lines)
+    pool.clock.jump(0.05)
 
 
 def counted(pool: Pool, calls: int) -> Counter[str]:

@@ -7,9 +7,9 @@ Source: Thaler and Ravishankar 1998; weights: Schindelhauer and Schomaker 2005.
 
 import re
 from collections.abc import Sequence
-from hashlib import blake2b
 from math import log
 from typing import Final
+from zlib import crc32
 
 from ..wire import Fields
 
@@ -60,7 +60,7 @@ def _beginning(body: bytes) -> bytes | None:
 
 def hashed(text: bytes) -> int:
     """30 bits, and never ``NO_KEY``; the same in every process."""
-    return (int.from_bytes(blake2b(text, digest_size=4).digest(), "big") & _MASK) or 1
+    return (crc32(text) & _MASK) or 1
 
 
 def preference(key: int, seed: int, weight: float) -> float:

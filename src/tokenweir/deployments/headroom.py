@@ -8,6 +8,8 @@ __all__ = ["Headroom", "headroom_told"]
 _TOLD = re.compile(rb"\r\nx-ratelimit-(limit|remaining)-(requests|tokens):[ \t]*([0-9]{1,15})(?![0-9])", re.IGNORECASE)
 _GOOD_FOR: Final = 60.0
 """Limits are per minute: what was left a minute ago says nothing."""
+_OFTEN_ENOUGH: Final = 0.02
+"""Reading costs some microseconds, which a target with thousands of answers a second need not pay each time."""
 _LEAST: Final = 0.01
 """Somebody has to ask, or it would never be heard that there is room again."""
 
@@ -19,19 +21,21 @@ class Headroom:
         """``share``: of the scarcer of requests and tokens, what is left, 0 to 1; ``told``: a moment; ``most``: the
         limits, by what is limited."""
         self._share = share
-        self._told = told
+        self.told = told
         self.most = most
 
     def share(self, now: float) -> float:
         """By which a weight is multiplied."""
-        if not 0.0 <= now - self._told < _GOOD_FOR:
+        if not 0.0 <= now - self.told < _GOOD_FOR:
             return 1.0
         return self._share if self._share > _LEAST else _LEAST
 
 
 def headroom_told(lines: bytes, now: float, before: Headroom | None) -> Headroom | None:
-    """What an answer's header lines tell; ``before`` where they tell nothing. A limit that is not told is taken to be
-    the most that was ever left."""
+    """What an answer's header lines tell; ``before`` where they tell nothing, or that was told just now. A limit that
+    is not told is taken to be the most that was ever left."""
+    if before is not None and 0.0 <= now - before.told < _OFTEN_ENOUGH:
+        return before
     remaining: dict[bytes, int] = {}
     most: dict[bytes, int] = dict(before.most) if before is not None else {}
     limits: dict[bytes, int] = {}

@@ -21,7 +21,14 @@ from .choose import choose
 from .head_cache import HeadCache
 from .request import Attempt, Request
 from .request_body import Upload
-from .retry_policy import refusal_of, refuses_stream_options, verdict_on, was_out_of_reach
+from .retry_policy import (
+    goes_on_from_response,
+    misses_response,
+    refusal_of,
+    refuses_stream_options,
+    verdict_on,
+    was_out_of_reach,
+)
 from .services import Services
 from .timings import Timings
 from .tracing import TracingNotes
@@ -321,13 +328,15 @@ class Dispatcher(Receiver):
         seeks = self._request.address.route.job_id is not None
         if candidates.member is not None:
             candidates.answered(head.status, head.lines)
-        costs = head.status != 429
+        costs = head.status >= 500
+        may_go_on = head.status >= 400 and self._may_go_on(costs=costs)
         verdict = verdict_on(
             head,
             injected=self.injected,
-            may_go_on=head.status >= 400 and self._may_go_on(costs=costs),
+            may_go_on=may_go_on,
             signs=upstream.signs,
             seeks=seeks,
+            goes_on=may_go_on and head.status < 429 and goes_on_from_response(self._request.body),
         )
         if seeks and head.status == 404 and verdict == "pass on":
             unreachable = was_out_of_reach(self._earlier or ())
@@ -392,12 +401,17 @@ class Dispatcher(Receiver):
         connection, upstream, target = self.connection, self.upstream, self.target
         if connection is None or upstream is None or target is None or self._owner is None:
             return
-        if head.status != 400:
-            refused = access_refusal(head.status, body)
-            if refused is not None:
-                self._credential_refused(upstream, head, refused)
-                return
-        elif refuses_stream_options(body):
+        refused = access_refusal(head.status, body) if head.status == 401 or head.status == 403 else None
+        candidates = self.candidates
+        if refused is not None:
+            self._credential_refused(upstream, head, refused)
+            return
+        if candidates is not None and self._may_go_on(costs=False) and misses_response(body):
+            self.connection = None
+            self._note_attempt(None, head)
+            self._try_another(candidates, costs=False)
+            return
+        if self.injected and head.status == 400 and refuses_stream_options(body):
             self.connection = None
             self._note_attempt(None, head)
             self._asks_as_it_came = True

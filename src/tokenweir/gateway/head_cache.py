@@ -1,7 +1,7 @@
 """What the requests of one connection have in common, worked out once.
 
 A client program sends the same head again and again, all but its length. Then its address, its caller
-and the head that goes upstream are the same again too, until the configuration changes.
+and the head that goes to each target are the same again too, until the configuration changes.
 """
 
 from datetime import datetime
@@ -19,6 +19,9 @@ from .upstream_request import upstream_head
 
 __all__ = ["HeadCache"]
 
+# Among which the calls of one connection may take turns before their heads are made again and again.
+_MOST_TARGETS = 8
+
 
 class HeadCache:
     """Per-connection cache of what was derived from the latest request head."""
@@ -29,17 +32,17 @@ class HeadCache:
         self._keyring: Keyring | None = None
         self._admission: Admission | None = None
         self._valid_until: datetime | None = None
-        self._target: Target | None = None
-        self._upstream: Upstream | None = None
-        self._signature: bytes | None = None
-        self._upstream_head = b""
-        self._shared_by: tuple[object, ...] = ()
-        self._shared: SharedFields | None = None
+        # for the latest target, and for the ones before
+        self._upstream_head: _UpstreamHead | None = None
+        self._upstream_heads: tuple[_UpstreamHead, ...] = ()
+        self._shared: _Shared | None = None
+        self._all_shared: tuple[_Shared, ...] = ()
 
     def address(self, head: RequestHead) -> Address:
         """Raises as ``address_of`` does."""
         if head.fields is not self._fields or self._address is None:
-            self._keyring = self._target = None
+            self._keyring = None
+            self._forget_targets()
             self._address = address_of(head)
             self._fields = head.fields
         return self._address
@@ -49,7 +52,7 @@ class HeadCache:
     ) -> Admission:
         """Raises as ``identify`` does, or ``NotOurName``."""
         if keyring is not self._keyring or self._admission is None or self._has_expired(request):
-            self._target = None
+            self._forget_targets()
             if keyring.is_open and own_names is not None:
                 own_names.check(request.head.fields)
             self._admission = identify(request, keyring, trusts_platform=trusts_platform)
@@ -57,16 +60,32 @@ class HeadCache:
             self._keyring = keyring
         return self._admission
 
+    def _forget_targets(self) -> None:
+        self._upstream_head = self._shared = None
+        self._upstream_heads = self._all_shared = ()
+
     def _has_expired(self, request: Request) -> bool:
         return self._valid_until is not None and request.started_at >= self._valid_until
 
     def upstream_head(self, request: Request, target: Target, upstream: Upstream) -> bytes:
         """The head that goes to a target, up to its length."""
-        signature = upstream.credential.line
-        if target is not self._target or upstream is not self._upstream or signature is not self._signature:
-            self._upstream_head = upstream_head(request, target, upstream)
-            self._target, self._upstream, self._signature = target, upstream, signature
-        return self._upstream_head
+        latest, signature = self._upstream_head, upstream.credential.line
+        if latest is None or not latest.is_for(target, upstream, signature):
+            latest = self._switched_head(request, target, upstream, signature)
+        return latest.head
+
+    def _switched_head(
+        self, request: Request, target: Target, upstream: Upstream, signature: bytes | None
+    ) -> "_UpstreamHead":
+        """Where calls go to several targets in turn, each has a head that stays."""
+        for known in self._upstream_heads:
+            if known.is_for(target, upstream, signature):
+                break
+        else:
+            known = _UpstreamHead(target, upstream, signature, upstream_head(request, target, upstream))
+            self._upstream_heads = (known, *self._upstream_heads[: _MOST_TARGETS - 1])
+        self._upstream_head = known
+        return known
 
     def shared_fields(
         self,
@@ -78,16 +97,60 @@ class HeadCache:
         client_address: str | None,
     ) -> SharedFields:
         """What the record of a call has in common with the last one's."""
-        last = self._shared_by
-        if (
-            self._shared is None
-            or last[0] is not address
-            or last[1] is not admission
-            or last[2] is not target
-            or last[3] is not upstream
-        ):
-            self._shared_by = (address, admission, target, upstream)
-            self._shared = SharedFields(
-                address, admission, target, upstream, replica=replica, client_address=client_address
-            )
-        return self._shared
+        latest = self._shared
+        if latest is None or not latest.is_for(address, admission, target, upstream):
+            for latest in self._all_shared:
+                if latest.is_for(address, admission, target, upstream):
+                    break
+            else:
+                latest = _Shared(
+                    address,
+                    admission,
+                    target,
+                    upstream,
+                    SharedFields(address, admission, target, upstream, replica=replica, client_address=client_address),
+                )
+                self._all_shared = (latest, *self._all_shared[: _MOST_TARGETS - 1])
+            self._shared = latest
+        return latest.fields
+
+
+class _UpstreamHead:
+    """The head for one target. Not to be changed."""
+
+    def __init__(self, target: Target, upstream: Upstream, signature: bytes | None, head: bytes) -> None:
+        self._target = target
+        self._upstream = upstream
+        self._signature = signature
+        self.head = head
+
+    def is_for(self, target: Target, upstream: Upstream, signature: bytes | None) -> bool:
+        return target is self._target and upstream is self._upstream and signature is self._signature
+
+
+class _Shared:
+    """The fields for one target. Not to be changed."""
+
+    def __init__(
+        self,
+        address: Address,
+        admission: Admission | None,
+        target: Target | None,
+        upstream: Upstream | None,
+        fields: SharedFields,
+    ) -> None:
+        self._address = address
+        self._admission = admission
+        self._target = target
+        self._upstream = upstream
+        self.fields = fields
+
+    def is_for(
+        self, address: Address, admission: Admission | None, target: Target | None, upstream: Upstream | None
+    ) -> bool:
+        return (
+            address is self._address
+            and admission is self._admission
+            and target is self._target
+            and upstream is self._upstream
+        )

@@ -8,7 +8,15 @@ from ..providers import AccessRefusal
 from ..wire import ResponseHead, decode_json
 from .request import Attempt
 
-__all__ = ["Verdict", "refusal_of", "refuses_stream_options", "verdict_on", "was_out_of_reach"]
+__all__ = [
+    "Verdict",
+    "goes_on_from_response",
+    "misses_response",
+    "refusal_of",
+    "refuses_stream_options",
+    "verdict_on",
+    "was_out_of_reach",
+]
 
 Verdict = Literal["pass on", "try the next", "read first"]
 """What to do with an answer's head. ``read first``: only its body tells."""
@@ -21,6 +29,7 @@ def verdict_on(
     may_go_on: bool,
     signs: bool = False,
     seeks: bool = False,
+    goes_on: bool = False,
 ) -> Verdict:
     """May the call go elsewhere? Only here is that decided: before a byte was passed on, or never.
 
@@ -33,7 +42,9 @@ def verdict_on(
        a 502 (`refusal_of`).
     4. 404 to a request about something that an earlier call has made (``seeks``): another upstream may have it. Who
        answers 429 or 5xx may have it, too, so here these are the answer.
-    5. Anything else is the answer.
+    5. 400 and 404 to a request that goes on from a stored response (``goes_on``): if its body says that there is no
+       such response here, another target may have it.
+    6. Anything else is the answer.
     """
     if seeks and (head.status == 404 or head.status == 429 or head.status >= 500):
         return "try the next" if head.status == 404 and may_go_on else "pass on"
@@ -41,7 +52,21 @@ def verdict_on(
         return "try the next"
     if (head.status == 400 and injected) or (signs and (head.status == 401 or head.status == 403)):
         return "read first"
+    if goes_on and may_go_on and (head.status == 400 or head.status == 404):
+        return "read first"
     return "pass on"
+
+
+def goes_on_from_response(body: bytes) -> bool:
+    """Whether a request may go on from a response that is stored somewhere."""
+    return b'"previous_response_id"' in body
+
+
+def misses_response(body: bytes) -> bool:
+    """Whether the body of an error says that the response to go on from is not stored there."""
+    answer = decode_json(body)
+    error = answer.get("error") if isinstance(answer, dict) else None
+    return isinstance(error, dict) and error.get("code") == "previous_response_not_found"
 
 
 def refuses_stream_options(body: bytes) -> bool:
