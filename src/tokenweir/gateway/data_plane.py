@@ -94,6 +94,12 @@ class DataPlane:
         return cast("set[Call]", self.services.calls.open)  # none but `new_call` makes one
 
     @property
+    def held(self) -> int:
+        """How many calls and connections there are, to clients and to upstreams."""
+        upstreams = self.services.upstreams.values()
+        return len(self.calls) + len(self.clients) + sum(upstream.pool.size for upstream in upstreams)
+
+    @property
     def is_stopping(self) -> bool:
         return self.services.calls.is_stopping
 

@@ -8,6 +8,7 @@ from ..config import expires_at
 from ..errors import ConfigError
 from ..gateway import ServerSettings
 from ..records import Clock
+from ..upstream import keep_large_blocks
 
 __all__ = ["Certificate"]
 
@@ -32,6 +33,7 @@ class Certificate:
         self._warned_at: float | None = None
         self._said = ""
         self.context = self._load()
+        keep_large_blocks()
         self.expires_at = expires_at(self._content[0])
         self._warn()
 

@@ -32,6 +32,7 @@ from .certificate import Certificate
 from .data_port import DataPort
 from .keys_watch import KeysWatch
 from .logs import configure_logging
+from .memory import SpareMemory, give_back
 from .reloading import digest_of_config, reloaded
 from .shared_keys import open_shared_keys
 from .shipped_log import ShippedLog
@@ -91,6 +92,7 @@ class RelayProcess:
         keyring, catalogue, upstreams = self._parts(config, self._token_keys)
         self._certificate = Certificate(config.server, clock) if config.server.certificate is not None else None
         self.journal: ProcessLog = open_log() if open_log else _open_journal(config, name, clock)
+        self._spare_memory = SpareMemory(give_back)
         self._shipped: ShippedLog | None = None
         if isinstance(self.journal, Journal) and config.journal.durability == "shipped":
             self._shipped = ShippedLog(self.journal, config.journal, config.sinks)
@@ -254,6 +256,7 @@ class RelayProcess:
 
     def _sweep(self) -> None:
         self.data_plane.sweep()
+        self._spare_memory.look(self.data_plane.held)
         if self._certificate is not None:
             self._certificate.look()
         if (jumped := self._jumps.look()) is not None:

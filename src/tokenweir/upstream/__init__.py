@@ -6,6 +6,7 @@ from .endpoint import Endpoint
 from .pool import Pool
 from .request_body import Body, including_usage, with_field, with_included_usage, with_members, with_model
 from .settings import CredentialSettings, UpstreamSettings
+from .tls import keep_large_blocks
 from .upstreams import Upstream, open_upstreams
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "UpstreamConnection",
     "UpstreamSettings",
     "credential_for",
+    "keep_large_blocks",
     "open_upstreams",
     "with_field",
     "with_included_usage",

@@ -60,6 +60,11 @@ class Pool:
         busy = len(self._open) - idle
         return f"<Pool {self._settings.name} [{busy} active, {idle} idle, {self._opening} opening]>"
 
+    @property
+    def size(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
+
     def take(self) -> UpstreamConnection | None:
         """An idle connection that is still open and has brought nothing, or ``None``."""
         idle = self._idle

@@ -8,7 +8,7 @@ from ..errors import ConfigError, quoted
 from .connection import UpstreamConnection
 from .settings import UpstreamSettings
 
-__all__ = ["start_tls", "tls_context"]
+__all__ = ["keep_large_blocks", "start_tls", "tls_context"]
 
 # More than the 256 KB that uvloop reads at once through TLS.
 _LARGE_BLOCK = 1024 * 1024
@@ -43,11 +43,11 @@ def tls_context(settings: UpstreamSettings) -> ssl.SSLContext:
             "it must be a PEM file of certificates"
         ) from error
     context.set_alpn_protocols(["http/1.1"])
-    _keep_large_blocks()
+    keep_large_blocks()
     return context
 
 
-def _keep_large_blocks() -> None:
+def keep_large_blocks() -> None:
     """Each read through TLS gets a new block of 256 KB, of which an event takes 300 bytes. Until a block of that size
     has been freed once, glibc asks the kernel for each, and gives it back: several system calls and page faults, which
     are half of what an event costs."""
