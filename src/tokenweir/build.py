@@ -41,6 +41,7 @@ INTERPRETED: Final = {
     "__init__": "only imports",
     "settings": "read once, when the process starts",
     "gateway.asgi": "takes what other servers hand in, whatever its type is",
+    "gateway.asgi_socket": "takes what other servers hand in, whatever its type is",
     "gateway.estimator": "its work is done in a thread",
     "gateway.reference": "writes the documentation",
     "journal.archive": "the consumers' side",

@@ -71,6 +71,30 @@ def test_a_frame_of_many_megabytes_passes_in_both_directions_without_being_held(
     assert most[0] < 512 * 1024
 
 
+@pytest.mark.parametrize("world", ["uvicorn"], indirect=True)
+def test_in_a_host_a_message_that_is_too_long_to_be_put_together_ends_the_socket(world: World) -> None:
+    told = []
+
+    def play(line: Line) -> None:
+        line.read_head()
+        line.send(SWITCHED + b"\r\n")
+        line.send(frame(TEXT, b"")[:1] + b"\x7f" + HUGE.to_bytes(8, "big"))
+        try:
+            for _ in range(HUGE >> 20):
+                line.send(b"x" * (1 << 20))
+        except OSError:
+            pass  # nobody takes the rest
+        told.append(True)
+        line.wait_closed()
+
+    relay = world.relay(world.upstream(play))
+    with opened(relay, asks(FAULTY)) as client:
+        assert client.read_to_end()[:4] == b"\x88\x02\x03\xf1"
+    (record,) = relay.records(1)
+    assert (record.operation, record.error_code) == ("session", None)
+
+
+@pytest.mark.parametrize("world", ["fast", "uvicorn"], indirect=True)
 @pytest.mark.parametrize("slow", ["client", "upstream"])
 def test_a_side_that_does_not_read_stops_the_other_one(world: World, slow: str) -> None:
     piece = frame(2, b"x" * 65_000, mask=MASK if slow == "upstream" else b"")

@@ -1,5 +1,6 @@
 """The official SDK through the ASGI application in each of the servers that people run."""
 
+import asyncio
 import json
 import os
 import socket
@@ -14,13 +15,18 @@ from typing import Any
 
 import httpx
 import pytest
-from openai import OpenAI
+from openai import AsyncOpenAI, OpenAI
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from support.scripted import Line, Play, scripted
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, chunked, frame
+from support.websocket_frames import frame as frame_of
 from tokenweir.journal import JournalReader
 from tokenweir.records import CallRecord
 from tokenweir.serve.gateway_process import free_port
+from tokenweir.simulator import HostedSimulator
+from websockets import Subprotocol
 
 HOSTS = {
     "uvicorn": ["-m", "uvicorn", "tokenweir.asgi:app", "--host", "127.0.0.1", "--port"],
@@ -163,3 +169,85 @@ def test_http_2(ends: bool, tmp_path: Path) -> None:
 
     assert record.outcome == ("completed" if ends else "upstream_broken")
     assert record.bytes_in == len(body)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_websocket_is_relayed_and_metered(host: str, sim: HostedSimulator, tmp_path: Path) -> None:
+    async def talk(url: str) -> list[str]:
+        events: list[str] = []
+        async with (
+            AsyncOpenAI(base_url=f"{url}/openai/v1", api_key="none is asked for") as client,
+            client.realtime.connect(model="gpt-realtime") as connection,
+        ):
+            await connection.response.create(response={"output_modalities": ["audio"]})
+            async for event in connection:
+                events.append(event.type)
+                if event.type == "response.done":
+                    break
+        return events
+
+    with gateway_in(host, tmp_path, sim.url) as url:
+        events = asyncio.run(talk(url))
+    assert events[0] == "session.created" and "response.output_audio.delta" in events
+    response, session = sorted(records(tmp_path), key=lambda record: record.operation)
+    (sent,) = [call for call in sim.calls if call.completion_tokens]
+    assert (response.response_id, response.usage.output_tokens) == (sent.id, sent.completion_tokens)
+    assert (session.operation, session.outcome, session.status) == ("session", "completed", 101)
+    assert session.session_id == response.session_id
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_websocket_that_the_upstream_refuses_is_refused(host: str, tmp_path: Path) -> None:
+    def refuse(line: Line) -> None:
+        line.read_head()
+        line.send(b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}")
+        line.wait_closed()
+
+    async def ask(url: str) -> int:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"{url.replace('http', 'ws')}/openai/v1/realtime?model=gpt-realtime")
+        return refused.value.response.status_code
+
+    with scripted(refuse) as upstream, gateway_in(host, tmp_path, upstream.url) as url:
+        assert asyncio.run(ask(url)) in (403, 404)  # by whether the host can pass an answer on
+    (record,) = records(tmp_path)
+    assert (record.status, record.outcome, record.operation) == (404, "upstream_error", "realtime")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_messages_and_close_codes_pass_in_both_directions(host: str, tmp_path: Path) -> None:
+    big = bytes(range(256)) * 4096
+    came: list[bytes] = []
+
+    def play(line: Line) -> None:
+        came.append(line.read_head())
+        accepted = (
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Protocol: realtime\r\nX-Odd: kept\r\n\r\n"
+        )
+        line.send(accepted + frame_of(1, b"he", fin=False) + frame_of(9, b"?") + frame_of(0, "llö".encode()))
+        line.send(frame_of(2, big))
+        came.append(line.read(2 + 4 + 1))  # the pong
+        came.append(line.read(2 + 4 + 4))
+        line.send(frame_of(8, b"\x10\x04" + b"bye"))  # 4100
+        line.wait_closed()
+
+    async def talk(url: str) -> tuple[list[str | bytes], int | None, str | None]:
+        path = f"{url.replace('http', 'ws')}/openai/v1/realtime?model=gpt-realtime"
+        subprotocols = [Subprotocol("realtime"), Subprotocol("openai-insecure-api-key.any")]
+        async with connect(path, subprotocols=subprotocols) as socket:
+            seen = [await socket.recv(), await socket.recv()]
+            await socket.send(b"back")
+            with pytest.raises(ConnectionClosed):
+                await socket.recv()
+            return seen, socket.close_code, socket.subprotocol
+
+    with scripted(play) as upstream, gateway_in(host, tmp_path, upstream.url) as url:
+        seen, code, subprotocol = asyncio.run(talk(url))
+    assert (seen, code, subprotocol) == (["hellö", big], 4100, "realtime")
+    head, pong, message = came
+    assert b"sec-websocket-extensions" not in head.lower() and b"api-key.any" not in head
+    assert pong[0] == 0x8A
+    assert bytes(byte ^ message[2 + at % 4] for at, byte in enumerate(message[6:])) == b"back"
+    (record,) = records(tmp_path)
+    assert (record.outcome, record.error_code) == ("upstream_error", "websocket_close_4100")

@@ -2,6 +2,7 @@
 
 from .admit import LimitRule
 from .asgi import HostedCall
+from .asgi_socket import HostedSocket
 from .data_plane import SWEEP_SECONDS, DataPlane
 from .services import RecordLog
 from .settings import ClientGonePolicy, ServerSettings
@@ -12,6 +13,7 @@ __all__ = [
     "ClientGonePolicy",
     "DataPlane",
     "HostedCall",
+    "HostedSocket",
     "LimitRule",
     "RecordLog",
     "ServerSettings",

@@ -19,7 +19,7 @@ from .data_plane import DataPlane
 from .head_cache import HeadCache
 from .request import Client
 
-__all__ = ["HostedCall", "Receive", "Scope", "Send", "request_head"]
+__all__ = ["OPEN_TO_ALL", "HostedCall", "Message", "Receive", "Scope", "Send", "is_local", "request_head"]
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -32,7 +32,7 @@ _LOW_WATER = 16 * 1024
 
 _FOR_STREAMS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
-_OPEN_TO_ALL = (
+OPEN_TO_ALL = (
     "No caller has a key, so this gateway serves its own machine only, and the request came from beyond it. "
     "Create a key with `tokenweir keys create NAME`."
 )
@@ -153,8 +153,8 @@ class HostedCall(Client):
                     return False
             has_more = message is not None and bool(message.get("body") or message.get("more_body"))
             head = request_head(self._scope, services.settings.max_head, is_chunked=has_more)
-            if services.keyring.is_open and not (self._is_guarded or _is_local(self._scope)):
-                call.refuse(InvalidApiKey(_OPEN_TO_ALL), head)
+            if services.keyring.is_open and not (self._is_guarded or is_local(self._scope)):
+                call.refuse(InvalidApiKey(OPEN_TO_ALL), head)
             else:
                 call.begin(head)
             self._has_begun = True
@@ -245,9 +245,10 @@ def _keep_flowing(headers: list[tuple[bytes, bytes]]) -> None:
         headers += [(name, value) for name, value in _FOR_STREAMS if name not in told]
 
 
-def request_head(scope: Scope, max_head: int, *, is_chunked: bool = False) -> RequestHead:
+def request_head(scope: Scope, max_head: int, *, is_chunked: bool = False, is_socket: bool = False) -> RequestHead:
     """What a host read, put back into lines and judged as on the data port. With ``is_chunked`` a body without a
-    length is to come (HTTP/2 has no line for that). Raises ``MalformedRequest`` or ``HeadTooLarge``."""
+    length is to come (HTTP/2 has no line for that); with ``is_socket`` a WebSocket is asked for, by any version of
+    HTTP. Raises ``MalformedRequest`` or ``HeadTooLarge``."""
     path = scope.get("raw_path") or quote(scope["path"], safe="/!$&'()*+,;=:@-._~%").encode("ascii")
     root = quote(scope.get("root_path", "")).encode("ascii")
     if root and path.startswith(root + b"/"):
@@ -255,7 +256,10 @@ def request_head(scope: Scope, max_head: int, *, is_chunked: bool = False) -> Re
     query = scope.get("query_string", b"")
     minor = b"0" if scope.get("http_version") == "1.0" else b"1"
     lines = [b"%b %b%b HTTP/1.%b" % (scope["method"].encode("latin-1"), path, b"?" + query if query else b"", minor)]
-    lines += [name + b": " + value for name, value in scope["headers"] if name.lower() != b"upgrade"]
+    gone = (b"upgrade", b"connection") if is_socket else (b"upgrade",)
+    lines += [name + b": " + value for name, value in scope["headers"] if name.lower() not in gone]
+    if is_socket:
+        lines += [b"connection: Upgrade", b"upgrade: websocket"]
     if is_chunked:
         lines.append(b"transfer-encoding: chunked")
     if any(b"\r" in line or b"\n" in line for line in lines):
@@ -270,7 +274,7 @@ def _has_length(scope: Scope) -> bool:
     return any(name.lower() == b"content-length" for name, _ in scope["headers"])
 
 
-def _is_local(scope: Scope) -> bool:
+def is_local(scope: Scope) -> bool:
     """Whether the request came in where only this machine can reach: loopback, or a socket file."""
     server = scope.get("server")
     return not server or server[1] is None or server[0] in ("localhost", "::1") or server[0].startswith("127.")

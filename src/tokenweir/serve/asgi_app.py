@@ -20,7 +20,7 @@ from ..delivery.shipping import Shippers
 from ..delivery.sinks import SinkSettings, chooses_dead_letters
 from ..delivery.sources.memory import MemoryLog
 from ..errors import ConfigError, JournalError, JournalInUse, TokenweirError
-from ..gateway import HostedCall
+from ..gateway import HostedCall, HostedSocket
 from ..gateway.asgi import Receive, Scope, Send
 from ..journal import Journal
 from ..records import Clock, SystemClock
@@ -64,8 +64,8 @@ class GatewayApp:
             case "lifespan":
                 await self._live(receive, send)
             case "websocket":
-                await receive()
-                await send({"type": "websocket.close", "code": 1000})
+                process = self.process or self._start()
+                await HostedSocket(process.data_plane, scope, receive, send, is_guarded=self._is_guarded).run()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

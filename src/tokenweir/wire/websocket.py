@@ -12,7 +12,7 @@ CLOSE_WITHOUT_CODE = 1005
 """What stands for the code of a close frame that has none (RFC 6455, 7.1.5)."""
 
 _LONGEST_HEAD = 14
-_CLOSE, _PING = 8, 9
+_TEXT, _CLOSE, _PING = 1, 8, 9
 
 
 class MessageReceiver(Protocol):
@@ -45,6 +45,8 @@ class FrameReader:
         """Data and control frames that have begun."""
         self.close_code: int | None = None
         """What the first close frame says; `CLOSE_WITHOUT_CODE` where it says nothing."""
+        self.is_text = False
+        """Whether the latest message is text."""
         self.pings: list[bytes] | None = None
         """The payloads of pings, where somebody answers them: who does so puts an empty list here, and empties it."""
         # of the frame under way
@@ -108,6 +110,7 @@ class FrameReader:
             ):
                 self._close = b""
         elif receiver is not None and (self._opcode or not self._in_message):
+            self.is_text = self._opcode == _TEXT
             packed = first & 0x40 != 0
             if self._is_last and length <= size - at:
                 end = at + length
