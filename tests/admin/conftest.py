@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tokenweir.admin import ConfigInForce, LedgerStatus, Metrics, RelayStatus, S
 from tokenweir.delivery import SinkStatus
 from tokenweir.journal import JournalStatus
 from tokenweir.ledger import Ledger, Person
-from tokenweir.policy import DebugTokens, KeysFile
+from tokenweir.policy import CallerSettings, DebugTokens, Identity, Keyring, KeysFile
 from tokenweir.records import CallRecord, from_fields
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -45,6 +46,10 @@ class Gateway:
     async def erase(self, person: Person) -> dict[str, int]:
         return {"calls": self.ledger.erase(person)}
 
+    def identify(self, key: bytes | None) -> Identity:
+        digest = sha256(b"key-of-ada").hexdigest()
+        return Keyring([CallerSettings("ada", key_sha256=digest)], []).identify(key, NOW)
+
     def app(self) -> Starlette:
         return create_app(
             self.ledger if self.has_ledger else None,
@@ -53,6 +58,7 @@ class Gateway:
             bring=lambda records: self.ledger.post(records, "import", None),
             metrics=self.metrics,
             token=self.token,
+            identify=self.identify,
             relays=lambda: self.relays,
             sinks=lambda: self.sinks,
             expected_relays=self.expected_relays,

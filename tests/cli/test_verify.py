@@ -19,7 +19,7 @@ def test_books_that_nobody_has_touched_hold(tokenweir: Tokenweir, books: Path) -
     result = tokenweir("verify")
 
     assert result.exit_code == 0, result.out
-    assert result.out.startswith("5 calls under 1 seals, of which 1 hold\nhead: ")
+    assert result.out.startswith("5 calls: 1 of 1 seals hold\nhead: ")
 
 
 def test_a_gateway_that_runs_says_the_same(tokenweir: Tokenweir, books: Path) -> None:

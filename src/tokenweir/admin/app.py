@@ -15,7 +15,7 @@ from starlette.routing import Route
 from ..delivery import SinkStatus
 from ..errors import QueryError, TokenweirError, quoted
 from ..ledger import MOST_QUERIES, UTC_ZONE, Ledger, Person, Piece, Table, TooManyQueries
-from ..policy import DebugTokens, KeyStore
+from ..policy import DebugTokens, Identity, KeyStore
 from ..records import CallRecord, Clock
 from .guard import Guard, is_stranger
 from .health import Applied, Check, ConfigInForce, LedgerStatus, RelayStatus, readiness, targets_by_relay
@@ -23,6 +23,7 @@ from .keys import KeysApi
 from .management import Management
 from .metrics import Metrics
 from .openapi import LIST_DEBUG_CREDENTIALS, LIST_TRACE, document
+from .own_usage import OwnUsage
 from .params import filters, limit, moment, parameters, query
 from .responses import ERROR_HANDLERS, NoLedger, error_response, export_lines, json_response
 from .service_lists import ServiceLists
@@ -46,6 +47,7 @@ def create_app(
     erase: Callable[[Person], Awaitable[object]],
     metrics: Metrics,
     token: str | None,
+    identify: Callable[[bytes | None], Identity],
     relays: Callable[[], list[RelayStatus]],
     sinks: Callable[[], list[SinkStatus]],
     expected_relays: int,
@@ -58,12 +60,13 @@ def create_app(
     clock: Clock,
 ) -> Starlette:
     """The application. ``catch_up`` posts what the journals hold, before every answer that reads the ledger,
-    so that a call can be found as soon as its record is on disk. Blocking work runs in threads. Without a ledger,
-    questions to it are answered with where to ask instead."""
+    so that a call can be found as soon as its record is on disk. ``identify`` says whose a caller's key is. Blocking
+    work runs in threads. Without a ledger, questions to it are answered with where to ask instead."""
     api = _Api(ledger, catch_up, metrics, relays, sinks, expected_relays, ledger_status, configuration, clock)
     keys_api = KeysApi(keys, relays, groups, clock)
     management = Management(debug_tokens, api.find, clock)
     upkeep = UpkeepApi(bring, erase)
+    own = OwnUsage(identify, api.ask, clock)
     routes = [
         Route("/api/calls", api.calls),
         Route("/api/calls/{call_id}", api.call),
@@ -88,6 +91,8 @@ def create_app(
         Route(LIST_DEBUG_CREDENTIALS, management.list_debug_credentials, methods=["POST"]),
         Route(LIST_TRACE, management.list_trace, methods=["POST"]),
         *service.routes(),
+        Route("/tokenweir/usage", own.usage),
+        Route("/tokenweir/calls/{call_id}", own.call),
         Route("/metrics", api.metrics),
         Route("/healthz", api.healthz),
         Route("/readyz", api.readyz),
@@ -238,6 +243,10 @@ class _Api:
         """What calls need. They go on while the ledger is away, so a probe that takes a gateway out of service must
         not ask for it, nor wait for it."""
         return readiness(self._relays(), self._expected_relays, None, has_ledger=False)[:-1]
+
+    async def ask(self, question: Callable[[Ledger], Any]) -> Any:
+        """As ``_read``."""
+        return await self._read(question)
 
     async def _read(self, question: Callable[[Ledger], T], threads: CapacityLimiter | None = None) -> T:
         """The answer to a question to the ledger, which has everything by then."""

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .openapi import OWN
 from .responses import error_response
 
 __all__ = ["Guard", "is_stranger"]
@@ -42,7 +43,8 @@ class Guard:
         self._expected = f"Bearer {token}".encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(scope) if scope["type"] == "http" else None
+        is_own = scope["type"] == "http" and scope["path"].startswith(OWN)
+        refusal = (_refusal_of_sites if is_own else self._refusal)(scope) if scope["type"] == "http" else None
         if refusal is not None and scope["path"] in _OPEN:
             scope.setdefault("state", {})["is_stranger"] = True
             refusal = None

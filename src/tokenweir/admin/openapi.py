@@ -20,6 +20,8 @@ __all__ = [
     "LIST_DEBUG_CREDENTIALS",
     "LIST_TRACE",
     "MOST_CALLS",
+    "OWN",
+    "OWN_GROUPINGS",
     "PATHS",
     "SECRETS",
     "SERVICE",
@@ -40,6 +42,12 @@ SECRETS = f"{SUBSCRIPTIONS}/{{caller}}/listSecrets"
 _GATEWAY = f"{SERVICE}/gateways/managed"
 LIST_DEBUG_CREDENTIALS = f"{_GATEWAY}/listDebugCredentials"
 LIST_TRACE = f"{_GATEWAY}/listTrace"
+
+OWN = "/tokenweir/"
+"""Below it callers ask with their own keys."""
+
+OWN_GROUPINGS = ("day", "hour", "month", "deployment", "model", "api", "operation", "key_id", "subject", "tier")
+"""What a caller may sum by: nothing that tells of other callers, or of how the gateway is built."""
 
 _PLACES = re.compile(r"\{(\w+)\}")
 
@@ -101,6 +109,11 @@ def _list_of(name: str) -> dict[str, Any]:
     return {"type": "array", "items": _ref(name)}
 
 
+_OWN_BY = {
+    "description": f"What to sum by, comma-separated: {', '.join(OWN_GROUPINGS)}.",
+    "schema": {"type": "string", "default": "model"},
+}
+
 PATHS: dict[str, dict[str, dict[str, Any]]] = {
     "/api/calls": {
         "get": {
@@ -118,6 +131,17 @@ PATHS: dict[str, dict[str, dict[str, Any]]] = {
             "parameters": ["by", "since", "until", "timezone", *FILTERS, TAG],
             "answer": _list_of("UsageRow"),
         }
+    },
+    "/tokenweir/usage": {
+        "get": {
+            "summary": "What the caller has used whose key is given; by default this month",
+            "parameters": ["by", "since", "until", "timezone"],
+            "described": {"by": _OWN_BY},
+            "answer": _ref("OwnUsageAnswer"),
+        }
+    },
+    "/tokenweir/calls/{call_id}": {
+        "get": {"summary": "One call of the caller whose key is given, and what it cost", "answer": {"type": "object"}}
     },
     "/api/verify": {
         "get": {
@@ -358,6 +382,18 @@ _SCHEMAS: dict[str, Any] = {
     "KeyRotated": _KEYS
     | {"properties": _KEYS["properties"] | {"key": {"type": "string"}, "stored": _KEY, "replaced": _KEY}},
     "KeyChanged": _KEYS | {"properties": _KEYS["properties"] | {"stored": _KEY}},
+    "OwnUsageAnswer": {
+        "type": "object",
+        "properties": {
+            "caller": {"type": "string"},
+            "as_of": {"type": "string", "format": "date-time"},
+            "since": {"type": "string", "format": "date-time"},
+            "until": {"type": ["string", "null"], "format": "date-time"},
+            "timezone": {"type": "string"},
+            "rows": _list_of("UsageRow"),
+        },
+        "required": ["caller", "as_of", "since", "until", "timezone", "rows"],
+    },
     "UsageRow": {
         "description": "The groups asked for, then sums.",
         "type": "object",
@@ -385,14 +421,18 @@ def document() -> dict[str, Any]:
         "paths": {path: {verb: _operation(path, one) for verb, one in verbs.items()} for path, verbs in PATHS.items()},
         "components": {
             "schemas": {**definitions, **_SCHEMAS},
-            "securitySchemes": {"admin": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "admin": {"type": "http", "scheme": "bearer"},
+                "caller": {"type": "apiKey", "in": "header", "name": "api-key"},
+            },
         },
         "security": [{"admin": []}],
     }
 
 
 def _operation(path: str, operation: dict[str, Any]) -> dict[str, Any]:
-    parameters = [{"name": name, "in": "query", **_PARAMETERS[name]} for name in operation.get("parameters", [])]
+    meanings = _PARAMETERS | operation.get("described", {})
+    parameters = [{"name": name, "in": "query", **meanings[name]} for name in operation.get("parameters", [])]
     places = _PLACES.findall(path)
     parameters += [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in places]
     answer = {"application/json": {"schema": operation["answer"]}} if "answer" in operation else {"text/plain": {}}
@@ -408,6 +448,8 @@ def _operation(path: str, operation: dict[str, Any]) -> dict[str, Any]:
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": operation["body"]}}}
     if path in ("/healthz", "/readyz"):
         described["security"] = []
+    if path.startswith(OWN):
+        described["security"] = [{"caller": []}]
     if path == "/readyz":
         described["responses"]["503"] = {"description": "Not well", "content": answer}
     return described

@@ -44,7 +44,7 @@ def verify(
 
 
 def _say(found: "Verification") -> None:
-    print(f"{found.calls:,} calls under {found.seals:,} seals, of which {found.seals - len(found.altered):,} hold")
+    print(f"{found.calls:,} calls: {found.seals - len(found.altered):,} of {found.seals:,} seals hold")
     for one in found.altered:
         times = f"{one.first_started:%Y-%m-%d %H:%M:%S} to {one.last_started:%Y-%m-%d %H:%M:%S} UTC"
         what = (

@@ -56,6 +56,7 @@ from .erasing import Erasure, erase, make_segments_pass
 from .late_ledger import LateLedger
 from .ledger_gaps import CURSOR, look_again, look_back
 from .logs import configure_logging
+from .own_keys import OwnKeys
 from .passed_segments import PassedSegments
 from .relay import stop_with_supervisor
 from .reloading import digest_of_config, reloaded
@@ -317,6 +318,7 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
     price = Pricer(config.prices)
     books = Books(root, ledger, clock, _shipping(config, root, clock, price), price, watches_jobs=True)
     running = config
+    store = open_key_store(config)
     segments = PassedSegments(root, lambda: running.journal, clock, has_ledger=ledger is not None)
     app = create_app(
         ledger,
@@ -325,11 +327,12 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
         erase=lambda person: forget(person),
         metrics=books.metrics,
         token=config.server.admin_token,
+        identify=OwnKeys(store, lambda: running, clock).identify,
         relays=books.relays,
         sinks=lambda: books.shipping.statuses(),
         configuration=lambda: _in_force(running, config_path),
         expected_relays=config.server.relays,
-        keys=open_key_store(config),
+        keys=store,
         groups=lambda: [group.name for group in running.groups],
         ledger_status=books.ledger_status,
         service=_service_lists(config),
