@@ -32,6 +32,11 @@ def problems(text: str) -> list[str]:
         (ROW.replace("gpt-4o*", "*-4o"), "#1 model: is a whole name like"),
         (ROW.replace("gpt-4o*", ""), "#1 model: is a whole name like"),
         (ROW.replace("EUR", "€"), "#1 currency: is three capital letters"),
+        (ROW.replace('input = "2.50"\noutput = "10"\n', ""), "#1: has no price"),
+        (ROW + "since = 2026-11-01\nuntil = 2026-11-01\n", "#1 until: is not after `since`"),
+        (ROW + 'region = "a b"\n' + ROW + 'region = "b c"\n', "#2: is for the same calls as #1"),
+        (ROW + 'id = "azure:mine"\n', "#1 id: is empty, or begins like those of listed prices"),
+        (ROW + 'deployment_type = "zone"\n', '#1 deployment_type: expected one of "global", "data_zone"'),
         (ROW + ROW, "#2: is for the same calls as #1; let them differ in"),
         (ROW + 'id = "a"\n' + ROW.replace("gpt-4o*", "o3") + 'id = "a"\n', '#2 id: is "a", and so is that of #1'),
     ],
@@ -60,3 +65,39 @@ def test_a_row_that_fits_two_models_of_different_list_prices_is_a_note_and_no_pr
     Path("tokenweir.toml").write_text(minimal + ROW)
     loaded = load(None, {})
     assert [note for note in loaded.notes if note.startswith("[[prices]] #1 model: ") and "gpt-4o-mini" in note]
+
+
+RATE = '[[exchange_rates]]\ncurrency = "USD"\nrate = "0.92"\n'
+IN_EUROS = '[pricing]\ncurrency = "EUR"\n'
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        (IN_EUROS + ROW.replace("EUR", "USD"), "[[prices]] #1 currency: is USD, and `[[exchange_rates]]` have no rate"),
+        (IN_EUROS + 'list = "azure"\n', "[pricing] list: has prices in USD, and `[[exchange_rates]]` have no rate"),
+        (RATE, "[[exchange_rates]]: say nothing without `pricing.currency`"),
+        (
+            IN_EUROS + RATE.replace("USD", "EUR"),
+            "[[exchange_rates]] #1 currency: is three capital letters, and another",
+        ),
+        (IN_EUROS + RATE + RATE, "[[exchange_rates]] #2: begins when #1 does"),
+        (IN_EUROS + RATE.replace("0.92", "-1"), "[[exchange_rates]] #1 rate: expected an exchange rate"),
+        ("[[adjustments]]\n", "[[adjustments]] #1: changes nothing"),
+        ('[[adjustments]]\ndiscount = "-5"\n', "[[adjustments]] #1 discount: expected percent from 0 on"),
+        ('[[adjustments]]\ndiscount = "101"\n', "[[adjustments]] #1 discount: is more than 100 percent"),
+        ('[pricing]\nlist = "mine"\n', '[pricing] list: expected one of "azure"'),
+    ],
+)
+def test_what_is_made_of_prices_is_refused_where_it_cannot_be_meant(minimal: str, wrong: str, problem: str) -> None:
+    [said] = problems(minimal + wrong)
+    assert said.startswith(problem), said
+
+
+def test_listed_prices_converted_and_discounted_are_taken(minimal: str) -> None:
+    text = IN_EUROS + 'list = "azure"\ndeployment_type = "global"\n' + RATE
+    text += '[[adjustments]]\ndiscount = 7.5\ntags = { cost_centre = "4711" }\n'
+    assert problems(minimal + text) == []
+    config = load(None, {}).config
+    assert (config.pricing.list, config.exchange_rates[0].rate) == ("azure", Decimal("0.92"))
+    assert (config.adjustments[0].discount, config.adjustments[0].tags) == (Decimal("7.5"), {"cost_centre": "4711"})

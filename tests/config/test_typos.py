@@ -29,7 +29,9 @@ def tables(kind: type[msgspec.Struct], path: tuple[str, ...] = ()) -> list[tuple
 
 
 TABLES = tables(Config)
-LISTS = {"upstreams", "deployments", "groups", "callers", "targets", "sinks", "prices", "profiles"}
+LISTS = {"upstreams", "deployments", "groups", "callers", "targets", "sinks", "profiles"} | {
+    *("prices", "exchange_rates", "adjustments", "reservations"),
+}
 
 
 def typos(name: str) -> st.SearchStrategy[str]:

@@ -26,7 +26,7 @@ def test_a_beginning_that_also_fits_the_small_model_is_named_with_both() -> None
         [row("gpt-4o-2024*")],
         [row("gpt-4o")],
         [row("gpt-5.1"), row("o4-mini*")],
-        [row("text-embedding-3*")],
+        [row("text-embedding-3-s*")],
         [row("nosuch*")],
         [row("gpt-4o*", "0", sku="ptu")],
         [row("o1*"), row("o1-mini*"), row("o1-pro*")],

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..config import Config
+from ..config import Config, pricer_of
 from ..delivery.pricer import Pricer, bring
 from ..errors import ConfigError, QueryError, TokenweirError
 from ..journal import journal_directories
@@ -103,7 +103,7 @@ def open_books(config: Config) -> Iterator[OpenBooks]:
 
         catch_up(config, ledger)
         ledger.rename(former_names(config.callers))
-        books = _Offline(ledger, Pricer(config.prices))
+        books = _Offline(ledger, pricer_of(config))
         yield books
         if books.has_brought:
             catch_up(config, ledger)

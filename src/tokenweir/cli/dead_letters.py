@@ -121,7 +121,7 @@ async def _send_events(config: "Config", name: str) -> "ResendResult":
 async def _send_messages(config: "Config", into: Into) -> "ResendResult":
     import os
 
-    from ..delivery import Pricer
+    from ..config import pricer_of
     from ..delivery.resending import resend_messages
     from ..delivery.shipping import outlet
     from ..delivery.sources import open_dead_messages
@@ -129,7 +129,7 @@ async def _send_messages(config: "Config", into: Into) -> "ResendResult":
     from ..records import SystemClock
     from ..serve.consuming import LedgerDestination, format_of
 
-    clock, format, price = SystemClock(), format_of(config), Pricer(config.prices)
+    clock, format, price = SystemClock(), format_of(config), pricer_of(config)
     if into == Into.sinks and not config.sinks:
         raise ConfigError("there are no sinks to send to; configure one, or leave out --into sinks")
     with closing(open_dead_messages(config.intake, clock)) as messages:

@@ -4,6 +4,7 @@ from .addresses import is_loopback, parse_address
 from .certificates import expires_at
 from .loading import InvalidConfig, examine, load
 from .model import Config, Loaded, ProfileSettings
+from .pricing import pricer_of
 
 __all__ = [
     "Config",
@@ -15,4 +16,5 @@ __all__ = [
     "is_loopback",
     "load",
     "parse_address",
+    "pricer_of",
 ]

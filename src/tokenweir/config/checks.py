@@ -18,11 +18,11 @@ from ..errors import ConfigError, nearest, quoted
 from ..ledger import NO_LEDGER, check_url
 from ..policy.keys_file import read_keys
 from ..policy.settings import EntraSettings
-from ..pricing import known_as
 from ..upstream import Endpoint
 from .addresses import is_loopback, parse_address
 from .limit_checks import admission, limits
 from .model import Config
+from .price_checks import prices, pricing, reservations
 from .problems import Problems, no_certificates, no_key_pair, too_small, unreadable
 from .setting_path import LISTS, Origins, Path
 from .sink_checks import sink_calls, sink_connections, sink_events, sink_files, sink_names
@@ -35,7 +35,6 @@ _SHORTEST_SECRET = 32
 # Seconds. A call whose end is held for half a minute is given up.
 _LONGEST_HELD = 20.0
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
-_CURRENCY = re.compile(r"[A-Z]{3}")
 _BLOB = re.compile(r"https?://[^/]+(/[^/]+)+/?")
 _KEYS = re.compile(r"(postgres|postgresql|redis|rediss|unix|https?)://")
 _SHORTEST_TERM = 2 * 86_400
@@ -149,7 +148,7 @@ def _tracing(config: Config, environ: Mapping[str, str]) -> Problems:
 
 
 def _distinct_names(config: Config, environ: Mapping[str, str]) -> Problems:
-    for table in (table for table in LISTS if table != "prices"):
+    for table in (table for table in LISTS if table not in ("prices", "exchange_rates", "adjustments", "reservations")):
         for name, count in Counter(item.name for item in getattr(config, table)).items():
             if not name.strip():
                 yield (table,), "a `name` is empty"
@@ -280,32 +279,6 @@ def _intake(config: Config, environ: Mapping[str, str]) -> Problems:
         yield ("intake",), str(error)
 
 
-def _prices(config: Config, environ: Mapping[str, str]) -> Problems:
-    alike: dict[tuple[object, ...], int] = {}
-    names: dict[str, int] = {}
-    for number, row in enumerate(config.prices, start=1):
-        path = ("prices", f"#{number}")
-        if not row.model.strip() or "*" in row.model[:-1]:
-            yield (
-                (*path, "model"),
-                'is a whole name like "gpt-4o-2024-11-20", or a beginning and a star: "gpt-4o-2024*"',
-            )
-        if not _CURRENCY.fullmatch(row.currency):
-            yield (*path, "currency"), "is three capital letters, like EUR or USD"
-        if row.id is not None and not row.id.strip():
-            yield (*path, "id"), "is empty; leave it out, or give the row a name"
-        same = alike.setdefault(
-            (row.model, row.sku, row.deployment, row.since, known_as(row.service_tier or "")), number
-        )
-        if same != number:
-            yield (
-                path,
-                f"is for the same calls as #{same}; let them differ in `since`, `sku`, `deployment` or `service_tier`",
-            )
-        elif (owner := names.setdefault(row.name, number)) != number:
-            yield (*path, "id"), f'is "{row.name}", and so is that of #{owner}; give each its own'
-
-
 def _profiles(config: Config, environ: Mapping[str, str]) -> Problems:
     """A key's variable may be missing here: the file is shared, and keys are each person's own."""
     for profile in config.profiles:
@@ -350,7 +323,9 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Problems], tuple[str, 
     (sink_calls, ()),
     (sink_events, ()),
     (sink_files, ()),
-    (_prices, ("prices",)),
+    (prices, ("prices",)),
+    (reservations, ("reservations",)),
+    (pricing, ("pricing", "prices", "exchange_rates", "adjustments")),
     (admission, ("admission",)),
     (limits, ("callers", "groups", "deployments", "limits")),
     (_intake, ("intake",)),

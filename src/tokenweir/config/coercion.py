@@ -9,7 +9,7 @@ import msgspec
 
 from ..errors import quoted
 from ..limits.settings import Money
-from ..pricing import Moment, Price
+from ..pricing import ExchangeRate, Moment, Percent, Price
 from ..records import ChosenBy, Duration, OneOf, PathMark, Size
 
 __all__ = [
@@ -37,6 +37,8 @@ _EXPECTED: dict[Any, str] = {
     Duration: "a duration like 500ms, 30s, 1m30s or 7d",
     Size: "a size like 65536, 64KB, 10MB or 1.5GB",
     Price: 'a price of a million tokens like "2.50", not negative and with at most 6 decimals',
+    Percent: 'percent from 0 on like "7.5", with at most 4 decimals',
+    ExchangeRate: 'an exchange rate like "0.92", above 0 and with at most 6 decimals',
     Moment: "a date like 2026-11-01 or a time like 2026-11-01T06:00:00Z",
     Money: 'an amount of money like "500 EUR" or "12.50 USD"',
 }
@@ -49,6 +51,8 @@ _NAMES: dict[Any, str] = {
     Duration: "duration",
     Size: "size",
     Price: "price",
+    Percent: "percent",
+    ExchangeRate: "exchange rate",
     Moment: "date or time",
     Money: "amount of money",
 }
@@ -122,7 +126,18 @@ def expected(kind: Any, raw: Any) -> str:
         wanted = "one of " + ", ".join(f'"{choice}"' for choice in get_args(kind))
     else:
         wanted = _EXPECTED.get(kind, "a table")
-    may_repeat = get_origin(kind) is Literal or kind in (int, float, bool, Duration, Size, Price, Moment, Money)
+    may_repeat = get_origin(kind) is Literal or kind in (
+        int,
+        float,
+        bool,
+        Duration,
+        Size,
+        Price,
+        Percent,
+        ExchangeRate,
+        Moment,
+        Money,
+    )
     return f"expected {wanted}, got {_described(raw, may_repeat)}"
 
 

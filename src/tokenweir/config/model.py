@@ -14,7 +14,13 @@ from ..journal.settings import JournalSettings
 from ..ledger.settings import LedgerSettings, RetentionSettings
 from ..limits.settings import AdmissionSettings, LimitSettings
 from ..policy.settings import CallerSettings, EntraSettings, GroupSettings, TracingSettings
-from ..pricing.settings import PriceSettings
+from ..pricing.settings import (
+    AdjustmentSettings,
+    ExchangeRateSettings,
+    PriceSettings,
+    PricingSettings,
+    ReservationSettings,
+)
 from ..upstream.settings import UpstreamSettings
 from .setting_path import Origins
 
@@ -56,6 +62,10 @@ class Config(msgspec.Struct, frozen=True):
     entra: EntraSettings = EntraSettings()
     sinks: list[SinkSettings] = []
     prices: list[PriceSettings] = []
+    pricing: PricingSettings = PricingSettings()
+    exchange_rates: list[ExchangeRateSettings] = []
+    adjustments: list[AdjustmentSettings] = []
+    reservations: list[ReservationSettings] = []
     intake: IntakeSettings = IntakeSettings()
     tracing: TracingSettings = TracingSettings()
     jobs: JobsSettings = JobsSettings()

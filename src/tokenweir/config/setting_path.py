@@ -8,7 +8,19 @@ __all__ = ["LISTS", "Origins", "Path", "item_label", "place"]
 Path = tuple[str, ...]
 """Names from the outside in; the item of a list is its label: ``("upstreams", '"sweden"', "endpoint")``."""
 
-LISTS = ("upstreams", "deployments", "groups", "callers", "sinks", "prices", "limits", "profiles")
+LISTS = (
+    "upstreams",
+    "deployments",
+    "groups",
+    "callers",
+    "sinks",
+    "prices",
+    "exchange_rates",
+    "adjustments",
+    "reservations",
+    "limits",
+    "profiles",
+)
 """The tables that are written ``[[so]]``."""
 
 

@@ -1,11 +1,11 @@
 """Gives records what they cost, and says once of each model why it has no price."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..errors import quoted
 from ..ledger import Ledger
-from ..pricing import PriceList, PriceSettings
+from ..pricing import Adjusting, PriceList, PriceSettings, PricingSettings
 from ..records import CallRecord
 
 __all__ = ["FREE", "Pricer", "bring"]
@@ -19,8 +19,15 @@ _MOST_NAMES = 1_000
 class Pricer:
     """Called with a record, gives it back with its cost. For any number of threads."""
 
-    def __init__(self, rows: Sequence[PriceSettings] = ()) -> None:
-        self._prices = PriceList(rows)
+    def __init__(
+        self,
+        rows: Sequence[PriceSettings] = (),
+        pricing: PricingSettings | None = None,
+        adjusting: Adjusting | None = None,
+        skus: Mapping[str, str] | None = None,
+    ) -> None:
+        """As `PriceList`."""
+        self._prices = PriceList(rows, pricing, adjusting, skus)
         self._unpriced: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
@@ -52,10 +59,14 @@ def _explained(name: str, reason: str, record: CallRecord) -> str:
             return f"no [[prices]] fit model {model}"
         case "no_price_for_tier":
             return f"no [[prices]] fit model {model} as served by the tier {tier} (`service_tier`)"
+        case "reserved":
+            return f"model {model} was served by provisioned throughput, which is paid by the hour"
         case "tier_unknown":
             return f"model {model} was asked for the tier {tier} and did not say which one served"
         case "not_in_tokens":
             return f"model {model} reports seconds, for which [[prices]] have no price"
+        case "no_exchange_rate":
+            return f"[[exchange_rates]] have none for the currency of the row {quoted(record.price_id or '')}"
         case "other_currency":
             return f"the [[prices]] that fit model {model} are in two currencies"
         case "unknown_quantity":

@@ -40,6 +40,7 @@ GROUPINGS = {
     "operation": "operation",
     "path": "path",
     "sku": "sku",
+    "spillover_from": "spillover_from",
     "tier": "service_tier",
     "price_id": "price_id",
     "day": "date_trunc('day', {started_at})",

@@ -37,7 +37,7 @@ DAY: Final = timedelta(days=1)
 # Calls are posted when they have ended, and the longest ones take most of an hour.
 _GRACE: Final = timedelta(hours=1)
 
-_DIFFERENT: Final = ("hour", "subject", "path")
+_DIFFERENT: Final = ("hour", "subject", "path", "spillover_from")
 """Groupings that sums of days cannot answer, or that would be as many as calls."""
 
 _NAMES: Final = (

@@ -1,6 +1,7 @@
 """Which service tier a call was served by. A price of one tier says nothing about another: they differ by a factor."""
 
 from ..records import CallRecord
+from .deployment_types import is_batch
 
 __all__ = ["STANDARD", "known_as", "tier_of"]
 
@@ -19,4 +20,6 @@ def tier_of(record: CallRecord) -> str | None:
     been asked for: then nobody knows."""
     if record.service_tier:
         return known_as(record.service_tier)
+    if is_batch(record.sku):
+        return "batch"
     return STANDARD if known_as(record.requested_service_tier or "") == STANDARD else None

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..config import Loaded, load
-from ..delivery import Pricer
+from ..config import Loaded, load, pricer_of
 from ..delivery.shipping import Shippers
 from ..delivery.sinks import SinkSettings, chooses_dead_letters
 from ..delivery.sources.memory import MemoryLog
@@ -124,7 +123,7 @@ class GatewayApp:
         if loaded.origins.of(("journal", "durability")) is None and any(awaited):
             journal = msgspec.structs.replace(journal, durability="shipped")
             config = msgspec.structs.replace(config, journal=journal)
-        log = MemoryLog(awaited, journal, price=Pricer(config.prices), tell=log_call)
+        log = MemoryLog(awaited, journal, price=pricer_of(config), tell=log_call)
         process = RelayProcess(config, loaded.source, "hosted", self._clock, lambda: log)
         if not config.sinks:
             _log.warning("there are no sinks and no disk: calls are passed on, and their records are kept nowhere")

@@ -24,7 +24,7 @@ import uvicorn
 import uvloop
 
 from ..admin import ConfigInForce, LedgerStatus, Metrics, RelayStatus, ServiceLists, create_app
-from ..config import Config, Loaded, parse_address
+from ..config import Config, Loaded, parse_address, pricer_of
 from ..config.dump import write
 from ..config.setting_path import Origins
 from ..delivery.pricer import FREE, Pricer, bring
@@ -269,7 +269,7 @@ def _gather(reader: JournalReader) -> tuple[Batch, bool]:
 
 def catch_up(config: Config, ledger: Ledger) -> int:
     """Posts what the journals still hold, for the commands that read the books while no gateway runs."""
-    root, clock, price = Path(config.journal.directory), SystemClock(), Pricer(config.prices)
+    root, clock, price = Path(config.journal.directory), SystemClock(), pricer_of(config)
     books = Books(root, ledger, clock, _shipping(config, root, clock, price), price)
     new = books.catch_up()
     books.look_at_gaps()
@@ -315,7 +315,7 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
     if ledger is not None:
         ledger.rename(former_names(config.callers))
     root = Path(config.journal.directory)
-    price = Pricer(config.prices)
+    price = pricer_of(config)
     books = Books(root, ledger, clock, _shipping(config, root, clock, price), price, watches_jobs=True)
     running = config
     store = open_key_store(config)
@@ -353,12 +353,12 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
         async with one_reload:
             try:
                 config = reloaded(config_path, running).config
-                price = Pricer(config.prices)
+                price = pricer_of(config)
                 shipping = _shipping(config, root, clock, price)
             except TokenweirError as error:
                 _log.error("the configuration was not reloaded, the old one stays: %s", error)
                 return
-            if (config.sinks, config.prices) != (running.sinks, running.prices):
+            if _priced_and_sent(config) != _priced_and_sent(running):
                 await books.shipping.stop()
                 await asyncio.to_thread(books.configure, shipping, price)
                 shipping.start()
@@ -382,7 +382,7 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
             try:
                 return await asyncio.to_thread(books.erase, running, person, "the admin port")
             finally:
-                price = Pricer(running.prices)
+                price = pricer_of(running)
                 shipping = _shipping(running, root, clock, price)
                 await asyncio.to_thread(books.configure, shipping, price)
                 shipping.start()
@@ -432,6 +432,12 @@ def _tidy(books: Books, segments: PassedSegments, retention: Retention) -> None:
         _log.debug("not tidied: %s", error)  # the ledger is away, which posting says
     except Exception:
         _log.exception("segments and gaps could not be looked at; it is tried again")
+
+
+def _priced_and_sent(config: Config) -> tuple[object, ...]:
+    """What decides which prices records get and where they go; of deployments, the SKUs of what is spilled over."""
+    of_prices = config.prices, config.pricing, config.exchange_rates, config.adjustments
+    return config.sinks, of_prices, config.deployments
 
 
 def _shipping(config: Config, root: Path, clock: Clock, price: Pricer) -> Shipping:

@@ -18,8 +18,8 @@ import uvicorn
 import uvloop
 
 from ..admin import ConsumerStatus, create_consumer_app
-from ..config import Config, Loaded, is_loopback, load, parse_address
-from ..delivery import Delivery, Pricer, RecordBatch
+from ..config import Config, Loaded, is_loopback, load, parse_address, pricer_of
+from ..delivery import Delivery, RecordBatch
 from ..delivery.base import AttemptPolicy
 from ..delivery.dead_letters import DeadMessages, bury
 from ..delivery.sources import (
@@ -129,7 +129,7 @@ class _Intake:
         self._dead_messages = open_dead_messages(config.intake, clock)
         self._ledger = LateLedger(ledger_opener(config.ledger.url), clock)
         self.destination = LedgerDestination(self._ledger, self._dead_messages, clock)
-        records = MessageRecords(source, format, Pricer(config.prices))
+        records = MessageRecords(source, format, pricer_of(config))
         self.delivery = Delivery("consume", records, [self.destination], clock)
         self._about = f"from {source} into {config.ledger.url.partition(':')[0]}"
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from ..config import Config, load
+from ..config import Config, load, pricer_of
 from ..config.sink_variables import sink_from_insights_variables
-from ..delivery import BrokerMessage, DeliveryError, MessageBatch, Outlet, Pricer, RecordBatch, once
+from ..delivery import BrokerMessage, DeliveryError, MessageBatch, Outlet, RecordBatch, once
 from ..delivery.dead_letters import bury
 from ..delivery.shipping import outlet
 from ..delivery.sinks import SinkSettings, chooses_dead_letters
@@ -69,7 +69,7 @@ class _Meter:
                 "there are no sinks to send to; set APPLICATIONINSIGHTS_CONNECTION_STRING, or configure one"
             )
         self._format = format_of(config)
-        self._price = Pricer(config.prices)
+        self._price = pricer_of(config)
         self._dead_messages = open_dead_messages(config.intake, clock)
         self._clock = clock
         container = config.intake.dead_letters if "://" in config.intake.dead_letters else None

@@ -1,0 +1,19 @@
+"""The prices of a configuration, for whoever gives records their cost."""
+
+from ..delivery import Pricer
+from ..pricing import Adjusting
+from .model import Config
+
+__all__ = ["pricer_of"]
+
+
+def pricer_of(config: Config) -> Pricer:
+    """By all tables about prices, and by the SKU that each deployment has upstream."""
+    skus = {
+        target.deployment or deployment.name: target.sku
+        for deployment in config.deployments
+        for target in deployment.targets
+        if target.sku is not None
+    }
+    adjusting = Adjusting(config.pricing.currency, config.exchange_rates, config.adjustments)
+    return Pricer(config.prices, config.pricing, adjusting, skus)
