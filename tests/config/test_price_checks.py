@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tokenweir.config import examine, load
+from tokenweir.errors import ConfigError
 
 ROW = '[[prices]]\nmodel = "gpt-4o*"\ncurrency = "EUR"\ninput = "2.50"\noutput = "10"\n'
 
@@ -101,3 +102,21 @@ def test_listed_prices_converted_and_discounted_are_taken(minimal: str) -> None:
     config = load(None, {}).config
     assert (config.pricing.list, config.exchange_rates[0].rate) == ("azure", Decimal("0.92"))
     assert (config.adjustments[0].discount, config.adjustments[0].tags) == (Decimal("7.5"), {"cost_centre": "4711"})
+
+
+def test_rows_of_further_files_are_added_and_checked_with_the_others(minimal: str) -> None:
+    Path("contracts").mkdir()
+    Path("contracts/a.toml").write_text(ROW.replace("gpt-4o*", "o3"))
+    assert problems(minimal + '[pricing]\nfiles = ["contracts/a.toml"]\n' + ROW) == []
+    assert [row.model for row in load(None, {}).config.prices] == ["gpt-4o*", "o3"]
+    Path("contracts/b.toml").write_text(ROW)
+    [said] = problems(minimal + '[pricing]\nfiles = ["contracts/a.toml", "contracts/b.toml"]\n' + ROW)
+    assert said.startswith("[[prices]] #3: is for the same calls as #1")
+    Path("contracts/b.toml").write_text('[server]\ndata = "127.0.0.1:1"\n')
+    [said] = problems(minimal + '[pricing]\nfiles = ["contracts/b.toml"]\n' + ROW)
+    assert "a file of prices has [[prices]] and nothing else" in said
+
+
+def test_a_file_of_prices_that_is_not_there_is_named(minimal: str) -> None:
+    with pytest.raises(ConfigError, match=r"nosuch\.toml cannot be read"):
+        problems(minimal + '[pricing]\nfiles = ["nosuch.toml"]\n' + ROW)

@@ -78,6 +78,7 @@ def _put_together(
             _put(raw, ("journal", "content"), "full")
             found["journal", "content"] = HUB_VARIABLE
     _put_spans(raw, found, environ)
+    mistakes += _put_prices(raw, base_of(file, environ))
     origins = Origins(str(file) if file else None, found)
     reading = read_tree(raw, origins)
     mistakes += reading.problems
@@ -98,6 +99,23 @@ def _put_spans(raw: dict[str, Any], found: dict[Path, str], environ: Mapping[str
     if not any(isinstance(one, dict) and one.get("kind") == sink["kind"] for one in sinks):
         raw["sinks"] = [*sinks, sink]
         found.setdefault(("sinks",), variable)
+
+
+def _put_prices(raw: dict[str, Any], base: FilePath) -> list[str]:
+    """The rows of ``pricing.files`` behind those of the file itself; what else stands in them is a mistake."""
+    pricing = raw.get("pricing")
+    names = pricing.get("files") if isinstance(pricing, dict) else None
+    mistakes: list[str] = []
+    for name in names if isinstance(names, list) else []:
+        if not isinstance(name, str):
+            continue  # which is said where its type is read
+        tables = read_file(base / name)
+        rows, before = tables.pop("prices", []), raw.get("prices", [])
+        if tables or not isinstance(rows, list):
+            mistakes.append(f"{base / name}: a file of prices has [[prices]] and nothing else")
+        elif isinstance(before, list):
+            raw["prices"] = [*before, *rows]
+    return mistakes
 
 
 def _paths_in(raw: dict[str, Any]) -> list[Path]:

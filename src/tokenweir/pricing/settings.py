@@ -240,11 +240,16 @@ class ReservationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         return f"ptu:{self.deployment}" + (f"@{self.since:%Y-%m-%d}" if self.since is not None else "")
 
 
+_Texts = list[str]
+
+
 class PricingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ``[pricing]`` table: what stands below ``[[prices]]``, and what is charged in."""
 
     list: Literal["azure"] | None = None
     """``azure``: what no row of ``[[prices]]`` has is charged as Azure lists it, in USD. It is nobody's contract."""
+    files: _Texts = []
+    """Further files with ``[[prices]]``, like one for each contract; what they say is added to those here."""
     deployment_type: DeploymentType | None = None
     """What a target is taken to be whose ``sku`` does not tell; without it, list prices do not fit its calls."""
     currency: str | None = None
