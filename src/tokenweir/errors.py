@@ -10,8 +10,8 @@
     │   │            RateLimited, QuotaExceeded
     │   ├── upstream UpstreamUnreachable (UpstreamFull), UpstreamTimeout, UpstreamBroken,
     │   │            NoTargetAvailable, UpstreamRefusedCredential, UpstreamRefusedNetwork
-    │   └── gateway  JournalUnavailable, KeysUnavailable, TokenKeysUnavailable, BuffersFull, ShuttingDown,
-    │                TooManyConnections, CredentialUnavailable
+    │   └── gateway  JournalUnavailable, KeysUnavailable, TokenKeysUnavailable, LimitsUnavailable, BuffersFull,
+    │                ShuttingDown, TooManyConnections, CredentialUnavailable
     ├── JournalError             a record could not be made durable
     │   └── JournalInUse         another process writes there
     └── QueryError               a query was refused or failed; the text is for the person who typed it
@@ -36,6 +36,7 @@ __all__ = [
     "JournalUnavailable",
     "KeySuspended",
     "KeysUnavailable",
+    "LimitsUnavailable",
     "MalformedRequest",
     "MethodNotAllowed",
     "NoTargetAvailable",
@@ -319,6 +320,14 @@ class TokenKeysUnavailable(Refusal):
 
     status = 503
     code = "token_keys_unavailable"
+    retry_after = "1"
+
+
+class LimitsUnavailable(Refusal):
+    """What is left of a shared limit cannot be asked for, and by configuration nothing is let in without."""
+
+    status = 503
+    code = "limits_unavailable"
     retry_after = "1"
 
 

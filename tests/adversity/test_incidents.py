@@ -27,7 +27,8 @@ from tokenweir.gateway import ServerSettings
 from tokenweir.journal import Journal, JournalSettings, begin_cursor, read_status, save_cursor
 from tokenweir.journal.cursors import START
 from tokenweir.ledger import ledger_opener
-from tokenweir.policy import add_key
+from tokenweir.limits import AdmissionSettings, LimitAmounts, LimitSettings
+from tokenweir.policy import CallerSettings, add_key, hash_key
 from tokenweir.records import SystemClock
 from tokenweir.serve.books import _Trouble, _try_to_catch_up
 from tokenweir.serve.certificate import Certificate
@@ -187,6 +188,20 @@ def broker_away(scene: Scene) -> Said:
     return Said(readyz=asyncio.run(ask()))
 
 
+def holder_of_the_limits_away(scene: Scene) -> Said:
+    nobody = AdmissionSettings(holder=f"unix://{scene.folder}/redis.sock")
+    everybody = LimitSettings("everybody", LimitAmounts(concurrent_calls=5), callers=["team-b"])
+    key = "tw-key-of-team-b"
+    callers = [CallerSettings("team-a", hash_key(KEY)), CallerSettings("team-b", hash_key(key))]
+    relay = scene.world.relay(admission=nobody, limits=[everybody], callers=callers)
+    with RawClient(relay.address) as client:
+        client.send(chat_request(key=key))
+        refused = client.read_answer()
+    assert (refused.status, refused.error["code"]) == (503, "limits_unavailable")
+    relay.records(1)
+    return Said()
+
+
 CAUSES: dict[str, Callable[[Scene], Said]] = {
     "upstream out of reach": upstream_out_of_reach,
     "upstream's name unknown (DNS)": upstreams_name_unknown,
@@ -198,6 +213,7 @@ CAUSES: dict[str, Callable[[Scene], Said]] = {
     "journal's place unusable": journals_place_unusable,
     "cursor without a position": cursor_without_a_position,
     "broker away (`consume`)": broker_away,
+    "holder of the limits away": holder_of_the_limits_away,
 }
 
 

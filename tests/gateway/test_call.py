@@ -23,7 +23,7 @@ from tokenweir.gateway.head_cache import HeadCache
 from tokenweir.gateway.phases import CELLS, IGNORED, Event, Phase
 from tokenweir.gateway.request import Client, Ending, Request
 from tokenweir.gateway.response import Response
-from tokenweir.limits import AdmissionSettings, Calendar, Limit, Limiter
+from tokenweir.limits import AdmissionSettings, Ask, Calendar, Grant, Held, Limit, Limiter, Return
 from tokenweir.policy import CallerSettings, Keyring, TracingSettings, hash_key
 from tokenweir.records import CallRecord, Usage
 from tokenweir.upstream import CredentialSettings, Upstream, UpstreamConnection, UpstreamSettings, open_upstreams
@@ -112,11 +112,46 @@ class PatientEstimator(Estimator):
             then(Usage(source="estimated", output_tokens=3, total_tokens=3))
 
 
+class PatientHolder:
+    """Answers when it is told to."""
+
+    truth = 0
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[int, Callable[[Sequence[Grant] | None], None]]] = []
+        self.held: Sequence[Held] = ()
+
+    def ask(
+        self,
+        asks: Sequence[Ask],
+        returns: Sequence[Return],
+        held: Sequence[Held],
+        on_answer: Callable[[Sequence[Grant] | None], None],
+    ) -> None:
+        self.waiting.append((len(asks), on_answer))
+        self.held = held
+
+    def answer(self, units: int) -> None:
+        waiting, self.waiting = self.waiting, []
+        for count, on_answer in waiting:
+            on_answer([Grant(units, 0, units, 1.0, 1.0)] * count)
+
+    def is_away(self) -> None:
+        for _, on_answer in self.waiting:
+            on_answer(None)
+
+
+SHARED = [Limit("all", "concurrent_calls", 5)]
+
+
 class World:
     """A data plane with one upstream in memory, to which one connection stands."""
 
-    def __init__(self, *, is_strict: bool = False, limits: Sequence[Limit] = (), **server: Any) -> None:
+    def __init__(
+        self, *, is_strict: bool = False, limits: Sequence[Limit] = (), shared: Sequence[Limit] = (), **server: Any
+    ) -> None:
         self.clock = JumpingClock()
+        self.holder = PatientHolder()
         self.log = PatientLog()
         self.estimator = PatientEstimator()
         upstreams = open_upstreams(
@@ -136,7 +171,7 @@ class World:
             Keyring([CallerSettings("team-a", hash_key(KEY))], []),
             Catalogue([], {"up": "azure"}, self.clock),
             upstreams,
-            LimitRule(Limiter(limits, Calendar()), AdmissionSettings(output_tokens=1), self.clock) if limits else None,
+            self.rule(limits, shared),
             is_strict=is_strict,
             keeps_content=False,
         )
@@ -163,7 +198,7 @@ class World:
             call.begin(self.head())
         elif phase is Phase.REFUSING:
             call.begin(self.head(key="wrong"))
-        elif phase is Phase.DISPATCHING:
+        elif phase is Phase.DISPATCHING or phase is Phase.ADMITTING:
             call.serve(self.head(), BODY)
         elif phase is Phase.RESPONDING:
             self.to(Phase.DISPATCHING).upstream.deliver(HALF_AN_ANSWER)
@@ -183,6 +218,12 @@ class World:
     def send(self, body: bytes) -> None:
         self.call.body_received(body)
         self.call.body_ended()
+
+    def rule(self, limits: Sequence[Limit], shared: Sequence[Limit]) -> LimitRule | None:
+        settings = AdmissionSettings(output_tokens=1)
+        if shared:
+            return LimitRule(Limiter(shared, Calendar(), shares=True), settings, self.clock, self.holder)
+        return LimitRule(Limiter(limits, Calendar()), settings, self.clock) if limits else None
 
     def overrun(self) -> None:
         """Others use all that is left, and the answer goes on."""
@@ -256,6 +297,30 @@ AT: dict[tuple[Phase, Event], tuple[Callable[[], World], Callable[[World], Any]]
     (Phase.REFUSING, Event.CLIENT_GONE): (lambda: World().to(Phase.REFUSING), lambda w: w.call.client_gone()),
     (Phase.REFUSING, Event.TIME_LIMIT): (lambda: World().to(Phase.REFUSING), lambda w: w.wait(3600)),
     (Phase.REFUSING, Event.SHUTDOWN): (lambda: World().to(Phase.REFUSING), lambda w: w.call.abort()),
+    (Phase.NEW, Event.SLICE_EMPTY): (
+        lambda: World(shared=SHARED),
+        lambda w: w.call.begin(w.head(kind="multipart/form-data", length=9)),
+    ),
+    (Phase.RECEIVING, Event.SLICE_EMPTY): (
+        lambda: World(shared=SHARED).to(Phase.RECEIVING),
+        lambda w: w.send(BODY),
+    ),
+    (Phase.ADMITTING, Event.ADMITTED): (
+        lambda: World(shared=SHARED).to(Phase.ADMITTING),
+        lambda w: w.holder.answer(1),
+    ),
+    (Phase.ADMITTING, Event.REFUSAL): (
+        lambda: World(shared=SHARED).to(Phase.ADMITTING),
+        lambda w: w.holder.answer(0),
+    ),
+    (Phase.ADMITTING, Event.CLIENT_GONE): (
+        lambda: World(shared=SHARED).to(Phase.ADMITTING),
+        lambda w: w.call.client_gone(),
+    ),
+    (Phase.ADMITTING, Event.SHUTDOWN): (
+        lambda: World(shared=SHARED).to(Phase.ADMITTING),
+        lambda w: w.call.abort(),
+    ),
     (Phase.DISPATCHING, Event.REFUSAL): (lambda: World().to(Phase.DISPATCHING), lambda w: w.upstream.hang_up()),
     (Phase.DISPATCHING, Event.CLIENT_GONE): (lambda: World().to(Phase.DISPATCHING), lambda w: w.call.client_gone()),
     (Phase.DISPATCHING, Event.CLIENT_GONE_DRAINED): (
@@ -353,6 +418,33 @@ def test_what_cannot_happen_changes_nothing_and_what_comes_too_late_is_not_even_
         assert call.phase is phase
     is_impossible = (phase, event) not in CELLS and (phase, event) not in IGNORED
     assert [record.levelname for record in caplog.records] == ["ERROR"] * is_impossible
+
+
+def test_a_call_that_left_while_it_waited_leaves_nothing_reserved_when_the_answer_comes() -> None:
+    world = World(shared=SHARED).to(Phase.ADMITTING)
+    world.call.client_gone()
+    world.holder.answer(1)
+    limits = world.data_plane.services.limits
+    assert limits is not None
+    assert limits.limiter.counts.open == 0
+    world.data_plane.sweep()
+    assert world.holder.held == [Held("all concurrent_calls", 0)]
+
+
+def test_without_the_holder_a_call_is_answered_503() -> None:
+    world = World(shared=SHARED).to(Phase.ADMITTING)
+    world.holder.is_away()
+    (record,) = world.log.records
+    assert (record.status, record.error_code, record.outcome) == (503, "limits_unavailable", "refused")
+
+
+def test_what_a_call_waits_for_the_holder_is_no_time_of_the_gateway() -> None:
+    world = World(shared=SHARED).to(Phase.ADMITTING)
+    world.clock.jump(0.25)
+    world.holder.answer(1)
+    world.upstream.deliver(answer(b"{}", status="404 Not Found"))
+    (record,) = world.log.records
+    assert (record.gateway_ms, record.latency_ms) == (0.0, 250.0)
 
 
 @pytest.mark.parametrize("late", ["client_gone", "abort"])

@@ -14,6 +14,7 @@ from .setting_path import Path
 __all__ = ["admission", "limits"]
 
 _SESSION = re.compile(r"header:[A-Za-z0-9!#$%&'*+.^_`|~-]+|metadata:.+")
+_HOLDER = re.compile(r"(redis|rediss|unix)://.")
 _LAST_MONTH_START = 28
 _DIMENSIONS = get_args(Dimension)
 
@@ -27,7 +28,12 @@ def admission(config: Config, environ: Mapping[str, str]) -> Problems:
         yield ("admission", "time_zone"), text
     if not 1 <= settings.month_starts <= _LAST_MONTH_START:
         yield ("admission", "month_starts"), f"is a day from 1 to {_LAST_MONTH_START}, which every month has"
-    yield from too_small(("admission",), settings, "bytes_per_token", "output_tokens")
+    yield from too_small(("admission",), settings, "bytes_per_token", "output_tokens", "relays")
+    if settings.holder is not None and not _HOLDER.match(settings.holder):
+        yield (
+            ("admission", "holder"),
+            "begins with none of redis://, rediss:// and unix://; leave it out on one machine",
+        )
     for source in settings.session_from:
         if not _SESSION.fullmatch(source):
             text = f"{quoted(source)} is none: there are headers like header:x-session-id, and metadata:session_id"

@@ -1,6 +1,6 @@
 """The life of one call: see docs/life-of-a-request.md."""
 
-from .admit import LimitRule
+from .admit import LimitHolder, LimitRule
 from .asgi import HostedCall
 from .asgi_socket import HostedSocket
 from .data_plane import SWEEP_SECONDS, DataPlane
@@ -14,6 +14,7 @@ __all__ = [
     "DataPlane",
     "HostedCall",
     "HostedSocket",
+    "LimitHolder",
     "LimitRule",
     "RecordLog",
     "ServerSettings",

@@ -1,19 +1,21 @@
 """Whose call this is, whether it may go on, and what is reserved for it."""
 
 import re
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 from msgspec.structs import replace
 
-from ..errors import InvalidToken, JournalUnavailable, QuotaExceeded, ShuttingDown
-from ..limits import AdmissionSettings, Limiter, Reservation, estimate_of
+from ..errors import InvalidToken, JournalUnavailable, QuotaExceeded, Refusal, ShuttingDown
+from ..limits import AdmissionSettings, Ask, Grant, Held, Limiter, Reservation, Return, estimate_of
 from ..policy import Keyring, TokenVerifier, is_token, token_identity
 from ..records import Clock, Usage
 from ..wire import CALLER_KEYS
 from .request import Admission, Ending, Request
 from .routes import READS
 
-__all__ = ["LimitRule", "admit", "identify", "quota_event"]
+__all__ = ["LimitHolder", "LimitRule", "admit", "identify", "quota_event"]
 
 _RATES = re.compile(rb"\r\nx-ratelimit-(?:limit|remaining|reset)-(?:requests|tokens):[^\r]*", re.IGNORECASE)
 _HEADER = "header:"
@@ -77,11 +79,40 @@ def admit(*, journal_accepts: bool, stopping: bool) -> None:
         )
 
 
+class LimitHolder(Protocol):
+    """Who has the truth about limits that relays share."""
+
+    truth: int
+    """Another number than before where the truth was lost and has begun anew."""
+
+    def ask(
+        self,
+        asks: Sequence[Ask],
+        returns: Sequence[Return],
+        held: Sequence[Held],
+        on_answer: Callable[[Sequence[Grant] | None], None],
+    ) -> None:
+        """Does not wait. ``on_answer`` is told once, perhaps at once: a grant for each ask; ``None`` where the holder
+        is away, or does not answer in two seconds."""
+        ...
+
+
 class LimitRule:
     """The limits of one configuration, as calls are held against them."""
 
-    def __init__(self, limiter: Limiter, settings: AdmissionSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        limiter: Limiter,
+        settings: AdmissionSettings,
+        clock: Clock,
+        holder: LimitHolder | None = None,
+        *,
+        relays: int = 1,
+    ) -> None:
+        """Without a ``holder``, this relay has the truth itself. ``relays``: how many ask it."""
         self.limiter = limiter
+        self._holder = holder
+        self._share = relays if settings.on_outage == "open" else 0
         self._bytes_per_token = settings.bytes_per_token
         self._output_tokens = settings.output_tokens
         self._session_from = settings.session_from or ["header:x-session-id", "metadata:session_id"]
@@ -120,6 +151,49 @@ class LimitRule:
             self._clock.monotonic(),
             request.started_at.timestamp(),
         )
+
+    def ask(self, reservation: Reservation, then: Callable[[Refusal | None], None]) -> None:
+        """Asks the holder for what a reservation misses. ``then`` is told once why the call may not go on, or
+        ``None``."""
+        holder = self._holder
+        if holder is None:
+            raise AssertionError("nobody has the truth")
+        asks, returns = self.limiter.question(reservation, self._clock.monotonic())
+
+        def answer(grants: Sequence[Grant] | None) -> None:
+            now = self._clock.monotonic()
+            try:
+                if grants is None:
+                    self.limiter.not_told(returns)
+                    self.limiter.unanswered(reservation, now, self._share)
+                else:
+                    self.limiter.answered(reservation, grants, now, self._clock.now().timestamp())
+            except Refusal as refusal:
+                then(refusal)
+            else:
+                then(None)
+
+        holder.ask(asks, returns, [], answer)
+
+    def tell(self, *, is_last: bool = False) -> None:
+        """To be called every second, and at the end: what this relay holds, and what it does not need."""
+        holder = self._holder
+        if holder is None:
+            return
+        returns, held = self.limiter.tidings(self._clock.monotonic(), self._clock.now().timestamp(), is_last=is_last)
+        truth = holder.truth
+        asks = [] if is_last else self.limiter.refresh(self._clock.monotonic(), self._clock.now().timestamp())
+
+        def answer(grants: Sequence[Grant] | None) -> None:
+            if grants is None:
+                self.limiter.not_told(returns)
+            else:
+                self.limiter.refreshed(asks, grants, self._clock.monotonic())
+            if truth and holder.truth != truth:
+                known = self.limiter.recollections(self._clock.monotonic(), self._clock.now().timestamp())
+                holder.ask(known, [], [], lambda grants: None)
+
+        holder.ask(asks, returns, held, answer)
 
     def answered(self, lines: bytes, reservation: Reservation) -> bytes:
         """An answer's header lines with what is left of this caller's rates, in place of what the upstream says of

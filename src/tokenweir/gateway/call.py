@@ -41,6 +41,8 @@ from .dispatch import Dispatcher
 from .head_cache import HeadCache
 from .permit import permit_surface
 from .phases import (
+    ADMITTED,
+    ADMITTING,
     ANSWER_END,
     ANSWER_HEAD,
     BODY_READ,
@@ -66,6 +68,7 @@ from .phases import (
     RESPONDING,
     SETTLING,
     SHUTDOWN,
+    SLICE_EMPTY,
     SOCKET_END,
     SWITCHED,
     TIME_LIMIT,
@@ -211,10 +214,8 @@ class Call:
             if self._body.upload is None:
                 self._enters(HEAD)
             else:
-                self._reserve()
-                self._enters(UPLOAD_HEAD)
                 self.timings.since = received
-                self._dispatch()
+                self._proceed(UPLOAD_HEAD)
         except Refusal as refusal:
             self.refuse(refusal, head)
 
@@ -240,8 +241,7 @@ class Call:
         if phase is RECEIVING:
             try:
                 if body.read(self.request):
-                    self._reserve()
-                    self._dispatch()
+                    self._proceed(BODY_READ)
                 else:
                     self._services.tasks.start(self._read_on())
             except Refusal as refusal:
@@ -262,8 +262,7 @@ class Call:
         try:
             await self._body.read_on(self.request)
             if self.phase is RECEIVING:
-                self._reserve()
-                self._dispatch()
+                self._proceed(BODY_READ)
         except Refusal as refusal:
             self._refuse_now(refusal)
 
@@ -315,16 +314,35 @@ class Call:
 
     # --- the answer ---
 
-    def _reserve(self) -> None:
-        """Raises ``RateLimited`` or ``QuotaExceeded``."""
+    def _proceed(self, event: Event) -> None:
+        """It is known what is asked for. Raises ``RateLimited``, ``QuotaExceeded``, and what ``choose`` does."""
         limits, admission = self._services.limits, self._admission
         if limits is not None and admission is not None:
-            self._reservation = limits.reserve(self.request, admission)
+            reservation = self._reservation = limits.reserve(self.request, admission)
+            if reservation is not None and reservation.missing:
+                self._enters(SLICE_EMPTY)
+                limits.ask(reservation, self._admitted)
+                return
+        self._enters(event)
+        self._dispatch()
+
+    def _admitted(self, refusal: Refusal | None) -> None:
+        """The holder of the limits has answered, or cannot."""
+        if self.phase is not ADMITTING:
+            return
+        now = self._services.clock.monotonic()
+        if self._reservation is not None:
+            self.timings.since += now - self._reservation.asked_at  # waited for, as a connection is
+        try:
+            if refusal is not None:
+                raise refusal
+            self._enters(ADMITTED)
+            self._dispatch()
+        except Refusal as reason:
+            self.refuse(reason)
 
     def _dispatch(self) -> None:
         """Raises what ``choose`` does."""
-        if self._body.upload is None:
-            self._enters(BODY_READ)
         dispatch = self.dispatch = Dispatcher(
             self, self._services, self.request, self._head_cache, self.timings, self._body.upload, self._notes
         )

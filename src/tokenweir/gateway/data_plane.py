@@ -163,6 +163,8 @@ class DataPlane:
             upstream.pool.close_aged()
             upstream.credential.look()
         probe_targets(self.services)
+        if self.services.limits is not None:
+            self.services.limits.tell()
 
     def abort(self) -> None:
         """Ends what is under way, as ``aborted``."""
@@ -183,6 +185,8 @@ class DataPlane:
         if calls.open:  # strict: the ends of their answers wait for the disk
             with suppress(TimeoutError):
                 await asyncio.wait_for(calls.all_ended.wait(), _COMMIT_SECONDS)
+        if services.limits is not None:
+            services.limits.tell(is_last=True)
         services.tasks.cancel()
         for upstream in services.upstreams.values():
             upstream.pool.close()

@@ -19,6 +19,8 @@ class Phase(IntEnum):
     """Its body is held until whole."""
     REFUSING = auto()
     """It is refused; the rest of its body is read, so that the answer is not lost in a reset."""
+    ADMITTING = auto()
+    """What is left of a shared limit is asked for: one round trip, and no more."""
     DISPATCHING = auto()
     """An upstream that answers is looked for."""
     RESPONDING = auto()
@@ -49,6 +51,10 @@ class Event(IntEnum):
     """It is refused, and the client is told at once."""
     BODY_READ = auto()
     """The body that was held is whole and understood."""
+    SLICE_EMPTY = auto()
+    """This relay's slice of a shared limit is too small for the call."""
+    ADMITTED = auto()
+    """Every limit has room for it."""
     CLIENT_GONE = auto()
     """The client has left, and nobody reads on."""
     CLIENT_GONE_DRAINED = auto()
@@ -86,7 +92,7 @@ class Cell(NamedTuple):
 
 
 # A name of a module is found in a tenth of the time that Python 3.11 takes for a member of an enum.
-NEW, RECEIVING, REFUSING, DISPATCHING, RESPONDING, DRAINING, RELAYING, SETTLING, COMMITTING, DONE = Phase
+NEW, RECEIVING, REFUSING, ADMITTING, DISPATCHING, RESPONDING, DRAINING, RELAYING, SETTLING, COMMITTING, DONE = Phase
 (
     HEAD,
     UPLOAD_HEAD,
@@ -94,6 +100,8 @@ NEW, RECEIVING, REFUSING, DISPATCHING, RESPONDING, DRAINING, RELAYING, SETTLING,
     REFUSAL_BEFORE_BODY,
     REFUSAL,
     BODY_READ,
+    SLICE_EMPTY,
+    ADMITTED,
     CLIENT_GONE,
     CLIENT_GONE_DRAINED,
     ANSWER_HEAD,
@@ -113,11 +121,13 @@ CELLS: dict[tuple[Phase, Event], Cell] = {
     (NEW, HEAD): Cell(RECEIVING),
     (NEW, UPLOAD_HEAD): Cell(DISPATCHING),
     (NEW, PREFLIGHT): Cell(DONE, "no record"),
+    (NEW, SLICE_EMPTY): Cell(ADMITTING),
     (NEW, REFUSAL_BEFORE_BODY): Cell(REFUSING),
     (NEW, REFUSAL): Cell(SETTLING, "`refused`"),
     (RECEIVING, REFUSAL_BEFORE_BODY): Cell(REFUSING),
     (RECEIVING, REFUSAL): Cell(SETTLING, "`refused`"),
     (RECEIVING, BODY_READ): Cell(DISPATCHING),
+    (RECEIVING, SLICE_EMPTY): Cell(ADMITTING),
     (RECEIVING, CLIENT_GONE): Cell(SETTLING, "`client_gone`"),
     (RECEIVING, SHUTDOWN): Cell(SETTLING, "`refused`"),
     (REFUSING, REFUSAL_BEFORE_BODY): Cell(REFUSING),
@@ -125,6 +135,10 @@ CELLS: dict[tuple[Phase, Event], Cell] = {
     (REFUSING, CLIENT_GONE): Cell(SETTLING, "`client_gone`"),
     (REFUSING, TIME_LIMIT): Cell(SETTLING, "`refused`"),
     (REFUSING, SHUTDOWN): Cell(SETTLING, "`refused`"),
+    (ADMITTING, ADMITTED): Cell(DISPATCHING),
+    (ADMITTING, REFUSAL): Cell(SETTLING, "`refused`"),
+    (ADMITTING, CLIENT_GONE): Cell(SETTLING, "`client_gone`"),
+    (ADMITTING, SHUTDOWN): Cell(SETTLING, "`refused`"),
     (DISPATCHING, REFUSAL): Cell(SETTLING, "`upstream_error` or `refused`, by whose fault it was"),
     (DISPATCHING, CLIENT_GONE): Cell(SETTLING, "`client_gone`"),
     (DISPATCHING, CLIENT_GONE_DRAINED): Cell(DRAINING),

@@ -8,6 +8,7 @@ does so at each of its ends.) An account holds 62 numbers at most.
 A quota is one number for each period; a limit of calls under way is one number.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ..compiled import mypyc_attr
@@ -26,6 +27,10 @@ class Account:
     def given(self, now: float, period: int) -> int:
         """Units that are out at present."""
         raise NotImplementedError
+
+    def fits(self, units: int, amount: int, now: float, period: int) -> bool:
+        """Whether so many can be taken, if there are ``amount`` in all."""
+        return self.given(now, period) + units <= amount
 
     def take(self, units: int, now: float, period: int) -> int:
         """Gives out, whatever is left. Returns the slot that `change` wants to be told."""
@@ -49,16 +54,21 @@ class Account:
 
 
 class RateAccount(Account):
-    def __init__(self) -> None:
-        self._slots: list[int] = []
-        self._units: list[int] = []
-        self._total = 0
+    def __init__(self, slots: Sequence[tuple[int, int]] = ()) -> None:
+        """``slots``: as another one has told them."""
+        self._slots: list[int] = [slot for slot, _ in slots]
+        self._units: list[int] = [units for _, units in slots]
+        self._total = sum(self._units)
 
     def given(self, now: float, period: int) -> int:
         slots = self._slots
         if slots and slots[0] < int(now) - _WINDOW:
             self._age(int(now) - _WINDOW)
         return self._total
+
+    def slots(self) -> list[tuple[int, int]]:
+        """What is out, by the second in which it was taken."""
+        return list(zip(self._slots, self._units, strict=True))
 
     def _age(self, oldest: int) -> None:
         gone = 0
@@ -110,8 +120,9 @@ class RateAccount(Account):
 
 
 class QuotaAccount(Account):
-    def __init__(self) -> None:
-        self._given: dict[int, int] = {}
+    def __init__(self, given: Mapping[int, int] | None = None) -> None:
+        """``given``: by period, as another one has told it."""
+        self._given: dict[int, int] = dict(given or {})
 
     def given(self, now: float, period: int) -> int:
         return self._given.get(period, 0)
@@ -129,6 +140,8 @@ class QuotaAccount(Account):
     def change(self, units: int, slot: int, now: float) -> None:
         if slot in self._given:
             self._given[slot] += units
+        elif units > 0:
+            self.take(units, now, slot)
 
 
 class HeldAccount(Account):

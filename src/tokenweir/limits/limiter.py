@@ -1,6 +1,8 @@
 """Admission: whether a call may go on, by all limits that it is under, and what is kept for it until its end.
 
     admit ─▶ reserve an upper estimate in each account, or in none ─▶ Reservation ─▶ settle, once: what was used
+      │                                                                   ▲
+      └─▶ a slice is too small: ask the holder, once ─▶ answered ─────────┘
 
 All of a call's limits are looked at before anything is taken, so a refused call costs nobody anything. What names a
 session or a deployment comes from strangers: the accounts of one relay have an end, beyond which new names share one.
@@ -9,10 +11,12 @@ session or a deployment comes from strangers: the accounts of one relay have an 
 from collections.abc import Sequence
 from typing import Final
 
-from ..errors import QuotaExceeded, RateLimited
+from ..errors import LimitsUnavailable, QuotaExceeded, RateLimited
 from .accounts import Account, account_for
+from .holder import Ask, Held, Return
 from .limit import CALLS, REQUESTS, TOKENS, Limit
 from .periods import Calendar
+from .slices import Grant, Slice
 
 __all__ = ["Hold", "Limiter", "Plan", "Reservation"]
 
@@ -23,6 +27,9 @@ _OTHERS: Final = "(others)"
 _NO_GROUPS: Final[tuple[str, ...]] = ()
 # Whoever waits for another call to end cannot know when that will be.
 _BRIEFLY: Final = 1.0
+# What was heard of a rate is worth nothing when its window has passed.
+_KNOWN_SECONDS: Final = 60.0
+_REFRESHED_SECONDS: Final = 2.0
 
 
 class Allowance:
@@ -47,10 +54,13 @@ class Hold:
 class Reservation:
     """What a call has taken of all its limits. To be settled once, however the call ends."""
 
-    def __init__(self, holds: list[Hold], output: int) -> None:
+    def __init__(self, holds: list[Hold], missing: list[Hold], output: int, asked_at: float) -> None:
         self.holds = holds
+        self.missing = missing
+        """What this relay's slices do not have, and the holder is to be asked for before the call goes on."""
         self.output = output
         """Tokens of its answer that are reserved."""
+        self.asked_at = asked_at
         self.is_open = True
 
 
@@ -80,7 +90,11 @@ class AdmissionCounts:
 class Limiter:
     """One relay's. Nothing here waits."""
 
-    def __init__(self, limits: Sequence[Limit], calendar: Calendar, most_accounts: int = _MOST_ACCOUNTS) -> None:
+    def __init__(
+        self, limits: Sequence[Limit], calendar: Calendar, most_accounts: int = _MOST_ACCOUNTS, *, shares: bool = False
+    ) -> None:
+        """``shares``: others give out of the same limits, and a holder has the truth."""
+        self._shares = shares
         self._limits = list(limits)
         self._calendar = calendar
         self._most = most_accounts
@@ -97,7 +111,7 @@ class Limiter:
 
     def configure(self, limits: Sequence[Limit], calendar: Calendar) -> "Limiter":
         """One with other limits, in which what was used still counts. This one stays for the calls under way."""
-        after = Limiter(limits, calendar, self._most)
+        after = Limiter(limits, calendar, self._most, shares=self._shares)
         after._adopt(self)
         return after
 
@@ -134,24 +148,140 @@ class Limiter:
                 for limit, start in plan.per_session
             ]
         holds: list[Hold] = []
+        missing: list[Hold] = []
         refusal: RateLimited | QuotaExceeded | None = None
         for allowance in allowances:
-            limit, account = allowance.limit, allowance.account
+            limit, account, amount = allowance.limit, allowance.account, allowance.amount
             units = tokens if limit.counts == TOKENS else 1
-            period = self._calendar.period(limit.window, moment).start if limit.is_quota else 0
-            given = account.given(now, period)
-            if given + units > allowance.amount:
-                if limit.window == "minute" and units > allowance.amount and given == 0 and allowance.amount > 0:
-                    pass  # more than there can ever be: it gets all of it, alone
-                else:
-                    refusal = _worse(refusal, self._refusal(allowance, units, given, now, moment))
-            holds.append(Hold(allowance, units, period))
+            period = 0
+            if limit.is_quota:
+                period = self._calendar.period(limit.window, moment).start
+            elif limit.window and units > amount > 0:
+                units = amount  # more than there can ever be: it gets all of it, alone
+            if account.fits(units, amount, now, period):
+                holds.append(Hold(allowance, units, period))
+            elif isinstance(account, Slice) and units <= amount and not account.is_refused(units, now):
+                missing.append(Hold(allowance, units, period))
+            else:
+                refusal = _worse(refusal, self._refusal(allowance, units, period, now, moment))
         if refusal is not None:
             raise refusal
         for hold in holds:
             hold.slot = hold.allowance.account.take(hold.units, now, hold.slot)
         self.counts.open += 1
-        return Reservation(holds, output)
+        return Reservation(holds, missing, output, now)
+
+    # --- where limits are shared ---
+
+    def question(self, reservation: Reservation, now: float) -> tuple[list[Ask], list[Return]]:
+        """What to ask the holder for."""
+        asks: list[Ask] = []
+        returns: list[Return] = []
+        for hold in reservation.missing:
+            allowance = hold.allowance
+            account, window = allowance.account, allowance.limit.window
+            if isinstance(account, Slice):
+                wish = account.wish(hold.units, now)
+                known = account.known if now - account.known_at < _KNOWN_SECONDS else 0
+                asks.append(Ask(allowance.key, window, hold.slot, allowance.amount, hold.units, wish, known))
+                returns += _returns(allowance.key, window, account)
+        return asks, returns
+
+    def answered(self, reservation: Reservation, grants: Sequence[Grant], now: float, moment: float) -> None:
+        """The holder has answered: the reservation is whole. Raises as ``admit`` does, and then nothing is taken. To be
+        called also if the call has ended meanwhile."""
+        refusal: RateLimited | QuotaExceeded | None = None
+        missing, reservation.missing = reservation.missing, []
+        for hold, grant in zip(missing, grants, strict=True):
+            allowance, account = hold.allowance, hold.allowance.account
+            if not isinstance(account, Slice):
+                continue
+            least = hold.units if reservation.is_open else 0
+            period = hold.slot
+            if account.accept(grant, least, reservation.asked_at, now, period):
+                if reservation.is_open:
+                    reservation.holds.append(Hold(allowance, hold.units, grant.slot))
+            else:
+                refusal = _worse(refusal, self._refusal(allowance, hold.units, period, now, moment))
+        if refusal is not None and reservation.is_open:
+            self.settle(reservation, 0, now, has_run=False)
+            raise refusal
+
+    def unanswered(self, reservation: Reservation, now: float, share: int) -> None:
+        """The holder cannot be asked. With a ``share`` of 1 or more, that part of what is left is given out without it;
+        with 0, nothing is. Raises ``LimitsUnavailable``, and then nothing is taken."""
+        missing, reservation.missing = reservation.missing, []
+        if not reservation.is_open:
+            return
+        for hold in missing:
+            account, period = hold.allowance.account, hold.slot
+            amount = hold.allowance.amount
+            if isinstance(account, Slice) and share and account.take_in_outage(hold.units, amount, share, now, period):
+                reservation.holds.append(Hold(hold.allowance, hold.units, account.outage_slot(period)))
+                continue
+            self.settle(reservation, 0, now, has_run=False)
+            raise LimitsUnavailable(
+                "What is left of a limit cannot be asked for at present, so this call is not let in. Send it again."
+            )
+
+    def refresh(self, now: float, moment: float) -> list[Ask]:
+        """For no more units, but to hear what is out of the limits that were used lately."""
+        return self.recollections(now, moment, used_since=now - _REFRESHED_SECONDS)
+
+    def refreshed(self, asks: Sequence[Ask], grants: Sequence[Grant], now: float) -> None:
+        for ask, grant in zip(asks, grants, strict=True):
+            allowance = self._allowances.get(ask.key)
+            if allowance is not None and isinstance(allowance.account, Slice):
+                allowance.account.accept(grant, 0, now, now, ask.period)
+
+    def recollections(self, now: float, moment: float, used_since: float = 0.0) -> list[Ask]:
+        """For a holder that has lost the truth: what this relay knows of it. Nothing is asked for."""
+        known: list[Ask] = []
+        for allowance in self._allowances.values():
+            account, limit = allowance.account, allowance.limit
+            if not isinstance(account, Slice) or not account.known or not limit.window:
+                continue
+            if account.used_at < used_since:
+                continue
+            period = self._calendar.period(limit.window, moment).start if limit.is_quota else 0
+            is_old = period != account.slot if limit.is_quota else now - account.known_at > _KNOWN_SECONDS
+            if not is_old:
+                known.append(Ask(allowance.key, limit.window, period, allowance.amount, 0, 0, account.known))
+        return known
+
+    def not_told(self, returns: Sequence[Return]) -> None:
+        """The holder may not have heard of these. What was used beyond a reservation is told once more, which may be
+        too much; what went back is not, which may be too little."""
+        for back in returns:
+            allowance = self._allowances.get(back.key)
+            if back.units < 0 and allowance is not None and isinstance(allowance.account, Slice):
+                told = allowance.account.returns
+                told[back.slot] = told.get(back.slot, 0) + back.units
+
+    def tidings(self, now: float, moment: float, *, is_last: bool = False) -> tuple[list[Return], list[Held]]:
+        """What to tell the holder now and then: what goes back, and which calls are under way. If it ``is_last``, all
+        that is not in use goes back."""
+        returns: list[Return] = []
+        held: list[Held] = []
+        for allowance in self._allowances.values():
+            account, limit = allowance.account, allowance.limit
+            if not isinstance(account, Slice):
+                continue
+            if limit.is_quota:
+                account.roll(now, self._calendar.period(limit.window, moment).start)
+            else:
+                account.roll(now, 0)
+            account.give_back(now, always=is_last)
+            if account.is_held:
+                account.returns.clear()  # what is held says it all
+                if account.in_use or account.free or account.was_held:
+                    held.append(Held(allowance.key, account.in_use + account.free))
+                account.was_held = account.in_use + account.free > 0
+            else:
+                returns += _returns(allowance.key, limit.window, account)
+        return returns, held
+
+    # --- until the end ---
 
     def settle(self, reservation: Reservation, tokens: int | None, now: float, *, has_run: bool) -> None:
         """The call has ended. ``tokens`` are what it has used, ``None`` if that is not known and what was reserved
@@ -238,8 +368,11 @@ class Limiter:
             found = self._allowances.get(key)
             if found is not None:
                 return found
-        found = self._allowances[key] = Allowance(limit, key, account_for(limit.window))
+        found = self._allowances[key] = Allowance(limit, key, self._account(limit))
         return found
+
+    def _account(self, limit: Limit) -> Account:
+        return Slice(limit.window) if self._shares else account_for(limit.window)
 
     def _forget_idle(self, now: float, moment: float) -> None:
         """Accounts of which nothing is given out say what new ones would. Plans hold some of them."""
@@ -253,9 +386,10 @@ class Limiter:
         self._allowances = kept
 
     def _refusal(
-        self, allowance: Allowance, units: int, given: int, now: float, moment: float
+        self, allowance: Allowance, units: int, period: int, now: float, moment: float
     ) -> RateLimited | QuotaExceeded:
         limit, amount = allowance.limit, allowance.amount
+        given = allowance.account.given(now, period)
         refused = self.counts.refused
         refused[limit.name] = refused.get(limit.name, 0) + 1
         left = max(0, amount - given)
@@ -282,6 +416,14 @@ class Limiter:
 def _worse(one: RateLimited | QuotaExceeded | None, other: RateLimited | QuotaExceeded) -> RateLimited | QuotaExceeded:
     """The one that lasts longer: it says what is true of both."""
     return one if one is not None and one.retry_after_seconds >= other.retry_after_seconds else other
+
+
+def _returns(key: str, window: str, account: Slice) -> list[Return]:
+    """What goes back, which is then no longer the slice's."""
+    if not account.returns:
+        return []
+    returns, account.returns = account.returns, {}
+    return [Return(key, window, slot, units) for slot, units in returns.items() if units]
 
 
 def _shared(limit: Limit) -> str:

@@ -111,5 +111,13 @@ class AdmissionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     ``header:x-session-id``, then ``metadata:session_id``."""
     bytes_per_token: int = 2
     """So many bytes of a prompt are reserved as a token until the answer tells; 1 can never be too little."""
+    holder: str | None = None
+    """Who knows what is left of a limit that several relays give out of: ``redis://host`` (or ``rediss://``,
+    ``unix://``; Valkey too) for gateways on several machines. Default: a process of this gateway."""
+    on_outage: Literal["closed", "open"] = "closed"
+    """What becomes of a call while the holder is away and this relay's slice is used up: 503, or each of ``relays``
+    gives out its part of what was left when it last heard."""
+    relays: int = 1
+    """How many relays there are in all, for ``on_outage``."""
     output_tokens: int = 4096
     """So many tokens are reserved for an answer whose request does not say how long it may become."""

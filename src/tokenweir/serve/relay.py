@@ -31,6 +31,7 @@ from ..vocabulary import ENCODINGS, load as load_vocabulary, verify as verify_vo
 from .certificate import Certificate
 from .data_port import DataPort
 from .keys_watch import KeysWatch
+from .limit_links import open_link
 from .logs import configure_logging
 from .memory import SpareMemory, give_back
 from .reloading import digest_of_config, reloaded
@@ -79,8 +80,11 @@ class RelayProcess:
         name: str,
         clock: Clock,
         open_log: Callable[[], ProcessLog] | None = None,
+        *,
+        holds_limits: bool = False,
     ) -> None:
-        """``open_log`` gives another log than the journal called ``name``."""
+        """``open_log`` gives another log than the journal called ``name``. ``holds_limits``: whether a process of this
+        gateway has the truth of its limits, whom to ask."""
         self._config, self._config_digest = config, digest_of_config(config)
         self._config_path = config_path
         self._clock, self._jumps = clock, ClockJumps(clock)
@@ -90,6 +94,7 @@ class RelayProcess:
         # What may be wrong comes first: once the journal is open, its status says that all is well.
         self._token_keys = self._token_keys_of(config, None)
         keyring, catalogue, upstreams = self._parts(config, self._token_keys)
+        self._link = open_link(config, secrets.token_hex(8)) if holds_limits or config.admission.holder else None
         self._certificate = Certificate(config.server, clock) if config.server.certificate is not None else None
         self.journal: ProcessLog = open_log() if open_log else _open_journal(config, name, clock)
         self._spare_memory = SpareMemory(give_back)
@@ -165,8 +170,11 @@ class RelayProcess:
             return None
         settings = config.admission
         calendar = Calendar(settings.time_zone, settings.month_starts, settings.week_starts)
-        limiter = Limiter(limits, calendar) if before is None else before.limiter.configure(limits, calendar)
-        return LimitRule(limiter, settings, self._clock)
+        if before is None:
+            limiter = Limiter(limits, calendar, shares=self._link is not None)
+        else:
+            limiter = before.limiter.configure(limits, calendar)
+        return LimitRule(limiter, settings, self._clock, self._link, relays=max(settings.relays, config.server.relays))
 
     def _token_keys_of(self, config: Config, before: TokenKeys | None) -> TokenKeys | None:
         """``before``, where its settings are still the same."""
@@ -243,6 +251,8 @@ class RelayProcess:
         if isinstance(self.journal, Journal):
             self.journal.announce_end()
         await self.data_plane.drain(self._config.server.shutdown_grace)
+        if self._link is not None:
+            await self._link.close()
 
     def end(self) -> None:
         """Flushes the journal; nothing may be under way any more."""
@@ -287,6 +297,7 @@ class RelayProcess:
             connections_refused=data_plane.doorkeeper.refused,
             connections_closed=data_plane.doorkeeper.closed,
             upstream_refusals=services.refusals.count,
+            limits_holder_up=int(self._link is None or not self._link.is_away),
             reservations_open=services.limits.limiter.counts.open if services.limits is not None else 0,
             limit_refusals=services.limits.limiter.counts.total if services.limits is not None else 0,
             buffered_bytes=services.bodies.used,
@@ -328,7 +339,7 @@ def relay_main(config: Config, config_path: Path | None, index: int, listener: s
 
 
 async def _serve(config: Config, config_path: Path | None, name: str, listener: socket.socket, supervisor: int) -> None:
-    process = RelayProcess(config, config_path, name, SystemClock())
+    process = RelayProcess(config, config_path, name, SystemClock(), holds_limits=True)
     # What is here now stays; what calls leave behind is freed by reference counts, so rounds can be rare.
     gc.collect()
     gc.freeze()

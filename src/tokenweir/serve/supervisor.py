@@ -26,6 +26,8 @@ import msgspec
 
 from ..config import Config
 from ..errors import TokenweirError
+from ..limits import limits_of
+from .limit_holder import holder_main
 from .logs import configure_logging
 from .notify import tell_service_manager
 from .relay import raise_file_limit, relay_main
@@ -98,7 +100,8 @@ def run(config: Config, *, config_path: Path | None) -> int:
         for index, listener in enumerate(data)
     ]
     books = _Child("books", _books_main, (config, config_path), admin)
-    supervisor = _Supervisor(relays, books, config.server.shutdown_grace, config_path)
+    holder = _Child("limits", holder_main, (config, config_path), admin) if config.admission.holder is None else None
+    supervisor = _Supervisor(relays, books, holder, config.server.shutdown_grace, config_path)
     supervisor.start()
     scheme = "https" if config.server.certificate else "http"
     _log.info("data port %s://%s, admin port http://%s", scheme, _shown(data[0]), _shown(admin))
@@ -113,9 +116,12 @@ def _books_main(config: Config, config_path: Path | None, listener: socket.socke
 
 
 class _Supervisor:
-    def __init__(self, relays: list[_Child], books: _Child, grace: float, config_path: Path | None) -> None:
+    def __init__(
+        self, relays: list[_Child], books: _Child, holder: _Child | None, grace: float, config_path: Path | None
+    ) -> None:
         self._relays = relays
         self._books = books
+        self._holder = holder
         self._grace = grace
         self._config_path = config_path
         self._began_at = time.monotonic()
@@ -148,6 +154,8 @@ class _Supervisor:
         for relay in self._relays:
             relay.end(self._grace + _PATIENCE_SECONDS)
         self._books.end(_PATIENCE_SECONDS)
+        if self._holder is not None:
+            self._holder.end(_PATIENCE_SECONDS)
         _log.info("stopped")
         return self._exit_code
 
@@ -158,7 +166,10 @@ class _Supervisor:
 
     @property
     def _children(self) -> list[_Child]:
-        return [*self._relays, self._books]
+        """Those that run, in the order in which they start. Without a limit, nobody has to hold one."""
+        holder = self._holder
+        has_limits = holder is not None and (holder.process is not None or _has_limits(holder.arguments[0]))
+        return [*([holder] if holder is not None and has_limits else []), *self._relays, self._books]
 
     def _revive(self, child: _Child) -> None:
         if child.process is not None:
@@ -196,10 +207,18 @@ class _Supervisor:
             return
         if reload.waiting:
             _log.warning("changed, and taking effect with the next start only: %s", ", ".join(reload.waiting))
+        if self._holder is not None:
+            self._holder.arguments = (reload.config, *self._holder.arguments[1:])
         for child in self._children:
+            if child.process is None:
+                self._start(child)
             child.arguments = (reload.config, *child.arguments[1:])
             if child.process is not None and child.process.pid is not None and child.process.is_alive():
                 os.kill(child.process.pid, signal.SIGHUP)
+
+
+def _has_limits(config: Config) -> bool:
+    return bool(limits_of(config.callers, config.groups, config.deployments, config.limits))
 
 
 def _shown(listener: socket.socket) -> str:
