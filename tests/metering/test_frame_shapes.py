@@ -70,6 +70,90 @@ def test_frames_are_read_the_same_by_their_shape_and_in_full(sent: list[bytes]) 
     assert facts_of(by_shape) == facts_of(in_full)
 
 
+def responses_event(number: int, text: str, noise: str | None, *, sorts: bool, kind: str, item: str) -> dict[str, Any]:
+    event: dict[str, Any] = {"type": f"response.{kind}.delta", "sequence_number": number, "item_id": item}
+    event |= {"output_index": 0, "content_index": 0, "delta": text, "logprobs": []}
+    if noise is not None:
+        event["obfuscation"] = noise
+    return dict(sorted(event.items(), key=lambda pair: "" if pair[0] == "type" else pair[0])) if sorts else event
+
+
+_RESPONSES: st.SearchStrategy[dict[str, Any]] = st.builds(
+    responses_event,
+    st.integers(0, 10**6),
+    _TEXTS,
+    st.none() | st.text("abC1", max_size=4) | st.just('x"y'),
+    sorts=st.booleans(),
+    kind=st.sampled_from(["output_text", "output_text", "function_call_arguments", "reasoning_text", "other"]),
+    item=st.sampled_from(["msg_1", "msg_2"]),
+) | st.sampled_from(
+    [
+        {"type": "response.created", "response": {"id": "resp_1", "model": "gpt-5"}},
+        {"type": "response.output_text.delta", "sequence_number": "x", "delta": "odd"},
+        {"type": "response.output_text.delta", "sequence_number": 1, "delta": "a", "response": {"id": "resp_2"}},
+        {"type": "response.output_item.done", "item": {"type": "web_search_call"}},
+        {"type": "response.completed", "response": {"id": "resp_1", "usage": {"input_tokens": 3, "output_tokens": 1}}},
+    ]
+)
+_CLAUDE: st.SearchStrategy[dict[str, Any]] = st.builds(
+    lambda index, of, text: {"type": "content_block_delta", "index": index, "delta": {"type": f"{of}_delta", of: text}},
+    st.integers(0, 1),
+    st.sampled_from(["text", "text", "partial_json", "thinking"]),
+    _TEXTS,
+) | st.sampled_from(
+    [
+        {"type": "message_start", "message": {"id": "msg_1", "model": "claude", "usage": {"input_tokens": 3}}},
+        {"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "name": "f"}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}},
+        {"type": "message_stop"},
+    ]
+)
+
+
+@given(
+    st.data(),
+    st.sampled_from(["responses", "messages"]),
+    st.sampled_from([(",", ":"), (", ", ": ")]),
+    st.integers(0, 1),
+)
+def test_events_are_read_the_same_by_their_shape_and_in_full(
+    data: st.DataObject, api: str, spaces: tuple[str, str], named: int
+) -> None:
+    sent: list[dict[str, Any]] = data.draw(st.lists(_RESPONSES if api == "responses" else _CLAUDE, max_size=12))
+    frames = [json.dumps(event, separators=spaces, ensure_ascii=False).encode() for event in sent]
+    by_shape, in_full = Accumulator(surface_of(api)), Accumulator(surface_of(api))
+    for event, frame in zip(sent, frames, strict=True):
+        name = b"event: %b\n" % str(event["type"]).encode() if named else b""
+        by_shape.read_events(name + b"data: %b\n\n" % frame)
+        in_full.chunks += 1
+        in_full.read(frame)
+        in_full.read_filters(frame)
+    assert facts_of(by_shape) == facts_of(in_full)
+    assert (by_shape.tool_calls, by_shape.done) == (in_full.tool_calls, in_full.done)
+
+
+@pytest.mark.parametrize("sorts", [False, True])
+@pytest.mark.parametrize("noise", [None, "xYz"])
+@pytest.mark.parametrize("api", ["responses", "messages"])
+def test_an_event_of_a_known_shape_is_not_decoded(api: str, noise: str | None, sorts: bool) -> None:
+    decoded: list[bytes] = []
+    read = Accumulator(surface_of(api))
+    decode = read.read_answer
+
+    def noted(data: bytes) -> ApiAnswer | None:
+        decoded.append(data)
+        return decode(data)
+
+    read.read_answer = noted
+    for number, text in enumerate(["one", ' "two" ', "\\", "three\n"], 9):
+        event = responses_event(number, text, noise, sorts=sorts, kind="output_text", item="msg_1")
+        if api == "messages":
+            event = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+        read.read_events(b"event: x\ndata: %b\n\n" % json.dumps(event, separators=(",", ":")).encode())
+    assert read.choices()[0].text == 'one "two" \\three\n'
+    assert (read.chunks, len(decoded)) == (4, 1)
+
+
 @pytest.mark.parametrize("more", [{}, {"obfuscation": "xYz"}])
 @pytest.mark.parametrize("spaces", [(",", ":"), (", ", ": ")])
 @pytest.mark.parametrize("tool", [False, True])
