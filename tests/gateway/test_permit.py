@@ -102,3 +102,38 @@ def test_a_websocket_whose_messages_would_name_the_model_is_not_for_those_with_l
     request = asked("GET /v1/responses", *WEBSOCKET, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
     with pytest.raises(NotPermitted, match="does not say which deployment"):
         chosen(request, may(deployments=["chat"], surfaces=["responses"]))
+
+
+LISTS = ["files", "batches", "fine_tuning/jobs", "vector_stores", "assistants", "containers", "evals", "videos"]
+
+
+@pytest.mark.parametrize("target", [*(f"/v1/{tail}" for tail in LISTS), "/openai/files?api-version=1&limit=100"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_lists_of_what_all_callers_keep_are_refused_where_that_is_configured(target: str, method: str) -> None:
+    with pytest.raises(NotPermitted, match="Ask for what you have made by its id"):
+        chosen(asked(f"{method} {target}"), Permissions(None, None, None, may_list=False))
+    assert chosen(asked(f"{method} {target}"), Permissions(None, None, may(surfaces=["*"]).surfaces)) == [None]
+
+
+@pytest.mark.parametrize("target", ["/v1/chat/completions", "/v1/chat/completions?limit=9"])
+def test_stored_completions_are_not_listed_either(target: str) -> None:
+    with pytest.raises(NotPermitted):
+        permit_surface(asked(f"GET {target}"), Permissions(None, None, None, may_list=False))
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        *(f"GET /v1/{tail}/id_1" for tail in LISTS),
+        *("GET /v1/models", "GET /v1/files/file-1/content", "GET /v1/responses/resp_1", "DELETE /v1/files/file-1"),
+        *("GET /v1/chat/completions/chatcmpl-1", "GET /v1/vector_stores/vs_1/files", "GET /v1/batches/batch_1"),
+    ],
+)
+def test_what_is_named_by_its_id_is_not_a_list(first: str) -> None:
+    permit_surface(asked(first), Permissions(None, None, None, may_list=False))
+
+
+def test_making_something_is_not_listing_it() -> None:
+    permissions = Permissions(None, None, None, may_list=False)
+    for target in ("/v1/batches", "/v1/vector_stores", "/v1/chat/completions"):
+        permit_surface(asked(f"POST {target}", JSON, body=b'{"model":"chat"}'), permissions)

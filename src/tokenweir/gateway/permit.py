@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ..apis import JOB_KINDS, METERED
 from ..deployments import Target
 from ..errors import NotPermitted
 from ..policy import Permissions
@@ -10,12 +11,18 @@ from .routes import READS
 
 __all__ = ["permit_surface", "permitted_targets"]
 
+_COLLECTIONS = frozenset(kind.path for kind in JOB_KINDS) | frozenset(METERED["openai"])
 _ASK = "Ask whoever runs this gateway for more."
 
 
 def permit_surface(request: Request, permissions: Permissions) -> None:
     """As soon as the head is read. Raises ``NotPermitted``."""
     surface = _surface_of(request)
+    if not permissions.may_list and _lists_what_is_kept(request):
+        raise NotPermitted(
+            f"Lists of `{request.address.route.tail}` are refused here: all callers of this gateway would see each "
+            "other's. Ask for what you have made by its id."
+        )
     if permissions.surfaces is not None and not permissions.surfaces.holds(surface):
         raise NotPermitted(f"This caller may not use `{surface}`; it may use: {permissions.surfaces}. {_ASK}")
 
@@ -54,6 +61,13 @@ def _permit_nameless(request: Request, permissions: Permissions) -> None:
             f"`{surface}` does not say which deployment will be used, and this caller may use only some. {_ASK} "
             f"(`surfaces` of its group has to name `{surface}`.)"
         )
+
+
+def _lists_what_is_kept(request: Request) -> bool:
+    """Reading a path without an id. Which models there are is nobody's secret."""
+    route = request.address.route
+    is_read = request.head.method in (b"GET", b"HEAD") and not request.address.is_socket
+    return is_read and route.operation != "models" and (route.tail == route.operation or route.tail in _COLLECTIONS)
 
 
 def _surface_of(request: Request) -> str:

@@ -37,6 +37,9 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_key_revoked: Literal["finish", "end"] = "finish"
     """What becomes of answers and WebSockets under way whose key is revoked or suspended: they go on to their end, or
     are broken off within seconds (WebSockets with close code 1008)."""
+    shared_lists: Literal["pass", "refuse"] = "pass"
+    """Whether callers may list what all of them keep at an upstream: files, batches, fine-tuning jobs, vector stores,
+    assistants, stored completions, videos. All of them use one credential there, so a list shows the ids of all."""
     host_names: list[str] = []
     """Names by which the data port may be asked where no caller has a key, besides ``localhost`` and ``data``'s own."""
     platform_identity: bool = False

@@ -49,7 +49,8 @@ def key_holders(callers: Iterable[CallerSettings], stored: Iterable[StoredKey], 
 class Memberships:
     """What callers have from the groups that they are in. What many have alike is made once."""
 
-    def __init__(self, groups: Iterable[GroupSettings]) -> None:
+    def __init__(self, groups: Iterable[GroupSettings], *, may_list: bool = True) -> None:
+        self._may_list = may_list
         self._groups = {group.name: group for group in groups}
         self._by_entra: dict[str, list[str]] = {}
         for group in self._groups.values():
@@ -111,6 +112,7 @@ class Memberships:
                 [own[0]] if own[0] is not None else [self._list(group, "deployments") for group in groups],
                 [own[1]] if own[1] is not None else [self._list(group, "models") for group in groups],
                 [own[2]] if own[2] is not None else [self._list(group, "surfaces") for group in groups],
+                may_list=self._may_list,
             )
         return self._permissions[place]
 

@@ -35,15 +35,16 @@ class Keyring:
         may_be_open: bool = True,
         keeps_keys: bool = False,
         tokens: TokenVerifier | None = None,
+        may_list: bool = True,
     ) -> None:
         """``keeps_keys``: a key that was used is its own id, as the chargeback solution has it; then records hold keys.
         ``unreadable``: there are more keys, of which nobody knows which ones are revoked. Not ``may_be_open``: with
         no key at all, nobody is let in. A group that is none of ``groups`` allows nothing. With ``tokens``,
-        access tokens open the port, too."""
+        access tokens open the port, too. Not ``may_list``: no caller may list what all of them keep at an upstream."""
         self._keeps_keys = keeps_keys
         callers = list(callers)
         self.tokens = tokens
-        self._members = Memberships(groups)
+        self._members = Memberships(groups, may_list=may_list)
         self._by_application = {one: caller for caller in callers for one in caller.applications}
         holders = key_holders(callers, stored, self._members)
         self._identities = holders.valid

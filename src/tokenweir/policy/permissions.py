@@ -27,7 +27,16 @@ class NameList:
 class Permissions:
     """One caller's. ``None`` for a kind of thing: all of it. Not to be changed."""
 
-    def __init__(self, deployments: NameList | None, models: NameList | None, surfaces: NameList | None) -> None:
+    def __init__(
+        self,
+        deployments: NameList | None,
+        models: NameList | None,
+        surfaces: NameList | None,
+        *,
+        may_list: bool = True,
+    ) -> None:
+        """``may_list``: whether it may list what all callers keep at an upstream."""
+        self.may_list = may_list
         self.deployments = deployments
         self.models = models
         self.surfaces = surfaces
@@ -42,13 +51,17 @@ class Permissions:
 
 
 def permissions_of(
-    deployments: Iterable[list[str] | None], models: Iterable[list[str] | None], surfaces: Iterable[list[str] | None]
+    deployments: Iterable[list[str] | None],
+    models: Iterable[list[str] | None],
+    surfaces: Iterable[list[str] | None],
+    *,
+    may_list: bool = True,
 ) -> Permissions | None:
-    """What is in any of the lists of a kind; ``None`` where there is no list at all."""
+    """What is in any of the lists of a kind; ``None`` where nothing is restricted."""
     lists = [_union(deployments), _union(models), _union(surfaces)]
-    if lists[0] is None and lists[1] is None and lists[2] is None:
+    if may_list and lists[0] is None and lists[1] is None and lists[2] is None:
         return None
-    return Permissions(lists[0], lists[1], lists[2])
+    return Permissions(lists[0], lists[1], lists[2], may_list=may_list)
 
 
 def _union(lists: Iterable[list[str] | None]) -> NameList | None:

@@ -199,6 +199,7 @@ class RelayProcess:
             may_be_open=may_be_open,
             keeps_keys=config.server.key_ids == "as-is",
             tokens=tokens.verifier if tokens is not None else None,
+            may_list=self._config.server.shared_lists == "pass",
         )
 
     def _changed_keyring(self, config: Config) -> Keyring:
