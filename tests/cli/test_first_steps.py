@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +63,22 @@ def test_refused_calls_are_explained_below_the_usage(tokenweir: Tokenweir, here:
     assert {row["error_code"]: row["calls"] for row in rows} == {None: 1, "invalid_api_key": 2, "unknown_route": 1}
 
 
-def test_usage_without_refusals_has_no_footnote(tokenweir: Tokenweir, here: Path) -> None:
+def test_usage_says_as_of_when_it_is_and_no_more_where_there_is_no_more(tokenweir: Tokenweir, here: Path) -> None:
     write_journal(JOURNAL, [call(1)])
-    assert tokenweir("usage").err == ""
+    assert re.fullmatch(r"tokenweir: as of \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ\n", tokenweir("usage").err)
+
+
+def test_usage_of_which_something_is_unpriced_or_estimated_says_that_its_costs_are_a_floor(
+    tokenweir: Tokenweir, here: Path
+) -> None:
+    floor = {"cost": Decimal("0.25"), "currency": "EUR", "input_tokens": 1}
+    partly = call(1, usage_source="reported", cost_reason="no_cache_write", **floor)
+    write_journal(JOURNAL, [partly, call(2, usage_source="estimated", **floor)])
+    ran = tokenweir("usage", "--by", "caller")
+    assert "≥ 0.5" in ran.out
+    assert "costs are at least that: of 2 calls 1 unpriced and 1 estimated" in ran.err
+    told = json.loads(tokenweir("usage", "--by", "caller", "--format", "json").out)
+    assert [(row["cost"], row["unpriced"], row["estimated"]) for row in told] == [("0.5", 1, 1)]
 
 
 def test_the_version_is_an_option_too(tokenweir: Tokenweir) -> None:

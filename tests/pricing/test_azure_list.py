@@ -66,6 +66,19 @@ def test_what_spilled_over_is_charged_as_the_deployment_that_served_it() -> None
     assert prices.priced(spilled).cost == Decimal("0.275")
 
 
+def test_an_answer_that_names_no_model_is_charged_by_that_of_its_deployment() -> None:
+    prices = PriceList([], PricingSettings(list="azure"), models={"speech": "tts-1"})
+    spoken = a_call(
+        **{"deployment": "speech", "response_model": None, "requested_model": "speech", "sku": "GlobalStandard"},
+        started_at=NOVEMBER,
+        input_tokens=0,
+        output_tokens=0,
+        usage_source="estimated",
+        quantities={"input_characters": Quantity(1_000, "counted")},
+    )
+    assert prices.priced(spoken).cost == Decimal("0.015")
+
+
 def test_the_configuration_comes_first_and_the_list_fills_what_it_lacks() -> None:
     contract = PriceSettings("gpt-5.4*", "USD", input=Price("2"), output=Price("12"), id="contract")
     quantities = {"sessions": Quantity(2, "counted")}

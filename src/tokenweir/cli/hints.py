@@ -6,13 +6,14 @@ Programs read JSON or CSV and are told nothing.
 
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from ..errors import QueryError
 from .books_access import Among, OpenBooks
 from .params import Format
 
-__all__ = ["NO_CALLS", "say_estimates", "say_if_empty", "say_refusals"]
+__all__ = ["NO_CALLS", "say_as_of", "say_estimates", "say_if_empty", "say_refusals"]
 
 NO_CALLS = "there are no calls yet; send one through the gateway, with your own client or by `tokenweir stream`"
 
@@ -20,6 +21,17 @@ NO_CALLS = "there are no calls yet; send one through the gateway, with your own 
 def say_if_empty(rows: Sequence[Any], format: Format, text: str) -> None:
     if not rows and format == "table":
         _say(text)
+
+
+def say_as_of(rows: Sequence[dict[str, Any]], now: datetime, format: Format) -> None:
+    """A footnote to usage: as of when it is, and why its costs are a floor."""
+    if format != "table" or not rows:
+        return
+    unpriced, estimated = (sum(row.get(name, 0) for row in rows) for name in ("unpriced", "estimated"))
+    why = [f"{unpriced:,} unpriced"] if unpriced else []
+    why += [f"{estimated:,} estimated"] if estimated else []
+    of_it = f"; costs are at least that: of {sum(row['calls'] for row in rows):,} calls {' and '.join(why)}"
+    _say(f"as of {now:%Y-%m-%d %H:%M:%S}Z{of_it if why else ''}")
 
 
 def say_refusals(books: OpenBooks, among: Among, format: Format) -> None:

@@ -37,9 +37,9 @@ def usage(
     import msgspec
 
     from ..ledger import SUMS, TAG
-    from ..records import QUANTITIES
+    from ..records import QUANTITIES, SystemClock
     from .books_access import chosen_among, open_books
-    from .hints import NO_CALLS, say_estimates, say_if_empty, say_refusals
+    from .hints import NO_CALLS, say_as_of, say_estimates, say_if_empty, say_refusals
     from .output import print_rows
     from .totals import shown_cost, total_rows
 
@@ -67,6 +67,7 @@ def usage(
             say_if_empty(rows, format, "there are no such calls; without filters and times all are summed")
         else:
             say_if_empty(rows, format, NO_CALLS)
+        say_as_of(rows, SystemClock().now(), format)
         say_refusals(books, among, format)
         say_estimates(books, among, format)
 

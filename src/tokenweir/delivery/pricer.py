@@ -25,9 +25,10 @@ class Pricer:
         pricing: PricingSettings | None = None,
         adjusting: Adjusting | None = None,
         skus: Mapping[str, str] | None = None,
+        models: Mapping[str, str] | None = None,
     ) -> None:
         """As `PriceList`."""
-        self._prices = PriceList(rows, pricing, adjusting, skus)
+        self._prices = PriceList(rows, pricing, adjusting, skus, models)
         self._unpriced: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:

@@ -1,6 +1,7 @@
 """The prices, those that fit a call, and what the call cost by them, line by line.
 
-1. The names a call goes by are tried in order: the model that answered, the one asked for, the deployment.
+1. The names a call goes by are tried in order: the model that answered or, where none is named, the deployment's; the
+   one asked for; the deployment.
 2. Of the rows that fit a name, and whose tier, kind of deployment, region, length and time fit the call, the best is
    taken: the exact name before the longest beginning, the narrower before the wider, the newer before the older. What
    the configuration says comes before what is listed.
@@ -64,8 +65,10 @@ class PriceList:
         pricing: PricingSettings | None = None,
         adjusting: Adjusting | None = None,
         skus: Mapping[str, str] | None = None,
+        models: Mapping[str, str] | None = None,
     ) -> None:
-        """``skus`` are those of deployments by their names upstream, for what was spilled over to them."""
+        """``skus`` are those of deployments by their names upstream, for what was spilled over to them, and ``models``
+        those of deployments by the names that callers use, for answers that name none."""
         pricing = pricing or PricingSettings()
         listed = azure_rows() if pricing.list == "azure" else ()
         self._rows = tuple(rows)
@@ -77,6 +80,7 @@ class PriceList:
         self._tiers = {_tier(row) for row in every}
         self._bounds = sorted({row.input_above for row in every if row.input_above})
         self._skus = skus or {}
+        self._models = models or {}
         self._default_type = pricing.deployment_type
         self._adjusting = adjusting or Adjusting()
         self._plans: dict[tuple[object, ...], _Plan] = {}
@@ -163,7 +167,11 @@ class PriceList:
         bound = bisect_left(self._bounds, record.usage.input_tokens) if self._bounds else 0
         return _Key(
             tier,
-            (record.response_model, record.requested_model, record.deployment),
+            (
+                record.response_model or self._models.get(record.deployment or ""),
+                record.requested_model,
+                record.deployment,
+            ),
             sku,
             type_of_sku(sku) or self._default_type,
             deployment,

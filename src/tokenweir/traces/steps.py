@@ -188,7 +188,8 @@ def _settled(record: CallRecord) -> Step:
     if record.finish_reasons:
         said += f"; ended by {', '.join(record.finish_reasons)}"
     if record.cost is not None:
-        said += f"; {record.cost:f} {record.currency or ''}".rstrip()
+        least = "" if record.cost_reason is None else "at least "
+        said += f"; {least}{record.cost:f} {record.currency or ''}".rstrip()
     told = {
         "outcome": record.outcome,
         "errorCode": record.error_code,

@@ -71,6 +71,7 @@ def call_attributes(record: CallRecord) -> Attributes:
         # Exact, which a number of OpenTelemetry's is not.
         "tokenweir.cost": None if record.cost is None else f"{record.cost:f}",
         "tokenweir.currency": record.currency,
+        "tokenweir.cost_reason": record.cost_reason,
         "tokenweir.gateway_ms": record.gateway_ms,
         "tokenweir.first_token_ms": record.first_token_ms,
         "tokenweir.bytes_in": record.bytes_in,
