@@ -25,7 +25,7 @@ class BillingMeter(NamedTuple):
     part: str
     """Which count of `Usage` it is of, whole or in part, or which of `QUANTITIES`; nothing where no call has it."""
     azure: tuple[str, ...] = ()
-    """Words by which Azure's meters are of it."""
+    """Words in the names of Azure's meters that are of it, for whoever reads a bill."""
     instead: str | None = None
     """The meter whose price is taken where a row has none."""
     of_model: bool = True
@@ -37,9 +37,11 @@ class BillingMeter(NamedTuple):
 _M = BillingMeter
 
 METERS: Final[Mapping[str, BillingMeter]] = {
-    "input": _M("tokens", _MILLION, "Input", "input_tokens", ("inp", "input", "in")),
-    "cached_input": _M("tokens", _MILLION, "Cached input", "cached_input_tokens", ("cached", "cchd"), "input"),
-    "cache_write": _M("tokens", _MILLION, "Cache writes", "cache_write_tokens", ("cache write", "cchw")),
+    "input": _M("tokens", _MILLION, "Input", "input_tokens", ("inp", "inpt", "input", "in")),
+    "cached_input": _M(
+        "tokens", _MILLION, "Cached input", "cached_input_tokens", ("cached inp", "cchd inp", "cd inp"), "input"
+    ),
+    "cache_write": _M("tokens", _MILLION, "Cache writes", "cache_write_tokens", ("cd wr",)),
     "cache_write_5m": _M("tokens", _MILLION, "Cache writes, 5 minutes", "cache_write_5m_tokens", instead="cache_write"),
     "cache_write_1h": _M("tokens", _MILLION, "Cache writes, 1 hour", "cache_write_1h_tokens"),
     "cache_write_media": _M("tokens", _MILLION, "Cache writes of audio and images", "cache_write_tokens"),
@@ -47,26 +49,28 @@ METERS: Final[Mapping[str, BillingMeter]] = {
     "cached_audio": _M("tokens", _MILLION, "Cached audio", "cached_audio_tokens", ("aud cchd inp",)),
     "input_image": _M("tokens", _MILLION, "Image input", "input_image_tokens", ("img inp",)),
     "cached_image": _M("tokens", _MILLION, "Cached images", "cached_image_tokens", ("img cchd inp",)),
-    "output": _M("tokens", _MILLION, "Output", "output_tokens", ("outp", "output", "opt", "out")),
+    "output": _M("tokens", _MILLION, "Output", "output_tokens", ("outp", "outpt", "output", "opt", "out")),
     "output_audio": _M("tokens", _MILLION, "Audio output", "output_audio_tokens", ("aud outp",)),
     "output_image": _M("tokens", _MILLION, "Image output", "output_image_tokens", ("img outp",), "output"),
     "router_fee": _M("tokens", _MILLION, "Router fee", "routed_tokens", ("model router",), of_model=False),
-    "trained": _M("tokens", _MILLION, "Training", "trained_tokens", ("training", "ft trng")),
-    "characters": _M("characters", _MILLION, "Characters", "input_characters", ("tts",)),
-    "input_audio_second": _M("seconds", 1, "Audio heard", "input_audio_seconds", ("whisper",)),
+    "trained": _M("tokens", _MILLION, "Training", "trained_tokens", ("Training", "FT Trng")),
+    "characters": _M("characters", _MILLION, "Characters", "input_characters", ("Text to Speech",)),
+    "input_audio_second": _M("seconds", 1, "Audio heard", "input_audio_seconds", ("Whisper",)),
     "output_audio_second": _M("seconds", 1, "Audio spoken", "output_audio_seconds", is_only_charged_if_priced=True),
-    "output_video_second": _M("seconds", 1, "Video made", "output_video_seconds", ("sora",)),
+    "output_video_second": _M("seconds", 1, "Video made", "output_video_seconds", ("Sora",)),
     "session_second": _M("seconds", 1, "Sessions", "session_seconds"),
-    "image": _M("images", 1, "Images", "images", ("image",), is_only_charged_if_priced=True),
+    "image": _M("images", 1, "Images", "images", ("Dall-E",), is_only_charged_if_priced=True),
     "page": _M("pages", _THOUSAND, "Pages", "pages", ("pages",)),
     "web_search": _M("searches", _THOUSAND, "Web searches", "web_searches", ("web search",), of_model=False),
     "web_fetch": _M("pages", _THOUSAND, "Web pages", "web_fetches", of_model=False, is_only_charged_if_priced=True),
-    "file_search": _M("searches", _THOUSAND, "File searches", "file_searches", ("file search",), of_model=False),
-    "search_unit": _M("units", _THOUSAND, "Search units", "search_units", ("rerank",)),
-    "container_session": _M("sessions", 1, "Container sessions", "sessions", ("code interpreter",), of_model=False),
-    "gigabyte_day": _M("byte-days", _GIGABYTE, "Storage", "byte_days", ("vector storage",), of_model=False),
-    "hosting_hour": _M("hours", 1, "Hosting", "", ("hosting",)),
-    "ptu_hour": _M("hours", 1, "Provisioned throughput", "", ("provisioned", "ptu")),
+    "file_search": _M(
+        "searches", _THOUSAND, "File searches", "file_searches", ("file-search-tool-calls",), of_model=False
+    ),
+    "search_unit": _M("units", _THOUSAND, "Search units", "search_units", ("Rerank",)),
+    "container_session": _M("sessions", 1, "Container sessions", "sessions", ("Code-Interpreter",), of_model=False),
+    "gigabyte_day": _M("byte-days", _GIGABYTE, "Storage", "byte_days", ("Assistants-File Search",), of_model=False),
+    "hosting_hour": _M("hours", 1, "Hosting", "", ("hosting", "Hstng")),
+    "ptu_hour": _M("hours", 1, "Provisioned throughput", "", ("Provisioned Managed",)),
 }
 """Every name, in the order in which statements show them."""
 
@@ -74,7 +78,9 @@ METERS: Final[Mapping[str, BillingMeter]] = {
 def meters_table() -> str:
     """The table in ``docs/reference/meters.md``."""
     rows = [
-        f"| `{name}` | {one.title} | {one.per:,} {one.unit} | {f'`{one.part}`' if one.part else ''} |"
+        f"| `{name}` | {one.title} | {one.per:,} {one.unit} | {f'`{one.part}`' if one.part else ''} "
+        f"| {', '.join(f'`{words}`' for words in one.azure)} |"
         for name, one in METERS.items()
     ]
-    return "\n".join(["| meter | on a bill | a price is of | of |", "|---|---|--:|---|", *rows])
+    head = "| meter | on a bill | a price is of | of | words in the names of Azure's meters |"
+    return "\n".join([head, "|---|---|--:|---|---|", *rows])
