@@ -159,11 +159,19 @@ def _of_snapshot(items: list[dict[str, Any]]) -> Iterator[Row]:
         alike: dict[tuple[tuple[str, Decimal], ...], list[str]] = defaultdict(list)
         for region, prices in regions.items():
             alike[tuple(sorted((meter, price.amount) for meter, price in prices.items()))].append(region)
-        groups = sorted(alike.values(), key=lambda group: (-len(group), group))
-        for number, group in enumerate(groups):
-            prices = {meter: max(regions[one][meter] for one in group) for meter in regions[group[0]]}
-            since = max(price.since for price in prices.values())
-            yield key, "" if number == 0 else " ".join(sorted(group)), since, "azure", prices
+        first, *others = sorted(alike.values(), key=lambda group: (-len(group), group))
+        most = _of_regions(regions, first)
+        yield key, "", max(price.since for price in most.values()), "azure", most
+        for group in others:
+            # A region that does not name all meters has the others as most regions have them.
+            own = _of_regions(regions, group)
+            prices = most | own
+            if any(meter not in most or most[meter].amount != price.amount for meter, price in own.items()):
+                yield key, " ".join(sorted(group)), max(price.since for price in prices.values()), "azure", prices
+
+
+def _of_regions(regions: dict[str, Prices], group: list[str]) -> Prices:
+    return {meter: max(regions[one][meter] for one in group) for meter in regions[group[0]]}
 
 
 def _meter(name: str, unit: str) -> tuple[Key, str, Decimal] | None:
@@ -237,6 +245,10 @@ PLACES = {"eu": "data_zone", "us": "data_zone"}
 def _of_litellm(data: dict[str, Any], snapshot: list[Row]) -> Iterator[Row]:
     """What the snapshot lacks, or has at another price. A zone of Europe and one of the United States are alike."""
     known = {key: prices for key, regions, _, _, prices in snapshot if not regions}
+    elsewhere: dict[tuple[str, str, str, str], set[Decimal]] = defaultdict(set)
+    for key, _, _, _, prices in snapshot:
+        for meter, price in prices.items():
+            elsewhere[key.model, key.tier, key.above, meter].add(price.amount)
     done: set[Key] = set()
     for name, facts in data.items():
         provider, _, rest = name.partition("/")
@@ -255,6 +267,9 @@ def _of_litellm(data: dict[str, Any], snapshot: list[Row]) -> Iterator[Row]:
                 before = known.get(key, {})
                 told = {m: Price(p.amount, LITELLM_RELEASED, f"{name} {p.id}", False) for m, p in made.items()}
                 tools = {meter: told.pop(meter) for meter in OF_TOOLS if meter in told}
+                # That of another place under a name without one is no other price.
+                if before and all(p.amount in elsewhere[key.model, tier, above, m] for m, p in told.items()):
+                    told = {}
                 if any(meter not in before or before[meter].amount != price.amount for meter, price in told.items()):
                     yield key, "", LITELLM_RELEASED, "litellm", before | told | tools
                 elif tools:
@@ -268,9 +283,7 @@ def _litellm_prices(facts: dict[str, Any], suffix: str, above: str, model: str) 
     made: Prices = {}
     for field, meter in LITELLM.items():
         told = facts.get(f"{field}{'_above_272k_tokens' if above else ''}{suffix}")
-        if isinstance(told, (int, float)) and (told or meter in ("input", "output") and not above and not suffix):
-            if not told and not facts.get("input_cost_per_token"):
-                continue
+        if isinstance(told, (int, float)) and told:
             made[meter] = Price(_plain(Decimal(str(told)) * PER.get(meter, 1_000_000)), "", field + suffix, False)
     seconds = facts.get("input_cost_per_second")
     if seconds and not suffix and not above:
