@@ -31,7 +31,7 @@ from .tiers import STANDARD, known_as, tier_of
 __all__ = ["VERSION", "PriceList", "fits", "rank"]
 
 _FIRST = datetime.min.replace(tzinfo=UTC)
-_MOST_KEPT = 4_096
+_MOST_KEPT = 1_024
 VERSION = re.compile(r"-20\d\d-\d\d-\d\d$")
 """How the name of a version ends."""
 
