@@ -5,17 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai import AzureOpenAI, InternalServerError, RateLimitError
 
-from support.raw_client import Answer, RawClient, chat_request, upload_head
+from support.raw_client import Answer, RawClient, chat_request, get_request, upload_head
 from support.relay_thread import KEY, RelayThread
 from support.scripted import Line, Play
 from support.servers import closed_port, silent_port
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, answer, chunked, frame
 from support.websocket_frames import SWITCHED, asks
 from support.world import World
-from tokenweir.deployments import BreakerSettings, DeploymentSettings, PoolTarget, TargetSettings
+from tokenweir.deployments import BreakerSettings, Catalogue, DeploymentSettings, PoolTarget, TargetSettings
 from tokenweir.errors import UpstreamUnreachable
 from tokenweir.policy import hash_key
+from tokenweir.providers import ProviderKind
 from tokenweir.records import Duration
 from tokenweir.upstream import Endpoint
 
@@ -203,6 +205,17 @@ def test_when_all_targets_are_busy_the_first_to_find_out_hears_it_as_it_is_and_t
     assert (relay.records(3)[2].backend, relay.records(3)[2].attempts) == ("faulty-1", 1)
 
 
+def test_the_official_sdk_raises_what_it_is_told(world: World) -> None:
+    relay = world.relay(world.upstream(busy("retry-after: 50")), world.upstream(busy("retry-after: 40")))
+    with AzureOpenAI(azure_endpoint=relay.url, api_key=KEY, api_version="2024-10-21", max_retries=0) as client:
+        for kind, seconds in ((RateLimitError, 40), (InternalServerError, 40)):
+            with pytest.raises(kind) as raised:
+                client.chat.completions.create(model="faulty", messages=[{"role": "user", "content": "hi"}])
+            assert 0 < int(raised.value.response.headers["retry-after"]) <= seconds
+        assert raised.value.code == "no_target_available"
+    assert [record.status for record in relay.records(2)] == [429, 503]
+
+
 def test_a_long_time_to_wait_is_not_passed_on_where_another_target_comes_back_sooner(world: World) -> None:
     """SDKs give up at once where they are told to wait for minutes."""
     relay = world.relay(world.upstream(busy("retry-after: 20")), world.upstream(busy("retry-after: 86400")))
@@ -344,6 +357,33 @@ def test_an_upload_goes_to_one_target_which_the_pool_has_chosen(world: World) ->
     assert (second.backend, second.attempts) == ("sim", 1)  # the next one does not go where there is no room
 
 
+def test_what_was_made_at_a_target_is_found_there_though_it_is_drained_or_left_alone(world: World) -> None:
+    made = b'{"id":"resp_1","object":"response","background":true,"status":"queued"}'
+
+    def play(line: Line) -> None:
+        while True:
+            head, _ = line.read_request()
+            is_asked_for = head.startswith(b"get /openai/v1/responses/resp_1")
+            line.send(answer(made) if is_asked_for else answer(BUSY, "retry-after: 50", status="429 Too Many"))
+
+    relay = world.relay(world.upstream(saying(answer(b"{}", status="404 Not Found"))), world.upstream(play))
+    ask(relay)
+    services = relay.process.data_plane.services
+    deployments = [
+        DeploymentSettings("gpt-4o", [TargetSettings("sim")]),
+        DeploymentSettings("faulty", [TargetSettings("faulty-0"), TargetSettings("faulty-1", drain=True)]),
+    ]
+    kinds: dict[str, ProviderKind] = {"faulty-0": "azure", "faulty-1": "azure", "sim": "azure"}
+    catalogue = Catalogue(deployments, kinds, relay.clock, services.catalogue, kinds)
+    relay.process.data_plane.configure(catalogue=catalogue)
+    with RawClient(relay.address) as client:
+        client.send(get_request("/openai/v1/responses/resp_1"))
+        told = client.read_answer()
+    assert (told.status, told.body) == (200, made)
+    record = relay.records(2)[1]
+    assert (record.backend, record.attempts, record.job_id) == ("faulty-1", 2, "resp_1")
+
+
 def test_a_websocket_is_chosen_once_and_goes_where_there_is_room(world: World) -> None:
     def play(line: Line) -> None:
         line.read_head()
@@ -397,7 +437,7 @@ def test_sessions_stay_with_their_target(world: World) -> None:
     relay = world.relay(world.upstream(named(b"0")), world.upstream(named(b"1")))
     targets = [TargetSettings("faulty-0"), TargetSettings("faulty-1")]
     relay.process.data_plane.configure(
-        catalogue=type(relay.process.data_plane.services.catalogue)(
+        catalogue=Catalogue(
             [
                 DeploymentSettings("gpt-4o", [TargetSettings("sim")]),
                 DeploymentSettings("faulty", targets, affinity=["header:x-session-id"]),

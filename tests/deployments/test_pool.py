@@ -179,6 +179,31 @@ def test_a_503_that_says_when_is_believed_and_one_that_does_not_is_one_failure()
     assert pool.served(1) == {"b": 1}
 
 
+def test_one_call_that_is_too_large_does_not_keep_the_others_away() -> None:
+    pool = Pool(TargetSettings("a"), TargetSettings("b", priority=2))
+    pool.throttle("a", told(600) + b"\r\nretry-after: 60")
+    assert pool.served(1) == {"a": 1}
+    for _ in range(4):
+        pool.throttle("a", told(600) + b"\r\nretry-after: 60")
+    assert pool.served(1) == {"b": 1}  # but many of them do
+    for lines in (told(99), told(600) + b"\r\nx-ratelimit-remaining-requests: 0\r\nx-ratelimit-limit-requests: 9"):
+        full = Pool(TargetSettings("a"), TargetSettings("b", priority=2))
+        full.throttle("a", lines)
+        assert full.served(1) == {"b": 1}
+
+
+def test_who_may_use_some_of_the_targets_gets_these_and_their_turns() -> None:
+    pool = Pool(TargetSettings("a"), TargetSettings("b"), TargetSettings("c"))
+    some = pool.pool.only(pool.pool.targets[1:])
+    assert {target.upstream for _ in range(9) if (target := Candidates(some).next()) is not None} == {"b", "c"}
+    assert pool.pool.only(pool.pool.targets) is pool.pool
+    for name in ("b", "c"):
+        pool.throttle(name)
+    refusal = Candidates(some).refusal()
+    assert refusal is not None and refusal.retry_after == "7"
+    assert pool.served(2) == {"a": 2}
+
+
 def test_who_answers_well_and_breaks_every_stream_is_left_alone() -> None:
     pool = Pool(TargetSettings("a"), TargetSettings("b", priority=2))
     for _ in range(5):

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-__all__ = ["Headroom", "headroom_told"]
+__all__ = ["Headroom", "headroom_told", "leaves_room"]
 
 _TOLD = re.compile(rb"\r\nx-ratelimit-(limit|remaining)-(requests|tokens):[ \t]*([0-9]{1,15})(?![0-9])", re.IGNORECASE)
 _GOOD_FOR: Final = 60.0
@@ -29,6 +29,18 @@ class Headroom:
         if not 0.0 <= now - self.told < _GOOD_FOR:
             return 1.0
         return self._share if self._share > _LEAST else _LEAST
+
+
+def leaves_room(lines: bytes) -> bool:
+    """Whether an answer that has no room for a call says that more than a tenth of each limit is left: the call was too
+    large, or came too soon after others."""
+    told = {(kind.lower(), what.lower()): int(number) for kind, what, number in _TOLD.findall(lines)}
+    shares = [
+        told[b"remaining", what] > told[b"limit", what] / 10
+        for what in (b"requests", b"tokens")
+        if (b"remaining", what) in told and (b"limit", what) in told
+    ]
+    return bool(shares) and all(shares)
 
 
 def headroom_told(lines: bytes, now: float, before: Headroom | None) -> Headroom | None:

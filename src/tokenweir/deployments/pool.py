@@ -15,7 +15,7 @@ from ..errors import NoTargetAvailable, Refusal
 from ..records import Clock
 from .affinity import NO_KEY, AffinityRule, hashed, preference
 from .breaker import Breaker
-from .headroom import Headroom, headroom_told
+from .headroom import Headroom, headroom_told, leaves_room
 from .retry_after import seconds_to_wait
 from .retry_budget import RetryBudget
 from .settings import BreakerSettings, DeploymentSettings, Target, TargetSettings
@@ -262,9 +262,10 @@ class Candidates:
             health.headroom = headroom_told(lines, policy.clock.monotonic(), health.headroom)
         if status == 429 or status >= 500:
             now, seconds = policy.clock.monotonic(), None
-            if status == 429 or status == 503:
-                seconds = seconds_to_wait(lines, policy.clock.now(), resets=status == 429)
-            if status == 429 or seconds is not None:
+            is_full = status == 429 and not leaves_room(lines)
+            if is_full or status == 503:
+                seconds = seconds_to_wait(lines, policy.clock.now(), resets=is_full)
+            if is_full or seconds is not None:
                 breaker.open(now, str(status), seconds)
             else:
                 breaker.failed(now, str(status))
