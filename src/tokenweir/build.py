@@ -63,6 +63,7 @@ INTERPRETED: Final = {
     "records.columns": "named tuples with methods",
     "records.meanings": "reads the source of other modules",
     "upstream.secret_sources": "waits for others, in a thread",
+    "upstream.lookup": "runs when a connection is opened",
     "upstream.tunnel": "runs when a connection is opened through a proxy",
 }
 """Module, within the package or by its last name → why it is not compiled."""

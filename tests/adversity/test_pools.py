@@ -20,6 +20,7 @@ from tokenweir.policy import hash_key
 from tokenweir.providers import ProviderKind
 from tokenweir.records import Duration
 from tokenweir.upstream import Endpoint
+from tokenweir.upstream.lookup import Lookup
 
 BUSY = b'{"error":{"code":"429","message":"later"}}'
 FINE = b'{"id":"a","model":"gpt-4o","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":9,"total_tokens":16}}'
@@ -103,7 +104,7 @@ def test_a_target_that_can_be_reached_again_is_found_without_a_call(world: World
     port = int(upstream.url.rpartition(":")[2])
     pool = relay.process.data_plane.services.upstreams["faulty-0"].pool
     assert not member.breaker.is_closed
-    pool._endpoint = Endpoint.parse(f"http://127.0.0.1:{port}")
+    pool._endpoint, pool._lookup = Endpoint.parse(upstream.url), Lookup("127.0.0.1", port)
 
     def is_found() -> bool:
         relay.process.data_plane.sweep()

@@ -227,8 +227,13 @@ async def test_no_more_connections_are_opened_than_allowed(caplog: pytest.LogCap
 async def test_a_connection_closed_before_it_could_be_used_is_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = pool_of(upstream_at("http://127.0.0.1:9"), JumpingClock())
 
-    async def open_and_lose(factory: Callable[[], UpstreamConnection], host: str, port: int) -> None:
-        MemoryTransport(factory()).hang_up()
+    async def open_and_lose(
+        factory: Callable[[], UpstreamConnection], host: str, port: int
+    ) -> tuple[MemoryTransport, UpstreamConnection]:
+        connection = factory()
+        transport = MemoryTransport(connection)
+        transport.hang_up()
+        return transport, connection
 
     monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", open_and_lose)
     with pytest.raises(UpstreamUnreachable, match="closed a new connection at once"):

@@ -11,6 +11,7 @@ import os
 import socket
 import ssl
 from collections import deque
+from collections.abc import Callable
 from math import inf
 from typing import cast
 
@@ -20,6 +21,7 @@ from ..records import Clock
 from ..wire import ResponseHead, ResponseHeadReader
 from .connection import Receiver, UpstreamConnection
 from .endpoint import Endpoint
+from .lookup import Lookup
 from .settings import UpstreamSettings
 from .tls import start_tls, tls_context
 from .tunnel import connect_through
@@ -47,6 +49,7 @@ class Pool:
         self._clock = clock
         self._context = tls_context(settings) if endpoint.tls else None
         self._proxy = endpoint.proxy(settings.proxy)
+        self._lookup = Lookup(endpoint.host, endpoint.port)
         self._heads = ResponseHeadReader()
         self._idle: deque[UpstreamConnection] = deque()
         self._open: set[UpstreamConnection] = set()
@@ -110,13 +113,23 @@ class Pool:
         if self._proxy is not None and self._context is not None:
             await connect_through(self._proxy, endpoint, self._context, connection)
             return
-        loop = asyncio.get_running_loop()
         if self._context is None:
-            await loop.create_connection(lambda: cast(asyncio.Protocol, connection), endpoint.host, endpoint.port)
+            await self._reach(lambda: cast(asyncio.Protocol, connection))
             return
-        transport, _ = await loop.create_connection(asyncio.Protocol, endpoint.host, endpoint.port)
+        transport = await self._reach(asyncio.Protocol)
         if not await start_tls(transport, connection, self._context, endpoint.host):
             raise ConnectionResetError(errno.ECONNRESET, "closed during the TLS handshake")
+
+    async def _reach(self, protocol: Callable[[], asyncio.Protocol]) -> asyncio.Transport:
+        """A connection to the first of the host's addresses that takes one. Raises ``OSError``."""
+        loop, failed = asyncio.get_running_loop(), OSError(errno.EHOSTUNREACH, "it has no address")
+        for address in await self._lookup.addresses():
+            try:
+                transport, _ = await loop.create_connection(protocol, address, self._endpoint.port)
+                return transport
+            except OSError as error:
+                failed = error
+        raise failed
 
     def drain(self, connection: UpstreamConnection) -> None:
         """Reads the rest of an answer nobody wants, within limits, so that the connection can serve again."""
