@@ -14,10 +14,10 @@ from time import process_time
 from typing import Any
 
 from tokenweir.deployments import Catalogue
-from tokenweir.gateway import DataPlane, ServerSettings, Tracing
+from tokenweir.gateway import DataPlane, LimitRule, ServerSettings, Tracing
 from tokenweir.journal.payload import encode
 from tokenweir.policy import CallerSettings, Keyring, TracingSettings, hash_key
-from tokenweir.records import CallRecord, Duration, SystemClock
+from tokenweir.records import CallRecord, Clock, Duration, SystemClock
 from tokenweir.upstream import CredentialSettings, UpstreamConnection, UpstreamSettings, open_upstreams
 
 from .frames import API_KEY, EVENTS, Answer, Script, request
@@ -62,7 +62,9 @@ class EncodingLog:
         encode(record)
 
 
-def _call(settings: TracingSettings, script: Script) -> Callable[[], None]:
+def memory_call(
+    settings: TracingSettings, script: Script, limits: Callable[[Clock], LimitRule | None] = lambda clock: None
+) -> Callable[[], None]:
     """One call through a relay with these settings."""
     clock = SystemClock()
     tracing = Tracing(settings, "no token is issued here", clock)
@@ -81,6 +83,7 @@ def _call(settings: TracingSettings, script: Script) -> Callable[[], None]:
         keyring,
         catalogue,
         upstreams,
+        limits(clock),
         is_strict=False,
         keeps_content=False,
     )
@@ -108,7 +111,7 @@ def _call(settings: TracingSettings, script: Script) -> Callable[[], None]:
 async def _measure(rounds: int) -> dict[tuple[str, bool], float]:
     """Seconds a call, by way and whether it streams."""
     calls = {
-        (way, streams): _call(settings, Script(stream=streams, include_usage=streams))
+        (way, streams): memory_call(settings, Script(stream=streams, include_usage=streams))
         for way, settings in _WAYS.items()
         for streams in (False, True)
     }

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,8 +11,12 @@ from support.raw_client import Answer, RawClient, chat_request
 from support.relay_thread import RelayThread
 from support.scripted import Line
 from support.streams import STREAM_HEAD, USAGE, answer, chunked, frame
+from support.websocket_frames import SWITCHED, asks, event_frame, opened
 from support.world import World, on_both_hosts
 from tokenweir.limits import AdmissionSettings, LimitAmounts, LimitSettings
+from tokenweir.limits.limit import NANO
+from tokenweir.limits.settings import Money
+from tokenweir.pricing import Price, PriceList, PriceSettings
 from tokenweir.simulator import Script
 
 HUGE = 10**12
@@ -231,3 +236,49 @@ def test_a_stream_past_its_budget_is_ended_with_an_error_event_where_that_is_con
     record = relay.record()
     assert (record.outcome, record.error_code, record.usage.source) == ("aborted", "quota_exceeded", "estimated")
     assert given_out(relay, "tokens_per_day") == [record.usage.total_tokens]
+
+
+BUDGET = LimitSettings("team", LimitAmounts(cost_per_month=Money.parse("0.05 EUR")))
+EURO = PriceSettings("gpt-4o*", "EUR", Price("2.50"), Price("10"))
+
+
+def test_a_budget_is_settled_with_what_the_call_cost_and_refuses_what_may_cost_more_than_is_left(world: World) -> None:
+    relay = world.relay(limits=[BUDGET], prices=[EURO])
+    body = MESSAGES + b',"max_tokens":400}'
+    assert ask(relay, body=body).status == 200
+    (record,) = relay.records(1)
+    cost = PriceList([EURO]).priced(record).cost
+    assert cost is not None
+    (spent,) = given_out(relay, "cost_per_month")
+    assert cost <= Decimal(spent) / NANO < cost + Decimal("1e-9")
+    refused = ask(relay, body=MESSAGES + b',"max_tokens":10000}')
+    assert (refused.status, refused.error["code"]) == (403, "quota_exceeded")
+    assert "0.05 EUR cost per month (team)" in str(refused.error["message"])
+    relay.records(2)
+
+
+def test_a_call_without_a_price_is_not_refused_by_a_budget(world: World) -> None:
+    other = PriceSettings("another-model", "EUR", Price("2.50"), Price("10"))
+    relay = world.relay(limits=[BUDGET], prices=[other])
+    assert ask(relay).status == 200
+    relay.records(1)
+    assert given_out(relay, "cost_per_month") == [0]
+
+
+def test_each_response_on_a_websocket_counts_when_it_is_told(world: World) -> None:
+    done = event_frame(
+        type="response.done",
+        response={"id": "resp_1", "status": "completed", "usage": {"input_tokens": 3, "output_tokens": 4}},
+    )
+
+    def play(line: Line) -> None:
+        line.read_head()
+        line.send(SWITCHED + b"\r\n" + done)
+        line.wait_closed()
+
+    relay = limited(world, world.upstream(play), tokens_per_day=HUGE, concurrent_calls=5)
+    with opened(relay, asks("/openai/v1/realtime?model=faulty")):
+        relay.records(1)
+        assert (given_out(relay, "tokens_per_day"), given_out(relay, "concurrent_calls")) == ([7], [1])
+    relay.records(2)
+    assert (given_out(relay, "tokens_per_day"), given_out(relay, "concurrent_calls")) == ([7], [0])

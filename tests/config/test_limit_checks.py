@@ -9,6 +9,8 @@ from tokenweir.errors import ConfigError
 
 UPSTREAM = '[[upstreams]]\nname = "sim"\nendpoint = "http://127.0.0.1:1"\ncredential = { key = "k" }\n'
 
+DOLLARS = '[[prices]]\nmodel = "m"\ncurrency = "USD"\ninput = "1"\noutput = "1"\n'
+
 
 def problem(folder: Path, text: str) -> str:
     file = folder / "tokenweir.toml"
@@ -36,6 +38,12 @@ def problem(folder: Path, text: str) -> str:
             '[[groups]]\nname = "gold"\n[[limits]]\nname = "a"\ngroups = ["glod"]\nlimits = { tokens_per_day = 1 }',
             "did you mean `gold`?",
         ),
+        ('[[limits]]\nname = "a"\nlimits = { cost_per_day = "5 EUR" }', "limits money, and there are no [[prices]]"),
+        (
+            f'[[limits]]\nname = "a"\nlimits = {{ cost_per_day = "5 EUR" }}\n{DOLLARS}',
+            "is in EUR, and [[prices]] are in USD",
+        ),
+        ('[[limits]]\nname = "a"\nlimits = { cost_per_day = 5 }', 'expected an amount of money like "500 EUR"'),
         ('[[groups]]\nname = "gold"\nlimits = { concurrent_calls = -5 }', '"gold" limits.concurrent_calls'),
     ],
 )

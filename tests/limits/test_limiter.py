@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tokenweir.errors import QuotaExceeded, RateLimited
-from tokenweir.limits import Calendar, Limit, Limiter, Reservation
+from tokenweir.limits import Calendar, Limit, LimitAmounts, Limiter, LimitSettings, Reservation, limits_of
+from tokenweir.limits.limit import NANO
+from tokenweir.limits.settings import Money
 
 NOW, MOMENT = 1000.0, 1_790_000_000.0
 
@@ -209,6 +211,50 @@ def test_what_an_answer_says_is_left_is_what_is_left() -> None:
         b"\r\nx-ratelimit-limit-requests: 3\r\nx-ratelimit-remaining-requests: 2\r\nx-ratelimit-reset-requests: 1m1s"
         b"\r\nx-ratelimit-limit-tokens: 1000\r\nx-ratelimit-remaining-tokens: 600\r\nx-ratelimit-reset-tokens: 1m1s"
     )
+
+
+def budget(amount: str, **how: Any) -> Limit:
+    owner = LimitSettings("alpha", LimitAmounts(cost_per_month=Money.parse(amount), **how))
+    (made,) = limits_of([], [], [], [owner])
+    return made
+
+
+def test_a_budget_is_reserved_by_the_price_and_settled_by_what_the_call_cost() -> None:
+    limiter = limiter_of(budget("1.50 EUR"))
+    for _ in range(3):
+        limiter.settle(ask(limiter, cost=NANO), 10, NOW, has_run=True, cost=NANO // 10)
+    said = r"1\.50 EUR cost per month \(alpha\) has 1\.20 EUR left.*cost 1\.200000001 EUR"
+    with pytest.raises(QuotaExceeded, match=said):
+        ask(limiter, cost=1_200_000_001)
+    ask(limiter, cost=1_200_000_000)
+
+
+def test_what_has_no_price_counts_as_what_was_reserved_for_it() -> None:
+    limiter = limiter_of(budget("1 EUR"))
+    limiter.settle(ask(limiter, cost=NANO // 2), 10, NOW, has_run=True, cost=None)
+    with pytest.raises(QuotaExceeded):
+        ask(limiter, cost=NANO // 2 + 1)
+
+
+def test_a_stream_that_has_used_up_its_budget_may_not_go_on() -> None:
+    limiter = limiter_of(budget("1 EUR", on_overrun="end"))
+    stream = ask(limiter, 40, cost=NANO // 2, output_price=NANO // 100 * 1000)  # a hundredth for each token
+    assert limiter.may_go_on(stream, 90, NOW)
+    assert not limiter.may_go_on(stream, 91, NOW)
+    limiter.settle(stream, 90, NOW, has_run=True, cost=NANO)
+
+
+@pytest.mark.parametrize("text", ["500 EUR", "12.50 USD", "0.000000001 EUR"])
+def test_an_amount_of_money_is_read_as_it_is_written(text: str) -> None:
+    assert str(Money.parse(text)) == text
+    assert Money.parse(text) == Money.parse(f" {text} ") != Money.parse("1 CHF")
+    assert hash(Money.parse(text)) == hash(Money.parse(text))
+
+
+@pytest.mark.parametrize("text", ["500", "EUR 500", "-5 EUR", "5 eur", "1e3 EUR", "5,00 EUR", "0.0000000001 EUR", ""])
+def test_anything_else_is_no_amount_of_money(text: str) -> None:
+    with pytest.raises(ValueError, match="write it like"):
+        Money.parse(text)
 
 
 @given(

@@ -23,6 +23,7 @@ from tokenweir.gateway import ServerSettings
 from tokenweir.journal import Journal, JournalReader, JournalSettings
 from tokenweir.limits import AdmissionSettings, LimitSettings
 from tokenweir.policy import CallerSettings, TracingSettings, hash_key
+from tokenweir.pricing import PriceSettings
 from tokenweir.records import CallRecord
 from tokenweir.serve.asgi_app import GatewayApp
 from tokenweir.serve.relay import RelayProcess
@@ -128,6 +129,7 @@ def running_relay(
     callers: list[CallerSettings] | None = None,
     tracing: dict[str, Any] | None = None,
     limits: list[LimitSettings] | None = None,
+    prices: list[PriceSettings] | None = None,
     admission: AdmissionSettings | None = None,
     config_path: Path | None = None,
     host: Host = "fast",
@@ -149,6 +151,7 @@ def running_relay(
         deployments=deployments or [],
         tracing=msgspec.structs.replace(TracingSettings(), **(tracing or {})),
         limits=limits or [],
+        prices=prices or [],
         admission=admission or AdmissionSettings(),
         callers=callers if callers is not None else [CallerSettings("team-a", hash_key(KEY), {"cost_centre": "4711"})],
         **(tables or {}),

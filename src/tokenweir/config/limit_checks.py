@@ -6,7 +6,7 @@ from typing import get_args
 from zoneinfo import ZoneInfo
 
 from ..errors import nearest, quoted
-from ..limits.settings import Dimension, LimitAmounts
+from ..limits.settings import Dimension, LimitAmounts, Money
 from .model import Config
 from .problems import Problems, too_small
 from .setting_path import Path
@@ -44,7 +44,9 @@ def limits(config: Config, environ: Mapping[str, str]) -> Problems:
     for path, amounts in _all_amounts(config):
         for setting in LimitAmounts.__struct_fields__:
             amount = getattr(amounts, setting)
-            if isinstance(amount, int) and amount < 0:
+            if isinstance(amount, Money):
+                yield from _currency((*path, setting), amount, config)
+            elif isinstance(amount, int) and amount < 0:
                 yield (*path, setting), "must not be negative; 0 allows nothing, and without it nothing is limited"
     for table in config.limits:
         path = ("limits", f'"{table.name}"')
@@ -66,6 +68,18 @@ def _unknown(path: Path, named: list[str], known: list[str]) -> Problems:
                 path,
                 f"{quoted(name)} is none; " + (f"did you mean `{meant}`?" if meant else "there is no such table"),
             )
+
+
+def _currency(path: Path, amount: Money, config: Config) -> Problems:
+    """Without a price in it, nothing would ever cost anything."""
+    currencies = sorted({row.currency for row in config.prices})
+    if not currencies:
+        yield path, "limits money, and there are no [[prices]]; add what calls cost, or limit tokens"
+    elif currencies != [amount.currency]:
+        yield (
+            path,
+            f"is in {amount.currency}, and [[prices]] are in {' and '.join(currencies)}; a limit needs one currency",
+        )
 
 
 def _all_amounts(config: Config) -> Iterator[tuple[Path, LimitAmounts]]:

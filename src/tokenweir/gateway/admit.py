@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from decimal import ROUND_CEILING
 from typing import Protocol
 
 import msgspec
@@ -9,8 +10,10 @@ from msgspec.structs import replace
 
 from ..errors import InvalidToken, JournalUnavailable, QuotaExceeded, Refusal, ShuttingDown
 from ..limits import AdmissionSettings, Ask, Grant, Held, Limiter, Reservation, Return, estimate_of
+from ..limits.limit import NANO
 from ..policy import Keyring, TokenVerifier, is_token, token_identity
-from ..records import Clock, Usage
+from ..pricing import PriceList, known_as
+from ..records import CallRecord, Clock
 from ..wire import CALLER_KEYS
 from .request import Admission, Ending, Request
 from .routes import READS
@@ -18,6 +21,10 @@ from .routes import READS
 __all__ = ["LimitHolder", "LimitRule", "admit", "identify", "quota_event"]
 
 _RATES = re.compile(rb"\r\nx-ratelimit-(?:limit|remaining|reset)-(?:requests|tokens):[^\r]*", re.IGNORECASE)
+# A price is of a million tokens, and a unit is a thousandth of 1e-9: 1e12 / 1e6.
+_PRICE_UNITS = 1_000_000
+_MOST_RATES = 4_096
+_RATES_SECONDS = 60.0
 _HEADER = "header:"
 _METADATA = "metadata:"
 
@@ -108,8 +115,13 @@ class LimitRule:
         holder: LimitHolder | None = None,
         *,
         relays: int = 1,
+        prices: PriceList | None = None,
     ) -> None:
-        """Without a ``holder``, this relay has the truth itself. ``relays``: how many ask it."""
+        """Without a ``holder``, this relay has the truth itself. ``relays``: how many ask it. ``prices``: where money
+        is limited."""
+        self._prices = prices
+        self._rates: dict[tuple[str, str | None, str | None], tuple[int, int]] = {}
+        self._rates_until = 0.0
         self.limiter = limiter
         self._holder = holder
         self._share = relays if settings.on_outage == "open" else 0
@@ -127,18 +139,13 @@ class LimitRule:
         deployment = address.route.deployment or request.model or ""
         tokens = output = 0
         if limiter.counts_tokens and not address.is_socket:
-            body = request.whole_body()
-            estimate = estimate_of(
-                address.surface.estimate,
-                request.model or deployment,
-                body,
-                len(body),
-                request.max_output,
-                request.answers,
-                bytes_per_token=self._bytes_per_token,
-                assumed_output=self._output_tokens,
-            )
-            tokens, output = estimate.prompt + estimate.output, estimate.output
+            tokens, output = self._estimate(request, deployment)
+        cost = output_price = 0
+        if limiter.counts_cost and not address.is_socket:
+            if not limiter.counts_tokens:
+                tokens, output = self._estimate(request, deployment)
+            input_price, output_price = self._prices_of(request, deployment)
+            cost = -(-((tokens - output) * input_price + output * output_price) // 1000)
         identity = admission.identity
         return limiter.admit(
             identity.caller,
@@ -150,7 +157,48 @@ class LimitRule:
             output,
             self._clock.monotonic(),
             request.started_at.timestamp(),
+            cost,
+            output_price,
         )
+
+    def _estimate(self, request: Request, deployment: str) -> tuple[int, int]:
+        """Tokens at most, and those of the answer among them."""
+        body = request.whole_body()
+        estimate = estimate_of(
+            request.address.surface.estimate,
+            request.model or deployment,
+            body,
+            len(body),
+            request.max_output,
+            request.answers,
+            bytes_per_token=self._bytes_per_token,
+            assumed_output=self._output_tokens,
+        )
+        return estimate.prompt + estimate.output, estimate.output
+
+    def _prices_of(self, request: Request, deployment: str) -> tuple[int, int]:
+        """What a token of the prompt and of the answer costs at most, in thousandths of `NANO`'s units; 0 where no
+        price is known before the call."""
+        now = self._clock.monotonic()
+        if now >= self._rates_until or len(self._rates) >= _MOST_RATES:  # a row may have begun to count meanwhile
+            self._rates, self._rates_until = {}, now + _RATES_SECONDS
+        key = (deployment, request.model, request.service_tier)
+        found = self._rates.get(key)
+        if found is None:
+            found = self._rates[key] = self._look_up(request, deployment)
+        return found
+
+    def _look_up(self, request: Request, deployment: str) -> tuple[int, int]:
+        if self._prices is None:
+            return 0, 0
+        asked = CallRecord("", request.started_at, deployment=deployment, requested_model=request.model)
+        tier = known_as(request.service_tier) if request.service_tier not in (None, "auto", "default") else None
+        row = self._prices.row_for(asked, tier) if tier is not None else None
+        row = row or self._prices.row_for(asked)
+        if row is None:
+            return 0, 0
+        dearest = max(row.input or 0, row.cache_write or 0)
+        return int(dearest * _PRICE_UNITS), int((row.output or 0) * _PRICE_UNITS)
 
     def ask(self, reservation: Reservation, then: Callable[[Refusal | None], None]) -> None:
         """Asks the holder for what a reservation misses. ``then`` is told once why the call may not go on, or
@@ -201,13 +249,31 @@ class LimitRule:
         ours = self.limiter.lines(reservation, self._clock.monotonic())
         return _RATES.sub(b"", lines) + ours if ours else lines
 
-    def settle(self, reservation: Reservation, ending: Ending, usage: Usage, *, has_run: bool) -> None:
-        """The call has ended. What it used and did not tell counts as what was reserved for it."""
+    def settle(self, reservation: Reservation, ending: Ending, record: CallRecord, *, has_run: bool) -> None:
+        """The call has ended. What it used and did not tell, or what has no price, counts as what was reserved."""
+        usage = record.usage
         tokens: int | None = usage.total_tokens
         status = ending.status or 0
         if status == 101 or (usage.source == "none" and usage.reason is not None and status < 300):
             tokens = None  # a WebSocket has told as it went; of others nobody knows
-        self.limiter.settle(reservation, tokens, self._clock.monotonic(), has_run=has_run)
+        cost = None if tokens is None else self._cost_of(record)
+        self.limiter.settle(reservation, tokens, self._clock.monotonic(), has_run=has_run, cost=cost)
+
+    def add(self, reservation: Reservation, record: CallRecord) -> None:
+        """What one answer on a WebSocket has used, for which nothing was reserved."""
+        cost = self._cost_of(record) or 0
+        self.limiter.add(reservation, record.usage.total_tokens, cost, self._clock.monotonic())
+
+    def _cost_of(self, record: CallRecord) -> int | None:
+        """In units of `NANO`, rounded up; ``None`` where that is not known, or not all of it."""
+        if self._prices is None or not self.limiter.counts_cost:
+            return None
+        if record.usage.source == "none":
+            return 0
+        priced = self._prices.priced(record)
+        if priced.cost is None or priced.cost_reason is not None:
+            return None
+        return int((priced.cost * NANO).to_integral_value(ROUND_CEILING))
 
     def _session_of(self, request: Request) -> str:
         for source in self._session_from:

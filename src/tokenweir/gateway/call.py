@@ -424,10 +424,10 @@ class Call:
             (self._client, connection),
         )
 
-    def _used_on_socket(self, usage: Usage) -> None:
+    def _used_on_socket(self, record: CallRecord) -> None:
         limits, reservation = self._services.limits, self._reservation
         if limits is not None and reservation is not None:
-            limits.limiter.add(reservation, usage.total_tokens, self._services.clock.monotonic())
+            limits.add(reservation, record)
 
     def socket_ended(self, outcome: Outcome, error_code: str | None) -> None:
         """The WebSocket has come to its end."""
@@ -685,7 +685,7 @@ class Call:
             log_failure("a record could not be made of all that was read of a call", error)
             record = self._record(seq, Ending(ending.outcome, ending.status), _UNREADABLE, None)
         if self._reservation is not None:
-            self._settle_limits(self._reservation, ending, usage)
+            self._settle_limits(self._reservation, ending, record)
         self._body.drop()
         waits = self._owes_end
         self._enters(RECORDED_STRICT if waits else RECORDED)
@@ -694,11 +694,11 @@ class Call:
         except JournalError:  # logged and counted where it was lost; nobody may take the answer for accounted
             self._give_up_on_disk()
 
-    def _settle_limits(self, reservation: Reservation, ending: Ending, usage: Usage) -> None:
+    def _settle_limits(self, reservation: Reservation, ending: Ending, record: CallRecord) -> None:
         limits, dispatch = self._services.limits, self.dispatch
         if limits is not None:
             has_run = dispatch is not None and dispatch.attempts > 0
-            limits.settle(reservation, ending, usage, has_run=has_run)
+            limits.settle(reservation, ending, record, has_run=has_run)
 
     def _record(self, seq: int, ending: Ending, usage: Usage, trace: Trace | None) -> CallRecord:
         services, request, dispatch = self._services, self.request, self.dispatch

@@ -36,9 +36,9 @@ class SocketRecords:
         upstream: Upstream | None,
         answer: ResponseHead,
         on_loss: Callable[[], None],
-        on_usage: Callable[[Usage], None],
+        on_record: Callable[[CallRecord], None],
     ) -> None:
-        """``on_loss``: told where the journal has not taken one; ``on_usage``: told what each says was used."""
+        """``on_loss``: told where the journal has not taken one; ``on_record``: shown each."""
         self._services = services
         self._request = request
         self._shared = shared
@@ -46,7 +46,7 @@ class SocketRecords:
         self._upstream = upstream
         self._answer = answer
         self._on_loss = on_loss
-        self._on_usage = on_usage
+        self._on_record = on_record
         self.waiting = 0
         """Strict durability: records that are not on disk yet."""
         self._waiting_since = self._failing_since = 0.0
@@ -126,7 +126,6 @@ class SocketRecords:
 
     def _append(self, used: UsedOnSocket, request: Request, ending: Ending, timings: Timings, usage: Usage) -> None:
         services = self._services
-        self._on_usage(usage)
         keeps_content = services.keeps_content
         record = record_of(
             self._shared,
@@ -154,6 +153,7 @@ class SocketRecords:
             record = replace(record, call_id=derived_call_id(heard))  # as everybody has it who listens
         if services.subjects is not None:
             record = with_subject(record, request, services.subjects)
+        self._on_record(record)
         try:
             services.journal.append(record, self._is_durable if services.is_strict else None)
         except JournalError:  # logged and counted where it was lost

@@ -3,16 +3,20 @@
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from .settings import LimitAmounts, LimitSettings
+from .settings import LimitAmounts, LimitSettings, Money
 
-__all__ = ["CALLS", "REQUESTS", "TOKENS", "Limit", "limits_of"]
+__all__ = ["CALLS", "COST", "NANO", "REQUESTS", "TOKENS", "Limit", "limits_of"]
 
 REQUESTS: Final = "requests"
 TOKENS: Final = "tokens"
 CALLS: Final = "calls"
-"""What is counted: calls that were let in, tokens, and calls under way."""
+COST: Final = "cost"
+"""What is counted: calls that were let in, tokens, calls under way, and money in units of `NANO`."""
 
-_COUNTED: Final = {"requests": REQUESTS, "tokens": TOKENS, "concurrent": CALLS}
+NANO: Final = 1_000_000_000
+"""So many units are one of a currency: what is reserved and what remains is a whole number of them, rounded up."""
+
+_COUNTED: Final = {"requests": REQUESTS, "tokens": TOKENS, "concurrent": CALLS, "cost": COST}
 
 
 class Limit:
@@ -24,6 +28,7 @@ class Limit:
         setting: str,
         amount: int,
         *,
+        currency: str = "",
         per: tuple[str, ...] = (),
         callers: frozenset[str] = frozenset(),
         groups: frozenset[str] = frozenset(),
@@ -41,6 +46,7 @@ class Limit:
         """``minute``, ``hour``, ``day``, ``week``, ``month``; empty for calls under way."""
         self.is_quota = window not in ("", "minute")
         self.amount = amount
+        self.currency = currency
         self.per = per
         self.callers = callers
         self.groups = groups
@@ -50,6 +56,14 @@ class Limit:
 
     def __repr__(self) -> str:
         return f"<Limit {self.name} {self.setting} {self.amount}>"
+
+    def shown(self, units: int) -> str:
+        """An amount of it, for people."""
+        if self.counts != COST:
+            return str(units)
+        whole, rest = divmod(units, NANO)
+        decimals = f"{rest:09d}".rstrip("0").ljust(2, "0")
+        return f"{whole}.{decimals} {self.currency}"
 
     def is_for(self, caller: str, groups: Iterable[str], deployment: str, surface: str) -> bool:
         """Whether calls of this kind are under it."""
@@ -123,7 +137,8 @@ def _limits(
         Limit(
             name,
             setting,
-            amount,
+            int(amount.amount * NANO) if isinstance(amount, Money) else amount,
+            currency=amount.currency if isinstance(amount, Money) else "",
             per=per,
             callers=callers,
             groups=groups,

@@ -14,7 +14,7 @@ from typing import Final
 from ..errors import LimitsUnavailable, QuotaExceeded, RateLimited
 from .accounts import Account, account_for
 from .holder import Ask, Held, Return
-from .limit import CALLS, REQUESTS, TOKENS, Limit
+from .limit import CALLS, COST, REQUESTS, TOKENS, Limit
 from .periods import Calendar
 from .slices import Grant, Slice
 
@@ -54,12 +54,15 @@ class Hold:
 class Reservation:
     """What a call has taken of all its limits. To be settled once, however the call ends."""
 
-    def __init__(self, holds: list[Hold], missing: list[Hold], output: int, asked_at: float) -> None:
+    def __init__(
+        self, holds: list[Hold], missing: list[Hold], output: int, asked_at: float, output_price: int = 0
+    ) -> None:
         self.holds = holds
         self.missing = missing
         """What this relay's slices do not have, and the holder is to be asked for before the call goes on."""
         self.output = output
         """Tokens of its answer that are reserved."""
+        self.output_price = output_price
         self.asked_at = asked_at
         self.is_open = True
 
@@ -102,6 +105,7 @@ class Limiter:
         self._allowances: dict[str, Allowance] = {}
         self._has_quotas = any(limit.is_quota for limit in limits)
         self.counts_tokens = any(limit.counts == TOKENS for limit in limits)
+        self.counts_cost = any(limit.counts == COST for limit in limits)
         self.counts_sessions = any("session" in limit.per for limit in limits)
         self.counts = AdmissionCounts()
 
@@ -134,9 +138,13 @@ class Limiter:
         output: int,
         now: float,
         moment: float,
+        cost: int = 0,
+        output_price: int = 0,
     ) -> Reservation:
-        """``tokens`` is what the call may use at most, of which ``output`` in its answer; ``now`` is on the monotonic
-        clock, ``moment`` in seconds since 1970. Raises ``RateLimited`` or ``QuotaExceeded``; then nothing was taken."""
+        """``tokens`` is what the call may use at most, of which ``output`` in its answer, ``cost`` what that costs,
+        in units of ``NANO``, and ``output_price`` what a token of the answer does, in thousandths of these. ``now`` is
+        on the monotonic clock, ``moment`` in seconds since 1970. Raises ``RateLimited`` or ``QuotaExceeded``; then
+        nothing was taken."""
         key = (caller, groups, deployment, surface)
         plan = self._plans.get(key)
         if plan is None:
@@ -152,7 +160,11 @@ class Limiter:
         refusal: RateLimited | QuotaExceeded | None = None
         for allowance in allowances:
             limit, account, amount = allowance.limit, allowance.account, allowance.amount
-            units = tokens if limit.counts == TOKENS else 1
+            units = 1
+            if limit.counts == TOKENS:
+                units = tokens
+            elif limit.counts == COST:
+                units = cost
             period = 0
             if limit.is_quota:
                 period = self._calendar.period(limit.window, moment).start
@@ -169,7 +181,7 @@ class Limiter:
         for hold in holds:
             hold.slot = hold.allowance.account.take(hold.units, now, hold.slot)
         self.counts.open += 1
-        return Reservation(holds, missing, output, now)
+        return Reservation(holds, missing, output, now, output_price)
 
     # --- where limits are shared ---
 
@@ -283,9 +295,11 @@ class Limiter:
 
     # --- until the end ---
 
-    def settle(self, reservation: Reservation, tokens: int | None, now: float, *, has_run: bool) -> None:
-        """The call has ended. ``tokens`` are what it has used, ``None`` if that is not known and what was reserved
-        stands for it. Not ``has_run``: no upstream has seen it, so it counts for nothing."""
+    def settle(
+        self, reservation: Reservation, tokens: int | None, now: float, *, has_run: bool, cost: int | None = None
+    ) -> None:
+        """The call has ended. ``tokens`` and ``cost`` are what it has used, ``None`` if that is not known and what was
+        reserved stands for it. Not ``has_run``: no upstream has seen it, so it counts for nothing."""
         if not reservation.is_open:
             return
         reservation.is_open = False
@@ -297,15 +311,19 @@ class Limiter:
                 used = 0
             elif counts == TOKENS and tokens is not None:
                 used = tokens
+            elif counts == COST and cost is not None:
+                used = cost
             if used != hold.units:
                 hold.allowance.account.change(used - hold.units, hold.slot, now)
 
-    def add(self, reservation: Reservation, tokens: int, now: float) -> None:
+    def add(self, reservation: Reservation, tokens: int, cost: int, now: float) -> None:
         """The call goes on and has used these, for which nothing was reserved."""
         for hold in reservation.holds:
-            if hold.allowance.limit.counts == TOKENS:
-                hold.allowance.account.change(tokens, hold.slot, now)
-                hold.units += tokens
+            counts = hold.allowance.limit.counts
+            if counts in (TOKENS, COST):
+                more = tokens if counts == TOKENS else cost
+                hold.allowance.account.change(more, hold.slot, now)
+                hold.units += more
 
     def may_go_on(self, reservation: Reservation, written: int, now: float) -> bool:
         """Of a call whose answer has so many tokens until now: reserves what is missing. False where a limit that ends
@@ -313,13 +331,15 @@ class Limiter:
         more = written - reservation.output
         if more <= 0:
             return True
+        cost = -(-more * reservation.output_price // 1000)
         for hold in reservation.holds:
             allowance = hold.allowance
             limit = allowance.limit
-            if limit.ends_overrun and limit.counts == TOKENS:
-                if allowance.account.given(now, hold.slot) + more > allowance.amount:
+            if limit.ends_overrun and limit.counts in (TOKENS, COST):
+                beyond = more if limit.counts == TOKENS else cost
+                if allowance.account.given(now, hold.slot) + beyond > allowance.amount:
                     return False
-        self.add(reservation, more, now)
+        self.add(reservation, more, cost, now)
         reservation.output = written
         return True
 
@@ -393,14 +413,17 @@ class Limiter:
         refused = self.counts.refused
         refused[limit.name] = refused.get(limit.name, 0) + 1
         left = max(0, amount - given)
-        wanted = "" if limit.counts != TOKENS else f" This call may use {units} tokens."
+        wanted = ""
+        if limit.counts == TOKENS:
+            wanted = f" This call may use {units} tokens."
+        elif limit.counts == COST:
+            wanted = f" This call may cost {limit.shown(units)}."
         what = f"{limit.setting.replace('_', ' ')} ({limit.name})"
         if limit.is_quota:
             until = self._calendar.period(limit.window, moment).end
-            quota = QuotaExceeded(
-                f"The quota of {amount} {what} has {left} left.{wanted} It begins anew in {_span(until - moment)}; "
-                f"{_hint(limit)}"
-            )
+            room = f"{limit.shown(amount)} {what} has {limit.shown(left)} left"
+            anew = _span(until - moment)
+            quota = QuotaExceeded(f"The quota of {room}.{wanted} It begins anew in {anew}; {_hint(limit)}")
             quota.retry_after_seconds = until - moment
             return quota
         rate = RateLimited(f"The limit of {amount} {what} is reached; {left} are left.{wanted} {_hint(limit)}")
@@ -431,7 +454,7 @@ def _shared(limit: Limit) -> str:
 
 
 def _hint(limit: Limit) -> str:
-    if limit.counts == TOKENS:
+    if limit.counts in (TOKENS, COST):
         return "a smaller `max_tokens` or a shorter prompt asks for less."
     return "whoever runs this gateway can change it." if limit.is_quota else "Send fewer calls at a time."
 

@@ -34,7 +34,7 @@ class Money:
         return cls(Decimal(found[1]), found[2])
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.currency}"
+        return f"{self.amount:f} {self.currency}"
 
     def __repr__(self) -> str:
         return f"<Money {self}>"
@@ -71,6 +71,14 @@ class LimitAmounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Tokens in a week."""
     tokens_per_month: int | None = None
     """Tokens in a month."""
+    cost_per_hour: Money | None = None
+    """What calls of an hour may cost by the [price list](../guides/prices.md)."""
+    cost_per_day: Money | None = None
+    """What calls of a day may cost."""
+    cost_per_week: Money | None = None
+    """What calls of a week may cost."""
+    cost_per_month: Money | None = None
+    """What calls of a month may cost."""
     on_overrun: Literal["finish", "end"] = "finish"
     """What becomes of a stream that uses more than was reserved for it, where nothing is left of one of these: it
     comes to its end, or it is ended within a second or two, with an error event."""

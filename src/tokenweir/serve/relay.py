@@ -25,6 +25,7 @@ from ..gateway import SWEEP_SECONDS, DataPlane, LimitRule, RecordLog, Tracing
 from ..journal import Journal, Trouble, changed_fields
 from ..limits import Calendar, Limiter, limits_of
 from ..policy import Keyring, TokenVerifier
+from ..pricing import PriceList
 from ..records import Clock, ClockJumps, SystemClock, TargetStatus
 from ..upstream import Upstream, open_upstreams
 from ..vocabulary import ENCODINGS, load as load_vocabulary, verify as verify_vocabulary
@@ -174,7 +175,9 @@ class RelayProcess:
             limiter = Limiter(limits, calendar, shares=self._link is not None)
         else:
             limiter = before.limiter.configure(limits, calendar)
-        return LimitRule(limiter, settings, self._clock, self._link, relays=max(settings.relays, config.server.relays))
+        relays = max(settings.relays, config.server.relays)
+        prices = PriceList(config.prices)
+        return LimitRule(limiter, settings, self._clock, self._link, relays=relays, prices=prices)
 
     def _token_keys_of(self, config: Config, before: TokenKeys | None) -> TokenKeys | None:
         """``before``, where its settings are still the same."""
