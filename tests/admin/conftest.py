@@ -18,6 +18,7 @@ from tokenweir.admin import ConfigInForce, LedgerStatus, Metrics, RelayStatus, S
 from tokenweir.delivery import SinkStatus
 from tokenweir.journal import JournalStatus
 from tokenweir.ledger import Ledger, Person
+from tokenweir.limits import LimitState
 from tokenweir.policy import CallerSettings, DebugTokens, Identity, Keyring, KeysFile
 from tokenweir.records import CallRecord, from_fields
 
@@ -34,6 +35,7 @@ class Gateway:
         self.waiting: list[CallRecord] = []
         self.relays: list[RelayStatus] = []
         self.sinks: list[SinkStatus] = []
+        self.limits: list[LimitState] = []
         self.expected_relays = 1
         self.ledger_status = LedgerStatus()
         self.token: str | None = None
@@ -64,6 +66,7 @@ class Gateway:
             expected_relays=self.expected_relays,
             keys=KeysFile(self.keys),
             groups=lambda: ["gold"],
+            limits=lambda: self.limits,
             ledger_status=lambda: self.ledger_status,
             configuration=lambda: ConfigInForce("/etc/tokenweir.toml", ["[server]", 'data = "127.0.0.1:8080"'], 7),
             service=ServiceLists(("0.0.0.0", 8080), lambda: ["team-a"], key="a key"),

@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from tokenweir.admin import PATHS, document
 from tokenweir.delivery import SinkStatus
+from tokenweir.limits import LimitState
 from tokenweir.records import FlatRecord
 
 
@@ -92,6 +93,9 @@ def test_the_rest_has_the_fields_that_are_described(gateway: Any, make_relay: An
     (of_relay,) = gateway.ask("/api/targets").json()
     assert set(of_relay) == set(resolve(answer_schema("/api/targets")["items"])["properties"])
 
+    gateway.limits = [LimitState("caller a", "tokens_per_day", "", "100", "30", "70", None, None)]
+    (limit,) = gateway.ask("/api/limits").json()
+    assert set(limit) == set(resolve(answer_schema("/api/limits")["items"])["properties"])
     (sink,) = gateway.ask("/api/sinks").json()
     assert set(sink) == set(resolve(answer_schema("/api/sinks")["items"])["properties"])
     checks = gateway.ask("/readyz").json()["checks"]

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from ..delivery import SinkStatus
 from ..errors import QueryError, TokenweirError, quoted
 from ..ledger import MOST_QUERIES, UTC_ZONE, Ledger, Person, Piece, Table, TooManyQueries
+from ..limits import LimitState
 from ..policy import DebugTokens, Identity, KeyStore
 from ..records import CallRecord, Clock
 from .guard import Guard, is_stranger
@@ -56,6 +57,7 @@ def create_app(
     groups: Callable[[], Collection[str]],
     ledger_status: Callable[[], LedgerStatus],
     configuration: Callable[[], ConfigInForce],
+    limits: Callable[[], list[LimitState]],
     service: ServiceLists,
     clock: Clock,
 ) -> Starlette:
@@ -76,6 +78,7 @@ def create_app(
         Route("/api/export", api.export, methods=["POST"]),
         Route("/api/relays", api.relays),
         Route("/api/targets", api.targets),
+        Route("/api/limits", answering(limits)),
         Route("/api/sinks", api.sinks),
         Route("/api/config", api.config),
         Route("/api/keys", keys_api.all),
@@ -98,6 +101,15 @@ def create_app(
         Route("/readyz", api.readyz),
     ]
     return Starlette(routes=routes, middleware=[Middleware(Guard, token=token)], exception_handlers=ERROR_HANDLERS)
+
+
+def answering(question: Callable[[], Any]) -> Callable[[Request], Awaitable[Response]]:
+    """A route for a question that needs nothing else and takes its time."""
+
+    async def answer(request: Request) -> Response:
+        return json_response(await run_sync(question))
+
+    return answer
 
 
 class _Api:

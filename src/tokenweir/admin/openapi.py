@@ -9,6 +9,7 @@ import msgspec
 from .. import __version__
 from ..delivery import SinkStatus
 from ..ledger import FILTERS, GROUPINGS, SUMS, TAG, UTC_ZONE, Table, Verification
+from ..limits import LimitState
 from ..records import FlatRecord
 from ..records.meanings import column_meanings
 from .health import Applied, Check, RelayStatus, RelayTargets
@@ -171,6 +172,12 @@ PATHS: dict[str, dict[str, dict[str, Any]]] = {
         "get": {
             "summary": "How the targets of deployments are, as each relay has found: weight, breaker, calls",
             "answer": _list_of("RelayTargets"),
+        }
+    },
+    "/api/limits": {
+        "get": {
+            "summary": "What is used and what is left of each limit, and which are other ones for a while, and why",
+            "answer": _list_of("LimitState"),
         }
     },
     "/api/sinks": {"get": {"summary": "How each sink is", "answer": _list_of("SinkStatus")}},
@@ -410,7 +417,7 @@ _SCHEMAS: dict[str, Any] = {
 def document() -> dict[str, Any]:
     """The whole description."""
     _, definitions = msgspec.json.schema_components(
-        [FlatRecord, Table, Verification, RelayStatus, RelayTargets, SinkStatus, Check, Applied],
+        [FlatRecord, Table, Verification, RelayStatus, RelayTargets, SinkStatus, Check, Applied, LimitState],
         ref_template="#/components/schemas/{name}",
     )
     for name, meaning in column_meanings().items():

@@ -12,6 +12,7 @@ from .estimate import estimate
 from .import_records import import_records
 from .jobs import jobs
 from .keys import keys
+from .limits import limits
 from .prices import prices
 from .query import query
 from .reconcile import reconcile
@@ -43,6 +44,7 @@ app.command()(reconcile)
 app.command()(verify)
 app.command()(erase)
 app.add_typer(keys, name="keys")
+app.add_typer(limits, name="limits")
 app.add_typer(prices, name="prices")
 app.add_typer(config, name="config")
 app.command()(doctor)

@@ -8,6 +8,7 @@ from .limiter import Limiter, Reservation
 from .periods import Calendar
 from .settings import AdmissionSettings, LimitAmounts, LimitSettings
 from .slices import Grant
+from .states import LimitOverride, LimitState
 
 __all__ = [
     "AdmissionSettings",
@@ -21,7 +22,9 @@ __all__ = [
     "HolderStore",
     "Limit",
     "LimitAmounts",
+    "LimitOverride",
     "LimitSettings",
+    "LimitState",
     "Limiter",
     "QuotaAccount",
     "RateAccount",

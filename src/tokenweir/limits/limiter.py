@@ -8,7 +8,7 @@ All of a call's limits are looked at before anything is taken, so a refused call
 session or a deployment comes from strangers: the accounts of one relay have an end, beyond which new names share one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ..errors import LimitsUnavailable, QuotaExceeded, RateLimited
@@ -107,17 +107,33 @@ class Limiter:
         self.counts_tokens = any(limit.counts == TOKENS for limit in limits)
         self.counts_cost = any(limit.counts == COST for limit in limits)
         self.counts_sessions = any("session" in limit.per for limit in limits)
+        self._overridden: dict[str, int] = {}
         self.counts = AdmissionCounts()
 
     def __repr__(self) -> str:
         counts = len(self._limits), len(self._allowances), self.counts.open
         return "<Limiter {} limits, {} accounts, {} reservations>".format(*counts)
 
+    @property
+    def limits(self) -> Sequence[Limit]:
+        return self._limits
+
     def configure(self, limits: Sequence[Limit], calendar: Calendar) -> "Limiter":
         """One with other limits, in which what was used still counts. This one stays for the calls under way."""
         after = Limiter(limits, calendar, self._most, shares=self._shares)
         after._adopt(self)
         return after
+
+    def override(self, amounts: Mapping[str, int]) -> None:
+        """Other amounts than the configured ones, by a limit's name and setting, in the place of those before."""
+        if amounts == self._overridden:
+            return
+        self._overridden = dict(amounts)
+        for allowance in self._allowances.values():
+            allowance.amount = self._amount(allowance.limit)
+
+    def _amount(self, limit: Limit) -> int:
+        return self._overridden.get(f"{limit.name} {limit.setting}", limit.amount) if self._overridden else limit.amount
 
     def _adopt(self, before: "Limiter") -> None:
         known = {f"{limit.name} {limit.setting}": limit for limit in self._limits}
@@ -389,6 +405,7 @@ class Limiter:
             if found is not None:
                 return found
         found = self._allowances[key] = Allowance(limit, key, self._account(limit))
+        found.amount = self._amount(limit)
         return found
 
     def _account(self, limit: Limit) -> Account:

@@ -55,6 +55,7 @@ from ..records import CallRecord, Clock, SystemClock
 from .erasing import Erasure, erase, make_segments_pass
 from .late_ledger import LateLedger
 from .ledger_gaps import CURSOR, look_again, look_back
+from .limit_report import limit_states
 from .logs import configure_logging
 from .own_keys import OwnKeys
 from .passed_segments import PassedSegments
@@ -335,6 +336,7 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
         keys=store,
         groups=lambda: [group.name for group in running.groups],
         ledger_status=books.ledger_status,
+        limits=lambda: limit_states(running, clock),
         service=_service_lists(config),
         debug_tokens=DebugTokens(config.tracing.secret or secrets.token_hex(), config.tracing.api),
         clock=clock,

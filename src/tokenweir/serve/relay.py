@@ -33,6 +33,7 @@ from .certificate import Certificate
 from .data_port import DataPort
 from .keys_watch import KeysWatch
 from .limit_links import open_link
+from .limit_overrides import OverridesWatch, override_paths
 from .logs import configure_logging
 from .memory import SpareMemory, give_back
 from .reloading import digest_of_config, reloaded
@@ -95,6 +96,7 @@ class RelayProcess:
         # What may be wrong comes first: once the journal is open, its status says that all is well.
         self._token_keys = self._token_keys_of(config, None)
         keyring, catalogue, upstreams = self._parts(config, self._token_keys)
+        self._overrides = OverridesWatch(override_paths(config)[0])
         self._link = open_link(config, secrets.token_hex(8)) if holds_limits or config.admission.holder else None
         self._certificate = Certificate(config.server, clock) if config.server.certificate is not None else None
         self.journal: ProcessLog = open_log() if open_log else _open_journal(config, name, clock)
@@ -269,6 +271,9 @@ class RelayProcess:
             _log.error("%d records could not be written before the end", unwritten)
 
     def _sweep(self) -> None:
+        limits = self.data_plane.services.limits
+        if limits is not None:
+            limits.limiter.override(self._overrides.look(limits.limiter.limits, self._clock.now()))
         self.data_plane.sweep()
         self._spare_memory.look(self.data_plane.held)
         if self._certificate is not None:
