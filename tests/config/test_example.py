@@ -44,6 +44,7 @@ def test_what_is_commented_out_is_right_too() -> None:
     connection = config.sinks[0].connection
     assert isinstance(connection, FileConnection) and connection.path == "tokenweir-data/calls.jsonl"
     assert [row.model for row in config.prices] == ["gpt-4o-2024*", "text-embedding-3-large"]
+    assert config.pricing.list == "azure"
     assert config.callers[0].tags == {"cost_centre": "4711"}
     assert config.server.certificate == "tls/cert.pem"
     assert config.tracing.sample == 0.01

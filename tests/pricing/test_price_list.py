@@ -268,6 +268,36 @@ def test_the_newest_row_that_has_begun_wins_at_its_very_moment() -> None:
     assert PriceList([row(since=since)]).row_for(used(started_at=moments[0])) is None
 
 
+_HOURS = st.none() | st.integers(0, 6)
+
+
+@given(
+    st.lists(st.tuples(_HOURS, _HOURS, st.sampled_from([0, 2, 4])), max_size=5),
+    st.integers(0, 6),
+    st.integers(0, 6),
+)
+def test_a_row_charges_from_when_it_begins_until_it_ends_and_above_its_length(
+    rows: list[tuple[int | None, int | None, int]], hour: int, tokens: int
+) -> None:
+    def at(when: int | None) -> Moment | None:
+        return None if when is None else Moment(2026, 11, 1, when, tzinfo=UTC)
+
+    prices = [
+        row("gpt-4o*", since=at(since), until=at(until), input_above=above, id=f"{number}")
+        for number, (since, until, above) in enumerate(rows)
+    ]
+    found = PriceList(prices).row_for(used(started_at=at(hour), input_tokens=tokens))
+    fitting = [
+        (above, -1 if since is None else since)
+        for since, until, above in rows
+        if (since is None or since <= hour) and (until is None or hour < until) and (not above or above < tokens)
+    ]
+    assert (found is None) == (not fitting)
+    if found is not None:
+        since, _, above = rows[int(found.name)]
+        assert (above, -1 if since is None else since) == max(fitting)
+
+
 _NAMES = st.sampled_from([None, "gpt-4o", "gpt-4o-mini", "o3"])
 _CALLS = st.fixed_dictionaries(
     {
