@@ -377,8 +377,11 @@ def test_tokens_are_let_in_by_whole_settings_only(minimal: str, text: str, probl
     assert found.startswith("[entra] ") and problem in found
 
 
-def test_tokens_make_an_open_data_port_right(minimal: str) -> None:
-    assert problems(minimal + OPEN + '[entra]\ntenants = ["t"]\naudiences = ["a"]\n') == []
+def test_tokens_make_an_open_data_port_right_and_callers_without_keys_no_surprise(minimal: str) -> None:
+    callers = '[[callers]]\nname = "a"\napplications = ["app-1"]\n'
+    for text in ("", callers):
+        assert problems(minimal + OPEN + '[entra]\ntenants = ["t"]\naudiences = ["a"]\n' + text) == []
+        assert not any("key" in note for note in examine(None, {}).notes)
 
 
 def test_an_application_belongs_to_one_caller(minimal: str) -> None:

@@ -60,7 +60,7 @@ def create(
         expires_at = moment_of_expiry(expires, clock) if expires else None
         key, stored = add_key(place.store, name, tags, clock, groups=groups, expires_at=expires_at)
     _show(place, key, stored)
-    if not place.config.callers and not known:
+    if not (place.config.callers or place.config.entra.tenants or known):
         typer.echo("It is the first key: from now on a call without a known key is refused.", err=True)
     place.say_what_was_seen(relays, "It is in force in {}.", "It is NOT in force in {}")
 

@@ -41,10 +41,12 @@ def _about_callers(config: Config) -> Iterator[str]:
     if config.server.shared_keys is not None:
         return  # nobody is let in without a key, and what there is is not asked for here
     keys = _stored_keys(config)
-    if not config.callers and not keys:
+    if not config.callers and not keys and not config.entra.tenants:
         yield "no caller has a key, so every key is accepted and every caller is `anonymous`"
     with_key = {key.caller for key in keys if not key.is_revoked}
     for caller in config.callers:
+        if caller.applications:
+            continue
         if not caller.key_sha256 and caller.name not in with_key:
             yield f'caller "{caller.name}" has no key yet; `tokenweir keys create {caller.name}` makes one'
 
