@@ -145,6 +145,33 @@ def test_a_target_that_takes_calls_and_never_answers_loses_them_to_the_next(worl
     assert second.usage.quantities == {}
 
 
+def test_a_call_whose_client_has_left_is_read_on_and_not_made_again(world: World) -> None:
+    asked, fine = threading.Event(), threading.Event()
+
+    def play(line: Line) -> None:
+        line.read_request()
+        asked.set()
+        fine.wait(20)
+        line.send(answer(FINE))
+
+    relay = world.relay(
+        world.upstream(play),
+        then_sim=True,
+        server={"on_client_gone": "drain"},
+        pool={"breaker": BreakerSettings(answer_within=Duration(5))},
+    )
+    with RawClient(relay.address) as client:
+        client.send(chat_request(deployment="faulty"))
+        assert asked.wait(20)
+        relay.until(lambda: [call for call in relay.process.data_plane.calls if call.timings.sent])
+    relay.until(lambda: [call for call in relay.process.data_plane.calls if call.phase.name == "DRAINING"])
+    relay.jump(6)
+    fine.set()
+    record = relay.record()
+    assert (record.outcome, record.attempts, record.backend) == ("client_gone", 1, "faulty-0")
+    assert (record.usage.source, record.usage.total_tokens) == ("reported", 16)
+
+
 # --- busy ---
 
 

@@ -379,6 +379,25 @@ def test_a_target_that_stays_keeps_its_breaker_and_one_on_a_changed_upstream_beg
     assert Candidates(moved.pool("gpt", "v1")).next() == moved.pool("gpt", "v1").targets[0]
 
 
+def test_settings_of_a_breaker_change_when_the_catalogue_takes_effect_and_not_sooner() -> None:
+    pool = Pool(TargetSettings("a"), TargetSettings("b", priority=2))
+    changed = Pool(
+        TargetSettings("a"),
+        TargetSettings("b", priority=2),
+        breaker=BreakerSettings(failures=1, trip=Duration(30)),
+        before=pool.catalogue,
+    )
+    candidates = pool.call()
+    candidates.next()
+    candidates.answered(500, b"")
+    assert pool.served(1) == {"a": 1}  # the new file may still be refused
+    changed.catalogue.take_effect()
+    candidates.answered(500, b"")
+    assert changed.served(1) == {"b": 1}
+    assert changed.pool.wait(changed.clock.monotonic()) == 0.0
+    assert changed.pool.members[0].breaker.wait(changed.clock.monotonic()) == 30.0
+
+
 def test_names_that_callers_make_up_are_forgotten_before_they_fill_the_memory() -> None:
     clock = JumpingClock()
     catalogue = Catalogue([], {"a": "azure", "b": "azure"}, clock)

@@ -59,6 +59,7 @@ class Catalogue:
         """By deployment, upstream and deployment there; where targets are chosen from and their health is watched."""
         self.members: dict[_Key, PoolTarget] = {}
         self._pools: dict[PathFamily, dict[str, TargetPool]] = {family: {} for family in self._serving}
+        self._breakers: list[tuple[TargetHealth, BreakerSettings]] = []
         self._known = [deployment.name for deployment in deployments]
         for deployment in deployments:
             self._add(deployment)
@@ -69,6 +70,12 @@ class Catalogue:
     def __str__(self) -> str:
         """For a person."""
         return f"{len(self._known) or 'any'} deployments on {', '.join(self._upstreams)}"
+
+    def take_effect(self) -> None:
+        """It is in force from now on: breakers that were known before get their new settings, and not sooner."""
+        for health, settings in self._breakers:
+            health.breaker.configure(settings)
+        self._breakers.clear()
 
     def pool(self, deployment: str | None, family: PathFamily) -> TargetPool:
         """Where a call can go; at least one target. Raises ``UnknownDeployment`` naming what there is, or
@@ -149,7 +156,7 @@ class Catalogue:
         if health is None:
             health = TargetHealth(breaker)
         else:
-            health.breaker.configure(breaker)
+            self._breakers.append((health, breaker))
         target = Target(
             settings.upstream, there, settings.model, settings.sku, deployment.on_client_gone, settings.api_version
         )

@@ -524,7 +524,7 @@ class Call:
                 self._enters(TIME_LIMIT)
                 self._stop("timed_out", UpstreamTimeout.code)
         elif body.is_whole or (body.upload is not None and body.upload.is_paused):
-            refusal = dispatch.is_too_slow(now)
+            refusal = dispatch.is_too_slow(now, may_go_on=self.phase is DISPATCHING)
             if refusal is not None:
                 self._refuse_now(refusal, TIME_LIMIT)
 

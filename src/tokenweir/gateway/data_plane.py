@@ -113,6 +113,8 @@ class DataPlane:
     ) -> None:
         """Exchanges what is given. Calls under way finish with what they began with."""
         before = self.services
+        if catalogue is not None:
+            catalogue.take_effect()
         self.services = before.with_configuration(
             before.own_names,
             keyring or before.keyring,

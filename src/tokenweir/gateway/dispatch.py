@@ -142,14 +142,15 @@ class Dispatcher(Receiver):
         if self.candidates is not None:
             self.candidates.failed(UpstreamBroken.code)
 
-    def is_too_slow(self, now: float) -> UpstreamTimeout | None:
+    def is_too_slow(self, now: float, *, may_go_on: bool) -> UpstreamTimeout | None:
         """What to answer where the request was sent and nothing has come for too long. ``None`` also where that is
-        reason to go elsewhere."""
+        reason to go elsewhere, if it may: a client is there that waits."""
         upstream, candidates, connection = self.upstream, self.candidates, self.connection
         if upstream is None or candidates is None or connection is None:
             return None
         waited = now - self._timings.sent
-        if 0.0 < candidates.answer_within < waited and not connection.answered and self._may_go_on(costs=True):
+        is_silent = 0.0 < candidates.answer_within < waited and not connection.answered
+        if is_silent and may_go_on and self._may_go_on(costs=True):
             candidates.failed(UpstreamTimeout.code)
             self.connection = None
             connection.abandon()
