@@ -93,3 +93,26 @@ def test_a_key_revoked_in_the_middle_of_a_stream(policy: str, world: World, tmp_
     told = ("completed", None, "reported") if policy == "finish" else ("refused", "invalid_api_key", "estimated")
     assert (record.outcome, record.error_code, record.usage.source) == told
     assert (record.caller, record.key_id, record.status) == ("team-b", stored.key_id, 200)
+
+
+def test_the_first_key_of_an_open_gateway_ends_no_stream_that_came_in_without_one(world: World, tmp_path: Path) -> None:
+    resume = threading.Event()
+
+    def play(line: Line) -> None:
+        line.read_request()
+        line.send(STREAM_HEAD + chunked(frame("before")))
+        resume.wait(20)
+        line.send(chunked(USAGE, DONE) + LAST_CHUNK)
+
+    relay = world.relay(world.upstream(play), server={"on_key_revoked": "end"}, callers=[])
+    with RawClient(relay.address) as client:
+        client.send(chat_request(deployment="faulty", stream=True, key="any").replace(b"gateway", b"localhost"))
+        assert client.read_head()[0] == 200
+        assert client.read_chunk() == frame("before")
+        before = relay.process.data_plane.services.keyring
+        add_key(tmp_path / "keys.json", "team-b", {}, relay.clock)
+        relay.until(lambda: relay.process.data_plane.services.keyring is not before)
+        resume.set()
+        assert client.read_chunk()
+    assert relay.record().outcome == "completed"
+    world.check = lambda: None  # type: ignore[method-assign]  # its key is nobody's here

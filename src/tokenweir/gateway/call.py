@@ -562,8 +562,8 @@ class Call:
         """Other keys are in force: ends the call if its own was taken away. One that expires meanwhile was good for
         it."""
         admission = self._admission
-        if admission is None or admission.key is None:
-            return
+        if admission is None or admission.key is None or admission.identity.key_id is None:
+            return  # it came in without one
         try:
             keyring.identify(admission.key, self.request.started_at)
         except (InvalidApiKey, KeySuspended) as refusal:
