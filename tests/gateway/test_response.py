@@ -15,8 +15,10 @@ from tokenweir.gateway.response import Response
 from tokenweir.metering import meter_for
 from tokenweir.records import Outcome
 from tokenweir.upstream import UpstreamConnection
-from tokenweir.wire import ResponseHeadReader
+from tokenweir.wire import ResponseHeadReader, UsageStripper
 
+ODD = frame('\\"usage\\":{')
+NULL = frame("d").replace(b"]}", b'],"usage":null}')
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n"
 
 
@@ -47,13 +49,14 @@ class Reader(Client):
 class OneAnswer:
     """One answer on its way: an upstream's connection in memory, the response, and its client."""
 
-    def __init__(self, *, holds_end: bool) -> None:
+    def __init__(self, *, holds_end: bool, strips: bool = False) -> None:
         self.outcomes: list[tuple[Outcome, str | None]] = []
         self.client = Reader()
         self.connection = UpstreamConnection(Owner(), ResponseHeadReader())
         self.transport = MemoryTransport(self.connection)
         self._clock = JumpingClock()
         self._holds_end = holds_end
+        self._strips = strips
         self.response: Response
         self.connection.begin(Recorder(self._head_received), b"", is_head_request=False)
 
@@ -67,7 +70,15 @@ class OneAnswer:
             keep_content=False,
             monotonic=self._clock.monotonic,
         )
-        self.response = Response(self, self.client, self.connection, meter, self._clock, holds_end=self._holds_end)
+        self.response = Response(
+            self,
+            self.client,
+            self.connection,
+            meter,
+            self._clock,
+            holds_end=self._holds_end,
+            stripper=UsageStripper() if self._strips else None,
+        )
         self.connection.receiver = self.response
         self.response.start(recorder.head, b"", is_head_request=False)
 
@@ -117,6 +128,21 @@ def test_without_strictness_everything_passes_at_once() -> None:
     assert call.client.written == frame("one")
     call.transport.deliver(DONE)
     assert call.client.written == frame("one") + DONE
+
+
+@given(st.lists(st.sampled_from([frame("a"), frame("bc"), frame("usage"), ODD, NULL, USAGE]), max_size=12), st.data())
+def test_of_a_stream_the_usage_is_taken_out_and_nothing_else_however_it_comes(
+    events: list[bytes], data: st.DataObject
+) -> None:
+    """Also where the meter knows an event already, so that it is not looked at for usage."""
+    stream = b"".join([*events, DONE])
+    at = data.draw(st.none() | cuts(stream))
+    one = OneAnswer(holds_end=False, strips=True)
+    one.transport.deliver(STREAM % len(stream))
+    for piece in filter(None, [*events, DONE] if at is None else cut(stream, at)):
+        one.transport.deliver(piece)
+    assert one.client.written == stream.replace(USAGE, b"")
+    assert one.outcomes == [("completed", None)]
 
 
 def test_a_slow_client_of_an_answer_that_has_ended_does_not_hold_back_the_connections_next_call() -> None:

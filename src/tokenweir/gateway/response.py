@@ -101,11 +101,12 @@ class Response(Receiver):
             self.meter.feed(data)
         except Exception as error:
             self._replace_meter(error)
-        if self._stripper is not None:
+        stripper = self._stripper
+        if stripper is not None and not (self.meter.knew_last and stripper.is_between):
             try:
-                data = self._stripper.feed(data)
+                data = stripper.feed(data)
             except Exception as error:
-                data = self._without_stripper(self._stripper, data, error)
+                data = self._without_stripper(stripper, data, error)
             if not data:
                 self._client.flush()
                 return

@@ -33,6 +33,8 @@ class Meter:
 
     first_token_at: float | None = None
     """When, on the clock the meter was given, the first output of the model came; None before that."""
+    knew_last = False
+    """Whether the last piece was one event, whole, in which the model wrote something and nothing else is said."""
 
     def feed(self, piece: bytes) -> None:
         """Watch the next piece: a part of an event, one event or many."""

@@ -52,7 +52,8 @@ class StreamMeter(Meter):
         self._long: _LongEvent | None = None
 
     def feed(self, piece: bytes) -> None:
-        if not self._pieces and self._read.take(piece):
+        self.knew_last = not self._pieces and self._read.take(piece)
+        if self.knew_last:
             if self._kept is not None:
                 self._kept.append(piece)
             return

@@ -20,6 +20,7 @@ _BOM = b"\xef\xbb\xbf"
 _LONGEST_END = 4
 _FIELDS = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]*(?:data|event|id|retry)?:")
 _USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
+_USAGE_NAME = b'"usage"'
 _find_usage = re.compile(rb'"usage"(?!:null)').search
 _WITH_CHOICE = b'data: {"choices":[{'
 _FIRST_CHOICE = re.compile(rb'"choices"\s*:\s*\[\s*\{')
@@ -95,7 +96,8 @@ class UsageStripper:
         if not self._is_inside and piece.endswith(b"\n\n"):
             if piece.startswith(_WITH_CHOICE) and piece.find(b"\n") == len(piece) - 2:
                 return piece
-            if _find_usage(piece) is None:
+            at = piece.find(_USAGE_NAME)
+            if at < 0 or _find_usage(piece, at) is None:
                 return piece
         if self._may_be_body:
             piece, self._held = self._held + piece, b""
@@ -110,6 +112,11 @@ class UsageStripper:
         passed = piece[:passing] + self._sift(piece[passing:])
         self._is_inside = bool(self._held or self._passed)
         return passed
+
+    @property
+    def is_between(self) -> bool:
+        """Whether nothing is known of the next event: what is one by itself, without usage, need not be fed."""
+        return not self._is_inside
 
     def finish(self) -> bytes:
         """What was still held when the stream ended."""
