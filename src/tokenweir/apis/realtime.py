@@ -36,7 +36,7 @@ SOCKET_EVENTS: Final[dict[str, SocketEventKind]] = {
 }
 """The types of those events that mean something for them."""
 
-_ENDED = frozenset(["response.completed", "response.incomplete", "response.failed", "decision.completed"])
+_ENDED = ("response.completed", "response.incomplete", "response.failed", "decision.completed")
 
 _SHORT, _LONG = FACTS[("id",)], FACTS[("usage",)]
 _OF_A_RESPONSE = {
