@@ -400,7 +400,8 @@ class Limiter:
             return found
         if len(self._allowances) >= self._most:
             self._forget_idle(now, moment)
-        if len(self._allowances) >= self._most and key != (key := _shared(limit)):
+        if len(self._allowances) >= self._most:
+            key = _shared(limit)
             found = self._allowances.get(key)
             if found is not None:
                 return found
