@@ -87,6 +87,45 @@ def test_a_stream_tells_it_in_two_events(read: Read) -> None:
     assert [choice.text for choice in reading.output.choices()] == ["Water flows."]
 
 
+COMPACTED = {
+    **{"type": "compaction", "input_tokens": 150_000, "cache_read_input_tokens": 7, "output_tokens": 3_500},
+    **{"cache_creation_input_tokens": 11, "cache_creation": {"ephemeral_1h_input_tokens": 11}},
+}
+ADVISED = {
+    **{"type": "advisor_message", "model": "claude-opus-4-6", "input_tokens": 900, "output_tokens": 80},
+    **{"cache_read_input_tokens": 50, "cache_creation_input_tokens": 5},
+}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_a_usage_leaves_out_at_its_top_is_billed_too(read: Read, streamed: bool) -> None:
+    message_itself = {**USAGE, "type": "message"}
+    usage = {**USAGE, "iterations": [COMPACTED, message_itself, ADVISED, {"type": "compaction"}, None, "odd"]}
+    if streamed:
+        told = event("message_delta", delta={"stop_reason": "end_turn"}, usage=usage)
+        found = read(BEGUN, told, event("message_stop"), api="messages").usage
+    else:
+        found = read(body(usage=usage), api="messages", event_stream=False).usage
+    assert found is not None
+    assert (found.input_tokens, found.output_tokens) == (32_060 + 150_018, 3_590)
+    assert (found.cached_input_tokens, found.cache_write_tokens) == (30_007, 2_059)
+    assert found.quantities == {
+        "cache_write_5m_tokens": Quantity(2048),
+        "cache_write_1h_tokens": Quantity(11),
+        "web_searches": Quantity(2),
+        "advisor_input_tokens": Quantity(955),
+        "advisor_output_tokens": Quantity(80),
+    }
+
+
+def test_fast_mode_is_a_tier_of_its_own_as_it_has_its_own_price(read: Read) -> None:
+    tiers = [
+        read(body(usage={**USAGE, "speed": speed}), api="messages", event_stream=False).service_tier
+        for speed in ("fast", "standard")
+    ]
+    assert tiers == ["fast", "standard"]
+
+
 def test_a_later_count_takes_the_place_of_an_earlier_one(read: Read) -> None:
     growing = [
         event("message_delta", delta={}, usage={"output_tokens": count, "input_tokens": 15, "iterations": []})

@@ -8,6 +8,7 @@ import pytest
 
 from tokenweir.apis import surface_of
 from tokenweir.metering import Measurement, estimate, meter_for
+from tokenweir.records import Quantity
 from tokenweir.vocabulary import count
 
 Read = Callable[..., Measurement]
@@ -131,3 +132,31 @@ def test_a_stream_tells_what_its_tools_did_also_where_it_breaks(read: Read, whol
     reading = read(BEGUN, *told, *([event("response.completed", response=last)] if whole else []), api="responses")
     assert reading.tool_calls == {"web_search_call": 1}
     assert (reading.tool_usage, reading.service_tier) == ((TOOL_USAGE, "priority") if whole else (None, None))
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_several_agents_have_used_is_one_usage_with_all_of_their_tools(read: Read, streamed: bool) -> None:
+    search = {"type": "web_search_call", "status": "completed", "action": {"type": "search"}}
+    output: list[dict[str, Any]] = [
+        {"type": "multi_agent_call", "id": "ma_1", "status": "completed", "agent": {"agent_name": "root"}},
+        {**search, "agent": {"agent_name": "one"}},
+        {**search, "agent": {"agent_name": "two"}},
+        {"type": "multi_agent_call_output", "call_id": "ma_1", "agent": {"agent_name": "root"}},
+        {**MESSAGE, "agent": {"agent_name": "root"}},
+    ]
+    whole = response(usage={"input_tokens": 9_000, "output_tokens": 400, "total_tokens": 9_400}, output=output)
+    if streamed:
+        told = [
+            event("response.output_item.done", output_index=at, item=item, agent=item["agent"])
+            for at, item in enumerate(output)
+        ]
+        deltas = [
+            event("response.output_text.delta", delta=name, output_index=at, agent={"agent_name": name})
+            for at, name in enumerate(["one", "two", "one"])
+        ]
+        reading = read(BEGUN, *deltas, *told, event("response.completed", response=whole), api="responses")
+    else:
+        reading = read(json.dumps(whole).encode(), api="responses", event_stream=False)
+    assert reading.usage is not None
+    assert (reading.usage.total_tokens, reading.usage.quantities) == (9_400, {"web_searches": Quantity(2, "counted")})
+    assert reading.tool_calls == {"web_search_call": 2, "multi_agent_call": 1}

@@ -7,6 +7,7 @@ https://docs.anthropic.com/en/api/messages-streaming
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -62,7 +63,8 @@ def _answer(event: _Event) -> ApiAnswer:
         model=_text(message.get("model") or event.model),
         choices=[choice] if reason or text or calls else None,
         usage=usage or None,
-        service_tier=_text(usage.get("service_tier")),
+        # fast mode has prices of its own, whatever tier it is served in
+        service_tier="fast" if usage.get("speed") == "fast" else _text(usage.get("service_tier")),
         error=event.error,
     )
 
@@ -95,12 +97,12 @@ def _tools(usage: _Object) -> UpstreamTools | None:
 
 
 def _counts(usage: _Object) -> _Object:
-    read = _count(usage.get("cache_read_input_tokens"))
-    written = _count(usage.get("cache_creation_input_tokens"))
+    all_used = _of_this_model(usage)
+    read, written = _sum(all_used, "cache_read_input_tokens"), _sum(all_used, "cache_creation_input_tokens")
     return {
-        "input_tokens": _count(usage.get("input_tokens")) + read + written,
+        "input_tokens": _sum(all_used, "input_tokens") + read + written,
         "input_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
-        "output_tokens": _count(usage.get("output_tokens")),
+        "output_tokens": _sum(all_used, "output_tokens"),
         "output_tokens_details": {
             "reasoning_tokens": _count(_object(usage.get("output_tokens_details")).get("thinking_tokens"))
         },
@@ -108,14 +110,34 @@ def _counts(usage: _Object) -> _Object:
 
 
 def _quantities(usage: _Object) -> dict[str, Quantity]:
-    written, used = _object(usage.get("cache_creation")), _object(usage.get("server_tool_use"))
-    told = {
-        "cache_write_5m_tokens": exact_amount(written.get("ephemeral_5m_input_tokens")),
-        "cache_write_1h_tokens": exact_amount(written.get("ephemeral_1h_input_tokens")),
+    written = [_object(used.get("cache_creation")) for used in _of_this_model(usage)]
+    advised, used = _iterations(usage, "advisor_message"), _object(usage.get("server_tool_use"))
+    told: dict[str, int | Decimal | None] = {
+        "cache_write_5m_tokens": _sum(written, "ephemeral_5m_input_tokens"),
+        "cache_write_1h_tokens": _sum(written, "ephemeral_1h_input_tokens"),
+        "advisor_input_tokens": sum(_sum(advised, name) for name in _INPUT),
+        "advisor_output_tokens": _sum(advised, "output_tokens"),
         "web_searches": exact_amount(used.get("web_search_requests")),
         "web_fetches": exact_amount(used.get("web_fetch_requests")),
     }
     return {name: Quantity(amount) for name, amount in told.items() if amount}
+
+
+def _of_this_model(usage: _Object) -> list[_Object]:
+    """What is to be added up: compacting the context is billed beside what the usage says at its top. What an advisor
+    used, who is another model, is neither there nor billed like this one."""
+    return [usage, *_iterations(usage, "compaction")]
+
+
+def _iterations(usage: _Object, kind: str) -> list[_Object]:
+    return [used for used in _objects(usage.get("iterations")) if used.get("type") == kind]
+
+
+def _sum(all_used: list[_Object], name: str) -> int:
+    return sum(_count(used.get(name)) for used in all_used)
+
+
+_INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 def _as_chat(request: _Object) -> _Object:

@@ -3,6 +3,7 @@
 table.py        what is open: one SQLite file beside the journals
 watch.py        records become rows
 billing.py      asks for what is due (asking.py, batch_files.py) and writes the records of what has ended (record.py)
+hosting.py      records the hours of deployments that cost by the hour
 listening.py    listens to sessions that pass by, where that is wanted
 service.py      all of it, as the books run it
 """

@@ -5,7 +5,7 @@ Its id is derived from what the job is, so that whoever writes it, and however o
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -26,7 +26,16 @@ from ..records import (
 )
 from .table import Job, JobKey
 
-__all__ = ["day_record", "derived_id", "given_up_record", "heard_record", "job_record", "lacks_usage", "session_record"]
+__all__ = [
+    "day_record",
+    "derived_id",
+    "given_up_record",
+    "heard_record",
+    "hosting_record",
+    "job_record",
+    "lacks_usage",
+    "session_record",
+]
 
 _ENDS = ("completed_at", "finished_at", "failed_at", "cancelled_at", "expired_at")
 # These have columns of their own.
@@ -86,6 +95,19 @@ def day_record(job: Job, made: CallRecord, said: Mapping[str, Any], day: int, st
     size = exact_amount(said.get("usage_bytes"))
     record = _record(job, made, said, f"day {day}")
     return replace(record, started_at=start, usage=_used("byte_days", size, "derived"))
+
+
+def hosting_record(job: Job, made: CallRecord, day: int, hours: int) -> CallRecord:
+    """The record of the hours of one day, counted from when the deployment was first configured."""
+    started = job.made_at + timedelta(days=day)
+    record = _record(job, made, {"created_at": job.made_at.timestamp()}, f"{job.made_at.isoformat()} day {day}")
+    return replace(
+        record,
+        started_at=started,
+        job_id=None,
+        job={"object": "hosting"},
+        usage=_used("hosted_hours", hours, "derived"),
+    )
 
 
 def heard_record(job: Job, made: CallRecord, used: UsedOnSocket, model: str | None, at: datetime) -> CallRecord:

@@ -15,6 +15,7 @@ from ..journal import Journal, JournalSettings, begin_cursor
 from ..records import CallRecord, Clock
 from ..upstream import Upstream, UpstreamSettings, open_upstreams
 from .billing import Biller
+from .hosting import Hosting
 from .listening import Listeners
 from .settings import JobsSettings
 from .table import JOBS_FILE, Job, JobsStatus, JobTable
@@ -123,7 +124,8 @@ class Jobs:
         biller = Biller(table, self._journal, self._upstreams, self._settings, self._clock)
         if self._settings.listen:
             self._listeners = Listeners(table, self._journal, self._upstreams, self._settings, self._clock)
-        self._asking = asyncio.get_running_loop().create_task(self._ask(biller, table))
+        hosting = Hosting(table, self._journal, self._settings, self._clock)
+        self._asking = asyncio.get_running_loop().create_task(self._ask(biller, hosting, table))
 
     async def deliver(self, batch: RecordBatch, attempt: AttemptPolicy) -> None:
         async def take() -> None:
@@ -148,7 +150,7 @@ class Jobs:
 
     # --- inside ---
 
-    async def _ask(self, biller: Biller, table: JobTable) -> None:
+    async def _ask(self, biller: Biller, hosting: Hosting, table: JobTable) -> None:
         """Looks at what is due, for as long as the process lives."""
         forget_at = say_at = 0.0
         while True:
@@ -157,6 +159,7 @@ class Jobs:
             try:
                 if self._listeners is not None:
                     self._listeners.look()
+                await hosting.look()
                 while await biller.turn():
                     pass
                 if self._clock.monotonic() >= forget_at:

@@ -4,7 +4,18 @@ import msgspec
 
 from ..records import Duration
 
-__all__ = ["JobsSettings"]
+__all__ = ["HostedSettings", "JobsSettings"]
+
+
+class HostedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One ``[[jobs.hosted]]`` table: a deployment that costs by the hour."""
+
+    deployment: str
+    """Its name, as callers use it."""
+    model: str | None = None
+    """The model that prices know it by."""
+    caller: str | None = None
+    """Whose it is; default: nobody's, so that reports show it by itself."""
 
 
 class JobsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,5 +32,8 @@ class JobsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How soon after it was made a job is asked for. Each pause after that is a quarter of its age."""
     longest: Duration = Duration(15 * 60)
     """The longest pause between two questions about a job."""
+    hosted: list[HostedSettings] = []
+    """Deployments of fine-tuned models, which cost by the hour, with or without calls: from when they stand here until
+    they do not, their hours are recorded."""
     give_up: Duration = Duration(35 * 86400)
     """How old an open job may become before it is recorded as given up. Azure keeps a response for 30 days."""

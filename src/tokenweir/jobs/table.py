@@ -17,7 +17,7 @@ from ..errors import JournalError
 from ..journal.payload import decode, encode
 from ..records import CallRecord, without_contents
 
-__all__ = ["JOBS_FILE", "Job", "JobKey", "JobState", "JobTable", "JobsStatus"]
+__all__ = ["HOSTING", "JOBS_FILE", "Job", "JobKey", "JobState", "JobTable", "JobsStatus"]
 
 JOBS_FILE = "jobs.sqlite"
 
@@ -37,7 +37,9 @@ _COLUMNS = (
     "resource, kind, id, state, made, made_at, seen, seen_by, next_at, asked, failures, missing, days, last_error"
 )
 
-_DAILY = {kind.name for kind in JOB_KINDS if kind.is_metered_daily}
+HOSTING = "hosting"
+"""The kind of a deployment that is hosted: no job of an upstream's."""
+_DAILY = {HOSTING, *(kind.name for kind in JOB_KINDS if kind.is_metered_daily)}
 
 _KEY = ("resource", "kind", "id")
 # A record stays as it was first written, or as somebody who was to be forgotten has left it.

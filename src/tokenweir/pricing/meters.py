@@ -53,6 +53,8 @@ METERS: Final[Mapping[str, BillingMeter]] = {
     "output_audio": _M("tokens", _MILLION, "Audio output", "output_audio_tokens", ("aud outp",)),
     "output_image": _M("tokens", _MILLION, "Image output", "output_image_tokens", ("img outp",), "output"),
     "router_fee": _M("tokens", _MILLION, "Router fee", "routed_tokens", ("model router",), of_model=False),
+    "advisor_input": _M("tokens", _MILLION, "Advisor's input", "advisor_input_tokens"),
+    "advisor_output": _M("tokens", _MILLION, "Advisor's output", "advisor_output_tokens"),
     "trained": _M("tokens", _MILLION, "Training", "trained_tokens", ("Training", "FT Trng")),
     "characters": _M("characters", _MILLION, "Characters", "input_characters", ("Text to Speech",)),
     "input_audio_second": _M("seconds", 1, "Audio heard", "input_audio_seconds", ("Whisper",)),
@@ -69,7 +71,7 @@ METERS: Final[Mapping[str, BillingMeter]] = {
     "search_unit": _M("units", _THOUSAND, "Search units", "search_units", ("Rerank",)),
     "container_session": _M("sessions", 1, "Container sessions", "sessions", ("Code-Interpreter",), of_model=False),
     "gigabyte_day": _M("byte-days", _GIGABYTE, "Storage", "byte_days", ("Assistants-File Search",), of_model=False),
-    "hosting_hour": _M("hours", 1, "Hosting", "", ("hosting", "Hstng")),
+    "hosting_hour": _M("hours", 1, "Hosting", "hosted_hours", ("hosting", "Hstng")),
     "ptu_hour": _M("hours", 1, "Provisioned throughput", "", ("Provisioned Managed",)),
 }
 """Every name, in the order in which statements show them."""

@@ -112,6 +112,10 @@ class PriceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Tokens of images in the answer; default: as ``output``."""
     router_fee: Price | None = None
     """A million tokens of prompt that a model router passed on cost this beside the model's price."""
+    advisor_input: Price | None = None
+    """A million tokens of input of the model that Claude asks for advice."""
+    advisor_output: Price | None = None
+    """A million tokens that it answers."""
     trained: Price | None = None
     """A million tokens that a fine-tuning job was trained on."""
     characters: Price | None = None

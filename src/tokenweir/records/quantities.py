@@ -61,6 +61,10 @@ QUANTITIES: Final[Mapping[str, QuantityName]] = {
         "Requests that were given up as their answers did not begin (`answer_within`), and made again elsewhere. What "
         "they used is not known.",
     ),
+    "advisor_input_tokens": QuantityName(
+        "tokens", "Advisor's input", "Input of another model that Claude asked for advice, by that model's price."
+    ),
+    "advisor_output_tokens": QuantityName("tokens", "Advisor's output", "What that model has answered."),
     "trained_tokens": QuantityName("tokens", "Trained tokens", "What a fine-tuning job was trained on."),
     "input_characters": QuantityName("characters", "Characters", "Text that was spoken."),
     "input_audio_seconds": QuantityName("seconds", "Audio heard", "Audio that was transcribed or translated."),
@@ -76,6 +80,9 @@ QUANTITIES: Final[Mapping[str, QuantityName]] = {
     "sessions": QuantityName("sessions", "Container sessions", "Containers of the code interpreter that were used."),
     "unmetered_bytes": QuantityName(
         "bytes", "Unmetered bytes", "Bodies, sent and answered, of a call of which nobody here knows what it used."
+    ),
+    "hosted_hours": QuantityName(
+        "hours", "Hosting", "Hours for which a fine-tuned model was deployed, as the configuration says."
     ),
     "byte_days": QuantityName("byte-days", "Storage", "Bytes that were kept, times the days they were kept for."),
 }
