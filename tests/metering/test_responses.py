@@ -134,6 +134,18 @@ def test_a_stream_tells_what_its_tools_did_also_where_it_breaks(read: Read, whol
     assert (reading.tool_usage, reading.service_tier) == ((TOOL_USAGE, "priority") if whole else (None, None))
 
 
+def test_an_event_of_something_else_says_nothing_of_the_answer(read: Read) -> None:
+    other = event("conversation.usage", response=response(id="resp_9", model="other", usage={"input_tokens": 99}))
+    done = event("response.completed", response=response(usage=USAGE))
+    reading = read(BEGUN, other, *WRITTEN, done, other, api="responses")
+    assert reading.usage is not None
+    assert (reading.usage.total_tokens, reading.response_id, reading.response_model) == (
+        13,
+        "resp_1",
+        "gpt-4o-2024-08-06",
+    )
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_what_several_agents_have_used_is_one_usage_with_all_of_their_tools(read: Read, streamed: bool) -> None:
     search = {"type": "web_search_call", "status": "completed", "action": {"type": "search"}}

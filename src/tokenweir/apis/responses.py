@@ -43,6 +43,9 @@ _TEXT = (
 _ARGUMENTS = "response.function_call_arguments.delta"
 _INPUT = "response.custom_tool_call_input.delta"
 
+# What an event of the answer is called, or one that ends it.
+_KNOWN = ("response.", "error")
+
 # Calls of tools that the caller runs; all others are run, and may be billed, by the upstream.
 _CALLERS_OWN = frozenset(
     ["function_call", "custom_tool_call", "computer_call", "local_shell_call", "shell_call", "apply_patch_call"]
@@ -56,6 +59,8 @@ _REASONS = {"max_output_tokens": "length"}
 def _answer(event: ResponseEvent) -> ApiAnswer:
     is_last = event.type in _LAST
     response = event.response or event
+    if isinstance(event.type, str) and not event.type.startswith(_KNOWN):
+        return EventAnswer()  # of something that is not this answer, whatever it has
     tools = _tools(event, response, is_whole=is_last or event.type is None)
     calls, text = list(_calls(event)), _text(event)
     choice = AnswerChoice(finish_reason=_reason(response), message=AnswerMessage(content=text, tool_calls=calls))
