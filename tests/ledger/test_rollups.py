@@ -36,6 +36,7 @@ CALLS = st.builds(
     requested_model=st.sampled_from(["gpt-4o", "o3"]),
     operation=st.sampled_from(["chat", "realtime", "session", "job"]),
     status=st.sampled_from([200, 429, None]),
+    application=st.sampled_from(["app-a", None]),
     tags=st.sampled_from([{}, {"team": "a"}, {"team": "b", "x": "y"}]),
     quantities=st.sampled_from([{}, {"images": {"amount": "2", "source": "reported"}}]),
 )
@@ -96,6 +97,32 @@ def test_sums_are_there_after_the_ledger_was_opened_again(ledger: Ledger, engine
     again.post([make("late", START, caller="eve")], "late", None)
     assert sum(row["calls"] for row in again.usage(["day"])) == sum(row["calls"] for row in before) + 1
     assert again.usage(["day", "caller"]) == again.usage(["day", "caller"], timezone=FROM_CALLS)
+
+
+def test_days_of_an_older_program_are_summed_by_application_from_the_first_that_has_one(
+    ledger: Ledger, engine: Engine
+) -> None:
+    late_days(ledger, 5)
+    used = [make(f"used-{day}", START + timedelta(days=day), application="app-a") for day in (2, 3)]
+    ledger.post(used, "source", None)
+    ledger.close()
+    step = next(n for n, one in enumerate(engine.migrations, 1) if one.__name__.endswith("sums_by_application"))
+    with engine.connect_alone() as older:
+        older.execute(f"DELETE FROM migrations WHERE number >= {step}")
+        for table in ("daily_usage", "daily_quantities"):
+            older.execute(f"ALTER TABLE {table} DROP COLUMN application")
+    ledger = engine.open()
+    with engine.connect() as connection:
+        days = "SELECT count(DISTINCT started_at), count(application) FROM daily_usage"
+        assert connection.execute(days).fetchall() == [(2, 0)]
+        for number in range(3):
+            assert {row["application"]: row["calls"] for row in ledger.usage(["application"])} == {
+                "app-a": 2,
+                None: 10 + number,
+            }
+            ledger.post([make(f"later-{number}", START + timedelta(days=9, hours=number))], "source", None)
+        assert connection.execute(days).fetchall() == [(5, 2)]
+    ledger.close()
 
 
 def test_who_is_erased_is_in_no_sum_and_the_sums_stay(ledger: Ledger) -> None:

@@ -48,6 +48,7 @@ GROUPINGS = {
     "month": "date_trunc('month', {started_at})",
     "key_id": "key_id",
     "subject": "subject",
+    "application": "application",
     "status": "status",
     "outcome": "outcome",
     "error_code": "error_code",
@@ -171,24 +172,30 @@ def usage_rows(
         if amount is not None:
             used[tuple(group)][name] = plain_amount(Decimal(amount))
     currency = len(by) + list(SUMS).index("currency")
-    return [_usage_row(by, row, timezone) | {"quantities": used[(*row[: len(by)], row[currency])]} for row in rows]
+    names = [*by, *SUMS]
+    moments = [name for name in by if name in _TIME_FORMATS]
+    # Some engines add whole numbers up to decimals: then all of a column are.
+    decimals = [name for name, cell in zip(names, rows[0], strict=True) if isinstance(cell, Decimal)] if rows else []
+    counts = [name for name in decimals if name in _COUNTS]
+    shown: dict[tuple[str, datetime], str] = {}
+    found = []
+    for row in rows:
+        usage = dict(zip(names, row, strict=True))
+        for name in moments:
+            moment = usage[name]
+            text = shown.get((name, moment))
+            if text is None:
+                text = shown[name, moment] = _moment_text(name, moment, timezone)
+            usage[name] = text
+        for name in counts:
+            usage[name] = int(usage[name])
+        if usage["cost"] is not None:
+            usage["cost"] = plain_money(usage["cost"])
+        usage["quantities"] = used[(*row[: len(by)], row[currency])]
+        found.append(usage)
+    return found
 
 
-def _usage_row(by: Sequence[str], row: Sequence[Any], timezone: str) -> dict[str, Any]:
-    """A row of the statement's answer under its names. Some engines add whole numbers up to decimals."""
-    usage = dict(zip([*by, *SUMS], row, strict=True))
-    for name in by:
-        usage[name] = _group_cell(name, usage[name], timezone)
-    for name in _COUNTS:
-        usage[name] = int(usage[name])
-    if usage["cost"] is not None:
-        usage["cost"] = plain_money(usage["cost"])
-    return usage
-
-
-def _group_cell(name: str, value: Any, timezone: str) -> Any:
-    """How a group is shown: days, hours and months as text, everything else as it is."""
-    if not isinstance(value, datetime):
-        return value
-    text = value.strftime(_TIME_FORMATS[name])
+def _moment_text(name: str, moment: datetime, timezone: str) -> str:
+    text = moment.strftime(_TIME_FORMATS[name])
     return f"{text}Z" if name == "hour" and timezone == UTC_ZONE else text

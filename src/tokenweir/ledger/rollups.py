@@ -22,6 +22,7 @@ __all__ = [
     "DAY",
     "Closed",
     "WholeDays",
+    "also_by",
     "beginning",
     "close_day",
     "creating",
@@ -60,11 +61,17 @@ _NAMES: Final = (
     "usage_reason",
     "cost_reason",
     "currency",
+    "application",
 )
 _COLUMNS: Final = {column.name: column for column in COLUMNS}
 _KEPT: Final = ", ".join(_NAMES)
+_FIRST: Final = _NAMES[: _NAMES.index("application")]
+"""Those that the tables began with; the others came later."""
 _SUMMED: Final = ", ".join(AMOUNTS)
 _OF_A_CALL: Final = ", ".join(f"{what} AS {name}" for name, what in AMOUNTS.items())
+
+_INSERT_USAGE: Final = f"INSERT INTO daily_usage (started_at, {_KEPT}, tags, {_SUMMED})"
+_INSERT_QUANTITIES: Final = f"INSERT INTO daily_quantities (started_at, {_KEPT}, tags, quantity, amount)"
 
 DAILY_TABLES: Final = ("daily_usage", "daily_quantities")
 
@@ -74,13 +81,24 @@ Closed = datetime | None
 
 def creating(type_of: Callable[[Column], str], *, text: str, moment: str, whole: str, money: str) -> list[str]:
     """The statements that make the tables, given the engine's types."""
-    kept = [f"started_at {moment} NOT NULL", *(f"{name} {type_of(_COLUMNS[name])}" for name in _NAMES), f"tags {text}"]
+    kept = [f"started_at {moment} NOT NULL", *(f"{name} {type_of(_COLUMNS[name])}" for name in _FIRST), f"tags {text}"]
     sums = [f"{name} {money if name == 'cost' else whole}" for name in AMOUNTS]
     return [
         f"CREATE TABLE daily_usage ({', '.join([*kept, *sums])})",
         f"CREATE TABLE daily_quantities ({', '.join([*kept, f'quantity {text}', f'amount {money}'])})",
         f"CREATE TABLE closed_days (until {moment})",
         "INSERT INTO closed_days VALUES (NULL)",
+    ]
+
+
+def also_by(name: str, type_of: Callable[[Column], str]) -> list[str]:
+    """The statements that let sums be kept by one more column. Days since the first whose calls have something there
+    are open again: they are summed up anew, one with each post."""
+    first = f"(SELECT date_trunc('day', min(started_at)) FROM calls WHERE {name} IS NOT NULL)"
+    return [
+        *(f"ALTER TABLE {table} ADD COLUMN {name} {type_of(_COLUMNS[name])}" for table in DAILY_TABLES),
+        *(f"DELETE FROM {table} WHERE started_at >= {first}" for table in DAILY_TABLES),
+        f"UPDATE closed_days SET until = {first} WHERE until > {first}",
     ]
 
 
@@ -119,8 +137,8 @@ def close_day(day: datetime, quantities: str) -> list[str]:
     sums = ", ".join(f"sum({what})" for what in AMOUNTS.values())
     used = f"({quantities} AND {within}) AS calls"
     return [
-        f"INSERT INTO daily_usage SELECT {kept}, {sums} FROM calls WHERE {within} GROUP BY {groups}",
-        f"INSERT INTO daily_quantities SELECT {kept}, quantity, sum(amount) FROM {used} GROUP BY {groups}, quantity",
+        f"{_INSERT_USAGE} SELECT {kept}, {sums} FROM calls WHERE {within} GROUP BY {groups}",
+        f"{_INSERT_QUANTITIES} SELECT {kept}, quantity, sum(amount) FROM {used} GROUP BY {groups}, quantity",
         *beginning(day + DAY),
     ]
 
@@ -129,8 +147,8 @@ def late_additions(chosen: str, quantities: str) -> list[str]:
     """The statements that add calls which came after their day was closed, each by itself: a sum may be too large."""
     kept = f"date_trunc('day', started_at), {_KEPT}, CAST(tags AS text)"
     return [
-        f"INSERT INTO daily_usage SELECT {kept}, {_OF_A_CALL} FROM calls WHERE {chosen}",
-        f"INSERT INTO daily_quantities SELECT {kept}, quantity, amount FROM ({quantities} AND {chosen}) AS calls",
+        f"{_INSERT_USAGE} SELECT {kept}, {_OF_A_CALL} FROM calls WHERE {chosen}",
+        f"{_INSERT_QUANTITIES} SELECT {kept}, quantity, amount FROM ({quantities} AND {chosen}) AS calls",
     ]
 
 

@@ -164,6 +164,10 @@ def _14_seals(database: Database) -> None:
     )
 
 
+def _15_no_sums_by_application(database: Database) -> None:
+    """As 12."""
+
+
 MIGRATIONS: Final[list[Callable[[Database], None]]] = [
     _1_calls_and_positions,
     _2_custom_events,
@@ -177,6 +181,7 @@ MIGRATIONS: Final[list[Callable[[Database], None]]] = [
     _12_no_sums_of_days,
     *column_steps(_add, 13, 13),
     _14_seals,
+    _15_no_sums_by_application,
 ]
 
 

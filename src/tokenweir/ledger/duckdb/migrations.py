@@ -7,7 +7,7 @@ from duckdb import DuckDBPyConnection
 
 from ...records import Column, ColumnKind
 from ..custom_events import view_statement, view_version
-from ..rollups import creating
+from ..rollups import also_by, creating
 from ..rows import JSON_KINDS
 from ..schema import FIRST_COLUMNS, column_steps, columns_of_step, default_of, definitions, refuse_newer
 from ..seals import creating_seals
@@ -81,6 +81,11 @@ def _14_seals(connection: DuckDBPyConnection) -> None:
         connection.execute(statement)
 
 
+def _15_sums_by_application(connection: DuckDBPyConnection) -> None:
+    for statement in also_by("application", lambda column: _TYPES[column.kind]):
+        connection.execute(statement)
+
+
 MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [
     _1_calls_and_positions,
     _2_custom_events,
@@ -94,6 +99,7 @@ MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [
     _12_sums_of_days,
     *column_steps(_add, 13, 13),
     _14_seals,
+    _15_sums_by_application,
 ]
 
 
