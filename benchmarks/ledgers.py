@@ -1,7 +1,7 @@
 """``python -m benchmarks.ledgers``: what each engine takes to keep and to sum up calls, side by side in one run.
 
-Filling ten million rows takes a quarter of an hour and some fifteen gigabytes of disk. With ``--at`` a run goes on
-where the one before had been stopped.
+Rows are posted, or (``--fill copies``) made by the engine itself from a few thousand that were posted, which has ten
+million of them in DuckDB within two minutes. With ``--at`` a run goes on where the one before had been stopped.
 """
 
 import argparse
@@ -10,37 +10,52 @@ import statistics
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from random import Random
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
+from uuid import uuid4
 
 import duckdb
 import psycopg
+from urllib3 import PoolManager
 
 from tokenweir.errors import QueryError
 from tokenweir.ledger import Ledger, open_ledger, report
+from tokenweir.ledger.duckdb.file import DuckDBFile
+from tokenweir.ledger.rows import CALL_COLUMNS
 from tokenweir.records import CallRecord, from_fields
 
+from .copies import DIALECTS, copying
 from .machine import describe_machine
 from .processes import ROOT, leave_on_signals
 
 _METHOD = """
-Each engine is filled by `Ledger.post` with the same records, without bodies, {batch:,} at a time, one poster. Calls
-are spread over 90 days, 200 callers (one key and one cost centre each) and 20 deployments. “Posted” is what the last
-{tail:,} rows took before the size was reached. Then each question is asked {times} times by the ledger's own methods,
+Each engine {filled}. Calls are spread over 90 days, 200 callers (one key and one cost centre each) and 20 deployments.
+“Posted” is what {tail:,} more rows took behind them by `Ledger.post`, without bodies, {batch:,} at a time, one poster,
+beside the same into an empty ledger of the same engine; “longest post” is the longest of these, “closes a day” a post
+with which a day’s sums are made, and “first posts” those after the ledger was opened, until its log is written down
+for the first time. Then each question is asked {times} times by the ledger's own methods,
 and the median is shown. DuckDB has 1 GB of memory, PostgreSQL what it has without being told (128 MB of buffers).
 ClickHouse is chdb behind the HTTP bridge of the tests (a Python process, `tests/support/clickhouse_bridge.py`). All
 keep their files on the same disk, and wait for it before a batch counts as posted.
 """
 
+_FILLED = {
+    "posts": "is filled by `Ledger.post`",
+    "copies": "is filled by its own INSERT … SELECT with copies of {originals:,} calls that were posted, each with "
+    "its own id and time",
+}
 _BATCH = 5_000
-_TAIL = 100_000
+_ORIGINALS = 20_000
+_SMALL = 500
+_TAIL = 50_000
 _TIMES = 3
 _DAYS = 90
 _START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -136,29 +151,90 @@ def _call_id(number: int) -> str:
     return f"0199{number >> 16:04x}-{number & 0xFFFF:04x}-7abc-8def-0123456789ab"
 
 
+class Posts(NamedTuple):
+    """Seconds of posts, one by one."""
+
+    into_this: list[float]
+    into_empty: list[float]
+    closing_days: list[float]
+    first: list[float]
+    """After the ledger was opened."""
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        this, empty = sum(self.into_this), sum(self.into_empty)
+        yield "posted, rows per s", f"{_TAIL / this:,.0f}" if this else "–"
+        yield "posted into an empty one, rows per s", f"{_TAIL / empty:,.0f}" if empty else "–"
+        yield "posted ÷ posted into an empty one", f"{empty / this:.2f}" if this else "–"
+        for name, seconds in (
+            (f"a post of {_BATCH:,}", self.into_this),
+            (f"one of the first of {_SMALL:,}", self.first),
+            ("one that closes a day", self.closing_days),
+        ):
+            yield f"{name}, median", _milliseconds(statistics.median(seconds) * 1000) if seconds else "–"
+            yield f"{name}, longest", _milliseconds(max(seconds) * 1000) if seconds else "–"
+
+
 class Engine:
-    """One ledger that grows."""
+    """One ledger that grows. ``run`` runs statements in its engine while it is not open as a ledger."""
 
-    def __init__(self, name: str, version: str, url: str, size: Callable[[], int]) -> None:
-        self.name, self.version, self.url, self.size = name, version, url, size
-        self.ledger: Ledger = open_ledger(url)
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        urls: tuple[str, str],
+        size: Callable[[], int],
+        run: Callable[[Iterable[str]], None],
+    ) -> None:
+        """``urls`` are those of this ledger and of another one, with nothing in it."""
+        self.name, self.version, self.size = name, version, size
+        self.url, self._empty_url = urls
+        self._run = run
+        self.ledger: Ledger = open_ledger(self.url)
 
-    def fill(self, rows: int, most: int) -> float | None:
-        """Posts until there are so many rows of ``most``. Rows per second towards the end; ``None``: all were there."""
-        seconds: list[float] = []
+    def fill(self, rows: int, most: int) -> None:
+        """Posts until there are so many rows of ``most``."""
         for batch in self._missing(rows, most):
-            started = perf_counter()
-            self.ledger.post(batch, _SOURCE, str(batch[-1].seq + 1))
-            seconds.append(perf_counter() - started)
+            self._post(self.ledger, batch)
             if (batch[-1].seq + 1) % 500_000 == 0:
                 _say(f"{self.name}: {batch[-1].seq + 1:,} rows")
-        last = seconds[-_TAIL // _BATCH :]
-        return len(last) * _BATCH / sum(last) if last else None
 
-    def _missing(self, rows: int, most: int) -> Iterator[list[CallRecord]]:
+    def copy(self, rows: int, most: int) -> list[float]:
+        """Makes them of the first ones. Seconds of the posts that then close a day each."""
+        self.fill(min(rows, _ORIGINALS), most)
+        there = int(self.ledger.position(_SOURCE) or 0)
+        if there < rows:
+            began = perf_counter()
+            self.ledger.close()
+            microseconds = _DAYS * 86_400e6 / most
+            self._run(copying(DIALECTS[self.name], CALL_COLUMNS, _ORIGINALS, there, rows, microseconds))
+            self.ledger = open_ledger(self.url)
+            self.ledger.post([], _SOURCE, str(rows))
+            _say(f"{self.name}: {rows:,} rows after {perf_counter() - began:,.0f} s")
+        newest = [record(rows - 1, most)]
+        return [self._post(self.ledger, newest, None) for _ in range(_DAYS)]
+
+    def post(self, rows: int, most: int, closing_days: list[float]) -> Posts:
+        """Some more, in turn into this one and into an empty one; then this is opened anew, for small posts."""
+        into_this, into_empty = [], []
+        empty = open_ledger(self._empty_url)
+        for batch in self._missing(rows + _TAIL, most):
+            into_this.append(self._post(self.ledger, batch))
+            into_empty.append(self._post(empty, batch))
+        empty.close()
+        self.ledger.close()
+        self.ledger = open_ledger(self.url)
+        first = [self._post(self.ledger, batch) for batch in self._missing(rows + 2 * _TAIL, most, _SMALL)]
+        return Posts(into_this, into_empty, closing_days, first)
+
+    def _post(self, ledger: Ledger, batch: list[CallRecord], position: str | None = "") -> float:
+        started = perf_counter()
+        ledger.post(batch, _SOURCE, str(batch[-1].seq + 1) if position == "" else position)
+        return perf_counter() - started
+
+    def _missing(self, rows: int, most: int, size: int = _BATCH) -> Iterator[list[CallRecord]]:
         already = int(self.ledger.position(_SOURCE) or 0)
-        for start in range(already, rows, _BATCH):
-            yield [record(number, most) for number in range(start, start + _BATCH)]
+        for start in range(already, rows, size):
+            yield [record(number, most) for number in range(start, start + size)]
 
     def ask(self, question: Question) -> float | None:
         """Milliseconds; ``None`` if the ledger refuses."""
@@ -177,7 +253,17 @@ class Engine:
 @contextmanager
 def duckdb_engine(directory: Path) -> Iterator[Engine]:
     file = directory / "ledger.duckdb"
-    engine = Engine("DuckDB", duckdb.__version__, f"duckdb:{file}", lambda: file.stat().st_size)
+
+    def run(statements: Iterable[str]) -> None:
+        with closing(DuckDBFile(str(file))) as opened, opened.cursor() as cursor:
+            for number, statement in enumerate(statements):
+                cursor.execute(statement)
+                if number % 20 == 0:
+                    cursor.execute("CHECKPOINT")  # or all of the index stays in memory
+
+    empty = directory / f"empty-{uuid4().hex}.duckdb"
+    urls = (f"duckdb:{file}", f"duckdb:{empty}")
+    engine = Engine("DuckDB", duckdb.__version__, urls, lambda: file.stat().st_size, run)
     try:
         yield engine
     finally:
@@ -206,7 +292,17 @@ def postgres_engine(directory: Path, settings: Mapping[str, str] | None = None) 
                 connection.execute("CREATE SCHEMA tokenweir AUTHORIZATION tokenweir")
             [version] = connection.execute("SHOW server_version").fetchone() or ["?"]
         url = admin.replace("postgres:@", "tokenweir@", 1)
-        engine = Engine("PostgreSQL", version, url, partial(_database_size, admin))
+
+        def run(statements: Iterable[str]) -> None:
+            with psycopg.connect(url, autocommit=True) as connection:
+                for statement in statements:
+                    connection.execute(statement.encode())
+
+        schema = f"empty_{uuid4().hex}"
+        with psycopg.connect(admin, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {schema} AUTHORIZATION tokenweir".encode())
+        empty = f"{url}&options={quote(f'-csearch_path={schema}', safe='')}"
+        engine = Engine("PostgreSQL", version, (url, empty), partial(_database_size, admin), run)
         try:
             yield engine
         finally:
@@ -234,8 +330,18 @@ def clickhouse_engine(directory: Path) -> Iterator[Engine]:
     home.mkdir(exist_ok=True)
     server = ClickHouseServer(home)
     try:
-        url = server.url(server.new_database() if is_new else "ledger_0")
-        engine = Engine("ClickHouse", _clickhouse_version(url), url, partial(_parts_size, url))
+        database = server.new_database() if is_new else "ledger_0"
+        place = urlencode({"database": database, "user": server.user, "password": server.password})
+        url = server.url(database)
+
+        def run(statements: Iterable[str]) -> None:
+            with PoolManager() as pool:
+                for statement in statements:
+                    answer = pool.request("POST", f"http://127.0.0.1:{server.port}/?{place}", body=statement.encode())
+                    assert answer.status == 200, answer.data
+
+        urls = (url, server.url(server.new_database()))
+        engine = Engine("ClickHouse", _clickhouse_version(url), urls, partial(_parts_size, url), run)
         try:
             yield engine
         finally:
@@ -274,35 +380,53 @@ def main(arguments: Sequence[str]) -> int:
             engines = [stack.enter_context(ENGINES[name](directory)) for name in options.engines]
             for rows in options.rows:
                 for engine in engines:
-                    measured = _measure(engine, rows, max(options.rows), asks=not options.fill)
-                    found |= {(rows, engine.name, name): text for name, text in measured}
-            print(_as_markdown(machine, engines, options.rows, found))
+                    found |= {(rows, engine.name, name): text for name, text in _measure(engine, rows, options)}
+            filled = _FILLED[options.fill].format(originals=_ORIGINALS)
+            print(_as_markdown(machine, engines, options.rows, found, filled))
     finally:
         if options.at is None:
             shutil.rmtree(directory, ignore_errors=True)
     return 0
 
 
-def _measure(engine: Engine, rows: int, most: int, *, asks: bool) -> Iterator[tuple[str, str]]:
-    rate = engine.fill(rows, most)
-    yield "posted, rows per s", "–" if rate is None else f"{rate:,.0f}"
+def _measure(engine: Engine, rows: int, options: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    most = max(options.rows)
+    closing_days = []
+    if options.fill == "copies":
+        closing_days = engine.copy(rows, most)
+    else:
+        engine.fill(rows, most)
     yield "on disk, GB", f"{engine.size() / 1e9:.2f}"
-    for name, question in QUESTIONS.items() if asks else ():
+    if options.only_fill:
+        return
+    if "posts".startswith(options.ask):
+        yield from engine.post(rows, most, closing_days).rows()
+    for name, question in QUESTIONS.items():
+        if options.ask not in name:
+            continue
         taken = engine.ask(question)
-        text = "refused" if taken is None else f"{taken:,.1f} ms" if taken < 100 else f"{taken / 1000:,.2f} s"
+        text = "refused" if taken is None else _milliseconds(taken)
         _say(f"{engine.name}, {rows:,} rows: {name}: {text}")
         yield name, text
 
 
+def _milliseconds(taken: float) -> str:
+    return f"{taken:,.1f} ms" if taken < 100 else f"{taken / 1000:,.2f} s"
+
+
 def _as_markdown(
-    machine: dict[str, str], engines: Sequence[Engine], sizes: Sequence[int], found: dict[tuple[int, str, str], str]
+    machine: dict[str, str],
+    engines: Sequence[Engine],
+    sizes: Sequence[int],
+    found: dict[tuple[int, str, str], str],
+    filled: str,
 ) -> str:
     lines = [f"- {name}: {value}" for name, value in machine.items()]
     lines += [f"- {engine.name} {engine.version}" for engine in engines]
-    lines.append(_METHOD.format(batch=_BATCH, tail=_TAIL, times=_TIMES))
+    lines.append(_METHOD.format(filled=filled, batch=_BATCH, tail=_TAIL, times=_TIMES))
     heads = [f"{engine.name}, {_rows(size)}" for size in sizes for engine in engines]
     lines += [f"| | {' | '.join(heads)} |", f"| --- {'| --: ' * len(heads)}|"]
-    for name in ["posted, rows per s", "on disk, GB", *QUESTIONS]:
+    for name in dict.fromkeys(name for _, _, name in found):
         cells = [found.get((size, engine.name, name), "–") for size in sizes for engine in engines]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -319,7 +443,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rows", default="1000000,10000000", help="sizes at which to measure [%(default)s]")
     parser.add_argument("--engines", default=",".join(ENGINES), help="which, with commas between [%(default)s]")
     parser.add_argument("--at", type=Path, metavar="DIRECTORY", help="keep the ledgers there, to go on another time")
-    parser.add_argument("--fill", action="store_true", help="only fill, and ask nothing")
+    parser.add_argument("--fill", choices=("posts", "copies"), default="posts", help="how [%(default)s]")
+    parser.add_argument("--only-fill", action="store_true", help="ask nothing")
+    parser.add_argument("--ask", default="", metavar="TEXT", help="only what has this in its name; “posts” for them")
     options = parser.parse_args(arguments)
     options.rows = sorted(int(size) // _BATCH * _BATCH for size in options.rows.split(","))
     options.engines = options.engines.split(",")
