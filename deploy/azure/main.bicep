@@ -523,7 +523,7 @@ module meter 'modules/function.bicep' = if (hasMeter) {
     recordHubName: hubs.outputs.recordHubName
     subscriptionKeys: subscriptionKeys
     applicationInsightsConnectionString: monitoring.outputs.connectionString
-    deployFrom: empty(deployFrom) ? [] : split(deployFrom, ',')
+    deployFrom: empty(deployFrom) || deployFrom == 'here' ? [] : split(deployFrom, ',')
   }
   dependsOn: [dns]
 }
