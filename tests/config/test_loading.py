@@ -306,9 +306,17 @@ def test_variables_say_which_calls_the_hub_gets_and_what_becomes_of_large_ones()
     more = {"AZURE_EVENTHUB_EVENTS": "all", "AZURE_EVENTHUB_TOO_LARGE": "split"}
     [sink] = load(None, PROXY | more).config.sinks
     assert (sink.apis, sink.outcomes, sink.on_too_large) == (["*"], ["*"], "split")
-    for wrong in ({"AZURE_EVENTHUB_EVENTS": "chats"}, {"AZURE_EVENTHUB_TOO_LARGE": "cut"}):
-        [name] = wrong
-        with pytest.raises(InvalidConfig, match=name):
+    place = "https://kept.blob.core.windows.net/large"
+    pointing = {"AZURE_EVENTHUB_TOO_LARGE": "pointer", "AZURE_EVENTHUB_LARGE_EVENTS": place}
+    [sink] = load(None, PROXY | pointing).config.sinks
+    assert (sink.on_too_large, sink.large_events) == ("pointer", place)
+    for wrong, said in (
+        ({"AZURE_EVENTHUB_EVENTS": "chats"}, "AZURE_EVENTHUB_EVENTS"),
+        ({"AZURE_EVENTHUB_TOO_LARGE": "cut"}, "AZURE_EVENTHUB_TOO_LARGE"),
+        ({"AZURE_EVENTHUB_TOO_LARGE": "pointer"}, "large_events: is missing"),
+        ({"AZURE_EVENTHUB_LARGE_EVENTS": place}, "large_events: is only used with"),
+    ):
+        with pytest.raises(InvalidConfig, match=said):
             load(None, PROXY | wrong)
 
 

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tokenweir.config import Loaded, load
 from tokenweir.config.dump import write
+from tokenweir.config.sink_variables import sinks_with_servers
 from tokenweir.delivery.sinks import OtlpConnection, SinkSettings
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
@@ -130,3 +132,16 @@ def test_a_key_in_the_endpoint_is_refused_and_not_repeated(minimal: str) -> None
     with pytest.raises(Exception, match="has a query or a user name, which may be a key") as raised:
         load(None, {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://u:otel-secret@collector"})
     assert "otel-secret" not in str(raised.value)
+
+
+def test_spans_say_where_the_gateway_and_its_upstreams_are_unless_somebody_has_said_so() -> None:
+    upstream = {"AZURE_OPENAI_ENDPOINT": "https://sweden.openai.azure.com", "AZURE_OPENAI_API_KEY": "k"}
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "TOKENWEIR_SERVER__DATA": "127.0.0.1:8080"}
+    config = load(None, upstream | variables, extras=False).config
+    [told] = sinks_with_servers(config)
+    assert isinstance(told.connection, OtlpConnection)
+    assert told.connection.gateway == "http://127.0.0.1:8080"
+    assert list(told.connection.servers.values()) == ["https://sweden.openai.azure.com"]
+    anywhere = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, data="0.0.0.0:8080"))
+    [told] = sinks_with_servers(anywhere)
+    assert isinstance(told.connection, OtlpConnection) and told.connection.gateway is None

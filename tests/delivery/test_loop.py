@@ -222,6 +222,43 @@ def test_an_event_that_cannot_be_made_to_fit_is_buried_whole(tmp_path: Path, shi
     assert json.loads(letter["event"])["requested_model"] == "m" * 9_000
 
 
+@pytest.mark.parametrize("choice", ["shed", "pointer"])
+def test_a_large_chat_is_one_event_of_the_function_that_is_json_and_a_pointer_leads_to_all_of_it(
+    tmp_path: Path, ship: Ship, choice: str
+) -> None:
+    body = json.dumps({"messages": [{"role": "user", "content": "What does a weir do? " * 1000}]})
+    write_journal(tmp_path / "journal" / "relay-0", [a_call(call_id="large", request_body=body)])
+    place = tmp_path / "large"
+    kept = {"large_events": str(place)} if choice == "pointer" else {}
+    sink = FakeSink(limit=4_096)
+    ship(sink, shape="sse-proxy", on_too_large=choice, **kept).to_its_end()
+
+    (event,) = sink.taken
+    said = json.loads(event.body)
+    assert said["bodies_shed"] is True
+    if choice == "shed":
+        assert "event_at" not in said
+        return
+    assert said["event_at"] == f"{place}/large.json"
+    whole = json.loads(Path(said["event_at"]).read_bytes())
+    assert "What does a weir do?" in json.dumps(whole)
+    assert {name for name in whole if whole[name] == said.get(name)} > {"type", "call_id"}
+    assert Path(said["event_at"]).stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in place.iterdir()] == ["large.json"]
+
+
+def test_a_pointer_is_not_sent_before_there_is_what_it_leads_to(tmp_path: Path, ship: Ship) -> None:
+    write_journal(tmp_path / "journal" / "relay-0", [a_call(call_id="large", request_body="x" * 10_000)])
+    place = tmp_path / "large"
+    place.write_text("a file, where a directory should be")
+    sink = FakeSink(limit=4_096)
+    run = ship(sink, on_too_large="pointer", large_events=str(place))
+    run.most_pauses = 2
+    status = run.to_its_end().status()
+    assert sink.taken == []
+    assert "large events cannot be kept" in (status.last_error or "")
+
+
 def test_a_large_event_arrives_in_parts_one_after_the_other(tmp_path: Path, ship: Ship) -> None:
     record = a_call(request_body="x" * 10_000)
     write_journal(tmp_path / "journal" / "relay-0", [a_call(), record, a_call()])

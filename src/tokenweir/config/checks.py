@@ -25,7 +25,7 @@ from .model import Config
 from .price_checks import prices, pricing, reservations
 from .problems import Problems, no_certificates, no_key_pair, too_small, unreadable
 from .setting_path import LISTS, Origins, Path
-from .sink_checks import sink_calls, sink_connections, sink_events, sink_files, sink_names
+from .sink_checks import sink_calls, sink_connections, sink_events, sink_files, sink_large_events, sink_names
 from .upstream_checks import any_upstream, credentials, endpoints, targets, upstream_amounts
 
 __all__ = ["check"]
@@ -43,12 +43,15 @@ _LOOPBACK_URL = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])[:/]")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
 
 
-def check(config: Config, environ: Mapping[str, str], origins: Origins, flawed: frozenset[str]) -> list[str]:
-    """Everything that keeps a configuration from being used, as lines for a person."""
+def check(
+    config: Config, environ: Mapping[str, str], origins: Origins, flawed: frozenset[str], *, serves: bool = True
+) -> list[str]:
+    """Everything that keeps a configuration from being used, as lines for a person. ``serves``: whether by a gateway,
+    which needs what a consumer does not."""
     return [
         origins.say(path, text)
         for run, needs in _CHECKS
-        if flawed.isdisjoint(needs)
+        if flawed.isdisjoint(needs) and (serves or run not in _OF_GATEWAYS)
         for path, text in run(config, environ)
     ]
 
@@ -323,6 +326,7 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Problems], tuple[str, 
     (sink_calls, ()),
     (sink_events, ()),
     (sink_files, ()),
+    (sink_large_events, ()),
     (prices, ("prices",)),
     (reservations, ("reservations",)),
     (pricing, ("pricing", "prices", "exchange_rates", "adjustments")),
@@ -332,3 +336,5 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Problems], tuple[str, 
     (_profiles, ()),
 ]
 """Each check with the tables it compares."""
+
+_OF_GATEWAYS = (_data_port, any_upstream)

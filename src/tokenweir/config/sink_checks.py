@@ -15,7 +15,7 @@ from .model import Config
 from .problems import Problems, too_small, unreadable
 from .setting_path import Path, place
 
-__all__ = ["sink_calls", "sink_connections", "sink_events", "sink_files", "sink_names"]
+__all__ = ["sink_calls", "sink_connections", "sink_events", "sink_files", "sink_large_events", "sink_names"]
 
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
@@ -65,6 +65,15 @@ def sink_events(config: Config, environ: Mapping[str, str]) -> Problems:
             if name not in sink.connection.events.settings and getattr(sink, name) != known[name].default:
                 meant = " and ".join(f'"{kind}"' for kind in kinds)
                 yield (*_of(sink), name), f'belongs to kind {meant}, and this one is "{sink.kind}"'
+
+
+def sink_large_events(config: Config, environ: Mapping[str, str]) -> Problems:
+    for sink in config.sinks:
+        if sink.on_too_large == "pointer" and sink.large_events is None:
+            text = "is missing: `pointer` puts events there that are too large; a directory, or a container"
+            yield (*_of(sink), "large_events"), text
+        elif sink.large_events is not None and sink.on_too_large != "pointer":
+            yield (*_of(sink), "large_events"), 'is only used with on_too_large = "pointer"'
 
 
 def sink_files(config: Config, environ: Mapping[str, str]) -> Problems:

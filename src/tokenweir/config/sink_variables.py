@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from ..delivery.sinks import ApplicationInsightsConnection, OtlpConnection, SinkSettings
 from ..delivery.sinks.application_insights import CONNECTION_STRING_VARIABLE
 from ..errors import quoted
@@ -18,19 +20,24 @@ __all__ = [
     "sink_from_insights_variables",
     "sink_from_otel_variables",
     "sink_from_proxy_variables",
+    "sinks_with_servers",
 ]
 
 HUB_VARIABLE = "AZURE_EVENTHUB_CONN_STR"
 _HUB_NAME = "AZURE_EVENTHUB_NAME"
-# These two the function does not know. The first choice is what it does.
+# These the function does not know. The first choice is what it does.
 _EVENTS = "AZURE_EVENTHUB_EVENTS"
 _TOO_LARGE = "AZURE_EVENTHUB_TOO_LARGE"
-_CHOICES = {_EVENTS: ("chat", "all"), _TOO_LARGE: ("shed", "split")}
+_LARGE_EVENTS = "AZURE_EVENTHUB_LARGE_EVENTS"
+_CHOICES = {_EVENTS: ("chat", "all"), _TOO_LARGE: ("shed", "split", "pointer")}
 
 _SIGN_IN_VARIABLE = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
 
 _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+
+# What one listens at and nobody calls.
+_ANY_ADDRESS = ("", "0.0.0.0", "::")
 
 _TRACES_PATH = "/v1/traces"
 _GRPC = "; port 4317 is usually gRPC's, which is not spoken: that of HTTP is usually 4318"
@@ -61,6 +68,27 @@ def sink_from_otel_variables(environ: Mapping[str, str]) -> dict[str, Any] | Non
     if environ.get("OTEL_TRACES_SAMPLER", "").strip() == "always_on":
         sink["sampler"] = "always_on"
     return sink
+
+
+def sinks_with_servers(config: Config) -> list[SinkSettings]:
+    """The sinks. Those of spans know where the gateway and its upstreams are, also where nobody has said so."""
+    scheme = "https" if config.server.certificate is not None else "http"
+    host = config.server.data.rpartition(":")[0].strip("[]")
+    is_known = host not in _ANY_ADDRESS and not config.server.data.endswith(":0")
+    gateway = None if not is_known else f"{scheme}://{config.server.data}"
+    upstreams = {upstream.name: upstream.endpoint for upstream in config.upstreams}
+
+    def told(sink: SinkSettings) -> SinkSettings:
+        if not isinstance(sink.connection, OtlpConnection):
+            return sink
+        known = msgspec.structs.replace(
+            sink.connection,
+            gateway=sink.connection.gateway or gateway,
+            servers=upstreams | sink.connection.servers,
+        )
+        return msgspec.structs.replace(sink, connection=known)
+
+    return [told(sink) for sink in config.sinks]
 
 
 def otel_note(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
@@ -100,7 +128,8 @@ def sink_from_proxy_variables(environ: Mapping[str, str]) -> dict[str, Any] | No
     """The one ``[[sinks]]`` table they describe, raw; ``None`` where there is no hub among them.
 
     ``AZURE_EVENTHUB_EVENTS=all`` sends every call, and not only the chats that the function logged;
-    ``AZURE_EVENTHUB_TOO_LARGE`` is the sink's ``on_too_large``. Its events are the function's, so they carry prompts
+    ``AZURE_EVENTHUB_TOO_LARGE`` is the sink's ``on_too_large``, and ``AZURE_EVENTHUB_LARGE_EVENTS`` its
+    ``large_events``. Its events are the function's, so they carry prompts
     and answers: the journal has to keep them.
     """
     if not environ.get(HUB_VARIABLE):
@@ -111,8 +140,10 @@ def sink_from_proxy_variables(environ: Mapping[str, str]) -> dict[str, Any] | No
     sink: dict[str, Any] = {"name": "event-hub", "kind": "event_hubs", "shape": "sse-proxy", "connection": connection}
     if _chosen(environ, _EVENTS) == "all":
         sink |= {"apis": ["*"], "outcomes": ["*"]}
-    if _chosen(environ, _TOO_LARGE) == "split":
-        sink["on_too_large"] = "split"
+    if (choice := _chosen(environ, _TOO_LARGE)) != "shed":
+        sink["on_too_large"] = choice
+    if place := environ.get(_LARGE_EVENTS, "").strip():
+        sink["large_events"] = place
     return sink
 
 

@@ -12,6 +12,7 @@ from ..errors import place_of
 from ..records import CallRecord, Clock, flat
 from .base import AttemptPolicy, RecordBatch, Rejected, Throttled
 from .dead_letters import DeadEvents
+from .large_events import open_large_events
 from .sinks import JsonEvent, Sink, SinkEvent, SinkSettings, sink_filter
 
 __all__ = ["Outlet", "SinkStatus"]
@@ -54,7 +55,9 @@ class Outlet:
     """A `Destination` that is a sink, opened when it is needed and again after it has failed."""
 
     def __init__(self, settings: SinkSettings, sink: Sink[Any], dead_events: DeadEvents, clock: Clock) -> None:
+        """`ConfigError` where the place for large events cannot be one."""
         self._settings = settings
+        self._large_events = open_large_events(settings.large_events)
         self._fit = settings.connection.events.fit
         self._wants = sink_filter(settings)
         self._sink = sink
@@ -87,6 +90,7 @@ class Outlet:
     async def set_aside(self, batch: RecordBatch, reason: str) -> None:
         """All events of a batch go to the dead letters. `DeliveryError` if those take nothing either."""
         for group in self._groups(batch.records):
+            await self._keep(group)
             for rejection in (*group.unfit, Rejected(reason, group.events)):
                 await asyncio.to_thread(self._dead_events.bury, rejection)
                 self.dead += len(rejection.events)
@@ -100,6 +104,8 @@ class Outlet:
         self._is_open = False
         await self._sink.close()
         await asyncio.to_thread(self._dead_events.close)
+        if self._large_events is not None:
+            await asyncio.to_thread(self._large_events.close)
 
     def _groups(self, records: Sequence[CallRecord]) -> Iterator[_Group]:
         """The events of all records, a bounded number of bytes at a time."""
@@ -135,6 +141,7 @@ class Outlet:
         rejections = list(group.unfit)
         sent = len(group.events)
         if group.events:
+            await attempt(lambda: self._keep(group))
             try:
                 await attempt(lambda: self._send(group.events))
             except Rejected as rejected:
@@ -146,6 +153,12 @@ class Outlet:
         if sent:
             self.sent += sent
             self.last_sent_at = self._clock.now()
+
+    async def _keep(self, group: _Group) -> None:
+        """What its events only point to."""
+        if self._large_events is not None:
+            large = [event.whole for event in group.events if isinstance(event, JsonEvent) and event.whole is not None]
+            await asyncio.to_thread(self._large_events.put, large)
 
     async def _send(self, events: Sequence[SinkEvent]) -> None:
         await self.open()

@@ -211,6 +211,8 @@ def _elsewhere(config: Config, person: Person) -> Iterator[str]:
     for sink in config.sinks:
         if not _is_read_here(sink):
             yield f"sink {sink.name} ({sink.kind}): what was sent there, or is written in another shape"
+        if sink.large_events is not None:
+            yield f"sink {sink.name}: events in {sink.large_events} that were too large for it, by the ids of the calls"
     if config.intake != type(config.intake)():
         yield f"dead letters of [intake] in {config.intake.dead_letters}: messages that could not be read"
     if person.column == "caller" and _has_keys(config, person):

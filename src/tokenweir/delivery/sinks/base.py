@@ -14,7 +14,7 @@ from uuid import uuid4
 import msgspec
 
 from ... import __version__
-from ...records import CallRecord, ChosenBy, OneOf, PathMark
+from ...records import CallRecord, ChosenBy, OneOf, PathMark, PathText
 from ..base import Denied, Rejected, SinkEvent
 from ..dead_letters import DeadLetter
 
@@ -33,6 +33,7 @@ __all__ = [
     "SinkConnection",
     "SinkSettings",
     "TooLarge",
+    "WholeEvent",
     "by_size",
     "chooses_dead_letters",
     "dead_letters_place",
@@ -47,7 +48,7 @@ __all__ = [
 
 ShapeName = Literal["tokenweir", "sse-proxy", "apim"]
 PartitionBy = Literal["caller", "deployment", "call_id", "none"]
-TooLarge = Literal["split", "shed"]
+TooLarge = Literal["split", "shed", "pointer"]
 Sampler = Literal["parentbased_always_on", "always_on"]
 
 DEAD_LETTERS = "tokenweir-data/dead-letters/{name}.jsonl"
@@ -68,6 +69,14 @@ _AROUND_PROPERTY = 16
 # --- what is sent ---
 
 
+class WholeEvent(NamedTuple):
+    """An event that was too large for its sink."""
+
+    name: str
+    """Of the file."""
+    body: bytes
+
+
 class JsonEvent(msgspec.Struct, frozen=True, kw_only=True):
     """A `SinkEvent` that is a message of JSON, or one part of one that was too large for its sink.
 
@@ -82,6 +91,8 @@ class JsonEvent(msgspec.Struct, frozen=True, kw_only=True):
     call_id: str
     properties: dict[str, str]
     content_type: str = _JSON
+    whole: "WholeEvent | None" = None
+    """What is to be kept elsewhere before this is sent, which says where."""
     size: int = 0
     """Is computed."""
 
@@ -253,8 +264,11 @@ class SinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     holds_ends: bool = True
     """With ``journal.durability = "shipped"``: whether the end of an answer waits until this sink has its event."""
     on_too_large: TooLarge | None = None
-    """An event that the other side does not take: send it in parts (``split``), or without as much of its bodies as it
-    takes (``shed``). None: in parts with the shape `tokenweir`, else without."""
+    """An event that the other side does not take: send it in parts (``split``), without as much of its bodies as it
+    takes (``shed``), or without its bodies and with the address of a file that has all of it (``pointer``). None: in
+    parts with the shape `tokenweir`, else without."""
+    large_events: PathText | None = None
+    """Where ``pointer`` puts events, each into a file of its own: a directory, or a container as for `dead_letters`."""
     content: bool = False
     """`otlp`: put prompts and answers into the spans, where ``journal.content`` keeps them."""
     sampler: Sampler = "parentbased_always_on"

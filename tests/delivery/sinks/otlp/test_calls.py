@@ -19,6 +19,7 @@ from opentelemetry.semconv._incubating.attributes import (
 )
 
 from support.call_records import a_call, any_record
+from tokenweir.delivery.sinks.otlp.attributes import Servers
 from tokenweir.delivery.sinks.otlp.calls import read_traceparent, spans_of
 from tokenweir.delivery.sinks.otlp.span import CLIENT, SERVER, AnyValue, KeyValue, Span
 from tokenweir.records import COLUMNS, CallRecord, Trace, TracedAttempt, TracedTarget
@@ -152,6 +153,18 @@ def test_a_call_says_what_the_conventions_ask_for() -> None:
             "client.address": "10.0.0.9",
         }.items()
     )
+
+
+def test_the_servers_of_call_and_attempts_are_said_and_no_query_of_theirs() -> None:
+    upstreams = {"sweden": "https://sweden.openai.azure.com/openai?key=secret", "france": "http://[::1]:8443"}
+    record = a_call(attempts=2, trace=TWO_TARGETS, path="/openai/deployments/gpt-4o/chat/completions")
+    call, *attempts = spans_of(record, servers=Servers("https://gateway.example", upstreams))
+    names = ("server.address", "server.port", "url.scheme")
+    assert [said(call)[name] for name in names] == ["gateway.example", 443, "https"]
+    assert "url.path" in said(call)
+    first, last = ([said(attempt).get(name) for name in names] for attempt in attempts)
+    assert (first, last) == (["sweden.openai.azure.com", 443, "https"], ["::1", 8443, "http"])
+    assert "secret" not in str([*map(said, attempts), said(call)])
 
 
 def test_what_no_convention_has_a_name_for_has_ours() -> None:

@@ -17,7 +17,15 @@ import msgspec
 
 from ....records import CallRecord, flat, without_contents
 from ...base import Rejected
-from ..base import EventFormat, JsonEvent, SinkSettings, event_properties, json_event, on_too_large
+from ..base import (
+    EventFormat,
+    JsonEvent,
+    SinkSettings,
+    WholeEvent,
+    event_properties,
+    json_event,
+    on_too_large,
+)
 from .shapes import apim_event, ended_at, proxy_event
 
 __all__ = ["CLOUD_EVENTS_TYPE", "JSON_EVENTS", "SHAPES", "SMALLEST_LIMIT", "envelope", "fit_json"]
@@ -86,19 +94,38 @@ def fit_json(record: CallRecord, settings: SinkSettings, limit: int) -> list[Jso
     whole = _event(record, settings, properties, data)
     if whole.size <= limit:
         return [whole]
-    if on_too_large(settings) == "split":
+    choice = on_too_large(settings)
+    if choice == "split":
         return _parts(record, settings, whole, data, limit)
+    if choice == "pointer" and settings.large_events is not None:
+        return [_pointer(record, settings, whole, limit)]
     # What was answered is usually the smaller half, and the one that nobody can look up elsewhere.
     for less in (msgspec.structs.replace(record, request_body=None, trace=None), without_contents(record)):
-        said = shape(less)
-        members: dict[str, Any] = said if isinstance(said, dict) else msgspec.to_builtins(said)
-        shed = _event(record, settings, properties, _encode(members | {"bodies_shed": True}))
+        shed = _event(record, settings, properties, _encode(_members(less, settings) | {"bodies_shed": True}))
         if shed.size <= limit:
             return [shed]
     raise Rejected(f"{shed.size} bytes without its bodies, and the sink takes {limit}", [shed])
 
 
-JSON_EVENTS = EventFormat(("shape", "cloud_events", "partition_by", "on_too_large"), fit_json, json_event)
+JSON_EVENTS = EventFormat(
+    ("shape", "cloud_events", "partition_by", "on_too_large", "large_events"), fit_json, json_event
+)
+
+
+def _members(record: CallRecord, settings: SinkSettings) -> dict[str, Any]:
+    said = SHAPES[settings.shape](record)
+    return said if isinstance(said, dict) else msgspec.to_builtins(said)
+
+
+def _pointer(record: CallRecord, settings: SinkSettings, whole: JsonEvent, limit: int) -> JsonEvent:
+    """The event without bodies, which says where all of it is. Raises `Rejected`."""
+    kept = WholeEvent(f"{record.call_id}.json", whole.body)
+    place = f"{str(settings.large_events).rstrip('/')}/{kept.name}"
+    members = _members(without_contents(record), settings) | {"bodies_shed": True, "event_at": place}
+    pointer = _event(record, settings, whole.properties, _encode(members))
+    if pointer.size > limit:
+        raise Rejected(f"{pointer.size} bytes without its bodies, and the sink takes {limit}", [pointer])
+    return msgspec.structs.replace(pointer, whole=kept)
 
 
 def _event(record: CallRecord, settings: SinkSettings, properties: dict[str, str], data: bytes) -> JsonEvent:

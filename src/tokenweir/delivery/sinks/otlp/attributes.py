@@ -7,8 +7,11 @@ Content is what was asked and answered, as ``gen_ai.input.messages`` and ``gen_a
 of messages with parts. Only for sinks that are told to send it, and calls whose bodies were kept.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -17,7 +20,16 @@ from ....records import SESSION, CallRecord, TracedAttempt, TracedTarget, Usage
 from ..formats.content import ChoiceContent, read_answer, read_members, read_request
 from .span import Attribute
 
-__all__ = ["attempt_attributes", "call_attributes", "content_attributes", "error_of", "model_of", "operation_of"]
+__all__ = [
+    "UNKNOWN",
+    "Servers",
+    "attempt_attributes",
+    "call_attributes",
+    "content_attributes",
+    "error_of",
+    "model_of",
+    "operation_of",
+]
 
 Attributes = dict[str, Attribute | None]
 
@@ -40,10 +52,21 @@ def error_of(record: CallRecord) -> str | None:
     return record.error_code or _bad_status(record.status) or record.outcome
 
 
-def call_attributes(record: CallRecord) -> Attributes:
+class Servers(NamedTuple):
+    """Where calls went, as URLs: a record has names."""
+
+    gateway: str | None = None
+    upstreams: Mapping[str, str] = {}
+
+
+UNKNOWN: Final = Servers()
+
+
+def call_attributes(record: CallRecord, servers: Servers = UNKNOWN) -> Attributes:
     """Of the span that is the call."""
     return {
         **_generation(record),
+        **_server(servers.gateway),
         "http.request.method": record.method or None,
         "url.path": record.path or None,
         "http.response.status_code": record.status,
@@ -82,13 +105,20 @@ def call_attributes(record: CallRecord) -> Attributes:
 
 
 def attempt_attributes(
-    record: CallRecord, number: int, attempt: TracedAttempt, target: TracedTarget, *, is_last: bool
+    record: CallRecord,
+    number: int,
+    attempt: TracedAttempt,
+    target: TracedTarget,
+    *,
+    is_last: bool,
+    servers: Servers = UNKNOWN,
 ) -> Attributes:
     """Of the span that is one request to an upstream; ``number`` is 0 for the first.
 
     Nothing of ``gen_ai``: whoever adds up tokens or counts calls would do so twice.
     """
     return {
+        **_server(servers.upstreams.get(target.backend)),
         "http.request.method": record.method or None,
         "http.response.status_code": attempt.status,
         "http.request.resend_count": number or None,
@@ -101,6 +131,16 @@ def attempt_attributes(
         "tokenweir.region": record.region if is_last else None,
         "tokenweir.sku": target.sku,
     }
+
+
+@lru_cache
+def _server(url: str | None) -> Mapping[str, Attribute]:
+    """Its name, port and scheme. Nothing else of a URL, which might have a key in it."""
+    parts = urlsplit(url or "")
+    if not parts.hostname:
+        return {}
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return {"server.address": parts.hostname, "server.port": port, "url.scheme": parts.scheme}
 
 
 def _generation(record: CallRecord) -> Attributes:

@@ -15,7 +15,16 @@ from uuid import UUID
 import msgspec
 
 from ....records import CallRecord, TracedAttempt, TracedTarget
-from .attributes import attempt_attributes, call_attributes, content_attributes, error_of, model_of, operation_of
+from .attributes import (
+    UNKNOWN,
+    Servers,
+    attempt_attributes,
+    call_attributes,
+    content_attributes,
+    error_of,
+    model_of,
+    operation_of,
+)
 from .span import CLIENT, SERVER, Span, SpanEvent, SpanStatus, key_values
 
 __all__ = ["TraceContext", "read_traceparent", "span_id", "spans_of", "trace_id"]
@@ -76,11 +85,13 @@ _LONGEST_MODEL = 128
 _NOWHERE = TracedTarget("")
 
 
-def spans_of(record: CallRecord, *, with_content: bool = False, is_shed: bool = False) -> list[Span]:
+def spans_of(
+    record: CallRecord, *, with_content: bool = False, is_shed: bool = False, servers: Servers = UNKNOWN
+) -> list[Span]:
     """The call first, then its attempts. ``is_shed``: the call says that its content was too large to be sent."""
     context = read_traceparent(record.traceparent)
     trace = context.trace_id if context else trace_id(record.call_id)
-    attributes = call_attributes(record)
+    attributes = call_attributes(record, servers)
     if with_content:
         attributes |= content_attributes(record)
     if is_shed:
@@ -98,10 +109,10 @@ def spans_of(record: CallRecord, *, with_content: bool = False, is_shed: bool = 
         events=_events(record, {"first_byte": record.first_byte_ms, "first_token": record.first_token_ms}),
         status=_error_if(_has_failed(record)),
     )
-    return [call, *_attempts(record, call)]
+    return [call, *_attempts(record, call, servers)]
 
 
-def _attempts(record: CallRecord, call: Span) -> list[Span]:
+def _attempts(record: CallRecord, call: Span, servers: Servers) -> list[Span]:
     attempts, targets = _tried(record)
     before = max(0, record.attempts - len(attempts))
     followed_by = [attempt.began_ms for attempt in attempts[1:]]
@@ -111,7 +122,7 @@ def _attempts(record: CallRecord, call: Span) -> list[Span]:
         # The last one lasts as long as its answer's body does.
         end_ms = record.latency_ms if is_last else attempt.answered_ms or followed_by[number]
         target = targets[attempt.target] if attempt.target < len(targets) else _NOWHERE
-        attributes = attempt_attributes(record, before + number, attempt, target, is_last=is_last)
+        attributes = attempt_attributes(record, before + number, attempt, target, is_last=is_last, servers=servers)
         spans.append(
             Span(
                 trace_id=call.trace_id,

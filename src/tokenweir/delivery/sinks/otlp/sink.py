@@ -26,6 +26,7 @@ from ..base import (
     written_pairs,
 )
 from ..http import HttpConnection, HttpReceiver
+from .attributes import Servers
 from .calls import read_traceparent, spans_of
 from .span import ScopeSpans, Span
 
@@ -78,20 +79,22 @@ def fit_spans(record: CallRecord, settings: SinkSettings, limit: int) -> list[Sp
     context = read_traceparent(record.traceparent)
     if context is not None and not context.is_sampled and settings.sampler == "parentbased_always_on":
         return []
-    whole = _event(record, with_content=settings.content)
+    assert isinstance(settings.connection, OtlpConnection)
+    servers = settings.connection.known_servers
+    whole = _event(record, servers, with_content=settings.content)
     if whole.size <= limit:
         return [whole]
-    bare = _event(record, with_content=False, is_shed=settings.content)
+    bare = _event(record, servers, with_content=False, is_shed=settings.content)
     if bare.size <= limit:
         return [bare]
     raise Rejected(f"spans of {bare.size} bytes, and the sink takes {limit}", [bare])
 
 
-def _event(record: CallRecord, *, with_content: bool, is_shed: bool = False) -> SpansEvent:
+def _event(record: CallRecord, servers: Servers, *, with_content: bool, is_shed: bool = False) -> SpansEvent:
     from .protobuf import encode_spans  # comes with an extra of ours, which the open sink has found
 
     def spans() -> list[Span]:
-        return spans_of(record, with_content=with_content, is_shed=is_shed)
+        return spans_of(record, with_content=with_content, is_shed=is_shed, servers=servers)
 
     return SpansEvent(
         call_id=record.call_id,
@@ -123,6 +126,15 @@ class OtlpConnection(HttpConnection, frozen=True):
 
     headers_env: str | None = None
     """The environment variable that holds headers to send, ``name=value,other=value``, percent-encoded."""
+    gateway: str | None = None
+    """The gateway's address as callers know it, ``https://gateway.example``: `server.address`, `server.port` and
+    `url.scheme` of calls. Default: `server.data`, where that is an address that can be called."""
+    servers: dict[str, str] = {}
+    """The same of upstreams, by their names: ``{ sweden = "https://…" }``. Those of ``[[upstreams]]`` are known."""
+
+    @property
+    def known_servers(self) -> Servers:
+        return Servers(self.gateway, self.servers)
 
     def new_sink(self, settings: SinkSettings, environ: Mapping[str, str]) -> "OtlpSink":
         return OtlpSink(self, environ, may_quote=not settings.content)
