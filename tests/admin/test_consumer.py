@@ -35,6 +35,13 @@ def test_one_that_takes_nothing_says_since_when_and_why() -> None:
     assert ask(failing, "/metrics", token="t").status_code == 401
 
 
+def test_one_whose_batch_does_not_come_back_says_since_when_and_where_to_look() -> None:
+    answer = ask(ConsumerStatus(stuck_since=SINCE), "/readyz")
+    assert answer.status_code == 503
+    assert "is under way since 11:59:00 UTC" in answer.json()["checks"][0]["message"]
+    assert "tokenweir_consumer_stuck 1.0" in ask(ConsumerStatus(stuck_since=SINCE), "/metrics").text
+
+
 def test_its_metrics() -> None:
     status = ConsumerStatus(new=7, known=2, dead=1, retries=3, newest_at=SINCE, failing_since=SINCE, behind={"k/0": 4})
     families = text_string_to_metric_families(ask(status, "/metrics").text)
@@ -45,6 +52,7 @@ def test_its_metrics() -> None:
         "dead_letters_total": 1,
         "retries_total": 3,
         "failing": 1,
+        "stuck": 0,
         "newest_timestamp_seconds": SINCE.timestamp(),
         "behind_messages": 4,
     }

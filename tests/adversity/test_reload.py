@@ -9,7 +9,7 @@ from support.relay_thread import KEY, RelayThread
 from support.scripted import Line
 from support.streams import DONE, LAST_CHUNK, STREAM_HEAD, USAGE, answer, chunked, frame
 from support.world import World
-from tokenweir.config import load
+from tokenweir.config import ConfigSource, load
 from tokenweir.policy import add_key, hash_key, revoke_key
 from tokenweir.records import Duration, SystemClock
 from tokenweir.serve.reloading import reloaded
@@ -193,15 +193,21 @@ def test_what_needs_a_new_start_is_named_each_time_and_nothing_else_is(world: Wo
     config = tmp_path / "tokenweir.toml"
     write_config(config, ("sim", world.sim.url), caller="team-a", key=KEY)
     running = load(config, {}).config
-    assert reloaded(config, running).waiting == []
+    assert reloaded(ConfigSource(config), running).waiting == []
     price = '[[prices]]\nmodel = "gpt-4o"\ncurrency = "EUR"\ninput = 1\noutput = 1\n'
     tables = '[journal]\ncontent = "full"\narchive = "kept"\n[tracing]\nsample = 0.5\n[retention]\ntraces = "7d"\n'
     config.write_text(f"{tables}{price}{config.read_text()}\n")
     for _ in range(2):
-        again = reloaded(config, running)
+        again = reloaded(ConfigSource(config), running)
         assert again.waiting == ["journal.content", "tracing.sample"]
         running = again.config
     assert running.journal.content != "full"
+    without_ledger = ConfigSource(config, {"TOKENWEIR_LEDGER__URL": "none"})  # as `serve --no-ledger` has it
+    sink = '[[sinks]]\nname = "a"\nkind = "file"\nconnection = { path = "events.jsonl" }\n'
+    config.write_text(config.read_text() + sink)
+    started = without_ledger.load({}).config
+    assert reloaded(without_ledger, started).waiting == []
+    assert reloaded(ConfigSource(config), started).waiting == ["ledger.url"]
     assert (running.journal.archive, running.retention.traces) == (str(tmp_path / "kept"), Duration(7 * 86_400))
     assert [price.model for price in running.prices] == ["gpt-4o"]
 

@@ -45,6 +45,43 @@ def test_records_come_by_a_topic_until_sigterm(tmp_path: Path, postgres: Postgre
     ledger.close()
 
 
+def test_the_doctor_takes_a_consumers_configuration_for_what_it_is(
+    tokenweir: Tokenweir, here: Path, postgres: PostgresServer
+) -> None:
+    with running_broker() as broker:
+        topic = asyncio.run(broker.new_topic(2))
+        asyncio.run(broker.send(topic, [(0, b"{}", {}), (1, b"{}", {}), (1, b"{}", {})]))
+        config = intake_config(here, broker, topic, PostgresEngine(postgres).url)
+        ran = tokenweir("doctor", "--config", str(config))
+        assert ran.exit_code == 0, ran.out
+        # How many is as this broker counts: of messages that came together, one.
+        assert "2 partitions, " in ran.out and " messages that the group has not done" in ran.out
+        assert "ledger: PostgreSQL at" in ran.out
+        assert "set [intake] admin" in ran.out
+        checked = tokenweir("config", "check", "--config", str(config))
+        assert "The configuration is good." in checked.out
+    for about_gateways in ("upstream", "data port", "anonymous", "journal"):
+        assert about_gateways not in ran.out
+    assert tokenweir("serve", "--config", str(config)).exit_code == 2  # which needs an upstream all the same
+
+
+def test_the_doctor_names_what_a_consumer_lacks(tokenweir: Tokenweir, here: Path, monkeypatch: Any) -> None:
+    (here / "dead.jsonl").write_text("{}\n{}\n")
+    Path("consume.toml").write_text(
+        f'[ledger]\nurl = "duckdb:{here}/ledger.duckdb"\n'
+        '[intake]\nconnection_string_env = "HUB"\ndead_letters = "dead.jsonl"\n'
+    )
+    with running_event_hubs({"llm": 1}) as hubs:
+        monkeypatch.setenv("HUB", hubs.connection_string("llm"))
+        ran = tokenweir("doctor", "--config", "consume.toml")
+        assert "group $Default: 1 partitions" in ran.out
+        assert "2 messages could not be read and are in" in ran.out
+        monkeypatch.setenv("HUB", hubs.connection_string("others"))
+        ran = tokenweir("doctor", "--config", "consume.toml")
+        assert ran.exit_code == 1
+        assert "correct that in [intake], or at the broker" in ran.out
+
+
 def test_events_come_by_a_hub_of_which_the_ledger_keeps_how_far_it_was_read(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:

@@ -302,6 +302,21 @@ def test_notes_say_what_is_allowed_and_may_surprise(minimal: str) -> None:
     ]
 
 
+def test_who_has_several_callers_is_told_what_they_share_until_somebody_says_who_may_use_what(minimal: str) -> None:
+    two = minimal + '[[callers]]\nname = "a"\nkey_sha256 = "{}"\n[[callers]]\nname = "b"\nkey_sha256 = "{}"\n'.format(
+        "0" * 64, "1" * 64
+    )
+
+    def told(text: str) -> bool:
+        Path("tokenweir.toml").write_text(text)
+        return any("each of them can list and read files" in note for note in examine(None, {}).notes)
+
+    assert not told(minimal)
+    assert told(two)
+    assert not told(two + 'surfaces = ["chat_completions"]\n')
+    assert not told(two.replace('key = "sk-upstream-secret"', "pass_through = true"))
+
+
 def test_a_caller_without_a_key_is_noted_until_it_has_one(minimal: str) -> None:
     Path("tokenweir.toml").write_text(minimal + '[[callers]]\nname = "team-a"\n')
     assert examine(None, {}).notes == ['caller "team-a" has no key yet; `tokenweir keys create team-a` makes one']

@@ -67,6 +67,9 @@ class ScriptedSource:
             raise Unavailable("gone")
         self.done_at.append(f"{partition} {position}")
 
+    async def probe(self) -> str:
+        return "scripted"
+
     def behind(self) -> dict[str, int]:
         return {}
 

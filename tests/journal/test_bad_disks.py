@@ -146,6 +146,26 @@ def test_closing_on_a_full_disk_without_a_reserve_says_how_many_records_are_lost
     assert journal.close() == 5
     [message] = messages.about("records are lost")
     assert "5 waiting" in message.getMessage()
+    status = read_status(journal.directory)
+    assert status is not None
+    assert (status.records_lost, status.running) == (5, False)
+
+
+def test_what_the_run_before_has_lost_is_counted_also_while_the_disk_takes_no_note_of_it(
+    small_disk: Path, make_record: MakeRecord, messages: Any, fill_up: FillUp
+) -> None:
+    records = [make_record(seq, response_body=BODY) for seq in range(1, 6)]
+    journal = full_when_closing(small_disk, messages, fill_up, records, reserve=0)
+    assert journal.close() == 5
+
+    following = Journal.open(journal.directory, JournalSettings(), SystemClock())
+    lost = following.status().records_unnoted
+    assert lost >= 5
+    assert read_missing(journal.directory) == []
+    (small_disk / "filler").unlink()
+    following.close()
+    assert following.status().records_unnoted == 0
+    assert sum(one.records for one in read_missing(journal.directory)) == lost
 
 
 def test_the_reserve_is_taken_again_when_the_disk_has_room(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,13 +15,16 @@ from support.apim_events import LoggedCall, our_event
 from support.azurite import azurite_by_identity
 from support.clocks import JumpingClock
 from support.ingestion import accepted, serving_ingestion, some_of
+from support.postgres import PostgresServer
 from support.servers import closed_port
 from tokenweir.cli.commands import app
 from tokenweir.config import load
 from tokenweir.delivery import BrokerMessage, DeliveryError
 from tokenweir.delivery.letter_blobs import LetterBlobs
 from tokenweir.errors import ConfigError
+from tokenweir.policy import add_key
 from tokenweir.serve.hosted_meter import HostedMeter
+from tokenweir.serve.shared_keys import open_shared_keys
 
 pytestmark = pytest.mark.anyio
 
@@ -49,8 +53,9 @@ def meter(configured: Path) -> Iterator[HostedMeter]:
     yield HostedMeter(lambda: load(configured, {}, checked=False).config)
 
 
-def event(number: int) -> BrokerMessage:
-    call = LoggedCall(request='{"messages": []}', response=ANSWER, request_id=f"00000000-0000-7000-8000-{number:012}")
+def event(number: int, **members: Any) -> BrokerMessage:
+    request_id = f"00000000-0000-7000-8000-{number:012}"
+    call = LoggedCall(request='{"messages": []}', response=ANSWER, request_id=request_id, **members)
     return BrokerMessage(body=our_event(call).encode(), place=f"sequence number {number}")
 
 
@@ -71,6 +76,30 @@ async def test_a_bad_event_is_set_aside_alone_and_without_its_key(meter: HostedM
         ("sequence number 4", "it is no JSON, nor the beginning of any"),
     ]
     assert KEY not in json.dumps(dead) + json.dumps(sent)
+
+
+async def test_shared_keys_tell_whose_a_call_was_and_a_new_one_is_known_after_a_minute(
+    configured: Path, tmp_path: Path, postgres: PostgresServer
+) -> None:
+    url = postgres.new_url()
+    with configured.open("a") as file:
+        file.write(f'[server]\nshared_keys = "{url}"\n')
+    clock = JumpingClock(datetime(2026, 3, 10, tzinfo=UTC))
+    meter = HostedMeter(lambda: load(configured, {}, checked=False).config, clock=clock)
+    await meter.take("hub", [event(1)])
+    store = open_shared_keys(url)
+    assert store is not None
+    with closing(store):
+        key, _ = add_key(store, "ada", {}, clock)
+    clock.jump(30)
+    await meter.take("hub", [event(2, subscription_key=key, subscription_id=None)])
+    clock.jump(31)
+    await meter.take("hub", [event(3, subscription_key=key, subscription_id=None)])
+    await meter.close()
+    callers = [record["caller"] for record in lines(tmp_path / "sent/lines.jsonl")]
+    assert callers[0] == "team-a"
+    assert len(str(callers[1])) == 64  # the key's hash: whose it is was not known yet
+    assert callers[2] == "ada"
 
 
 async def test_a_sink_that_fails_gives_the_batch_back_and_the_next_try_succeeds(

@@ -16,7 +16,7 @@ import msgspec
 import uvicorn
 import uvloop
 
-from tokenweir.config import Config, Loaded
+from tokenweir.config import Config, ConfigSource, Loaded
 from tokenweir.config.setting_path import Origins
 from tokenweir.deployments import DeploymentSettings
 from tokenweir.gateway import ServerSettings
@@ -180,7 +180,7 @@ def running_relay(
         if host == "uvicorn":
             await serve_hosted()
             return
-        relay.process = RelayProcess(config, config_path, "relay-0", relay.clock)
+        relay.process = RelayProcess(config, ConfigSource(config_path), "relay-0", relay.clock)
         relay.loop.call_soon(ready.set)
         await relay.process.run(listener)
 

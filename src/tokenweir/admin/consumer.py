@@ -33,6 +33,8 @@ class ConsumerStatus(msgspec.Struct, frozen=True, kw_only=True):
     newest_at: datetime | None = None
     """When the newest call began that was posted."""
     failing_since: datetime | None = None
+    stuck_since: datetime | None = None
+    """When the batch was begun that does not come back."""
     last_error: str | None = None
     behind: dict[str, int] = {}
     """Messages of each partition that are not in the ledger yet, where the broker tells."""
@@ -47,19 +49,26 @@ def create_consumer_app(status: Callable[[], ConsumerStatus], token: str | None)
         return json_response({"status": "ok"})
 
     async def readyz(request: Request) -> Response:
-        now = status()
-        failing = now.failing_since
-        said = (
-            f"nothing is taken since {failing:%H:%M:%S} UTC, and nothing is lost: {now.last_error}" if failing else "ok"
-        )
-        checks = [Check("consume", failing is None, said)]
-        return json_response({"checks": [] if is_stranger(request.scope) else checks}, 503 if failing else 200)
+        check = _check(status())
+        checks = [] if is_stranger(request.scope) else [check]
+        return json_response({"checks": checks}, 200 if check.ok else 503)
 
     async def metrics(request: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
     return Starlette(routes=routes, middleware=[Middleware(Guard, token=token)], exception_handlers=ERROR_HANDLERS)
+
+
+def _check(now: ConsumerStatus) -> Check:
+    if now.failing_since is not None:
+        since = f"{now.failing_since:%H:%M:%S} UTC"
+        return Check("consume", False, f"nothing is taken since {since}, and nothing is lost: {now.last_error}")
+    if now.stuck_since is not None:
+        since = f"{now.stuck_since:%H:%M:%S} UTC"
+        what = f"a batch is under way since {since} and does not come back, and nothing is lost"
+        return Check("consume", False, f"{what}: look for locks in the ledger's database, then start this one again")
+    return Check("consume", True, "ok")
 
 
 class _ConsumerCollector(Collector):
@@ -82,6 +91,9 @@ class _ConsumerCollector(Collector):
                 "tokenweir_consumer_retries", "Times that something had to be tried again.", now.retries
             ),
             GaugeMetricFamily("tokenweir_consumer_failing", "Whether nothing is taken.", now.failing_since is not None),
+            GaugeMetricFamily(
+                "tokenweir_consumer_stuck", "Whether a batch does not come back.", now.stuck_since is not None
+            ),
             GaugeMetricFamily("tokenweir_consumer_newest_timestamp_seconds", "When the newest call began.", newest),
             behind,
         ]

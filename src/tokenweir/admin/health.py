@@ -36,6 +36,8 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     oldest_unposted_seconds: float | None = None
     """How long ago the oldest call ended that is not in the ledger yet; 0 if all are."""
     journal_size_bytes: int = 0
+    is_read_only: bool = False
+    """Whether its journal's file system is mounted so."""
     journal_free_bytes: int = 0
     """What its disk has left for it."""
     records_missing: int = 0
@@ -113,7 +115,15 @@ def readiness(
     there should be.
     """
     fresh = [relay for relay in relays if relay.fresh]
-    journals = [_journal(relay.name, relay.journal) for relay in fresh if relay.journal is not None]
+    # Its writer cannot say so itself: its status is a file there, too.
+    journals = [
+        Check(f"journal of {relay.name}", False, "its file system is mounted read-only, so nothing is written there")
+        for relay in relays
+        if relay.is_read_only
+    ]
+    journals += [
+        _journal(relay.name, relay.journal) for relay in fresh if relay.journal is not None and not relay.is_read_only
+    ]
     troubles = [
         Check(
             f"{part} of {relay.name}",

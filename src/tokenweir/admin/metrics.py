@@ -271,6 +271,8 @@ def _families(relays: list[RelayStatus]) -> Iterator[Metric]:
     yield _gauge("ledger_missing_records", "Posted once, and in neither ledger nor journal: an old ledger.", behind)
     failing = {relay: journal.failing_since is not None for relay, journal in journals.items()}
     yield _gauge("journal_failing", "Whether its disk takes nothing.", failing)
+    read_only = {relay.name: relay.is_read_only for relay in relays}
+    yield _gauge("journal_read_only", "Whether its file system is mounted so.", read_only)
     yield _gauge("journal_size_bytes", "Segments on disk.", {relay.name: relay.journal_size_bytes for relay in relays})
     free = {relay.name: relay.journal_free_bytes for relay in relays}
     yield _gauge("journal_free_bytes", "What the journal's disk has left.", free)

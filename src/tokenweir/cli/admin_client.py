@@ -25,12 +25,12 @@ class NoAnswer(TokenweirError):
 
 
 class AdminClient:
-    """The admin port of the gateway that this configuration describes."""
+    """The admin port of the gateway that this configuration describes, or the one at ``address``."""
 
-    def __init__(self, config: Config) -> None:
-        host, self._port = parse_address(config.server.admin)
+    def __init__(self, config: Config, address: str | None = None) -> None:
+        self._address = address or config.server.admin
+        host, self._port = parse_address(self._address)
         self._host = _REACHED_AT.get(host, host)
-        self._address = config.server.admin
         self._token = config.server.admin_token
 
     def get(
@@ -42,6 +42,13 @@ class AdminClient:
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         return self._ask("POST", path, msgspec.json.encode(body))
+
+    def readiness(self) -> list[Any]:
+        """What ``/readyz`` says, ready or not: checks with ``name``, ``ok`` and ``message``."""
+        with self._answer("GET", "/readyz", None) as response:
+            content = response.read()
+        checks: list[Any] = self._understand(200 if response.status == 503 else response.status, content)["checks"]
+        return checks
 
     def lines(self, path: str, body: Mapping[str, Any]) -> Iterator[Any]:
         """Each line of an answer that may be long, decoded. Raises as `post`; `NoAnswer` where it breaks off."""

@@ -1,12 +1,11 @@
 """``tokenweir consume``: from Event Hubs or Kafka into the ledger."""
 
-import os
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from .params import ConfigOption, load_config
+from .params import ConfigOption
 
 __all__ = ["consume"]
 
@@ -32,8 +31,8 @@ def consume(
     SIGHUP reads the configuration anew; SIGTERM lets the batch under way end.
     """
 
+    from ..config import ConfigSource
     from ..serve.consuming import run
 
-    if format is not None:
-        os.environ["TOKENWEIR_INTAKE__FORMAT"] = format.value  # for reloads, too
-    raise typer.Exit(run(load_config(file, checked=False)))
+    options = {} if format is None else {"TOKENWEIR_INTAKE__FORMAT": format.value}
+    raise typer.Exit(run(ConfigSource(file, options)))

@@ -23,12 +23,17 @@ def doctor(
     """Check this machine, the configuration, the books, each upstream and each sink. Exit code 1 if anything is broken.
 
     Each upstream gets one cheap request with the gateway's credential; nothing is sent to a sink, and nothing is
-    changed anywhere.
+    changed anywhere. Of a consumer's configuration, which has [intake] and no upstream: the ledger, the hub or topic,
+    from which nothing is taken, and what the consumer says that runs.
     """
+    import logging
+
     from ..config import examine
     from .checkup import check_all
     from .output import print_json
 
+    # What libraries log on their way is said by the results, in our words.
+    logging.getLogger().addHandler(logging.NullHandler())
     results: list[CheckResult] = []
     for result in check_all(examine(file, os.environ), os.environ):
         results.append(result)

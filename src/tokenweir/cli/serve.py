@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .params import ConfigOption, load_config
+from .params import ConfigOption
 
 __all__ = ["serve"]
 
@@ -25,13 +25,13 @@ def serve(
     SIGHUP reloads callers, deployments, upstreams, sinks and prices; SIGTERM lets open answers finish first.
     """
     from ..build import require_whole_build
+    from ..config import ConfigSource
 
     require_whole_build()
-    if no_ledger:
-        os.environ["TOKENWEIR_LEDGER__URL"] = "none"  # for reloads, too
-    loaded = load_config(file)
+    options = {"TOKENWEIR_LEDGER__URL": "none"} if no_ledger else {}
+    loaded = ConfigSource(file, options).load(os.environ)
     for note in loaded.notes:
         print(f"tokenweir: note: {note}", file=sys.stderr)
     from ..serve.supervisor import run
 
-    raise typer.Exit(run(loaded.config, config_path=loaded.source))
+    raise typer.Exit(run(loaded.config, ConfigSource(loaded.source, options)))

@@ -2,17 +2,19 @@
 
 from .addresses import is_loopback, parse_address
 from .certificates import expires_at
-from .loading import InvalidConfig, examine, load
-from .model import Config, Loaded, ProfileSettings
+from .loading import ConfigSource, InvalidConfig, examine, load
+from .model import Config, Loaded, ProfileSettings, is_consumers
 from .pricing import pricer_of
 
 __all__ = [
     "Config",
+    "ConfigSource",
     "InvalidConfig",
     "Loaded",
     "ProfileSettings",
     "examine",
     "expires_at",
+    "is_consumers",
     "is_loopback",
     "load",
     "parse_address",

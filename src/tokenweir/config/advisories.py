@@ -10,7 +10,7 @@ from ..policy.keys_file import StoredKey, read_keys
 from ..pricing import mixed_rows
 from .addresses import is_loopback
 from .anchoring import HOME_VARIABLE, MovedPath
-from .model import Config
+from .model import Config, is_consumers
 from .setting_path import place
 from .sink_variables import event_hub_note, otel_note
 from .upstream_variables import upstream_notes
@@ -20,7 +20,8 @@ __all__ = ["notes", "notes_on_moved"]
 
 def notes(config: Config, environ: Mapping[str, str]) -> list[str]:
     """Sentences for a person, none of them a problem."""
-    about_settings = (*_about_callers(config), *_about_upstreams(config), *_about_sinks(config), *_about_prices(config))
+    callers = () if is_consumers(config) else _about_callers(config)
+    about_settings = (*callers, *_about_upstreams(config), *_about_sinks(config), *_about_prices(config))
     about_variables = (note(config, environ) for note in (upstream_notes, event_hub_note, otel_note))
     return [*about_settings, *chain.from_iterable(about_variables)]
 
@@ -52,9 +53,23 @@ def _about_callers(config: Config) -> Iterator[str]:
 
 
 def _about_upstreams(config: Config) -> Iterator[str]:
+    shared = [f'"{upstream.name}"' for upstream in config.upstreams if not upstream.credential.pass_through]
+    callers = {*(caller.name for caller in config.callers), *(key.caller for key in _stored_keys(config))}
+    if shared and (len(callers) > 1 or config.server.shared_keys is not None) and not _restricts_surfaces(config):
+        yield (
+            f"all callers use the one credential of {', '.join(shared)}, so each of them can list and read files, "
+            "batches and stored responses of the others there (docs/guides/keys.md#what-callers-share); `surfaces` of "
+            "[[groups]] or [[callers]] says which APIs somebody may use"
+        )
     for upstream in config.upstreams:
         if _is_in_the_clear(upstream.endpoint):
             yield f'upstream "{upstream.name}" is reached without TLS: its key and content go in the clear'
+
+
+def _restricts_surfaces(config: Config) -> bool:
+    """Whether somebody has thought about who may use what; whether it is enough, only that person knows."""
+    lists = [*(group.surfaces for group in config.groups), *(caller.surfaces for caller in config.callers)]
+    return any(surfaces is not None for surfaces in lists)
 
 
 def _about_sinks(config: Config) -> Iterator[str]:

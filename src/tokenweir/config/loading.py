@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
+import msgspec
+
 from ..errors import ConfigError
 from .advisories import notes, notes_on_moved
 from .anchoring import anchored, base_of
 from .checks import check
 from .extras import missing_extras
-from .model import Loaded
+from .model import Loaded, is_consumers
 from .reading import read_tree
 from .setting_path import LISTS, Origins, Path
 from .sink_variables import (
@@ -22,7 +24,7 @@ from .sink_variables import (
 from .sources import DEFAULT_FILE, read_environment, read_file, variable_name
 from .upstream_variables import upstream_from_variables
 
-__all__ = ["InvalidConfig", "examine", "load"]
+__all__ = ["ConfigSource", "InvalidConfig", "examine", "load"]
 
 
 class InvalidConfig(ConfigError):
@@ -32,6 +34,19 @@ class InvalidConfig(ConfigError):
         self.problems = problems
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         super().__init__("\n  ".join([f"the configuration cannot be used ({count}):", *problems]))
+
+
+class ConfigSource(msgspec.Struct, frozen=True):
+    """Where a process has its configuration from, so that a reload reads the same."""
+
+    file: FilePath | None = None
+    """``None``: ``tokenweir.toml`` in the working directory, if there is one."""
+    options: dict[str, str] = {}
+    """What the command line says, under the names of the variables, over which it wins."""
+
+    def load(self, environ: Mapping[str, str], *, checked: bool = True) -> Loaded:
+        """As `load`."""
+        return load(self.file, {**environ, **self.options}, checked=checked)
 
 
 def load(path: FilePath | None, environ: Mapping[str, str], *, checked: bool = True, extras: bool = True) -> Loaded:
@@ -51,12 +66,13 @@ def load(path: FilePath | None, environ: Mapping[str, str], *, checked: bool = T
 
 
 def examine(path: FilePath | None, environ: Mapping[str, str]) -> Loaded:
-    """As ``load``, with the problems beside what could be read. A file that is not TOML still raises."""
-    return _put_together(path, environ)[0]
+    """As ``load``, with the problems beside what could be read, and for what it is: of a consumer's, nothing is missed
+    that only a gateway needs. A file that is not TOML still raises."""
+    return _put_together(path, environ, by_kind=True)[0]
 
 
 def _put_together(
-    path: FilePath | None, environ: Mapping[str, str], *, extras: bool = True
+    path: FilePath | None, environ: Mapping[str, str], *, extras: bool = True, by_kind: bool = False
 ) -> tuple[Loaded, list[str]]:
     """What was loaded, and the mistakes in the writing among its problems."""
     file = path or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
@@ -83,7 +99,9 @@ def _put_together(
     reading = read_tree(raw, origins)
     mistakes += reading.problems
     placed = anchored(reading.config, base_of(file, environ), file, origins)
-    problems = mistakes + check(placed.config, environ, origins, reading.flawed)
+    problems = mistakes + check(
+        placed.config, environ, origins, reading.flawed, serves=not (by_kind and is_consumers(placed.config))
+    )
     if extras:
         problems += [origins.say(where, text) for where, text in missing_extras(placed.config, environ)]
     said = [*notes(placed.config, environ), *notes_on_moved(placed.moved)]

@@ -24,7 +24,7 @@ from ..pricing.settings import (
 from ..upstream.settings import UpstreamSettings
 from .setting_path import Origins
 
-__all__ = ["Config", "Loaded", "ProfileSettings"]
+__all__ = ["Config", "Loaded", "ProfileSettings", "is_consumers"]
 
 
 class ProfileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,6 +72,13 @@ class Config(msgspec.Struct, frozen=True):
     limits: list[LimitSettings] = []
     admission: AdmissionSettings = AdmissionSettings()
     profiles: list[ProfileSettings] = []
+
+
+def is_consumers(config: Config) -> bool:
+    """Whether it is one of ``tokenweir consume`` and of no gateway: it says where messages come from, and has no
+    upstream."""
+    intake = config.intake
+    return not config.upstreams and bool(intake.servers or intake.connection_string_env or intake.namespace)
 
 
 class Loaded(msgspec.Struct, frozen=True):

@@ -87,6 +87,13 @@ class MessageSource(Protocol):
         """Messages of each partition that are not done, as far as the broker has said; nothing where it has not."""
         ...
 
+    async def probe(self) -> str:
+        """Connects as far as that is possible without taking anything or joining the group, for ``tokenweir doctor``.
+
+        Returns what was found. `Unavailable` or `Denied` where nothing could be taken now.
+        """
+        ...
+
     async def close(self) -> None:
         """Leaves the group and lets go of everything that is open; raises nothing."""
         ...

@@ -10,15 +10,16 @@ Held in memory: one batch of the source, and what a destination makes of it.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
 from ..errors import TokenweirError, place_of
 from ..records import Clock
-from .base import Denied, Destination, RecordSource, Rejected, Throttled
+from .base import Denied, Destination, RecordBatch, RecordSource, Rejected, Throttled
 
-__all__ = ["GATHER_SECONDS", "Delivery", "backoff"]
+__all__ = ["GATHER_SECONDS", "STUCK_SECONDS", "Delivery", "backoff"]
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +40,10 @@ _LONGEST_PAUSE_SECONDS = 60.0
 _LONGEST_OBEYED_SECONDS = 900.0
 
 
+STUCK_SECONDS = 60.0
+"""A batch takes milliseconds, and an error comes within seconds; whoever says neither for so long is stuck."""
+
+
 class _Stopped(Exception):
     """Told to stop while something had failed: the next run goes on."""
 
@@ -57,9 +62,11 @@ class Delivery:
         pause: Callable[[float], Awaitable[None]] | None = None,
         is_lasting: bool = True,
         gather: float = GATHER_SECONDS,
+        stuck_after: float = STUCK_SECONDS,
     ) -> None:
         """``name`` is for logs, and so is ``is_lasting``: whether what is not delivered outlives the process. ``pause``
-        waits so many seconds; the default also ends when the loop is stopped. ``gather``: how many seconds."""
+        waits so many seconds; the default also ends when the loop is stopped. ``gather``: how many seconds.
+        ``stuck_after``: how many seconds a batch may be under way without a word."""
         # for ever
         self._name = name
         self._source = source
@@ -69,6 +76,7 @@ class Delivery:
         self._pause = pause or self._until_stop
         self._is_lasting = is_lasting
         self._gather = gather
+        self._stuck_after = stuck_after
         self._stop = asyncio.Event()
         self._logged_at = 0.0
         self._quiet = 0
@@ -77,6 +85,8 @@ class Delivery:
         """Times that something had to be tried again."""
         self.failing_since: datetime | None = None
         """Since when nothing could be delivered; None while all is well."""
+        self.stuck_since: datetime | None = None
+        """When the batch began that is under way and does not come back; None where all is well, or failing."""
         self.last_error: str | None = None
         """The latest reason why something could not be delivered; kept after it has recovered."""
 
@@ -117,10 +127,30 @@ class Delivery:
             self._quiet += 1
             return False
         self._quiet = 0
-        for destination in self._destinations:
-            await destination.deliver(batch, self._until_it_works)
-        await self._until_it_works(lambda: self._source.done(batch))
+        with self._watched(batch):
+            for destination in self._destinations:
+                await destination.deliver(batch, self._until_it_works)
+            await self._until_it_works(lambda: self._source.done(batch))
         return batch.has_more or self._stop.is_set()
+
+    @contextmanager
+    def _watched(self, batch: RecordBatch) -> Iterator[None]:
+        """Says so where the batch does not come back."""
+        began = self._clock.now()
+
+        def say() -> None:
+            if self.failing_since is None:  # which says more
+                self.stuck_since = began
+                count, where = len(batch.records), " and ".join(map(repr, self._destinations))
+                said = "%s: %d records are under way to %s since %s UTC, and nothing comes back; nothing is lost"
+                _log.warning(said, self._name, count, where, f"{began:%H:%M:%S}")
+
+        timer = asyncio.get_running_loop().call_later(self._stuck_after, say)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self.stuck_since = None
 
     async def _until_it_works(self, action: Callable[[], Awaitable[T]], /) -> T:
         """See `AttemptPolicy`: tries again and again, with pauses that grow."""
@@ -156,6 +186,7 @@ class Delivery:
             _log.warning("%s: %s; will retry, %s", self._name, said, meanwhile)
             self._logged_at = now
         self.failing_since = self.failing_since or self._clock.now()
+        self.stuck_since = None
         self.last_error = said
 
     def _note_success(self) -> None:

@@ -6,14 +6,14 @@ import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from ..errors import JournalError, JournalUnavailable
 from ..records import CallRecord, Clock, TargetStatus, without_contents
 from .committer import Committer
 from .cursors import Position
 from .directory import WriterLock, unusable
-from .missing import Missing, last_record, note_missing
+from .missing import Missing, last_record, note_missing, try_to_note
 from .payload import encode
 from .segment import frame, new_marker
 from .segment_file import cut_torn_tail
@@ -33,6 +33,15 @@ for the endings of those under way, some 250,000 without bodies. Kept well below
 """
 
 MAX_BYTES_WITH_CONTENT = MAX_WAITING_BYTES // 2
+
+
+class _LastRun(NamedTuple):
+    """The latest run here that has left records, and its last number."""
+
+    replica: str
+    last: int
+    unnoted: Missing | None = None
+    """What is missing at its end, where the disk did not take the note."""
 
 
 class Journal:
@@ -61,7 +70,7 @@ class Journal:
             cut = cut_torn_tail(directory)
             if cut:
                 _log.warning("the journal in %s ended in half a record: %d bytes were cut off", directory, cut)
-            return cls(lock, settings, clock, *_end_of_last_run(directory, clock))
+            return cls(lock, settings, clock, _end_of_last_run(directory, clock))
         except JournalError:
             lock.release()
             raise
@@ -69,9 +78,7 @@ class Journal:
             lock.release()
             raise unusable(directory, error) from error
 
-    def __init__(
-        self, lock: WriterLock, settings: JournalSettings, clock: Clock, previous: str = "", previous_last: int = 0
-    ) -> None:
+    def __init__(self, lock: WriterLock, settings: JournalSettings, clock: Clock, last_run: _LastRun) -> None:
         self.directory = lock.directory
         self.replica = f"{socket.gethostname()}-{self.directory.name}-{secrets.token_hex(6)}"
         self.gauges: dict[str, float | int] = {}
@@ -89,7 +96,8 @@ class Journal:
         self._bytes_taken = 0
         self._content_shed = 0
         self._records_lost = 0
-        limit = SeqLimit(lock, self.replica, previous, previous_last)
+        self._unnoted = [] if last_run.unnoted is None else [last_run.unnoted]
+        limit = SeqLimit(lock, self.replica, last_run.replica, last_run.last)
         self._committer = Committer(lock, self._marker, settings, clock, self._publish, limit, lambda: self._seq)
         # In strict durability no answer could end, with or without the bodies in its record.
         self._goes_on = settings.on_failure == "shed_content" and settings.durability == "batch"
@@ -158,7 +166,9 @@ class Journal:
             waiting_records=len(committer.waiting),
             waiting_bytes=self._waiting_bytes,
             content_shed=committer.content_shed + self._content_shed,
-            records_lost=self._records_lost,
+            # At the end, also what waited for a disk that took nothing.
+            records_lost=self._records_lost + (0 if committer.is_open else len(committer.waiting)),
+            records_unnoted=sum(one.records for one in self._unnoted),
             failing_since=committer.failing_since,
             last_error=committer.last_error,
             gauges=self.gauges.copy(),
@@ -190,6 +200,7 @@ class Journal:
         return self._bytes_taken - self._committer.bytes_written - self._committer.bytes_shed
 
     def _publish(self) -> None:
+        self._unnoted = [one for one in self._unnoted if not try_to_note(self.directory, one)]
         write_status(self.directory, self.status())
 
     def _squeeze(self, record: CallRecord, whole: bytes) -> bytes | None:
@@ -212,11 +223,12 @@ class Journal:
         return whole
 
 
-def _end_of_last_run(directory: Path, clock: Clock) -> tuple[str, int]:
-    """The latest run here that has left records, and its last number; what it handed out beyond that is noted."""
+def _end_of_last_run(directory: Path, clock: Clock) -> _LastRun:
+    """What it handed out beyond its last record is noted."""
     limit = read_limit(directory)
     if limit is None:
-        return "", 0
+        return _LastRun("", 0)
+    unnoted: Missing | None = None
     record = last_record(directory)
     on_disk = record.seq if record is not None and record.replica == limit.replica else 0
     if on_disk < limit.limit:
@@ -228,5 +240,7 @@ def _end_of_last_run(directory: Path, clock: Clock) -> tuple[str, int]:
         missing = Missing(
             found_at=clock.now(), replica=limit.replica, first=on_disk + 1, last=limit.limit, reason=reason
         )
-        note_missing(directory, missing)
-    return (limit.replica, on_disk) if on_disk else (limit.previous, limit.previous_last)
+        unnoted = None if note_missing(directory, missing) else missing
+    if on_disk:
+        return _LastRun(limit.replica, on_disk, unnoted)
+    return _LastRun(limit.previous, limit.previous_last, unnoted)

@@ -15,7 +15,7 @@ from .payload import decode
 from .segment import payloads_in
 from .seq_limit import read_limit
 
-__all__ = ["Missing", "SeqWatch", "last_record", "note_missing", "read_missing", "records_at_ends"]
+__all__ = ["Missing", "SeqWatch", "last_record", "note_missing", "read_missing", "records_at_ends", "try_to_note"]
 
 _log = logging.getLogger(__name__)
 
@@ -61,14 +61,23 @@ def read_missing(directory: Path) -> list[Missing]:
     return list(found.values())
 
 
-def note_missing(directory: Path, missing: Missing) -> None:
-    """Logs and notes it, unless that was done before. A disk that refuses the note does not stop anybody."""
+def note_missing(directory: Path, missing: Missing) -> bool:
+    """Logs and notes it, unless that was done before. A disk that refuses the note does not stop anybody: then it can
+    be tried again. Whether it is noted."""
     key = (missing.replica, missing.first, missing.last)
     if any(key == (one.replica, one.first, one.last) for one in read_missing(directory)):
-        return
+        return True
     _log.error("the journal in %s: %s", directory, missing)
-    with suppress(OSError):
+    return try_to_note(directory, missing)
+
+
+def try_to_note(directory: Path, missing: Missing) -> bool:
+    """As `note_missing`, without a word."""
+    try:
         append_line(directory / MISSING_NAME, _encode(missing))
+    except OSError:
+        return False
+    return True
 
 
 def last_record(directory: Path, segment: int | None = None, offset: int | None = None) -> CallRecord | None:

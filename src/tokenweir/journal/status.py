@@ -41,7 +41,10 @@ class JournalStatus(msgspec.Struct, frozen=True, kw_only=True):
     content_shed: int
     """Records that were written without their bodies, though content was to be kept."""
     records_lost: int
-    """Records that found no room in memory while the disk took nothing. Each one is in the log."""
+    """Records that found no room in memory while the disk took nothing, each of them in the log; at the end of a run,
+    also those that waited and found no room in the reserve."""
+    records_unnoted: int = 0
+    """Records of the run before that are missing and of which the disk has not taken the note yet."""
     failing_since: datetime | None
     last_error: str | None
     """The latest reason why the disk did not take something; kept after it has recovered."""

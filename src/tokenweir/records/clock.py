@@ -39,6 +39,9 @@ class ClockJumps:
         self._clock = clock
         self._apart = self._measure()
         self.count = 0
+        self.last_at: datetime | None = None
+        """When it was last seen, by the clock that was set then."""
+        self.last_seconds = 0.0
 
     def look(self) -> float | None:
         """Seconds by which the time of day has jumped since the last look, negative if back; ``None``: it has not."""
@@ -47,6 +50,7 @@ class ClockJumps:
         if abs(jumped) < _LEAST_JUMP_SECONDS:
             return None
         self.count += 1
+        self.last_at, self.last_seconds = self._clock.now(), jumped
         return jumped
 
     def _measure(self) -> float:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from ..config import Loaded, load, pricer_of
+from ..config import ConfigSource, Loaded, load, pricer_of
+from ..config.sink_variables import sinks_with_servers
 from ..delivery.shipping import Shippers
 from ..delivery.sinks import SinkSettings, chooses_dead_letters
 from ..delivery.sources.memory import MemoryLog
@@ -113,7 +114,7 @@ class GatewayApp:
                     return Journal.open(directory, config.journal, self._clock)
             raise JournalError(f"{_MOST_PROCESSES} processes write journals in {config.journal.directory} already")
 
-        return RelayProcess(config, loaded.source, "hosted", self._clock, open_journal)
+        return RelayProcess(config, ConfigSource(loaded.source), "hosted", self._clock, open_journal)
 
     def _in_memory(self, loaded: Loaded) -> RelayProcess:
         config = loaded.config
@@ -124,11 +125,11 @@ class GatewayApp:
             journal = msgspec.structs.replace(journal, durability="shipped")
             config = msgspec.structs.replace(config, journal=journal)
         log = MemoryLog(awaited, journal, price=pricer_of(config), tell=log_call)
-        process = RelayProcess(config, loaded.source, "hosted", self._clock, lambda: log)
+        process = RelayProcess(config, ConfigSource(loaded.source), "hosted", self._clock, lambda: log)
         if not config.sinks:
             _log.warning("there are no sinks and no disk: calls are passed on, and their records are kept nowhere")
         self._shippers = Shippers(
-            [with_dead_letters(sink) for sink in config.sinks],
+            [with_dead_letters(sink) for sink in sinks_with_servers(config)],
             log.sources,
             os.environ,
             self._clock,

@@ -24,9 +24,10 @@ import uvicorn
 import uvloop
 
 from ..admin import ConfigInForce, LedgerStatus, Metrics, RelayStatus, ServiceLists, create_app
-from ..config import Config, Loaded, parse_address, pricer_of
+from ..config import Config, ConfigSource, Loaded, parse_address, pricer_of
 from ..config.dump import write
 from ..config.setting_path import Origins
+from ..config.sink_variables import sinks_with_servers
 from ..delivery.pricer import FREE, Pricer, bring
 from ..delivery.shipping import Shipping
 from ..errors import TokenweirError
@@ -249,8 +250,9 @@ class Books:
             oldest_unposted_seconds=oldest_behind(directory, CURSOR, self._clock),
             journal_size_bytes=journal_size(directory),
             ledger_gap=read_gap(directory),
+            is_read_only=bool(os.statvfs(directory).f_flag & os.ST_RDONLY),
             journal_free_bytes=shutil.disk_usage(directory).free,
-            records_missing=sum(one.records for one in missing),
+            records_missing=sum(one.records for one in missing) + (status.records_unnoted if status is not None else 0),
             segments_cut=sum(one.replica is None for one in missing),
         )
 
@@ -277,7 +279,7 @@ def catch_up(config: Config, ledger: Ledger) -> int:
     return new
 
 
-def books_main(config: Config, config_path: Path | None, listener: socket.socket, supervisor: int) -> None:
+def books_main(config: Config, source: ConfigSource, listener: socket.socket, supervisor: int) -> None:
     """The books process's whole life; called in a process of its own."""
     configure_logging("books")
     os.nice(_NICENESS)
@@ -287,7 +289,7 @@ def books_main(config: Config, config_path: Path | None, listener: socket.socket
     # of reading them.
     gc.set_threshold(50_000, 20, 50)
     with one_line_for_errors():
-        uvloop.run(_serve(config, config_path, listener, supervisor))
+        uvloop.run(_serve(config, source, listener, supervisor))
 
 
 def _limit_memory() -> None:
@@ -310,7 +312,7 @@ def _service_lists(config: Config) -> ServiceLists:
     )
 
 
-async def _serve(config: Config, config_path: Path | None, listener: socket.socket, supervisor: int) -> None:
+async def _serve(config: Config, source: ConfigSource, listener: socket.socket, supervisor: int) -> None:
     clock = SystemClock()
     ledger = LateLedger(ledger_opener(config.ledger.url), clock) if config.ledger.url != NO_LEDGER else None
     if ledger is not None:
@@ -331,7 +333,7 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
         identify=OwnKeys(store, lambda: running, clock).identify,
         relays=books.relays,
         sinks=lambda: books.shipping.statuses(),
-        configuration=lambda: _in_force(running, config_path),
+        configuration=lambda: _in_force(running, source.file),
         expected_relays=config.server.relays,
         keys=store,
         groups=lambda: [group.name for group in running.groups],
@@ -354,7 +356,7 @@ async def _serve(config: Config, config_path: Path | None, listener: socket.sock
         nonlocal running, jobs
         async with one_reload:
             try:
-                config = reloaded(config_path, running).config
+                config = reloaded(source, running).config
                 price = pricer_of(config)
                 shipping = _shipping(config, root, clock, price)
             except TokenweirError as error:
@@ -444,7 +446,7 @@ def _priced_and_sent(config: Config) -> tuple[object, ...]:
 
 def _shipping(config: Config, root: Path, clock: Clock, price: Pricer) -> Shipping:
     is_awaited = config.journal.durability == "shipped"
-    return Shipping(root, config.sinks, os.environ, clock, price, is_awaited=is_awaited)
+    return Shipping(root, sinks_with_servers(config), os.environ, clock, price, is_awaited=is_awaited)
 
 
 def _in_force(config: Config, source: Path | None) -> ConfigInForce:

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import uvicorn
 import uvloop
 
 from ..admin import ConsumerStatus, create_consumer_app
-from ..config import Config, Loaded, is_loopback, load, parse_address, pricer_of
+from ..config import Config, ConfigSource, is_loopback, parse_address, pricer_of
 from ..delivery import Delivery, RecordBatch
 from ..delivery.base import AttemptPolicy
 from ..delivery.dead_letters import DeadMessages, bury
@@ -32,10 +32,11 @@ from ..delivery.sources import (
 )
 from ..errors import ConfigError, TokenweirError, quoted
 from ..ledger import Ledger, ledger_opener
-from ..policy import Keyring, read_keys
+from ..policy import Keyring, StoredKey, read_keys
 from ..records import Clock, SystemClock
 from .late_ledger import LateLedger
 from .logs import configure_logging
+from .shared_keys import open_shared_keys
 from .starting import listen
 
 __all__ = ["LedgerDestination", "format_of", "run"]
@@ -100,21 +101,31 @@ class LedgerDestination:
 
 
 def format_of(config: Config) -> MessageFormat:
-    """How messages are read, as ``[intake]`` says. `ConfigError` if the file of keys cannot be."""
+    """How messages are read, as ``[intake]`` says, and whose keys are in them as it is known now. Blocks. `ConfigError`
+    if the keys cannot be read."""
     if config.intake.format == "tokenweir":
         return WholeRecords()
     return ApimEvents(
-        Keyring(config.callers, read_keys(Path(config.server.keys)), config.groups),
+        Keyring(config.callers, _stored_keys(config), config.groups),
         keeps_keys=config.intake.subscription_keys == "as-is",
         keeps_content=config.journal.content == "full",
         has_gateway_logs=config.intake.gateway_logs,
     )
 
 
-def run(loaded: Loaded) -> int:
+def _stored_keys(config: Config) -> list[StoredKey]:
+    shared = open_shared_keys(config.server.shared_keys)
+    if shared is None:
+        return read_keys(Path(config.server.keys))
+    with closing(shared):
+        return read_keys(shared)
+
+
+def run(source: ConfigSource) -> int:
     """Consumes until SIGTERM or Ctrl-C. Returns the exit code. `ConfigError` if the configuration cannot be used."""
+    config = source.load(os.environ, checked=False).config
     configure_logging("consume")
-    uvloop.run(_run(loaded))
+    uvloop.run(_run(config, source))
     return 0
 
 
@@ -144,6 +155,7 @@ class _Intake:
             retries=self.delivery.retries,
             newest_at=self.destination.newest_at,
             failing_since=self.delivery.failing_since,
+            stuck_since=self.delivery.stuck_since,
             last_error=self.delivery.last_error,
             behind=self._source.behind(),
         )
@@ -153,11 +165,11 @@ class _Intake:
         self._dead_messages.close()
 
 
-async def _run(loaded: Loaded) -> None:
+async def _run(config: Config, source: ConfigSource) -> None:
     clock = SystemClock()
     loop = asyncio.get_running_loop()
     is_stopping = False
-    intake = _Intake(loaded.config, clock)
+    intake = _Intake(config, clock)
     following: _Intake | None = None
 
     def stop() -> None:
@@ -169,8 +181,7 @@ async def _run(loaded: Loaded) -> None:
         """The batch under way ends, then everything is made anew. What is wrong changes nothing."""
         nonlocal following
         try:
-            config = load(loaded.source, os.environ, checked=False).config
-            following = _Intake(config, clock)
+            following = _Intake(source.load(os.environ, checked=False).config, clock)
         except TokenweirError as error:
             _log.error("the configuration was not reloaded, the old one stays: %s", error)
             return
@@ -189,7 +200,7 @@ async def _run(loaded: Loaded) -> None:
             intake, following = following, None
             _log.info("configuration reloaded")
 
-    server = _server(loaded.config, lambda: intake.status())
+    server = _server(config, lambda: intake.status())
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop)
     loop.add_signal_handler(signal.SIGHUP, reload)

@@ -32,6 +32,9 @@ __all__ = ["HostedMeter"]
 _log = logging.getLogger(__name__)
 
 
+# A key that is new tells whose a call was, and lets nobody in: that is API Management's part.
+_KEYS_SECONDS = 60.0
+
 # An event hub keeps messages for a day at least.
 _LONGEST_WAIT = timedelta(hours=12)
 
@@ -68,7 +71,9 @@ class _Meter:
             raise ConfigError(
                 "there are no sinks to send to; set APPLICATIONINSIGHTS_CONNECTION_STRING, or configure one"
             )
+        self._config = config
         self._format = format_of(config)
+        self._keys_read_at = clock.monotonic()
         self._price = pricer_of(config)
         self._dead_messages = open_dead_messages(config.intake, clock)
         self._clock = clock
@@ -79,6 +84,8 @@ class _Meter:
         self._has: list[set[str]] = [set() for _ in self._outlets]
 
     async def take(self, messages: MessageBatch) -> None:
+        if self._config.server.shared_keys is not None:
+            await asyncio.to_thread(self._read_keys_again)
         # A host gives no way to hold back a message until its other parts come; API Management's LLM log has some.
         parts = Reassembler(self._format, most_held_bytes=0)
         batch = await asyncio.to_thread(records_of, messages, parts, self._price)
@@ -91,6 +98,16 @@ class _Meter:
         for has in self._has:
             has -= calls
         _log.info("%d records sent, %d dead letters", len(batch.records), len(batch.dead))
+
+    def _read_keys_again(self) -> None:
+        """Shared ones, now and then. While they do not answer, those that were read last are known."""
+        if self._clock.monotonic() - self._keys_read_at < _KEYS_SECONDS:
+            return
+        self._keys_read_at = self._clock.monotonic()
+        try:
+            self._format = format_of(self._config)
+        except ConfigError as error:
+            _log.warning("%s; calls are counted by the keys that were read before", error)
 
     async def _deliver(self, destination: Outlet, batch: RecordBatch) -> None:
         try:

@@ -17,7 +17,7 @@ from typing import Final, cast
 import msgspec
 import uvloop
 
-from ..config import Config
+from ..config import Config, ConfigSource
 from ..limits import Holder, QuotaAccount, RateAccount
 from ..records import Clock, SystemClock
 from .limit_frames import LimitFrames, LimitQuestion, framed, holder_paths
@@ -121,7 +121,7 @@ async def serve_limits(config: Config, clock: Clock, stop: asyncio.Event) -> Non
         store.close()
 
 
-def holder_main(config: Config, config_path: Path | None, listener: socket.socket, supervisor: int) -> None:
+def holder_main(config: Config, source: ConfigSource, listener: socket.socket, supervisor: int) -> None:
     """The process's whole life."""
     configure_logging("limits")
     listener.close()

@@ -13,12 +13,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
 import uvloop
 
-from ..config import Config, is_loopback, parse_address
+from ..config import Config, ConfigSource, is_loopback, parse_address
 from ..deployments import Catalogue
 from ..errors import ConfigError, JournalInUse, TokenweirError
 from ..gateway import SWEEP_SECONDS, DataPlane, LimitRule, RecordLog, Tracing
@@ -53,6 +54,7 @@ _BACKLOG = 4096
 # need none; and not when the first stream breaks, as building holds the interpreter for a tenth of a second or two, and
 # would hold up all others.
 _VOCABULARIES_AFTER = 5.0
+_TELL_JUMPS = timedelta(hours=6)
 
 # What a relay may take to end beyond its grace, and how often is looked whether it has.
 _ENDING_SECONDS = 10.0
@@ -78,7 +80,7 @@ class RelayProcess:
     def __init__(
         self,
         config: Config,
-        config_path: Path | None,
+        source: ConfigSource,
         name: str,
         clock: Clock,
         open_log: Callable[[], ProcessLog] | None = None,
@@ -88,7 +90,7 @@ class RelayProcess:
         """``open_log`` gives another log than the journal called ``name``. ``holds_limits``: whether a process of this
         gateway has the truth of its limits, whom to ask."""
         self._config, self._config_digest = config, digest_of_config(config)
-        self._config_path = config_path
+        self._source = source
         self._clock, self._jumps = clock, ClockJumps(clock)
         self._keys = KeysWatch(Path(config.server.keys), clock, open_shared_keys(config.server.shared_keys))
         self._stop = asyncio.Event()
@@ -145,7 +147,7 @@ class RelayProcess:
     def reload(self) -> None:
         """Takes callers, deployments and upstreams anew; no stream notices. What is wrong changes nothing."""
         try:
-            reload = reloaded(self._config_path, self._config)
+            reload = reloaded(self._source, self._config)
             tokens = self._token_keys_of(reload.config, self._token_keys)
             services = self.data_plane.services
             keyring, catalogue, upstreams = self._parts(reload.config, tokens, services.catalogue, services.upstreams)
@@ -287,6 +289,14 @@ class RelayProcess:
         self._publish()
         self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
+    def _clock_trouble(self) -> Trouble | None:
+        """Of the last hours, as what was recorded then is looked at soon if at all."""
+        at = self._jumps.last_at
+        if at is None or self._clock.now() - at > _TELL_JUMPS:
+            return None
+        message = f"the clock of this machine jumped by {self._jumps.last_seconds:+.1f} s; set it by NTP (chrony)"
+        return Trouble(at, message, hinders_calls=False)
+
     def _tls_context(self) -> ssl.SSLContext | None:
         return self._certificate.context if self._certificate is not None else None
 
@@ -298,7 +308,7 @@ class RelayProcess:
         expires = self._certificate.expires_at if self._certificate is not None else None
         self.journal.upstream_errors = services.refusals.errors
         self.journal.targets = services.catalogue.statuses()
-        troubles = {"keys": trouble, "token keys": token_trouble}
+        troubles = {"keys": trouble, "token keys": token_trouble, "clock": self._clock_trouble()}
         self.journal.troubles = {part: one for part, one in troubles.items() if one is not None}
         self.journal.gauges.update(
             active_calls=len(data_plane.calls),
@@ -338,17 +348,17 @@ def _open_journal(config: Config, name: str, clock: Clock) -> Journal:
             time.sleep(_LOOK_SECONDS)
 
 
-def relay_main(config: Config, config_path: Path | None, index: int, listener: socket.socket, supervisor: int) -> None:
+def relay_main(config: Config, source: ConfigSource, index: int, listener: socket.socket, supervisor: int) -> None:
     """A relay process's whole life; called in a process of its own."""
     configure_logging(f"relay-{index}")
     with one_line_for_errors():
         raise_file_limit()
         verify_vocabulary()
-        uvloop.run(_serve(config, config_path, f"relay-{index}", listener, supervisor))
+        uvloop.run(_serve(config, source, f"relay-{index}", listener, supervisor))
 
 
-async def _serve(config: Config, config_path: Path | None, name: str, listener: socket.socket, supervisor: int) -> None:
-    process = RelayProcess(config, config_path, name, SystemClock(), holds_limits=True)
+async def _serve(config: Config, source: ConfigSource, name: str, listener: socket.socket, supervisor: int) -> None:
+    process = RelayProcess(config, source, name, SystemClock(), holds_limits=True)
     # What is here now stays; what calls leave behind is freed by reference counts, so rounds can be rare.
     gc.collect()
     gc.freeze()

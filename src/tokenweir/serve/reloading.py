@@ -1,11 +1,10 @@
 """What a reload takes over at once, and what waits for the next start."""
 
 import os
-from pathlib import Path
 
 import msgspec
 
-from ..config import Config, load
+from ..config import Config, ConfigSource
 from ..policy import digest_of
 
 __all__ = ["Reload", "digest_of_config", "reloaded", "with_debug_secret"]
@@ -25,12 +24,12 @@ class Reload(msgspec.Struct, frozen=True):
     """The settings that were changed and take effect with the next start only, like ``server.data``."""
 
 
-def reloaded(path: Path | None, running: Config) -> Reload:
-    """The configuration of the file and the environment, as far as a process that runs with ``running`` can take it.
+def reloaded(source: ConfigSource, running: Config) -> Reload:
+    """The configuration of its source and the environment, as far as a process that runs with ``running`` can take it.
 
     Raises ConfigError.
     """
-    config = with_debug_secret(load(path, os.environ).config, running.tracing.secret)
+    config = with_debug_secret(source.load(os.environ).config, running.tracing.secret)
     archive = {name: getattr(config.journal, name) for name in _AT_ONCE}
     running = msgspec.structs.replace(running, journal=msgspec.structs.replace(running.journal, **archive))
     waiting = [

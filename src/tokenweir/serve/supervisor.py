@@ -18,13 +18,12 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import msgspec
 
-from ..config import Config
+from ..config import Config, ConfigSource
 from ..errors import TokenweirError
 from ..limits import limits_of
 from .limit_holder import holder_main
@@ -88,7 +87,7 @@ class _Child(msgspec.Struct):
             process.join()
 
 
-def run(config: Config, *, config_path: Path | None) -> int:
+def run(config: Config, source: ConfigSource) -> int:
     """Serves until SIGTERM or Ctrl-C. Returns the exit code. Raises ``ConfigError`` where a port is taken."""
     configure_logging("serve")
     raise_file_limit()
@@ -96,12 +95,11 @@ def run(config: Config, *, config_path: Path | None) -> int:
     data = listen_together(config.server.data, "[server] data", config.server.relays)
     admin = listen(config.server.admin, "[server] admin")
     relays = [
-        _Child(f"relay-{index}", relay_main, (config, config_path, index), listener)
-        for index, listener in enumerate(data)
+        _Child(f"relay-{index}", relay_main, (config, source, index), listener) for index, listener in enumerate(data)
     ]
-    books = _Child("books", _books_main, (config, config_path), admin)
-    holder = _Child("limits", holder_main, (config, config_path), admin) if config.admission.holder is None else None
-    supervisor = _Supervisor(relays, books, holder, config.server.shutdown_grace, config_path)
+    books = _Child("books", _books_main, (config, source), admin)
+    holder = _Child("limits", holder_main, (config, source), admin) if config.admission.holder is None else None
+    supervisor = _Supervisor(relays, books, holder, config.server.shutdown_grace, source)
     supervisor.start()
     scheme = "https" if config.server.certificate else "http"
     _log.info("data port %s://%s, admin port http://%s", scheme, _shown(data[0]), _shown(admin))
@@ -109,21 +107,21 @@ def run(config: Config, *, config_path: Path | None) -> int:
     return supervisor.wait()
 
 
-def _books_main(config: Config, config_path: Path | None, listener: socket.socket, supervisor: int) -> None:
+def _books_main(config: Config, source: ConfigSource, listener: socket.socket, supervisor: int) -> None:
     from .books import books_main
 
-    books_main(config, config_path, listener, supervisor)
+    books_main(config, source, listener, supervisor)
 
 
 class _Supervisor:
     def __init__(
-        self, relays: list[_Child], books: _Child, holder: _Child | None, grace: float, config_path: Path | None
+        self, relays: list[_Child], books: _Child, holder: _Child | None, grace: float, source: ConfigSource
     ) -> None:
         self._relays = relays
         self._books = books
         self._holder = holder
         self._grace = grace
-        self._config_path = config_path
+        self._source = source
         self._began_at = time.monotonic()
         self._exit_code = 0
         self._stopping = False
@@ -201,7 +199,7 @@ class _Supervisor:
         """The processes read the file themselves, and say what is wrong with it. One that dies later is to come back
         with what they took, not with what this process began with."""
         try:
-            reload = reloaded(self._config_path, self._books.arguments[0])
+            reload = reloaded(self._source, self._books.arguments[0])
         except TokenweirError as error:
             _log.error("the configuration was not reloaded, the old one stays: %s", error)
             return

@@ -2,13 +2,21 @@
 
 from collections.abc import Iterator, Mapping
 
-from ...config import Loaded
+from ...config import Loaded, is_consumers
 from ...errors import TokenweirError
 from ...records import SystemClock
 from ..admin_client import AdminClient
 from .books import check_jobs, check_journals, check_ledger
 from .check_result import CheckResult, bad, fine, warn
-from .machine import check_certificate, check_directories, check_file_limit, check_software, check_vocabularies
+from .intake import check_consumer, check_intake_source
+from .machine import (
+    check_certificate,
+    check_directories,
+    check_file_limit,
+    check_ledger_directory,
+    check_software,
+    check_vocabularies,
+)
 from .models import check_models
 from .places import check_archive, check_shared_keys, check_token_keys
 from .ports import check_ports
@@ -22,6 +30,9 @@ __all__ = ["CheckResult", "check_all"]
 def check_all(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[CheckResult]:
     """Everything, the cheap first. Each upstream gets one request, each sink one connection; nothing is changed."""
     config = loaded.config
+    if is_consumers(config):
+        yield from _check_consumer(loaded, environ)
+        return
     gateway_runs = _gateway_runs(loaded)
     yield from check_software()
     yield from check_vocabularies()
@@ -41,6 +52,19 @@ def check_all(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[CheckResul
     yield from check_targets(config)
     yield from check_models(config, SystemClock().now().date())
     yield from check_sinks(config, environ)
+    if config.intake.servers or config.intake.connection_string_env or config.intake.namespace:
+        yield from check_intake_source(config, environ)
+
+
+def _check_consumer(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[CheckResult]:
+    """Of what a consumer is made, and nothing that only a gateway has."""
+    config = loaded.config
+    yield from check_software()
+    yield from _check_config(loaded)
+    yield from check_ledger_directory(config)
+    yield from check_ledger(config, gateway_runs=False)
+    yield from check_intake_source(config, environ)
+    yield from check_consumer(config)
 
 
 def _check_config(loaded: Loaded) -> Iterator[CheckResult]:

@@ -50,7 +50,7 @@ def _server(url: str) -> CheckResult:
     try:
         ledger = open_ledger(url)
     except TokenweirError as error:
-        return bad(f"ledger: {error}", "start its server, or correct [ledger] url; the journals wait for it")
+        return bad(f"ledger: {error}", "start its server, or correct [ledger] url; records wait for it")
     ledger.close()
     return fine(f"ledger: {ledger} can be opened")
 

@@ -22,6 +22,7 @@ __all__ = [
     "check_directories",
     "check_directory",
     "check_file_limit",
+    "check_ledger_directory",
     "check_software",
     "check_vocabularies",
 ]
@@ -90,9 +91,13 @@ def check_certificate(config: Config, now: datetime) -> Iterator[CheckResult]:
 
 def check_directories(config: Config) -> Iterator[CheckResult]:
     yield check_directory("journal", "[journal] directory", Path(config.journal.directory))
+    yield from check_ledger_directory(config)
+    yield check_directory("keys", "[server] keys", Path(config.server.keys).parent)
+
+
+def check_ledger_directory(config: Config) -> Iterator[CheckResult]:
     if file := ledger_file(config.ledger.url):
         yield check_directory("ledger", "[ledger] url", Path(file).parent)
-    yield check_directory("keys", "[server] keys", Path(config.server.keys).parent)
 
 
 def check_directory(label: str, setting: str, directory: Path) -> CheckResult:
@@ -100,6 +105,11 @@ def check_directory(label: str, setting: str, directory: Path) -> CheckResult:
     nearest = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     if not nearest.is_dir():
         return bad(f"{label}: {nearest} is a file, not a directory", f"move it away, or change {setting}")
+    if os.statvfs(nearest).f_flag & os.ST_RDONLY:
+        return bad(
+            f"{label}: {nearest} is on a file system that is mounted read-only",
+            f"`dmesg` says why (a disk with errors is mounted so); mount it for writing, or change {setting}",
+        )
     if not os.access(nearest, os.W_OK | os.X_OK):
         return bad(
             f"{label}: {nearest} cannot be written by user {os.geteuid()}",

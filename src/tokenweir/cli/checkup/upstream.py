@@ -8,6 +8,8 @@ import http.client
 import ipaddress
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,6 +24,8 @@ from .check_result import Broken, CheckResult, bad, fine, warn
 __all__ = ["check_upstream"]
 
 _MOST_OF_AN_ANSWER = 1024 * 1024
+# A date has whole seconds, and an answer takes some.
+_CLOCKS_APART = timedelta(seconds=30)
 
 _ROLE = "a managed identity needs the role {role}"
 _MEANINGS = {
@@ -49,6 +53,19 @@ def check_upstream(settings: UpstreamSettings, environ: Mapping[str, str]) -> It
         yield _named(settings, bad(f"{failed}", _FIXES[failed.step]))
     except Broken as broken:
         yield _named(settings, broken.result)
+
+
+def _clocks_apart(date: str | None, now: datetime) -> Iterator[CheckResult]:
+    """What an answer's ``Date`` says of this machine's clock."""
+    try:
+        apart = now - parsedate_to_datetime(date or "")
+    except (ValueError, TypeError):  # there is none that can be read, or it has no zone
+        return
+    if abs(apart) > _CLOCKS_APART:
+        side = "ahead of" if apart > timedelta() else "behind"
+        shown = timedelta(seconds=round(abs(apart).total_seconds()))
+        what = f"the clock of this machine is {shown} {side} the upstream's"
+        yield warn(what, "set it by NTP (chrony, timedatectl): records have its times, and tokens end by it")
 
 
 def _named(settings: UpstreamSettings, result: CheckResult) -> CheckResult:
@@ -86,7 +103,7 @@ class _Probe:
             if to.tls:
                 connection.sock = secured = secure(connection.sock, to.host, self._settings.ca_bundle)
                 yield fine(f"{secured.version()} with a certificate that is trusted")
-            yield self._ask(connection, header)
+            yield from self._ask(connection, header)
         finally:
             connection.close()
 
@@ -102,7 +119,7 @@ class _Probe:
         name, _, value = credential.line.decode().partition(": ")
         return {name: value}
 
-    def _ask(self, connection: http.client.HTTPConnection, header: dict[str, str]) -> CheckResult:
+    def _ask(self, connection: http.client.HTTPConnection, header: dict[str, str]) -> Iterator[CheckResult]:
         began = time.monotonic()
         probe, provider = self._provider.probe, self._provider
         version = self._settings.api_version or provider.api_version
@@ -119,7 +136,8 @@ class _Probe:
         except (OSError, http.client.HTTPException) as error:
             fix = "check that what listens at `endpoint` speaks HTTP"
             raise Broken(f"no answer to {asked} ({reason(error)})", fix) from error
-        return self._judge(response, asked, f"{(time.monotonic() - began) * 1000:.0f} ms")
+        yield from _clocks_apart(response.getheader("date"), SystemClock().now())
+        yield self._judge(response, asked, f"{(time.monotonic() - began) * 1000:.0f} ms")
 
     def _judge(self, response: http.client.HTTPResponse, asked: str, took: str) -> CheckResult:
         """What a status means in words."""

@@ -102,6 +102,11 @@ class EventHubsSource:
         """Sequence numbers have gaps after a failover, and the hub's own metrics tell the same."""
         return {}
 
+    async def probe(self) -> str:
+        client = await self._connect()
+        partitions = await client.get_partition_ids()
+        return f"{self}: {len(partitions)} partitions"
+
     async def close(self) -> None:
         await self._stop()
         with suppress(Exception):  # the connection to the storage account is gone either way

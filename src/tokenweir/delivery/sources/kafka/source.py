@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
@@ -58,6 +59,26 @@ class KafkaSource:
 
     async def batches(self) -> AsyncIterator[MessageBatch]:
         await self.close()
+        with self._failing():
+            consumer = await self._start()
+            consumer.subscribe([self._address.topic])
+            while True:
+                gathered = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_MESSAGES)
+                for partition, messages in gathered.items():
+                    yield self._batch(partition, messages)
+
+    async def probe(self) -> str:
+        with self._failing():
+            consumer = await self._start()
+            numbers = consumer.partitions_for_topic(self._address.topic) or set()
+            partitions = [TopicPartition(self._address.topic, number) for number in sorted(numbers)]
+            ends = await consumer.end_offsets(partitions)
+            done = [await consumer.committed(partition) or 0 for partition in partitions]
+        left = sum(max(0, end - offset) for end, offset in zip(ends.values(), done, strict=True))
+        return f"{self}: {len(partitions)} partitions, {left:,} messages that the group has not done"
+
+    async def _start(self) -> AIOKafkaConsumer:
+        """A client that is connected and in no group yet; `Denied` if the topic is not there."""
         self._consumer = consumer = AIOKafkaConsumer(
             group_id=self._group,
             client_id="tokenweir",
@@ -67,16 +88,16 @@ class KafkaSource:
             heartbeat_interval_ms=min(3_000, self._session_ms // 3),
             **self._address.options,
         )
+        await consumer.start()
+        # Subscribing to a topic that is not there would make it, on many brokers, and then wait for ever.
+        if self._address.topic not in await consumer.topics():
+            raise Denied(f"there is no topic {self._address}")
+        return consumer
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
         try:
-            await consumer.start()
-            # Subscribing to a topic that is not there would make it, on many brokers, and then wait for ever.
-            if self._address.topic not in await consumer.topics():
-                raise Denied(f"there is no topic {self._address}")
-            consumer.subscribe([self._address.topic])
-            while True:
-                gathered = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_MESSAGES)
-                for partition, messages in gathered.items():
-                    yield self._batch(partition, messages)
+            yield
         except _DENIED as error:
             raise Denied(self._explained(error)) from error
         except (KafkaError, OSError) as error:
