@@ -14,13 +14,14 @@ from starlette.applications import Starlette
 
 from support.clocks import JumpingClock
 from support.engines import open_filled
-from tokenweir.admin import ConfigInForce, LedgerStatus, Metrics, RelayStatus, ServiceLists, create_app
+from tokenweir.admin import AccountsApi, ConfigInForce, LedgerStatus, Metrics, RelayStatus, ServiceLists, create_app
 from tokenweir.delivery import SinkStatus
 from tokenweir.journal import JournalStatus
 from tokenweir.ledger import Ledger, Person
 from tokenweir.limits import LimitState
 from tokenweir.policy import CallerSettings, DebugTokens, Identity, Keyring, KeysFile
 from tokenweir.records import CallRecord, from_fields
+from tokenweir.statements import ReRating, StatementBooks, StatementSettings
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -32,6 +33,8 @@ class Gateway:
         self.ledger = ledger
         self.keys = keys
         self.has_ledger = True
+        self.clock = JumpingClock(NOW)
+        self.price: Callable[[CallRecord], CallRecord] = lambda record: record
         self.waiting: list[CallRecord] = []
         self.relays: list[RelayStatus] = []
         self.sinks: list[SinkStatus] = []
@@ -69,6 +72,13 @@ class Gateway:
             limits=lambda: self.limits,
             ledger_status=lambda: self.ledger_status,
             configuration=lambda: ConfigInForce("/etc/tokenweir.toml", ["[server]", 'data = "127.0.0.1:8080"'], 7),
+            accounts=AccountsApi(
+                lambda: (
+                    StatementBooks(self.ledger, StatementSettings(), JumpingClock(NOW)) if self.has_ledger else None
+                ),
+                lambda: ReRating(self.ledger, lambda record: record, JumpingClock(NOW)) if self.has_ledger else None,
+                self.catch_up,
+            ),
             service=ServiceLists(("0.0.0.0", 8080), lambda: ["team-a"], key="a key"),
             debug_tokens=DebugTokens("a secret", "openai"),
             clock=JumpingClock(NOW),

@@ -109,6 +109,11 @@ def test_days_of_an_older_program_are_summed_by_application_from_the_first_that_
     step = next(n for n, one in enumerate(engine.migrations, 1) if one.__name__.endswith("sums_by_application"))
     with engine.connect_alone() as older:
         older.execute(f"DELETE FROM migrations WHERE number >= {step}")
+        for view in ("statement_rows", "closed_months", "charge_lines", "corrections", "rating_runs"):
+            older.execute(f"DROP VIEW {view}")
+        for table in ("corrections", "rating_runs", "statement_rows", "closed_months"):
+            older.execute(f"DROP TABLE posted_{table}")
+        older.execute("DROP TABLE daily_charges")
         for table in ("daily_usage", "daily_quantities"):
             older.execute(f"ALTER TABLE {table} DROP COLUMN application")
     ledger = engine.open()

@@ -1,5 +1,6 @@
 """The admin port: what the books know, as JSON, metrics and health."""
 
+from .accounts import AccountsApi
 from .app import create_app
 from .consumer import ConsumerStatus, create_consumer_app
 from .health import Check, ConfigInForce, LedgerStatus, RelayStatus, readiness
@@ -9,6 +10,7 @@ from .service_lists import ServiceLists
 
 __all__ = [
     "PATHS",
+    "AccountsApi",
     "Check",
     "ConfigInForce",
     "ConsumerStatus",

@@ -18,6 +18,7 @@ from ..ledger import MOST_QUERIES, UTC_ZONE, Ledger, Person, Piece, Table, TooMa
 from ..limits import LimitState
 from ..policy import DebugTokens, Identity, KeyStore
 from ..records import CallRecord, Clock
+from .accounts import AccountsApi
 from .guard import Guard, is_stranger
 from .health import Applied, Check, ConfigInForce, LedgerStatus, RelayStatus, readiness, targets_by_relay
 from .keys import KeysApi
@@ -59,6 +60,7 @@ def create_app(
     configuration: Callable[[], ConfigInForce],
     limits: Callable[[], list[LimitState]],
     service: ServiceLists,
+    accounts: AccountsApi,
     clock: Clock,
 ) -> Starlette:
     """The application. ``catch_up`` posts what the journals hold, before every answer that reads the ledger,
@@ -76,6 +78,13 @@ def create_app(
         Route("/api/verify", api.verify),
         Route("/api/query", api.query, methods=["POST"]),
         Route("/api/export", api.export, methods=["POST"]),
+        Route("/api/statement", accounts.statement),
+        Route("/api/months", accounts.months),
+        Route("/api/months/close", accounts.close, methods=["POST"]),
+        Route("/api/months/{month}/verify", accounts.verify),
+        Route("/api/rerate", accounts.rate, methods=["POST"]),
+        Route("/api/rerate/book", accounts.book, methods=["POST"]),
+        Route("/api/rerate/discard", accounts.discard, methods=["POST"]),
         Route("/api/relays", api.relays),
         Route("/api/targets", api.targets),
         Route("/api/limits", answering(limits)),

@@ -8,10 +8,11 @@ import msgspec
 
 from .. import __version__
 from ..delivery import SinkStatus
-from ..ledger import FILTERS, GROUPINGS, SUMS, TAG, UTC_ZONE, Table, Verification
+from ..ledger import FILTERS, GROUPINGS, SUMS, TAG, UTC_ZONE, ClosedMonth, RatingRun, Table, Verification
 from ..limits import LimitState
 from ..records import FlatRecord
 from ..records.meanings import column_meanings
+from ..statements import MonthStatus, Rated, Statement, WantedCalls
 from .health import Applied, Check, RelayStatus, RelayTargets
 
 __all__ = [
@@ -86,6 +87,14 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Only calls with this tag, as `tag:<name>=<value>`; as often as wanted.",
         "schema": {"type": "string"},
     },
+}
+_PARAMETERS["month"] = {
+    "description": "`this`, `last`, one like `2026-10`, or a fiscal period like `FY2027-P01`.",
+    "schema": {"type": "string", "default": "this"},
+}
+_PARAMETERS["currency"] = {
+    "description": "Into which amounts are converted, by the rates of `[[statements.rates]]`.",
+    "schema": {"type": "string", "examples": ["EUR"]},
 }
 _PARAMETERS["status"] = {
     "description": "Only calls with this status.",
@@ -166,6 +175,51 @@ PATHS: dict[str, dict[str, dict[str, Any]]] = {
             ),
             "body": _ref("Query"),
         }
+    },
+    "/api/statement": {
+        "get": {
+            "summary": "A month's statement: groups with their lines, which add up to the cent",
+            "parameters": ["month", "by", "currency"],
+            "answer": _ref("Statement"),
+        }
+    },
+    "/api/months": {"get": {"summary": "Closed months, and those that are not", "answer": _list_of("MonthStatus")}},
+    "/api/months/close": {
+        "post": {
+            "summary": "Close a month that is over; its statement never changes from then on",
+            "body": _ref("MonthToClose"),
+            "answer": _ref("ClosedMonth"),
+        }
+    },
+    "/api/months/{month}/verify": {
+        "get": {
+            "summary": "Whether the rows of a closed month are those that were kept: `wrong` says why not",
+            "answer": {"type": "object", "properties": {"wrong": {"type": ["string", "null"]}}, "required": ["wrong"]},
+        }
+    },
+    "/api/rerate": {
+        "post": {
+            "summary": (
+                "Rate calls anew, as lines of JSON: how many were looked at; at the end `rated`, or what went wrong. "
+                "With `keep` it can be booked afterwards"
+            ),
+            "body": {
+                "type": "object",
+                "properties": {"wanted": _ref("WantedCalls"), "keep": {"type": "boolean", "default": False}},
+                "required": ["wanted"],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "/api/rerate/book": {
+        "post": {
+            "summary": "Book what was found, all of it at once",
+            "body": _ref("Booking"),
+            "answer": _ref("RatingRun"),
+        }
+    },
+    "/api/rerate/discard": {
+        "post": {"summary": "Forget what was found", "body": _ref("Booking"), "answer": {"type": "object"}}
     },
     "/api/relays": {"get": {"summary": "How each relay is", "answer": _list_of("RelayStatus")}},
     "/api/targets": {
@@ -384,6 +438,18 @@ _SCHEMAS: dict[str, Any] = {
         "properties": {"overlap": {"type": "string", "default": "24h"}, "expires": _EXPIRES},
         "additionalProperties": False,
     },
+    "MonthToClose": {
+        "type": "object",
+        "properties": {"month": {"type": "string"}, "by": {"type": "string"}},
+        "required": ["month", "by"],
+        "additionalProperties": False,
+    },
+    "Booking": {
+        "type": "object",
+        "properties": {"rated": _ref("Rated"), "by": {"type": "string"}},
+        "required": ["rated", "by"],
+        "additionalProperties": False,
+    },
     "Keys": _KEYS | {"properties": _KEYS["properties"] | {"keys": {"type": "array", "items": _KEY}}},
     "KeyMade": _KEYS | {"properties": _KEYS["properties"] | {"key": {"type": "string"}, "stored": _KEY}},
     "KeyRotated": _KEYS
@@ -414,10 +480,24 @@ _SCHEMAS: dict[str, Any] = {
 }
 
 
+_ACCOUNTS = [Statement, MonthStatus, ClosedMonth, WantedCalls, Rated, RatingRun]
+
+
 def document() -> dict[str, Any]:
     """The whole description."""
     _, definitions = msgspec.json.schema_components(
-        [FlatRecord, Table, Verification, RelayStatus, RelayTargets, SinkStatus, Check, Applied, LimitState],
+        [
+            FlatRecord,
+            Table,
+            Verification,
+            RelayStatus,
+            RelayTargets,
+            SinkStatus,
+            Check,
+            Applied,
+            LimitState,
+            *_ACCOUNTS,
+        ],
         ref_template="#/components/schemas/{name}",
     )
     for name, meaning in column_meanings().items():

@@ -3,7 +3,7 @@
 Either way the answers are the same plain JSON values: times as ISO 8601, money as text.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -19,9 +19,11 @@ from ..errors import ConfigError, QueryError, TokenweirError
 from ..journal import journal_directories
 from ..ledger import (
     UTC_ZONE,
+    ClosedMonth,
     Ledger,
     LedgerLocked,
     Piece,
+    RatingRun,
     Table,
     Verification,
     ledger_file,
@@ -32,6 +34,7 @@ from ..ledger import (
 )
 from ..policy import former_names
 from ..records import CallRecord, SystemClock, flat, has_contents
+from ..statements import MonthStatus, Rated, ReRating, Statement, StatementBooks, WantedCalls
 from .admin_client import AdminClient, NoAnswer
 
 __all__ = ["Among", "OpenBooks", "Row", "chosen_among", "open_books"]
@@ -85,6 +88,22 @@ class OpenBooks(Protocol):
         """Whether the ledger holds what it was given; of ``among`` only the times are meant."""
         ...
 
+    def statement(self, month: str, by: str, currency: str | None) -> Statement: ...
+
+    def months(self) -> list[MonthStatus]: ...
+
+    def close_month(self, month: str, who: str) -> ClosedMonth: ...
+
+    def verify_month(self, month: str) -> str | None:
+        """Why the rows of a closed month are not those that were kept."""
+        ...
+
+    def rate(self, wanted: WantedCalls, progress: Callable[[int], object], *, is_kept: bool) -> Rated: ...
+
+    def book(self, rated: Rated, who: str) -> RatingRun: ...
+
+    def discard(self, rated: Rated, who: str) -> None: ...
+
 
 @contextmanager
 def open_books(config: Config) -> Iterator[OpenBooks]:
@@ -103,7 +122,7 @@ def open_books(config: Config) -> Iterator[OpenBooks]:
 
         catch_up(config, ledger)
         ledger.rename(former_names(config.callers))
-        books = _Offline(ledger, pricer_of(config))
+        books = _Offline(ledger, pricer_of(config), config)
         yield books
         if books.has_brought:
             catch_up(config, ledger)
@@ -124,9 +143,11 @@ def _refuse_the_wrong_place(config: Config) -> None:
 class _Offline:
     """The ledger, opened by us."""
 
-    def __init__(self, ledger: Ledger, price: Pricer) -> None:
+    def __init__(self, ledger: Ledger, price: Pricer, config: Config) -> None:
         self._ledger = ledger
         self._price = price
+        self._statements = StatementBooks(ledger, config.statements, SystemClock(), former_names(config.callers))
+        self._rating = ReRating(ledger, price, SystemClock())
         self.has_brought = False
 
     def bring(self, records: Sequence[CallRecord]) -> int:
@@ -152,6 +173,27 @@ class _Offline:
 
     def verify(self, among: Among, head: str | None) -> Verification:
         return self._ledger.verify(among.since, among.until, head)
+
+    def statement(self, month: str, by: str, currency: str | None) -> Statement:
+        return self._statements.statement(month, by, currency)
+
+    def months(self) -> list[MonthStatus]:
+        return self._statements.months()
+
+    def close_month(self, month: str, who: str) -> ClosedMonth:
+        return self._statements.close(month, who)
+
+    def verify_month(self, month: str) -> str | None:
+        return self._statements.verify(month)
+
+    def rate(self, wanted: WantedCalls, progress: Callable[[int], object], *, is_kept: bool) -> Rated:
+        return self._rating.rate(wanted, progress, is_kept=is_kept)
+
+    def book(self, rated: Rated, who: str) -> RatingRun:
+        return self._rating.book(rated, who)
+
+    def discard(self, rated: Rated, who: str) -> None:
+        self._rating.discard(rated)
 
 
 class _Gateway:
@@ -204,6 +246,42 @@ class _Gateway:
                 case _:
                     yield Piece(**head, rows=line)
         raise TokenweirError("the gateway ended before its answer did; ask again")
+
+    def statement(self, month: str, by: str, currency: str | None) -> Statement:
+        asked = {"month": month, "by": by, "currency": currency}
+        return msgspec.convert(self._client.get("/api/statement", asked), Statement, strict=False)
+
+    def months(self) -> list[MonthStatus]:
+        return msgspec.convert(self._client.get("/api/months"), list[MonthStatus])
+
+    def close_month(self, month: str, who: str) -> ClosedMonth:
+        return msgspec.convert(self._client.post("/api/months/close", {"month": month, "by": who}), ClosedMonth)
+
+    def verify_month(self, month: str) -> str | None:
+        wrong: str | None = self._client.get(f"/api/months/{quote(month, safe='')}/verify")["wrong"]
+        return wrong
+
+    def rate(self, wanted: WantedCalls, progress: Callable[[int], object], *, is_kept: bool) -> Rated:
+        asked = {"wanted": msgspec.to_builtins(wanted), "keep": is_kept}
+        for line in self._client.lines("/api/rerate", asked):
+            match line:
+                case {"calls": int(calls)}:
+                    progress(calls)
+                case {"rated": rated}:
+                    return msgspec.convert(rated, Rated)
+                case {"error": str(words)}:
+                    raise TokenweirError(words)
+        raise TokenweirError("the gateway ended before its answer did; nothing was booked")
+
+    def book(self, rated: Rated, who: str) -> RatingRun:
+        return msgspec.convert(self._client.post("/api/rerate/book", _booking(rated, who)), RatingRun)
+
+    def discard(self, rated: Rated, who: str) -> None:
+        self._client.post("/api/rerate/discard", _booking(rated, who))
+
+
+def _booking(rated: Rated, who: str) -> Row:
+    return {"rated": msgspec.to_builtins(rated), "by": who}
 
 
 def _plain(row: Row) -> Row:

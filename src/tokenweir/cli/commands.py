@@ -13,11 +13,14 @@ from .import_records import import_records
 from .jobs import jobs
 from .keys import keys
 from .limits import limits
+from .months import months
 from .prices import prices
 from .query import query
 from .reconcile import reconcile
+from .rerate import rerate
 from .serve import serve
 from .simulate import simulate
+from .statement import statement
 from .stream import stream
 from .trace import trace
 from .usage import usage
@@ -33,6 +36,9 @@ app.command()(serve)
 app.command()(consume)
 app.command()(stream)
 app.command()(usage)
+app.command()(statement)
+app.add_typer(months, name="months")
+app.command()(rerate)
 app.command()(query)
 app.command()(calls)
 app.command()(call)

@@ -13,7 +13,7 @@ from ..errors import QueryError
 from .books_access import Among, OpenBooks
 from .params import Format
 
-__all__ = ["NO_CALLS", "say_as_of", "say_estimates", "say_if_empty", "say_refusals"]
+__all__ = ["NO_CALLS", "say_as_of", "say_corrections", "say_estimates", "say_if_empty", "say_refusals"]
 
 NO_CALLS = "there are no calls yet; send one through the gateway, with your own client or by `tokenweir stream`"
 
@@ -49,6 +49,21 @@ def say_estimates(books: OpenBooks, among: Among, format: Format) -> None:
     if total := sum(counts.values()):
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
         _say(f"{total:,} {'call' if total == 1 else 'calls'} estimated: {reasons}")
+
+
+def say_corrections(books: OpenBooks, among: Among, format: Format) -> None:
+    """A footnote to usage: calls that were rated anew cost here what they cost now."""
+    if format != "table":
+        return
+    bounds = [f"call_started_at >= '{among.since:%Y-%m-%d %H:%M:%S}'"] if among.since else []
+    bounds += [f"call_started_at < '{among.until:%Y-%m-%d %H:%M:%S}'"] if among.until else []
+    where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
+    try:
+        [[count]] = books.query("sql", f"SELECT count(*) FROM corrections{where}").rows
+    except QueryError:  # of a gateway that runs an older version
+        return
+    if count:
+        _say(f"{count:,} correcting entries of `tokenweir rerate` are in these costs")
 
 
 def _counts(

@@ -39,7 +39,7 @@ def usage(
     from ..ledger import SUMS, TAG
     from ..records import QUANTITIES, SystemClock
     from .books_access import chosen_among, open_books
-    from .hints import NO_CALLS, say_as_of, say_estimates, say_if_empty, say_refusals
+    from .hints import NO_CALLS, say_as_of, say_corrections, say_estimates, say_if_empty, say_refusals
     from .output import print_rows
     from .totals import shown_cost, total_rows
 
@@ -70,6 +70,7 @@ def usage(
         say_as_of(rows, SystemClock().now(), format)
         say_refusals(books, among, format)
         say_estimates(books, among, format)
+        say_corrections(books, among, format)
 
 
 _UNMETERED = ["path", "usage_reason", "calls", "unmetered_bytes"]

@@ -8,14 +8,15 @@ at each of a list by itself need nothing.
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path as FilePath
 
 import msgspec
 
 from ..apis import HEADS, SURFACES, TWO_WORDS
 from ..delivery.sources import IntakeSettings, check_intake
-from ..errors import ConfigError, nearest, quoted
-from ..ledger import NO_LEDGER, check_url
+from ..errors import ConfigError, QueryError, nearest, quoted
+from ..ledger import NO_LEDGER, check_url, parse_timezone
 from ..policy.keys_file import read_keys
 from ..policy.settings import EntraSettings
 from ..upstream import Endpoint
@@ -35,6 +36,8 @@ _SHORTEST_SECRET = 32
 # Seconds. A call whose end is held for half a minute is given up.
 _LONGEST_HELD = 20.0
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
+_RATE = re.compile(r"\d{1,9}(\.\d{1,12})?")
+_CODE = re.compile(r"[A-Z]{3}")
 _BLOB = re.compile(r"https?://[^/]+(/[^/]+)+/?")
 _KEYS = re.compile(r"(postgres|postgresql|redis|rediss|unix|https?)://")
 _SHORTEST_TERM = 2 * 86_400
@@ -299,6 +302,35 @@ def _is_loopback(address: str) -> bool:
         return True
 
 
+def _statements(config: Config, environ: Mapping[str, str]) -> Problems:
+    told = config.statements
+    try:
+        parse_timezone(told.timezone)
+    except QueryError as error:
+        yield ("statements", "timezone"), str(error)
+    if not 1 <= told.fiscal_year_month <= 12:
+        yield ("statements", "fiscal_year_month"), "is a month, from 1 to 12"
+    try:
+        odd = told.odd_years()
+    except ValueError as error:
+        yield ("statements", "fiscal_years"), f'are years and their first days, like 2027 = "2026-09-27" ({error})'
+    else:
+        if odd:
+            yield (
+                ("statements", "fiscal_years"),
+                f"{odd[0]} has neither 52 nor 53 weeks until the first day of the next; look at both days",
+            )
+    for number, rate in enumerate(told.rates, start=1):
+        path, before = ("statements", "rates", f"#{number}"), told.rates[: number - 1]
+        for name, currency in (("currency", rate.currency), ("into", rate.into)):
+            if not _CODE.fullmatch(currency):
+                yield (*path, name), "is three capital letters, like EUR or USD"
+        if not _RATE.fullmatch(rate.rate) or not Decimal(rate.rate):
+            yield (*path, "rate"), 'is how many of `into` one of `currency` is worth, like "0.92"'
+        if (rate.currency, rate.into, rate.since) in ((one.currency, one.into, one.since) for one in before):
+            yield path, "is for the same currencies from the same day on as another; let them differ in `since`"
+
+
 _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Problems], tuple[str, ...]]] = [
     (_addresses, ()),
     (_data_port, ("server", "callers")),
@@ -330,6 +362,7 @@ _CHECKS: list[tuple[Callable[[Config, Mapping[str, str]], Problems], tuple[str, 
     (prices, ("prices",)),
     (reservations, ("reservations",)),
     (pricing, ("pricing", "prices", "exchange_rates", "adjustments")),
+    (_statements, ("statements",)),
     (admission, ("admission",)),
     (limits, ("callers", "groups", "deployments", "limits")),
     (_intake, ("intake",)),

@@ -21,6 +21,7 @@ from ..pricing.settings import (
     PricingSettings,
     ReservationSettings,
 )
+from ..statements.settings import StatementSettings
 from ..upstream.settings import UpstreamSettings
 from .setting_path import Origins
 
@@ -66,6 +67,7 @@ class Config(msgspec.Struct, frozen=True):
     exchange_rates: list[ExchangeRateSettings] = []
     adjustments: list[AdjustmentSettings] = []
     reservations: list[ReservationSettings] = []
+    statements: StatementSettings = StatementSettings()
     intake: IntakeSettings = IntakeSettings()
     tracing: TracingSettings = TracingSettings()
     jobs: JobsSettings = JobsSettings()

@@ -1,8 +1,8 @@
 """What a ledger promises, whichever engine keeps it. The engines live beside this file."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -10,6 +10,11 @@ from ..errors import TokenweirError
 from ..records import CallRecord
 from .person import Person
 from .verifying import Verification
+
+if TYPE_CHECKING:
+    from .charge_lines import ChargeSum
+    from .corrections import Correction, RatingRun
+    from .months import ClosedMonth, KeptSum
 
 __all__ = ["PIECE_ROWS", "CellKind", "Ledger", "LedgerError", "LedgerLocked", "Piece", "Table"]
 
@@ -80,7 +85,8 @@ class Ledger(Protocol):
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> list[dict[str, Any]]:
-        """The newest calls first, with the field names and types of `CallRecord`, without bodies."""
+        """The newest calls first, with the field names and types of `CallRecord`, without bodies; what they cost as
+        they are rated now, and ``corrected`` where that was otherwise before."""
         ...
 
     def call(self, call_id: str) -> dict[str, Any] | None:
@@ -144,6 +150,57 @@ class Ledger(Protocol):
 
     def rename(self, callers: Mapping[str, str]) -> None:
         """From now on, calls under these names of callers are summed, and found, under those that they have now."""
+        ...
+
+    def charge_sums(self, since: datetime, until: datetime) -> "list[ChargeSum]":
+        """All that calls of this time cost, line by line, added up by everything that a statement tells, in no order.
+        Amounts add up to the costs of `usage`, corrections included, and calls to its calls."""
+        ...
+
+    def closed_months(self) -> "list[ClosedMonth]":
+        """Those that were closed, the earliest first."""
+        ...
+
+    def close_month(self, month: "ClosedMonth", rows: "Sequence[KeptSum]") -> None:
+        """Keeps the rows of a month for good; they are seen together with the month, or not at all. `LedgerError` where
+        it was closed before."""
+        ...
+
+    def statement_rows(self, month: str) -> "list[KeptSum]":
+        """The rows that were kept when this month was closed, in no order."""
+        ...
+
+    def stated_of(self, month: str) -> "list[KeptSum]":
+        """The rows about calls of this month, of whatever month's statement they are."""
+        ...
+
+    def rating_runs(self) -> "list[RatingRun]":
+        """The re-ratings that were booked, the first first."""
+        ...
+
+    def lines_between(self, since: datetime, until: datetime) -> int:
+        """A number that grows with every call of this time that comes, and with nothing else: that of their lines."""
+        ...
+
+    def corrections_between(self, since: datetime, until: datetime) -> int:
+        """How many correcting entries there are of calls of this time."""
+        ...
+
+    def records_to_rate(self, since: datetime | None, until: datetime | None) -> Iterator[list[CallRecord]]:
+        """All calls of this time as they are rated now, without contents, some thousands at once."""
+        ...
+
+    def stage(self, run_id: str, corrections: "Sequence[Correction]") -> None:
+        """Writes correcting entries of a run, which nobody sees until it is booked."""
+        ...
+
+    def book_run(self, run: "RatingRun") -> None:
+        """From now on the run's entries count, all of them at once. `LedgerError` if another run was booked since the
+        one before it; nothing counts then."""
+        ...
+
+    def discard(self, run_id: str | None = None) -> None:
+        """Removes what was staged by a run that was not booked, or by all such runs."""
         ...
 
     def query_sql(self, text: str) -> Table:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from ..records import CONTENTS, CallRecord
 from .grouping import conditions, quantities_statement, usage_rows, usage_statement
 from .parsing import UTC_ZONE, as_utc, parse_timezone
-from .rollups import Closed, whole_days
+from .rollups import Closed, rated_amounts, rated_quantities, whole_days
 from .rows import CALL_COLUMNS, as_record, as_record_fields
 from .seals import SEAL_COLUMNS, Seal, seal_of, sealed_columns
 
@@ -27,10 +27,19 @@ class Reading(ABC):
     _mark: ClassVar[str]
     """What stands for a value in a statement."""
     _quantities: ClassVar[str]
-    """A SELECT, without a WHERE, that has each call as often as it has quantities, with the name of one as
-    ``quantity`` and its ``amount``."""
+    """As `DayDialect`."""
     _has_quantities: ClassVar[str]
-    """The condition that a call has any, without its JSON being read."""
+    """As `DayDialect`."""
+    _itemised: ClassVar[str]
+    """As `LineDialect`."""
+
+    @abstractmethod
+    def _of_line(self, name: str) -> str:
+        """As `LineDialect`."""
+
+    @abstractmethod
+    def _decimal(self, text: str) -> str:
+        """As `LineDialect`."""
 
     _all_calls: ClassVar[str] = "calls"
     """Where every row is that was posted."""
@@ -144,18 +153,25 @@ class Reading(ABC):
         groups = list(dict.fromkeys(by))
         if timezone != UTC_ZONE:  # to know all names takes as long as some questions
             parse_timezone(timezone)
+        is_corrected = self._is_corrected()
         days = whole_days(self._closed(), groups, only or {}, timezone, since, until)
         if days is not None:
             where, values = self._where(None, None, only)
-            rows = self._read(usage_statement(groups, self, where, timezone, days.usage()), values)
-            of_calls = f"{self._quantities} WHERE {self._has_quantities}"
-            used = f"SELECT * FROM ({days.quantities(of_calls)}) AS calls{where}"
+            amounts: str | None = days.usage(is_corrected=is_corrected)
+            used = f"SELECT * FROM ({days.quantities(self, is_corrected=is_corrected)}) AS calls{where}"
         else:
             where, values = self._where(since, until, only)
-            rows = self._read(usage_statement(groups, self, where, timezone), values)
+            amounts = f"({rated_amounts()}) AS calls" if is_corrected else None
             used = f"{self._quantities}{where or ' WHERE true'} AND {self._has_quantities}"
+            if is_corrected:
+                used = f"SELECT * FROM ({rated_quantities(self)}) AS calls{where}"
+        rows = self._read(usage_statement(groups, self, where, timezone, amounts), values)
         quantities = self._read(quantities_statement(groups, self, used, timezone), values)
         return usage_rows(groups, rows, quantities, timezone)
+
+    def _is_corrected(self) -> bool:
+        """Whether any call is rated otherwise than it was posted."""
+        return bool(self._read("SELECT 1 FROM rating_runs LIMIT 1", []))
 
     def _closed(self) -> Closed:
         """Before when days have sums of their own, in an engine that keeps such."""

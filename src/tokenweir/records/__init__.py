@@ -30,6 +30,7 @@ from .columns import (
     from_fields,
     from_flat,
 )
+from .fiscal_calendar import AccountingPeriod, FiscalCalendar, WeekPattern
 from .ids import derived_call_id, new_call_id
 from .quantities import LARGEST_AMOUNT, QUANTITIES, Quantity, QuantityName, QuantitySource, exact_amount, plain_amount
 from .route import PathFamily, Route
@@ -38,6 +39,7 @@ from .target_status import TargetStatus
 from .trace import Trace, TracedAttempt, TracedTarget, TraceReason
 
 __all__ = [
+    "AccountingPeriod",
     "CALLS_EVENT",
     "COLUMNS",
     "CONTENTS",
@@ -50,6 +52,7 @@ __all__ = [
     "Column",
     "ColumnKind",
     "Duration",
+    "FiscalCalendar",
     "FlatRecord",
     "JOB",
     "LARGEST_AMOUNT",
@@ -75,6 +78,7 @@ __all__ = [
     "TracedAttempt",
     "TracedTarget",
     "Usage",
+    "WeekPattern",
     "UsageReason",
     "UsageSource",
     "derived_call_id",

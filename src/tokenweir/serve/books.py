@@ -23,7 +23,7 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from ..admin import ConfigInForce, LedgerStatus, Metrics, RelayStatus, ServiceLists, create_app
+from ..admin import AccountsApi, ConfigInForce, LedgerStatus, Metrics, RelayStatus, ServiceLists, create_app
 from ..config import Config, ConfigSource, Loaded, parse_address, pricer_of
 from ..config.dump import write
 from ..config.setting_path import Origins
@@ -53,6 +53,7 @@ from ..journal import (
 from ..ledger import NO_LEDGER, Ledger, LedgerError, Person, ledger_opener
 from ..policy import DebugTokens, former_names, read_keys
 from ..records import CallRecord, Clock, SystemClock
+from ..statements import ReRating, StatementBooks
 from .erasing import Erasure, erase, make_segments_pass
 from .late_ledger import LateLedger
 from .ledger_gaps import CURSOR, look_again, look_back
@@ -155,6 +156,10 @@ class Books:
         if self._ledger is None:
             raise LedgerError("this gateway keeps no ledger")
         return bring(self._ledger, records, self._price)
+
+    def rate(self, record: CallRecord) -> CallRecord:
+        """The record with what it costs by the prices in force now."""
+        return self._price(record)
 
     def erase(self, config: Config, person: Person, who: str) -> Erasure:
         """See `erasing`; to be called while the sinks are stopped."""
@@ -312,6 +317,10 @@ def _service_lists(config: Config) -> ServiceLists:
     )
 
 
+def _statements(ledger: Ledger, config: Config, clock: Clock) -> StatementBooks:
+    return StatementBooks(ledger, config.statements, clock, former_names(config.callers))
+
+
 async def _serve(config: Config, source: ConfigSource, listener: socket.socket, supervisor: int) -> None:
     clock = SystemClock()
     ledger = LateLedger(ledger_opener(config.ledger.url), clock) if config.ledger.url != NO_LEDGER else None
@@ -340,6 +349,11 @@ async def _serve(config: Config, source: ConfigSource, listener: socket.socket, 
         ledger_status=books.ledger_status,
         limits=lambda: limit_states(running, clock),
         service=_service_lists(config),
+        accounts=AccountsApi(
+            lambda: None if ledger is None else _statements(ledger, running, clock),
+            lambda: None if ledger is None else ReRating(ledger, books.rate, clock),
+            books.catch_up,
+        ),
         debug_tokens=DebugTokens(config.tracing.secret or secrets.token_hex(), config.tracing.api),
         clock=clock,
     )

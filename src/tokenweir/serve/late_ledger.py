@@ -5,13 +5,25 @@ somebody asks, but for a pause after it failed; until then whoever asks is told 
 """
 
 import logging
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import datetime
 from threading import Lock
 from typing import Any
 
 from ..errors import TokenweirError
-from ..ledger import Ledger, LedgerError, Person, Piece, Table, Verification
+from ..ledger import (
+    ChargeSum,
+    ClosedMonth,
+    Correction,
+    KeptSum,
+    Ledger,
+    LedgerError,
+    Person,
+    Piece,
+    RatingRun,
+    Table,
+    Verification,
+)
 from ..records import CallRecord, Clock
 
 __all__ = ["LateLedger"]
@@ -120,6 +132,42 @@ class LateLedger:
         timezone: str = "UTC",
     ) -> list[dict[str, Any]]:
         return self._opened().usage(by, since, until, only=only, timezone=timezone)
+
+    def charge_sums(self, since: datetime, until: datetime) -> list[ChargeSum]:
+        return self._opened().charge_sums(since, until)
+
+    def closed_months(self) -> list[ClosedMonth]:
+        return self._opened().closed_months()
+
+    def close_month(self, month: ClosedMonth, rows: Sequence[KeptSum]) -> None:
+        self._opened().close_month(month, rows)
+
+    def statement_rows(self, month: str) -> list[KeptSum]:
+        return self._opened().statement_rows(month)
+
+    def stated_of(self, month: str) -> list[KeptSum]:
+        return self._opened().stated_of(month)
+
+    def rating_runs(self) -> list[RatingRun]:
+        return self._opened().rating_runs()
+
+    def lines_between(self, since: datetime, until: datetime) -> int:
+        return self._opened().lines_between(since, until)
+
+    def corrections_between(self, since: datetime, until: datetime) -> int:
+        return self._opened().corrections_between(since, until)
+
+    def records_to_rate(self, since: datetime | None, until: datetime | None) -> Iterator[list[CallRecord]]:
+        return self._opened().records_to_rate(since, until)
+
+    def stage(self, run_id: str, corrections: Sequence[Correction]) -> None:
+        self._opened().stage(run_id, corrections)
+
+    def book_run(self, run: RatingRun) -> None:
+        self._opened().book_run(run)
+
+    def discard(self, run_id: str | None = None) -> None:
+        self._opened().discard(run_id)
 
     def rename(self, callers: Mapping[str, str]) -> None:
         self._renamed = callers

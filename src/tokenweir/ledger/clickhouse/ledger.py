@@ -15,16 +15,19 @@ from typing import Any
 import msgspec
 
 from ...records import COLUMNS, CallRecord, has_contents
+from ..accounts import Accounts
 from ..base import Piece, Table
+from ..corrections import RatingRun, take_number
 from ..kql import KqlOverCopies
 from ..limits import Limits
+from ..parsing import as_utc
 from ..queries import Answering, Queries, TwoSandboxes, unchanging
 from ..rows import CONTENT_COLUMNS, as_json, contents_of, json_encoder
 from ..seals import Seal, Sealer
 from ..storable import INT64, MONEY_END, storable
-from ..upkeep import Upkeep
 from .address import ClickHouseAddress
 from .copying import copy_calls
+from .lines import ClickHouseLines
 from .sandbox import ClickHouseSandbox
 from .server import ClickHouseDatabase, ResultSet
 
@@ -39,7 +42,7 @@ _EXACT = Context(prec=40)
 _whole_numbers = operator.attrgetter(*(column.path for column in COLUMNS if column.kind == "count"))
 
 
-class ClickHouseLedger(Upkeep):
+class ClickHouseLedger(ClickHouseLines, Accounts):
     """A `Ledger` in a database that others may share, whose connections it closes."""
 
     _mark = "%s"
@@ -49,6 +52,9 @@ class ClickHouseLedger(Upkeep):
         "toDecimal128OrNull(told, 12) AS amount FROM calls"
     )
     _has_quantities = "quantities <> '{}'"
+    _tags_text = "replaceAll(toJSONString(tags), '\\\\/', '/')"
+    _corrections_table = "corrections"
+    _statements_table = "statement_rows"
 
     _all_calls = "posted_calls"
 
@@ -111,6 +117,25 @@ class ClickHouseLedger(Upkeep):
         statement = f"ALTER TABLE posted_{table} {what} WHERE {condition} SETTINGS mutations_sync = 2" % marks
         with self._server.failing():
             self._server.execute(statement, {f"value_{n}": str(value) for n, value in enumerate(given)})
+
+    def _write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._server.insert(table, json_encoder.encode_lines(rows))
+
+    def book_run(self, run: RatingRun) -> None:
+        """Two that are booked at the same moment have the same number, of which one row is kept: never both count."""
+        take_number(run, self._read("SELECT max(number) FROM rating_runs", [])[0])
+        self._write("posted_rating_runs", [msgspec.structs.asdict(run)])
+        take_number(
+            run, (run.number - 1,) if self._read("SELECT 1 FROM rating_runs WHERE run_id = %s", [run.run_id]) else None
+        )
+
+    def lines_between(self, since: datetime, until: datetime) -> int:
+        """Calls do as well, and are there without their JSON being read."""
+        among = f"started_at >= {self._moment_literal(since)} AND started_at < {self._moment_literal(until)}"
+        return int(self._read(f"SELECT count(*) FROM calls WHERE {among}", [])[0][0])
+
+    def _moment_literal(self, moment: datetime) -> str:
+        return f"toDateTime64('{as_utc(moment):%Y-%m-%d %H:%M:%S.%f}', 6, 'UTC')"
 
     def _read(self, statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
         marks = tuple(f"{{value_{n}:{_type(value)}}}" for n, value in enumerate(values))

@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from ...records import Column, ColumnKind
+from ..corrections import TypeNames
 from ..custom_events import view_statement, view_version
+from ..months import creating_accounts
 from ..rows import DEFAULTS
 from ..schema import FIRST_COLUMNS, column_steps, columns_of_step, default_of, definitions, refuse_newer
+from .lines import ClickHouseLines
 
 __all__ = ["MIGRATIONS", "Database", "migrate"]
 
@@ -168,6 +171,31 @@ def _15_no_sums_by_application(database: Database) -> None:
     """As 12."""
 
 
+def _make_table(name: str, columns: Sequence[str], key: Sequence[str], *, is_small: bool) -> list[str]:
+    engine = f"ReplacingMergeTree ORDER BY ({', '.join(key)})" if key else "MergeTree ORDER BY closing_id"
+    return [f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)}) ENGINE = {engine} {_DURABLE}"]
+
+
+def _16_months_and_corrections(database: Database) -> None:
+    types = TypeNames(
+        text="String",
+        optional_text="LowCardinality(Nullable(String))",
+        moment="DateTime64(6, 'UTC')",
+        whole="Int64",
+        money="Decimal(38, 12)",
+        optional_money="Nullable(Decimal(38, 12))",
+    )
+    for statement in creating_accounts(
+        _type_of,
+        types,
+        _make_table,
+        lambda table: f"(SELECT * FROM {table} FINAL)",
+        ClickHouseLines(),
+        has_days=False,
+    ):
+        database.execute(statement)
+
+
 MIGRATIONS: Final[list[Callable[[Database], None]]] = [
     _1_calls_and_positions,
     _2_custom_events,
@@ -182,6 +210,7 @@ MIGRATIONS: Final[list[Callable[[Database], None]]] = [
     *column_steps(_add, 13, 13),
     _14_seals,
     _15_no_sums_by_application,
+    _16_months_and_corrections,
 ]
 
 

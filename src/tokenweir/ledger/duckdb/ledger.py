@@ -1,7 +1,7 @@
 """The ledger in a DuckDB file: the statements that fill it. Posting is one batch at a time."""
 
 import logging
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -9,17 +9,32 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
 
+import msgspec
 from duckdb import DuckDBPyConnection
 
 from ...records import CallRecord, has_contents
+from ..accounts import Accounts
 from ..base import LedgerError, Piece, Table
+from ..corrections import RatingRun, staged, take_number
 from ..limits import Limits
 from ..queries import OpenLedger, Queries, QueriesHere
-from ..rollups import DAY, Closed, beginning, close_day, first_open_day, is_closed, is_due, late_additions
+from ..rollups import (
+    DAY,
+    Closed,
+    beginning,
+    close_day,
+    corrections_into_days,
+    first_open_day,
+    is_closed,
+    is_due,
+    late_additions,
+    literal,
+)
 from ..rows import CALL_COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of, json_encoder
 from ..seals import SEAL_COLUMNS, Seal, Sealer, seal_row
-from ..upkeep import Upkeep, change_statement
+from ..upkeep import change_statement
 from .file import DuckDBFile
+from .lines import DuckDBLines
 from .sandbox import DuckDBSandbox
 from .snapshot import Snapshot
 
@@ -27,7 +42,7 @@ __all__ = ["DuckDBLedger"]
 
 _log = logging.getLogger(__name__)
 
-_COLUMN_TYPES = "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'calls'"
+_COLUMN_TYPES = "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ?"
 # Ids ascend with time, so their bounds spare the engine all but the newest row groups: with ten million calls that
 # is nine milliseconds instead of eight hundred for a batch of thousands.
 _KNOWN = "SELECT call_id FROM calls WHERE call_id BETWEEN $2 AND $3 AND call_id IN (SELECT unnest($1))"
@@ -40,16 +55,12 @@ _QUANTITIES = (
     "TRY_CAST(json_extract_string(quantities, '/' || quantity || '/amount') AS DECIMAL(38,12)) AS amount FROM calls"
 )
 _HAS_QUANTITIES = "CAST(quantities AS VARCHAR) <> '{}'"
-_USED = f"{_QUANTITIES} WHERE {_HAS_QUANTITIES}"
-_ADD_LATE = late_additions(
-    "call_id BETWEEN $2 AND $3 AND call_id IN (SELECT unnest($1))",
-    _USED,
-)
 _KEEP_SEAL = f"INSERT INTO seals VALUES ({', '.join('?' for _ in SEAL_COLUMNS)})"
+_LATE = "call_id BETWEEN $2 AND $3 AND call_id IN (SELECT unnest($1))"
 _SET_POSITION = "INSERT OR REPLACE INTO positions VALUES (?, ?)"
 
 
-class DuckDBLedger(Upkeep):
+class DuckDBLedger(DuckDBLines, Accounts):
     """A `Ledger` in one file, which it closes."""
 
     _mark = "?"
@@ -67,7 +78,7 @@ class DuckDBLedger(Upkeep):
         )
         self._sealer = Sealer(self._newest_seal)
         self._closed_until: Closed = self._read("SELECT until FROM closed_days", [])[0][0]
-        self._insert_calls = _insert_statement(dict(self._read(_COLUMN_TYPES, [])))
+        self._insert_calls = _insert_statement(dict(self._read(_COLUMN_TYPES, ["calls"])))
 
     def __repr__(self) -> str:
         return f"<DuckDBLedger {self._file.place}>"
@@ -97,7 +108,7 @@ class DuckDBLedger(Upkeep):
             if kept := [contents_of(record) for record in fresh if has_contents(record)]:
                 cursor.execute(_INSERT_CONTENTS, [list(column) for column in zip(*kept, strict=True)])
             if late := [record.call_id for record in fresh if is_closed(record, self._closed_until)]:
-                for statement in _ADD_LATE:
+                for statement in late_additions(_LATE, self):
                     cursor.execute(statement, [late, min(late), max(late)])
             if position is not None:
                 cursor.execute(_SET_POSITION, [source, position])
@@ -123,7 +134,7 @@ class DuckDBLedger(Upkeep):
                 if day is None:
                     return
                 is_over = is_due(posted, day)
-                for statement in close_day(day, _USED) if is_over else beginning(day):
+                for statement in close_day(day, self) if is_over else beginning(day):
                     cursor.execute(statement)
                 cursor.commit()
         except LedgerError as error:
@@ -162,6 +173,30 @@ class DuckDBLedger(Upkeep):
                 cursor.execute(*change_statement(table, sets, condition, values, self._mark))
             self._file.checkpoint()
 
+    def _write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        types = dict(self._read(_COLUMN_TYPES, [table]))
+        statement = _insert_of(table, types, {name: f"r.{name}" for name in rows[0]}, rows[0])
+        with self._posting:
+            with self._file.cursor() as cursor:
+                cursor.execute(statement, [[json_encoder.encode(row).decode() for row in rows]])
+            self._file.checkpoint()
+
+    def book_run(self, run: RatingRun) -> None:
+        with self._posting:
+            with self._file.cursor() as cursor:
+                cursor.begin()
+                last = cursor.execute("SELECT coalesce(max(number), 0) FROM rating_runs").fetchone()
+                take_number(run, last)
+                cursor.execute(
+                    "INSERT INTO posted_rating_runs VALUES (?, ?, ?, ?, ?, ?)", list(msgspec.structs.astuple(run))
+                )
+                if self._closed_until is not None:
+                    before = f"started_at < {literal(self._closed_until)}"
+                    for statement in corrections_into_days(staged(run.run_id), before, self):
+                        cursor.execute(statement)
+                cursor.commit()
+            self._file.checkpoint()
+
     def _read(self, statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
         with self._file.cursor() as cursor:
             return cursor.execute(statement, values).fetchall()
@@ -183,13 +218,19 @@ def _known(cursor: DuckDBPyConnection, call_ids: Collection[str]) -> set[str]:
 
 
 def _insert_statement(types: dict[str, str]) -> str:
-    """The INSERT of a list of JSON documents, given the type of each column of ``calls``."""
+    """The INSERT of a list of JSON documents, and of the number of their seal, given the type of each column of
+    ``calls``."""
+    cells = {
+        name: f"coalesce(r.{name}, '{DEFAULTS[name]}')" if name in DEFAULTS else f"r.{name}" for name in CALL_COLUMNS
+    }
+    return _insert_of("calls", types, cells | {"seal": "$2"}, CALL_COLUMNS)
+
+
+def _insert_of(table: str, types: dict[str, str], cells: Mapping[str, str], read: Iterable[str]) -> str:
+    """The INSERT of these cells, each by its column, which are made of the columns to be ``read``."""
     # The text of a time carries its offset, which a cast to plain TIMESTAMP would drop.
-    shape = {name: "TIMESTAMPTZ" if types[name] == "TIMESTAMP" else types[name] for name in CALL_COLUMNS}
-    cells = ", ".join(
-        f"coalesce(r.{name}, '{DEFAULTS[name]}')" if name in DEFAULTS else f"r.{name}" for name in CALL_COLUMNS
-    )
+    shape = {name: "TIMESTAMPTZ" if types[name] == "TIMESTAMP" else types[name] for name in read}
     return (
-        f"INSERT INTO calls ({', '.join(CALL_COLUMNS)}, seal) SELECT {cells}, $2 FROM "
+        f"INSERT INTO {table} ({', '.join(cells)}) SELECT {', '.join(cells.values())} FROM "
         f"(SELECT from_json(line, '{json_encoder.encode(shape).decode()}') AS r FROM (SELECT unnest($1) AS line))"
     )

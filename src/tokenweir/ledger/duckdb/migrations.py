@@ -6,12 +6,15 @@ from typing import Final
 from duckdb import DuckDBPyConnection
 
 from ...records import Column, ColumnKind
+from ..corrections import TypeNames
 from ..custom_events import view_statement, view_version
+from ..months import creating_accounts
 from ..rollups import also_by, creating
 from ..rows import JSON_KINDS
 from ..schema import FIRST_COLUMNS, column_steps, columns_of_step, default_of, definitions, refuse_newer
 from ..seals import creating_seals
 from .dialect import DuckDBDialect
+from .lines import DuckDBLines
 
 __all__ = ["MIGRATIONS", "migrate"]
 
@@ -86,6 +89,27 @@ def _15_sums_by_application(connection: DuckDBPyConnection) -> None:
         connection.execute(statement)
 
 
+def _make_table(name: str, columns: Sequence[str], key: Sequence[str], *, is_small: bool) -> list[str]:
+    # Of a large table a key would be kept in memory.
+    keyed = f", PRIMARY KEY ({', '.join(key)})" if key and is_small else ""
+    return [f"CREATE TABLE {name} ({', '.join(columns)}{keyed})"]
+
+
+def _16_months_and_corrections(connection: DuckDBPyConnection) -> None:
+    types = TypeNames(
+        text="VARCHAR NOT NULL",
+        optional_text="VARCHAR",
+        moment="TIMESTAMP NOT NULL",
+        whole="BIGINT NOT NULL",
+        money="DECIMAL(38,12) NOT NULL",
+        optional_money="DECIMAL(38,12)",
+    )
+    for statement in creating_accounts(
+        lambda column: _TYPES[column.kind], types, _make_table, str, DuckDBLines(), has_days=True
+    ):
+        connection.execute(statement)
+
+
 MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [
     _1_calls_and_positions,
     _2_custom_events,
@@ -100,6 +124,7 @@ MIGRATIONS: Final[list[Callable[[DuckDBPyConnection], None]]] = [
     *column_steps(_add, 13, 13),
     _14_seals,
     _15_sums_by_application,
+    _16_months_and_corrections,
 ]
 
 

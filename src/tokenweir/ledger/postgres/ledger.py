@@ -6,19 +6,33 @@ from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
+import msgspec
 import psycopg
 
 from ...records import CallRecord, has_contents
+from ..accounts import Accounts
 from ..base import LedgerError, Piece, Table
+from ..corrections import RatingRun, staged, take_number
 from ..kql import KqlOverCopies
 from ..limits import Limits
 from ..queries import Answering, Queries, TwoSandboxes, unchanging
-from ..rollups import Closed, beginning, close_day, first_open_day, is_closed, is_due, late_additions
+from ..rollups import (
+    Closed,
+    beginning,
+    close_day,
+    corrections_into_days,
+    first_open_day,
+    is_closed,
+    is_due,
+    late_additions,
+    literal,
+)
 from ..rows import CALL_COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of
 from ..seals import SEAL_COLUMNS, Seal, Sealer, seal_row
 from ..storable import storable
-from ..upkeep import Upkeep, change_statement
+from ..upkeep import change_statement
 from .copying import copy_calls
+from .lines import PostgresLines
 from .sandbox import PostgresSandbox
 from .server import Connection, PostgresDatabase
 
@@ -46,14 +60,12 @@ _QUANTITIES = (
     "FROM calls, json_each(quantities) AS used"
 )
 _HAS_QUANTITIES = "CAST(quantities AS text) <> '{}'"
-_USED = f"{_QUANTITIES} WHERE {_HAS_QUANTITIES}"
-_ADD_LATE = late_additions("call_id = ANY(%s)", _USED)
 
 # Of the database's locks that only mean what their users agree on; any number will do.
 _CLOSING = int.from_bytes(b"weirdays")
 
 
-class PostgresLedger(Upkeep):
+class PostgresLedger(PostgresLines, Accounts):
     """A `Ledger` in a database that others may share, whose connections it closes."""
 
     _mark = "%s"
@@ -86,8 +98,8 @@ class PostgresLedger(Upkeep):
             except psycopg.DataError:
                 fresh = self._insert(connection, [_Incoming.of(_mended(record)) for record in batch], number)
             if late := [record.call_id for record in fresh if is_closed(record, closed)]:
-                for statement in _ADD_LATE:
-                    connection.execute(statement, [late])
+                for statement in late_additions("call_id = ANY(%(late)s)", self):
+                    connection.execute(statement.encode(), {"late": late})
             seal = self._sealer.seal(number, fresh) if fresh else None
             if seal is not None:
                 connection.execute(_KEEP_SEAL, seal_row(seal))
@@ -111,7 +123,7 @@ class PostgresLedger(Upkeep):
                 row = connection.execute(first_open_day(_closed_until(connection)).encode()).fetchone()
                 if row is None or row[0] is None:
                     return
-                for statement in close_day(row[0], _USED) if is_due(posted, row[0]) else beginning(row[0]):
+                for statement in close_day(row[0], self) if is_due(posted, row[0]) else beginning(row[0]):
                     connection.execute(statement.encode())
         except LedgerError as error:
             _log.warning("%s; the calls of that day are summed up whenever they are asked for", error)
@@ -148,6 +160,29 @@ class PostgresLedger(Upkeep):
     def _change(self, table: str, sets: Mapping[str, str | None] | None, condition: str, values: list[Any]) -> None:
         with self._server.transaction() as connection:
             connection.execute(*change_statement(table, sets, condition, values, self._mark))
+
+    def _write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        with self._server.transaction() as connection:
+            statement = f"COPY {table} ({', '.join(rows[0])}) FROM STDIN"
+            with connection.cursor().copy(statement.encode()) as copy:
+                for row in rows:
+                    copy.write_row(
+                        [bytes(cell).decode() if isinstance(cell, msgspec.Raw) else cell for cell in row.values()]
+                    )
+
+    def book_run(self, run: RatingRun) -> None:
+        with self._server.transaction() as connection:
+            # Nobody closes a day, and nobody posts, while sums of closed days are corrected.
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [_CLOSING])
+            take_number(run, connection.execute("SELECT coalesce(max(number), 0) FROM rating_runs").fetchone())
+            connection.execute(
+                "INSERT INTO posted_rating_runs VALUES (%s, %s, %s, %s, %s, %s)", msgspec.structs.astuple(run)
+            )
+            closed = _closed_until(connection)
+            if closed is not None:
+                before = f"started_at < {literal(closed)}"
+                for statement in corrections_into_days(staged(run.run_id), before, self):
+                    connection.execute(statement.encode())
 
     def _read(self, statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
         with self._server.transaction() as connection:

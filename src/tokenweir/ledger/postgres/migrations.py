@@ -6,11 +6,14 @@ from typing import Any, Final
 import psycopg
 
 from ...records import Column, ColumnKind
+from ..corrections import TypeNames
 from ..custom_events import view_statement, view_version
+from ..months import creating_accounts
 from ..rollups import also_by, creating
 from ..rows import JSON_KINDS
 from ..schema import FIRST_COLUMNS, column_steps, columns_of_step, default_of, definitions, refuse_newer
 from ..seals import creating_seals
+from .lines import PostgresLines
 
 __all__ = ["MIGRATIONS", "migrate"]
 
@@ -116,6 +119,29 @@ def _15_sums_by_application(connection: Connection) -> None:
         connection.execute(statement)
 
 
+def _make_table(name: str, columns: Sequence[str], key: Sequence[str], *, is_small: bool) -> list[str]:
+    keyed = f", PRIMARY KEY ({', '.join(key)})" if key else ""
+    return [f"CREATE TABLE {name} ({', '.join(columns)}{keyed})"]
+
+
+def _16_months_and_corrections(connection: Connection) -> None:
+    types = TypeNames(
+        text=f"{_TEXT} NOT NULL",
+        optional_text=_TEXT,
+        moment="timestamp NOT NULL",
+        whole="bigint NOT NULL",
+        money="numeric NOT NULL",
+        optional_money="numeric",
+    )
+    for statement in creating_accounts(
+        lambda column: _TYPES[column.kind], types, _make_table, str, PostgresLines(), has_days=True
+    ):
+        connection.execute(statement.encode())
+    connection.execute("CREATE INDEX corrections_by_time ON posted_corrections (call_started_at)")
+    connection.execute("CREATE INDEX daily_charges_by_day ON daily_charges (started_at)")
+    connection.execute("CREATE INDEX statement_rows_by_closing ON posted_statement_rows (closing_id)")
+
+
 MIGRATIONS: Final[list[Callable[[Connection], None]]] = [
     _1_calls_and_positions,
     _2_custom_events,
@@ -130,6 +156,7 @@ MIGRATIONS: Final[list[Callable[[Connection], None]]] = [
     *column_steps(_add, 13, 13),
     _14_seals,
     _15_sums_by_application,
+    _16_months_and_corrections,
 ]
 
 
