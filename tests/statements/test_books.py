@@ -197,6 +197,13 @@ def test_an_unpriced_line_makes_the_amount_a_floor_and_is_never_nothing(finance:
     assert [line.amount for line in group.lines if line.reason] == [None]
 
 
+def test_less_than_a_cent_is_told_to_the_cent_everywhere(finance: Finance) -> None:
+    finance.post(used("a"))
+    told = finance.books.statement("2026-10", "caller")
+
+    assert [str(one.amount) for one in (*told.groups, *told.totals)] == ["0.00", "0.00"]
+
+
 def test_what_nobody_metered_makes_the_amount_a_floor(finance: Finance) -> None:
     unmetered = from_fields(call_id="b", started_at=OCTOBER, caller="ada", usage_reason="unmetered")
     refused = from_fields(call_id="c", started_at=OCTOBER, caller="ada", outcome="refused")

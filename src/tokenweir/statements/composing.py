@@ -242,7 +242,8 @@ def _total(currency: str | None, groups: Sequence[StatementGroup]) -> Total:
     has_any = any(group.amount is not None for group in groups)
 
     def whole(name: str) -> Decimal:
-        return sum((getattr(group, name) or _ZERO for group in groups), _ZERO)
+        told = (getattr(group, name) for group in groups)
+        return sum((one for one in told if one is not None), _ZERO)  # not "or": 0.00 is to stay to the cent
 
     return Total(
         currency=currency,
