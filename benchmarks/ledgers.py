@@ -1,7 +1,7 @@
 """``python -m benchmarks.ledgers``: what each engine takes to keep and to sum up calls, side by side in one run.
 
-Rows are posted, or (``--fill copies``) made by the engine itself from a few thousand that were posted, which takes DuckDB
-11 µs of CPU a row. With ``--at`` a run goes on where the one before had been stopped.
+Rows are posted, or (``--fill copies``) made by the engine itself from a few thousand that were posted, which takes
+DuckDB 11 µs of CPU a row. With ``--at`` a run goes on where the one before had been stopped.
 """
 
 import argparse

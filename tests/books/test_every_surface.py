@@ -20,7 +20,7 @@ from websockets.asyncio.client import connect
 from support.relay_thread import KEY, running_relay
 from support.ways import DEPLOYMENTS, SOCKETS, WAYS, SocketWay, Way
 from tokenweir.delivery.shipping import Shipping
-from tokenweir.deployments import DeploymentSettings, TargetSettings
+from tokenweir.deployments import BreakerSettings, DeploymentSettings, TargetSettings
 from tokenweir.ledger import open_ledger
 from tokenweir.policy import CallerSettings, hash_key
 from tokenweir.records import CallRecord, Duration, SystemClock
@@ -201,7 +201,8 @@ def deployments() -> list[DeploymentSettings]:
     for name in DEPLOYMENTS:
         prefix = "claude-" if name == "claude" else ""
         targets = [TargetSettings(f"{prefix}{one}", name, priority=n) for n, one in enumerate(("one", "two"), 1)]
-        made.append(DeploymentSettings(name, targets))
+        # So many fail here on purpose that a breaker would leave both targets alone.
+        made.append(DeploymentSettings(name, targets, retries=1.0, breaker=BreakerSettings(trip=Duration(0))))
     return made
 
 

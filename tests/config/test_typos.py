@@ -30,7 +30,7 @@ def tables(kind: type[msgspec.Struct], path: tuple[str, ...] = ()) -> list[tuple
 
 TABLES = tables(Config)
 LISTS = {"upstreams", "deployments", "groups", "callers", "targets", "sinks", "profiles"} | {
-    *("prices", "exchange_rates", "adjustments", "reservations"),
+    *("prices", "exchange_rates", "adjustments", "reservations", "hosted", "rates"),
 }
 
 

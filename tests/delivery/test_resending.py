@@ -18,7 +18,7 @@ from tokenweir.delivery.base import DeadMessage
 from tokenweir.delivery.dead_letters import DeadEvents, DeadLetter, DeadMessages, LetterStore
 from tokenweir.delivery.letter_files import LetterFile
 from tokenweir.delivery.resending import resend_events, resend_messages
-from tokenweir.delivery.sinks import JsonEvent, SinkSettings, WebhookConnection
+from tokenweir.delivery.sinks import JsonEvent, OtlpConnection, SinkSettings, WebhookConnection
 from tokenweir.delivery.sinks.formats.fitting import JSON_EVENTS
 from tokenweir.delivery.sinks.otlp.sink import fit_spans, spans_event
 from tokenweir.delivery.sources import WholeRecords
@@ -189,7 +189,7 @@ async def test_messages_that_can_be_read_now_are_posted_and_the_others_stay(stor
 
 
 def test_spans_are_sent_again_as_they_were_encoded() -> None:
-    settings = SinkSettings("otlp", "otlp", WebhookConnection(url="http://there"))
+    settings = SinkSettings("otlp", "otlp", OtlpConnection())
     [event] = fit_spans(a_call(), settings, 100_000)
     members = msgspec.json.decode(msgspec.json.encode({"time": NOW, "call_id": "c"} | event.letter()), type=DeadLetter)
     assert spans_event(members).encoded == event.encoded
