@@ -201,7 +201,8 @@ def test_less_than_a_cent_is_told_to_the_cent_everywhere(finance: Finance) -> No
     finance.post(used("a"))
     told = finance.books.statement("2026-10", "caller")
 
-    assert [str(one.amount) for one in (*told.groups, *told.totals)] == ["0.00", "0.00"]
+    assert [str(group.amount) for group in told.groups] == ["0.00"]
+    assert [str(total.amount) for total in told.totals] == ["0.00"]
 
 
 def test_what_nobody_metered_makes_the_amount_a_floor(finance: Finance) -> None:
