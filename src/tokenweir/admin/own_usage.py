@@ -7,15 +7,15 @@ reach them lets ``/tokenweir/`` of the admin port through, and only that.
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import msgspec
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..errors import QueryError, Refusal, quoted
+from ..errors import QueryError, quoted
 from ..ledger import UTC_ZONE, Ledger, parse_month, parse_timezone
 from ..policy import Identity
 from ..records import Clock
+from ..wire import key_in
 from .openapi import OWN_GROUPINGS
 from .params import moment, parameters
 from .responses import error_response, json_response
@@ -44,10 +44,7 @@ class OwnUsage:
         self._clock = clock
 
     async def usage(self, request: Request) -> Response:
-        try:
-            caller = (await run_sync(self._identify, _key_of(request))).caller
-        except Refusal as refusal:
-            return _refused(refusal)
+        caller = (await run_sync(self._identify, key_in(dict(reversed(request.headers.raw))))).caller
         given = parameters(request, "/tokenweir/usage")
         by = [name.strip() for name in given.get("by", "model").split(",") if name.strip()]
         if other := [name for name in by if name not in OWN_GROUPINGS]:
@@ -62,10 +59,7 @@ class OwnUsage:
         return json_response(answer, headers=_PRIVATE)
 
     async def call(self, request: Request) -> Response:
-        try:
-            caller = (await run_sync(self._identify, _key_of(request))).caller
-        except Refusal as refusal:
-            return _refused(refusal)
+        caller = (await run_sync(self._identify, key_in(dict(reversed(request.headers.raw))))).caller
         call_id = request.path_params["call_id"]
         found = await self._ask(lambda ledger: ledger.call(call_id))
         if found is None or found["caller"] != caller:
@@ -76,20 +70,3 @@ class OwnUsage:
 
 
 _PRIVATE: Final = {"Cache-Control": "no-store"}
-
-
-def _refused(refusal: Refusal) -> Response:
-    body = msgspec.json.decode(refusal.body())
-    return json_response(body, refusal.status, _PRIVATE)
-
-
-def _key_of(request: Request) -> bytes | None:
-    """By the headers that calls come with."""
-    for name in ("api-key", "x-api-key", "ocp-apim-subscription-key", "authorization"):
-        value = request.headers.get(name, "")
-        if name == "authorization":
-            scheme, _, value = value.partition(" ")
-            value = value.strip() if scheme.lower() == "bearer" else ""
-        if value:
-            return value.encode("latin-1")
-    return None

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..errors import QueryError, TokenweirError
+from ..errors import QueryError, Refusal, TokenweirError
 from ..ledger import Piece, TooManyQueries
 
 __all__ = ["ERROR_HANDLERS", "ManagementError", "NoLedger", "error_response", "export_lines", "json_response"]
@@ -91,6 +91,12 @@ async def _not_managed(request: Request, error: Exception) -> Response:
     return error_response(error.status, error.code, str(error))
 
 
+async def _refused(request: Request, error: Exception) -> Response:
+    """What a caller would hear of the data port."""
+    assert isinstance(error, Refusal)
+    return Response(error.body(), error.status, {"Cache-Control": "no-store"}, media_type="application/json")
+
+
 async def _unavailable(request: Request, error: Exception) -> Response:
     """A journal or a ledger that fails says why, and what to do."""
     _log.error("the admin port could not answer %s: %s", request.url.path, error)
@@ -102,6 +108,7 @@ ERROR_HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] =
     QueryError: _bad_question,
     NoLedger: _no_ledger,
     ManagementError: _not_managed,
+    Refusal: _refused,
     TokenweirError: _unavailable,
     404: _no_such_route,
     405: _wrong_method,

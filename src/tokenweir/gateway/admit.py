@@ -14,7 +14,7 @@ from ..limits.limit import NANO
 from ..policy import Keyring, TokenVerifier, is_token, token_identity
 from ..pricing import PriceList, known_as
 from ..records import CallRecord, Clock
-from ..wire import CALLER_KEYS
+from ..wire import bearer_of, key_in
 from .request import Admission, Ending, Request
 from .routes import READS
 
@@ -36,10 +36,10 @@ def identify(request: Request, keyring: Keyring, *, trusts_platform: bool = Fals
     call's subject, and where no caller has a key, the caller. Else the subject is whom a token of Entra names, which is
     believed for reports and for nothing else, unless it is validated here.
     """
-    bearer = _bearer(request.head.fields.get(b"authorization"))
+    bearer = bearer_of(request.head.fields.get(b"authorization"))
     if keyring.tokens is not None:
         return _identify_by_token(request, keyring, keyring.tokens, bearer, trusts_platform)
-    key = _key_of(request)
+    key = key_in(request.head.fields) or request.address.query_key
     identity = keyring.identify(key, request.started_at)
     subject = request.address.principal if trusts_platform else None
     if subject is not None and keyring.is_open:
@@ -56,7 +56,7 @@ def _identify_by_token(
 ) -> Admission:
     """Where tokens open the port as keys do. What is sent has to be good, also where one of both would be enough."""
     now, subject = request.started_at, request.address.principal if trusts_platform else None
-    key = _key_of(request)
+    key = key_in(request.head.fields) or request.address.query_key
     wants_both = tokens.settings.with_key == "both"
     if bearer is None or not is_token(bearer):
         identity = keyring.identify(key, now)
@@ -295,18 +295,3 @@ def quota_event(call_id: str) -> bytes:
     error = {"type": QuotaExceeded.type, "message": message, "param": None, "code": QuotaExceeded.code}
     told = {"type": "error", "code": QuotaExceeded.code, "message": message, "param": None, "error": error}
     return b"event: error\ndata: " + msgspec.json.encode(told) + b"\n\n"
-
-
-def _key_of(request: Request) -> bytes | None:
-    fields = request.head.fields
-    for name in CALLER_KEYS:
-        key = fields.get(name)
-        if name == b"authorization":
-            key = _bearer(key)
-        if key:
-            return key
-    return request.address.query_key
-
-
-def _bearer(value: bytes | None) -> bytes | None:
-    return value[7:].strip() if value and value[:7].lower() == b"bearer " else None

@@ -13,7 +13,7 @@ from ..upstream import (
     with_members,
     with_model,
 )
-from ..wire import CALLER_KEYS, ObjectReader
+from ..wire import CALLER_KEYS, ObjectReader, bearer_of
 from .handshake import socket_lines, socket_query
 from .request import Request
 
@@ -103,9 +103,9 @@ def upstream_head(request: Request, target: Target, upstream: Upstream) -> bytes
             given = [provider.key_line(address.query_key.decode("ascii"))]
         lines.extend(given)
     elif settings.credential.pass_token:
-        given_token = head.fields.get(b"authorization", b"")
-        if given_token[:7].lower() == b"bearer " and is_token(given_token[7:].strip()):
-            lines.append(b"authorization: " + given_token)
+        bearer = bearer_of(head.fields.get(b"authorization"))
+        if bearer is not None and is_token(bearer):
+            lines.append(b"authorization: " + head.fields[b"authorization"])
     if address.is_socket:
         lines.extend(socket_lines(address))
     if address.is_metered and not address.is_socket:

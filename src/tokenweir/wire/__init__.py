@@ -9,7 +9,7 @@ from .heads import RequestHead, ResponseHead
 from .http1 import END, RequestReader, read_request_head
 from .json_members import Member, MemberScanner, ObjectReader, Path, decode_value
 from .masking import MASK, is_telling, masked
-from .request_fields import CALLER_KEYS, PRINCIPAL
+from .request_fields import CALLER_KEYS, PRINCIPAL, bearer_of, key_in
 from .responses import head_bytes, read_response_head, status_line
 from .shapes import ResponseHeadReader
 from .sse import UsageStripper, data_of, looks_like_events, split_events
@@ -43,6 +43,7 @@ __all__ = [
     "SizedBody",
     "UnsizedBody",
     "UsageStripper",
+    "bearer_of",
     "boundary_of",
     "chunk",
     "close_frame",
@@ -53,6 +54,7 @@ __all__ = [
     "decode_value",
     "head_bytes",
     "is_telling",
+    "key_in",
     "looks_like_events",
     "masked",
     "mend_json",

@@ -4,6 +4,7 @@ Whatever the table does not name travels on as it came. Names are compared as se
 line ``api_key: …`` is no key here, and must not become one behind us.
 """
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from ..providers import KEY_HEADERS
@@ -16,8 +17,10 @@ __all__ = [
     "QUERY",
     "QUERY_KEYS",
     "Fate",
+    "bearer_of",
     "header_stays",
     "is_secret",
+    "key_in",
     "query_fate",
 ]
 
@@ -36,6 +39,23 @@ CALLER_KEYS: Final = (
     b"authorization",
 )
 """Where a caller's key is looked for, in this order; the query comes last."""
+
+
+def key_in(fields: Mapping[bytes, bytes]) -> bytes | None:
+    """The key that a caller has sent, by the lower-case names of its fields."""
+    for name in CALLER_KEYS:
+        key = fields.get(name)
+        if name == b"authorization":
+            key = bearer_of(key)
+        if key:
+            return key
+    return None
+
+
+def bearer_of(value: bytes | None) -> bytes | None:
+    """What an ``Authorization`` of the scheme ``Bearer`` (RFC 6750) holds; ``None`` of any other."""
+    return value[7:].strip() if value and value[:7].lower() == b"bearer " else None
+
 
 PRINCIPAL: Final = (b"x-ms-client-principal-name", b"x-ms-client-principal-id")
 """Who called, as App Service and Container Apps authentication say it: by name, else by id."""
