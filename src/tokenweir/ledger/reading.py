@@ -113,12 +113,13 @@ class Reading(ABC):
         rows = self._read(f"SELECT {', '.join(SEAL_COLUMNS)} FROM seals ORDER BY seal, sealed_at", [])
         return [seal_of(row) for row in rows]
 
-    def sealed_calls(self, first: int, last: int, format: int) -> list[tuple[int, dict[str, Any]]]:
+    def sealed_calls(self, seals: Sequence[int], format: int) -> list[tuple[int, dict[str, Any]]]:
         names = [column.name for column in sealed_columns(format)]
         rows = self._read(
             f"SELECT seal, {', '.join(names)} FROM {self._all_calls} "
-            f"WHERE seal BETWEEN {self._mark} AND {self._mark} ORDER BY seal, call_id",
-            [first, last],
+            f"WHERE seal BETWEEN {self._mark} AND {self._mark} AND seal IN ({', '.join(map(str, seals))}) "
+            "ORDER BY seal, call_id",
+            [seals[0], seals[-1]],
         )
         return [(seal, as_record_fields(names, cells)) for seal, *cells in rows]
 

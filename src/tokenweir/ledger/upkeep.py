@@ -16,7 +16,7 @@ from .person import Person
 from .reading import Reading
 from .rollups import DAILY_TABLES, in_sums
 from .seals import Seal, digest_of_rows
-from .verifying import Verification, verify
+from .verifying import Verification, calls_by_seal, verify
 
 __all__ = ["Upkeep", "change_statement"]
 
@@ -32,8 +32,8 @@ class Upkeep(Reading):
         """Gives rows of ``calls`` or ``contents`` these values, or removes them where none are given."""
 
     @abstractmethod
-    def _keep_seal(self, seal: Seal) -> None:
-        """Adds a row to ``seals``."""
+    def _keep_seals(self, seals: Sequence[Seal]) -> None:
+        """Adds rows to ``seals``."""
 
     @abstractmethod
     def post(self, records: Sequence[CallRecord], source: str, position: str | None) -> int:
@@ -107,15 +107,16 @@ class Upkeep(Reading):
         """The seals of calls that are about to be changed, as they will be. Done again, it changes nothing."""
         of_them = f"SELECT DISTINCT seal FROM calls WHERE {condition} AND seal IS NOT NULL"
         numbers = {number for (number,) in self._read(of_them, [*person.names])}
-        for seal in self.seals():
-            if seal.seal not in numbers or seal.reason != "posted":
-                continue
-            calls = [call for _, call in self.sealed_calls(seal.seal, seal.seal, seal.format)]
+        wanted = [seal for seal in self.seals() if seal.seal in numbers and seal.reason == "posted"]
+        now = datetime.now(UTC)
+        anew: list[Seal] = []
+        for seal, calls in calls_by_seal(self, wanted):
             for call in calls:
                 if call[person.column] in person.names:
                     call.update({name: value for name, value in person.forgotten.items() if name in call})
             digest = digest_of_rows(seal.previous, calls, seal.format)
-            self._keep_seal(msgspec.structs.replace(seal, digest=digest, sealed_at=datetime.now(UTC), reason="erased"))
+            anew.append(msgspec.structs.replace(seal, digest=digest, sealed_at=now, reason="erased"))
+        self._keep_seals(anew)
 
 
 def change_statement(

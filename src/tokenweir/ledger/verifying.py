@@ -11,10 +11,12 @@ import msgspec
 
 from .seals import Seal, digest_of_rows
 
-__all__ = ["Altered", "MissingNumbers", "SealedLedger", "Verification", "verify"]
+__all__ = ["Altered", "MissingNumbers", "SealedLedger", "Verification", "calls_by_seal", "verify"]
 
 # Calls read at once: some megabytes.
 _AT_ONCE = 20_000
+# Their numbers are written into the question.
+_MOST_SEALS = 1_000
 
 
 class Altered(msgspec.Struct, frozen=True):
@@ -76,9 +78,9 @@ class SealedLedger(Protocol):
         """All of them, in the order in which their batches were posted."""
         ...
 
-    def sealed_calls(self, first: int, last: int, format: int) -> list[tuple[int, dict[str, Any]]]:
-        """The calls under the seals from ``first`` to ``last``, each with its seal and the columns that seals of this
-        format cover, in the order of seals and then of ids."""
+    def sealed_calls(self, seals: Sequence[int], format: int) -> list[tuple[int, dict[str, Any]]]:
+        """The calls under these seals, which ascend, each with its seal and the columns that seals of this format
+        cover, in the order of seals and then of ids."""
         ...
 
     def unsealed(self, since: datetime | None, until: datetime | None) -> int:
@@ -132,24 +134,27 @@ def verify(
 
 
 def _altered(ledger: SealedLedger, seals: Sequence[Seal], made_anew: dict[int, list[str]]) -> Iterator[Altered]:
+    for seal, calls in calls_by_seal(ledger, seals):
+        if digest_of_rows(seal.previous, calls, seal.format) not in (seal.digest, *made_anew.get(seal.seal, ())):
+            yield Altered(seal.seal, seal.sealed_at, seal.first_started, seal.last_started, seal.calls, len(calls))
+
+
+def calls_by_seal(ledger: SealedLedger, seals: Sequence[Seal]) -> Iterator[tuple[Seal, list[dict[str, Any]]]]:
+    """Each seal with what the ledger has under it, some thousands of calls read at once."""
     for format, alike in groupby(seals, attrgetter("format")):
         for some in _runs(list(alike)):
-            calls = groupby(ledger.sealed_calls(some[0].seal, some[-1].seal, format), itemgetter(0))
-            found = {number: [call for _, call in rows] for number, rows in calls}
+            rows = groupby(ledger.sealed_calls([seal.seal for seal in some], format), itemgetter(0))
+            found = {number: [call for _, call in of_it] for number, of_it in rows}
             for seal in some:
-                of_it = found.get(seal.seal, [])
-                if digest_of_rows(seal.previous, of_it, format) not in (seal.digest, *made_anew.get(seal.seal, ())):
-                    yield Altered(
-                        seal.seal, seal.sealed_at, seal.first_started, seal.last_started, seal.calls, len(of_it)
-                    )
+                yield seal, found.get(seal.seal, [])
 
 
 def _runs(seals: Sequence[Seal]) -> Iterator[list[Seal]]:
-    """Neighbours that have so many calls together as are read at once."""
+    """Some that have so many calls together as are read at once."""
     some: list[Seal] = []
     size = 0
     for seal in seals:
-        if some and size + seal.calls > _AT_ONCE:
+        if some and (size + seal.calls > _AT_ONCE or len(some) == _MOST_SEALS):
             yield some
             some, size = [], 0
         some.append(seal)

@@ -80,7 +80,7 @@ class ClickHouseLedger(ClickHouseLines, Accounts):
             seal = self._sealer.seal(self._sealer.next_number(), fresh)
             sealed = f',"seal":{seal.seal}}}'
             self._server.insert("posted_calls", "\n".join(as_json(record)[:-1] + sealed for record in fresh).encode())
-            self._keep_seal(seal)
+            self._keep_seals([seal])
             self._sealer.posted(seal)
         if position is not None:
             self._server.insert("posted_positions", _lines([{"source": source, "position": position}]))
@@ -93,8 +93,9 @@ class ClickHouseLedger(ClickHouseLines, Accounts):
         with self._server.failing():
             return {call_id for (call_id,) in self._server.ask(_KNOWN.format(ids=_literal(ids))).data}
 
-    def _keep_seal(self, seal: Seal) -> None:
-        self._server.insert("seals", json_encoder.encode(seal))
+    def _keep_seals(self, seals: Sequence[Seal]) -> None:
+        if seals:
+            self._server.insert("seals", json_encoder.encode_lines(seals))
 
     def query_sql(self, text: str) -> Table:
         return self._queries.sql(text)

@@ -117,9 +117,12 @@ class DuckDBLedger(DuckDBLines, Accounts):
             self._sealer.posted(seal)
         return len(fresh)
 
-    def _keep_seal(self, seal: Seal) -> None:
+    def _keep_seals(self, seals: Sequence[Seal]) -> None:
         with self._posting, self._file.cursor() as cursor:
-            cursor.execute(_KEEP_SEAL, seal_row(seal))
+            cursor.begin()
+            for seal in seals:
+                cursor.execute(_KEEP_SEAL, seal_row(seal))
+            cursor.commit()
 
     def _closed(self) -> Closed:
         return self._closed_until

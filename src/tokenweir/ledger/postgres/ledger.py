@@ -111,9 +111,9 @@ class PostgresLedger(PostgresLines, Accounts):
             self._close_a_day(batch)
         return len(fresh)
 
-    def _keep_seal(self, seal: Seal) -> None:
-        with self._server.transaction() as connection:
-            connection.execute(_KEEP_SEAL, seal_row(seal))
+    def _keep_seals(self, seals: Sequence[Seal]) -> None:
+        with self._server.transaction() as connection, connection.cursor() as cursor:
+            cursor.executemany(_KEEP_SEAL, [seal_row(seal) for seal in seals])
 
     def _close_a_day(self, posted: Collection[CallRecord]) -> None:
         """The earliest that is not closed, if it is over and no other poster was quicker."""
