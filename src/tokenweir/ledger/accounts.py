@@ -50,11 +50,6 @@ class Accounts(Upkeep):
     _statements_table: ClassVar[str] = "posted_statement_rows"
 
     @abstractmethod
-    def _write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Adds rows, at least one, all with the same columns, all of them or none. Cells are texts, whole numbers,
-        decimals, aware times or NULL."""
-
-    @abstractmethod
     def book_run(self, run: RatingRun) -> None:
         """As `Ledger`."""
 

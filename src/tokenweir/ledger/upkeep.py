@@ -32,8 +32,9 @@ class Upkeep(Reading):
         """Gives rows of ``calls`` or ``contents`` these values, or removes them where none are given."""
 
     @abstractmethod
-    def _keep_seals(self, seals: Sequence[Seal]) -> None:
-        """Adds rows to ``seals``."""
+    def _write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Adds rows, at least one, all with the same columns, all of them or none. Cells are texts, whole numbers,
+        decimals, aware times or NULL."""
 
     @abstractmethod
     def post(self, records: Sequence[CallRecord], source: str, position: str | None) -> int:
@@ -116,7 +117,8 @@ class Upkeep(Reading):
                     call.update({name: value for name, value in person.forgotten.items() if name in call})
             digest = digest_of_rows(seal.previous, calls, seal.format)
             anew.append(msgspec.structs.replace(seal, digest=digest, sealed_at=now, reason="erased"))
-        self._keep_seals(anew)
+        if anew:
+            self._write("seals", [msgspec.structs.asdict(seal) for seal in anew])
 
 
 def change_statement(

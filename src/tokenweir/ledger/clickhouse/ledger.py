@@ -23,7 +23,7 @@ from ..limits import Limits
 from ..parsing import as_utc
 from ..queries import Answering, Queries, TwoSandboxes, unchanging
 from ..rows import CONTENT_COLUMNS, as_json, contents_of, json_encoder
-from ..seals import Seal, Sealer
+from ..seals import Sealer
 from ..storable import INT64, MONEY_END, storable
 from .address import ClickHouseAddress
 from .copying import copy_calls
@@ -80,7 +80,7 @@ class ClickHouseLedger(ClickHouseLines, Accounts):
             seal = self._sealer.seal(self._sealer.next_number(), fresh)
             sealed = f',"seal":{seal.seal}}}'
             self._server.insert("posted_calls", "\n".join(as_json(record)[:-1] + sealed for record in fresh).encode())
-            self._keep_seals([seal])
+            self._write("seals", [msgspec.structs.asdict(seal)])
             self._sealer.posted(seal)
         if position is not None:
             self._server.insert("posted_positions", _lines([{"source": source, "position": position}]))
@@ -92,10 +92,6 @@ class ClickHouseLedger(ClickHouseLines, Accounts):
             return set()
         with self._server.failing():
             return {call_id for (call_id,) in self._server.ask(_KNOWN.format(ids=_literal(ids))).data}
-
-    def _keep_seals(self, seals: Sequence[Seal]) -> None:
-        if seals:
-            self._server.insert("seals", json_encoder.encode_lines(seals))
 
     def query_sql(self, text: str) -> Table:
         return self._queries.sql(text)

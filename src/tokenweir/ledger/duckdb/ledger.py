@@ -31,7 +31,7 @@ from ..rollups import (
     literal,
 )
 from ..rows import CALL_COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of, json_encoder
-from ..seals import SEAL_COLUMNS, Seal, Sealer, seal_row
+from ..seals import SEAL_COLUMNS, Sealer, seal_row
 from ..upkeep import change_statement
 from .file import DuckDBFile
 from .lines import DuckDBLines
@@ -116,13 +116,6 @@ class DuckDBLedger(DuckDBLines, Accounts):
         if fresh:
             self._sealer.posted(seal)
         return len(fresh)
-
-    def _keep_seals(self, seals: Sequence[Seal]) -> None:
-        with self._posting, self._file.cursor() as cursor:
-            cursor.begin()
-            for seal in seals:
-                cursor.execute(_KEEP_SEAL, seal_row(seal))
-            cursor.commit()
 
     def _closed(self) -> Closed:
         return self._closed_until

@@ -28,7 +28,7 @@ from ..rollups import (
     literal,
 )
 from ..rows import CALL_COLUMNS, CONTENT_COLUMNS, DEFAULTS, as_json, contents_of
-from ..seals import SEAL_COLUMNS, Seal, Sealer, seal_row
+from ..seals import SEAL_COLUMNS, Sealer, seal_row
 from ..storable import storable
 from ..upkeep import change_statement
 from .copying import copy_calls
@@ -110,10 +110,6 @@ class PostgresLedger(PostgresLines, Accounts):
         if is_due(batch, closed):
             self._close_a_day(batch)
         return len(fresh)
-
-    def _keep_seals(self, seals: Sequence[Seal]) -> None:
-        with self._server.transaction() as connection, connection.cursor() as cursor:
-            cursor.executemany(_KEEP_SEAL, [seal_row(seal) for seal in seals])
 
     def _close_a_day(self, posted: Collection[CallRecord]) -> None:
         """The earliest that is not closed, if it is over and no other poster was quicker."""
