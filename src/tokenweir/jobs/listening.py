@@ -7,7 +7,6 @@ upstream does not know the session any more; what was told meanwhile nobody has 
 
 import asyncio
 import base64
-import hashlib
 import logging
 import os
 import re
@@ -22,7 +21,7 @@ from ..errors import JournalError, Refusal, place_of
 from ..metering import SocketMeter, UsedOnSocket
 from ..records import NO_USAGE, SESSION, CallRecord, Clock, Usage
 from ..upstream import Receiver, Upstream, UpstreamConnection
-from ..wire import FrameReader, ResponseHead, close_frame, pong_frame
+from ..wire import FrameReader, ResponseHead, accept_of, close_frame, pong_frame
 from .asking import Question, QuestionFailed
 from .billing import JobLog
 from .record import given_up_record, heard_record, session_record
@@ -45,7 +44,6 @@ _TIMES_MISSING = 3
 _GONE = (400, 404, 410)
 _UPGRADE = (b"connection: Upgrade", b"upgrade: websocket", b"sec-websocket-version: 13")
 _ACCEPT = re.compile(rb"\r\nsec-websocket-accept:[ \t]*([^\r\n]*?)[ \t]*(?:\r|$)", re.IGNORECASE)
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class Listeners:
@@ -133,7 +131,7 @@ class Listeners:
             if answer.status != 101:
                 raise QuestionFailed(f"upstream {upstream.name} answers {answer.status}", status=answer.status)
             accepted = _ACCEPT.search(answer.lines)
-            if accepted is None or accepted[1] != base64.b64encode(hashlib.sha1(key + _GUID).digest()):
+            if accepted is None or accepted[1] != accept_of(key):
                 raise QuestionFailed(f"upstream {upstream.name} answers as if it had not read what it was asked")
         except BaseException:
             connection.abandon()

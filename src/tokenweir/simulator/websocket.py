@@ -4,20 +4,17 @@ Events go out as fast as the socket takes them, each after its wait; a full sock
 """
 
 import asyncio
-import base64
-import hashlib
 from collections.abc import Iterator
 from typing import Any, Literal, cast
 
 import msgspec
 
-from ..wire import FrameReader, decode_json
+from ..wire import FrameReader, accept_of, decode_json
 from .headers import identity
 from .surface import AnswerContext, SimulatedCall
 
 __all__ = ["SocketSession", "Told"]
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
 
 Told = tuple[dict[str, Any], float]
@@ -90,8 +87,7 @@ class SocketSession(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self.is_open = True
         headers = self.call.request.headers
-        key = headers.get("sec-websocket-key", "").encode()
-        accept = base64.b64encode(hashlib.sha1(key + _GUID).digest()).decode()
+        accept = accept_of(headers.get("sec-websocket-key", "").encode()).decode()
         lines = ["HTTP/1.1 101 Switching Protocols", "upgrade: websocket", "connection: Upgrade"]
         lines += [f"sec-websocket-accept: {accept}"]
         lines += [f"{name}: {value}" for name, value in identity(self.moment, azure=self.call.azure)]

@@ -15,7 +15,7 @@ from .shapes import ResponseHeadReader
 from .sse import UsageStripper, data_of, looks_like_events, split_events
 from .structs import MemberPlace, Members
 from .surrogates import decode_json, mend_json
-from .websocket import CLOSE_WITHOUT_CODE, FrameReader, MessageReceiver, close_frame, pong_frame, unmasked
+from .websocket import CLOSE_WITHOUT_CODE, FrameReader, MessageReceiver, accept_of, close_frame, pong_frame, unmasked
 
 __all__ = [
     "CALLER_KEYS",
@@ -43,6 +43,7 @@ __all__ = [
     "SizedBody",
     "UnsizedBody",
     "UsageStripper",
+    "accept_of",
     "bearer_of",
     "boundary_of",
     "chunk",

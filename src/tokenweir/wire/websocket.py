@@ -4,15 +4,25 @@ It judges nothing, since both ends do so for themselves: it finds where frames b
 and the messages, for a receiver that wants to read them. Nothing is held but a frame's head and a close frame.
 """
 
+import base64
+import hashlib
 from typing import Protocol
 
-__all__ = ["CLOSE_WITHOUT_CODE", "FrameReader", "MessageReceiver", "close_frame", "pong_frame", "unmasked"]
+__all__ = ["CLOSE_WITHOUT_CODE", "FrameReader", "MessageReceiver", "accept_of", "close_frame", "pong_frame", "unmasked"]
 
 CLOSE_WITHOUT_CODE = 1005
 """What stands for the code of a close frame that has none (RFC 6455, 7.1.5)."""
 
 _LONGEST_HEAD = 14
 _TEXT, _CLOSE, _PING = 1, 8, 9
+
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+def accept_of(key: bytes) -> bytes:
+    """The ``Sec-WebSocket-Accept`` that answers a ``Sec-WebSocket-Key`` (RFC 6455, 4.2.2)."""
+    return base64.b64encode(hashlib.sha1(key + _GUID).digest())
 
 
 class MessageReceiver(Protocol):
