@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tokenweir.errors import ConfigError
+from tokenweir.pricing import azure_list
 from tokenweir.reconciling import FileKind, Told, read_file
 from tokenweir.reconciling.cost_export import meter_of
 
@@ -56,7 +57,7 @@ def test_a_cost_export_gives_the_tokens_and_the_cost_of_models_and_of_nothing_el
     tokens = [(one.meter, one.model, one.amount) for one in found if one.meter != "cost"]
     assert tokens == [
         ("input", "gpt 4o 0806", Decimal(12500)),
-        ("cached_input", "gpt 4o 0806", Decimal(2000)),
+        ("cached_input", "gpt-4o-2024-08-06", Decimal(2000)),  # as the price list has this name
         ("output", "gpt 4.1 mini", Decimal(7)),
     ]
     costs = [(one.amount, one.currency, one.note) for one in found if one.meter == "cost"]
@@ -91,6 +92,21 @@ def test_files_of_other_agreements_have_other_names_for_the_same(tmp_path: Path)
 )
 def test_the_name_of_a_meter_says_the_model_and_the_part(name: str, meter: tuple[str, str]) -> None:
     assert meter_of(name) == meter
+
+
+def test_every_name_that_azure_lists_for_a_token_of_a_model_is_known(tmp_path: Path) -> None:
+    listed = [
+        (name, meter, row.row.model)
+        for row in azure_list()
+        for meter, name in row.meters.items()
+        if row.source == "azure" and meter in ("input", "cached_input", "output")
+    ]
+    head = "Date,MeterCategory,MeterName,UnitOfMeasure,Quantity,CostInBillingCurrency,BillingCurrencyCode\n"
+    lines = "".join(f"10/31/2026,Foundry Models,{name},1K,1,1,EUR\n" for name, _, _ in listed)
+
+    found = [(one.meter, one.model) for one in told(tmp_path, head + lines) if one.meter != "cost"]
+    assert len(listed) > 700
+    assert found == [(meter, model) for _, meter, model in listed]
 
 
 def test_metrics_are_read_by_deployment_and_day(tmp_path: Path) -> None:

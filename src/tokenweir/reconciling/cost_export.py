@@ -12,9 +12,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Final
 
 from ..errors import ConfigError, quoted
+from ..pricing import METERS, azure_list
 from .amounts import MeterName, Told
 
 __all__ = ["read_cost_export"]
@@ -39,17 +41,11 @@ _DATES: Final = ("%m/%d/%Y", "%Y-%m-%d", "%Y%m%d")
 
 # Words of a meter's name, which begins with the model's: `gpt 4o 0806 cached Inp glbl Tokens`.
 _PARTS: Final[dict[str, MeterName]] = {
-    "inp": "input",
-    "input": "input",
-    "in": "input",
-    "prompt": "input",
-    "outp": "output",
-    "output": "output",
-    "opt": "output",
-    "out": "output",
-    "completion": "output",
+    **dict.fromkeys((*METERS["input"].azure, "prompt"), "input"),
+    **dict.fromkeys((*METERS["output"].azure, "completion"), "output"),
 }
-_CACHED: Final = ("cached", "cchd", "cache", "cd")
+_TOKEN_METERS: Final[dict[str, MeterName]] = {"input": "input", "cached_input": "cached_input", "output": "output"}
+_CACHED: Final = ("cached", "cchd", "cched", "cache", "cd")
 _BEFORE_MODEL: Final = ("az", "azure", "openai")
 _AFTER_MODEL: Final = (
     *_PARTS, *_CACHED, "glbl", "global", "gl", "dzone", "dz", "regnl", "rgnl", "regional", "batch", "pp", "prty",
@@ -97,7 +93,7 @@ def _places(head: Sequence[str]) -> dict[str, int]:
 
 def _told(cells: Mapping[str, str], number: int) -> Iterator[Told]:
     day, quantity, cost = _day(cells["day"], number), _number(cells, "quantity", number), _number(cells, "cost", number)
-    meter, model = meter_of(cells["meter"])
+    meter, model = _listed_meters().get(cells["meter"].lower()) or meter_of(cells["meter"])
     charge = cells.get("charge", "Usage") or "Usage"
     note = None if charge.lower() == "usage" else f"{charge}: {cells['meter']}"
     yield Told(day, "cost", cost, model=model, currency=cells.get("currency") or None, step=_step(cost), note=note)
@@ -106,8 +102,20 @@ def _told(cells: Mapping[str, str], number: int) -> Iterator[Told]:
         yield Told(day, meter, quantity * times, model=model, step=step * times)
 
 
+@cache
+def _listed_meters() -> dict[str, tuple[MeterName, str]]:
+    """Azure's own names in lower case, as the price list has them, with the part of a call and the model."""
+    return {
+        name.lower(): (_TOKEN_METERS.get(meter, "other"), row.row.model)
+        for row in azure_list()
+        for meter, name in row.meters.items()
+        if row.row.model != "*"
+    }
+
+
 def meter_of(name: str) -> tuple[MeterName, str]:
-    """Which part of a call a meter is of, and the words for its model: ``("cached_input", "gpt 4o 0806")``."""
+    """Which part of a call a meter is of that is not listed, by its words, and those for its model:
+    ``("cached_input", "gpt 4o 0806")``."""
     words = re.findall(r"[a-z0-9.]+", name.lower())
     while words and words[0] in _BEFORE_MODEL:
         words = words[1:]
